@@ -1,0 +1,109 @@
+"""``TextDialog-v0``: the agent works for a restaurant guide."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any, cast
+
+from .core import Task
+from .restaurant.database import DONTCARE, load_database
+from .restaurant.goals import Goal, GoalRates, draw_goal
+from .restaurant.policies import POLICIES
+from .restaurant.tracker import SUMMARY_SIZES
+from .restaurant.understanding import Reader
+from .restaurant.user import PROFILES, RestaurantUser, World
+from .restaurant.wording import MENU, MENU_WORDS
+from .streams import Streams
+
+PYDIAL = {
+    1: {"noise": 0.0, "masks": True, "profile": "cooperative"},
+    2: {"noise": 0.0, "masks": False, "profile": "cooperative"},
+    3: {"noise": 0.15, "masks": True, "profile": "cooperative"},
+    4: {"noise": 0.15, "masks": False, "profile": "cooperative"},
+    5: {"noise": 0.15, "masks": True, "profile": "unfriendly"},
+    6: {"noise": 0.30, "masks": True, "profile": "cooperative"},
+}
+"""Keyword arguments of PyDial's six settings (Casanueva et al., 2017, table 1, https://arxiv.org/abs/1711.11023)."""
+
+
+class TextDialog(Task):
+    """Find a restaurant that fits, answer questions about it, book it.
+
+    Args:
+        noise: semantic error rate in [0, 1): the share of what the user means that the agent reads garbled.
+        profile: "cooperative", "unfriendly", or "mixed" (drawn per conversation).
+        masks: True leaves the replies that make no sense now out of the action mask; False allows all of them always.
+        out_of_domain: chance, per turn that brings something, that the user asks about something else first.
+        unreachable: share of goals that no restaurant meets until the user relaxes one constraint.
+        goal_change: share of goals where the user changes its mind after the first good offer.
+        alternatives: share of goals where the user asks for another place, if there is one.
+        database: a CSV file of restaurants; None takes the 110 of Cambridge that ship with the package.
+
+    Raises:
+        ValueError: for a rate outside its range, an unknown profile, or a file that is not what it should be.
+    """
+
+    name = "TextDialog"
+    menu = MENU
+    summary_sizes = SUMMARY_SIZES
+    examples = tuple(words for options in MENU_WORDS for words in options)
+    ceiling = 0.98
+    floor = 0.05
+    policies = POLICIES
+
+    def __init__(
+        self,
+        noise: float = 0.0,
+        profile: str = "cooperative",
+        masks: bool = True,
+        out_of_domain: float = 0.05,
+        unreachable: float = 0.1,
+        goal_change: float = 0.1,
+        alternatives: float = 0.15,
+        database: str | None = None,
+    ):
+        rates = {
+            "noise": noise,
+            "out_of_domain": out_of_domain,
+            "unreachable": unreachable,
+            "goal_change": goal_change,
+            "alternatives": alternatives,
+        }
+        for option, rate in rates.items():
+            if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+                raise ValueError(f"{option} must be a number in [0, 1), got {rate!r}")
+        if unreachable + goal_change + alternatives > 1:
+            total = unreachable + goal_change + alternatives
+            raise ValueError(f"unreachable + goal_change + alternatives must be at most 1, got {total:g}")
+        if profile not in (*PROFILES, "mixed"):
+            raise ValueError(f"profile must be one of {', '.join((*PROFILES, 'mixed'))}, got {profile!r}")
+        self.options = {**rates, "profile": profile, "masks": bool(masks), "database": database}
+        self.rates = GoalRates(unreachable, goal_change, alternatives)
+        self.database = load_database(None if database is None else str(database))
+        if unreachable and not self.database.impossible:
+            raise ValueError("unreachable must be 0 for this database: every combination of constraints has a match")
+        reader = Reader(self.database)
+        self.world = World(self.database, reader, bool(masks), float(noise), float(out_of_domain), profile)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.options)
+
+    def draw_goal(self, rng: random.Random) -> Goal:  # type: ignore[override]
+        return draw_goal(self.database, self.rates, rng)
+
+    def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> RestaurantUser:
+        return RestaurantUser(self.world, cast(Goal, goal), streams, split)
+
+    def content(self, goal: Mapping[str, Any]) -> str:
+        return repr(tuple(goal.values()))
+
+    def secrets(self, goal: Mapping[str, Any]) -> list[str]:
+        """Every value of the goal that the user has to say before the agent can know it."""
+        pairs = [*goal["constraints"], *(goal["booking"] or ())]
+        pairs += [pair for pair in (goal["relax"], goal["change"], goal["fallback"]) if pair is not None]
+        return [value for slot, value in pairs if value != DONTCARE and slot != "people"]
+
+
+def _rebuild(kind: type[TextDialog], options: dict[str, Any]) -> TextDialog:
+    return kind(**options)
