@@ -1,0 +1,227 @@
+"""What every agent is: it acts, and some learn, save and load.
+
+An agent plays one interface, "text" or "choices". It is made from an environment in any interface and plays, or learns
+in, the same environment re-made in its own (:func:`in_interface`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import gymnasium as gym
+
+from ..envs import Utterance, remake, spec_of
+from .files import atomic_write, existing_folder
+
+LogRow: TypeAlias = dict[str, Any]
+"""One row of a training log. Always there: "env_turns" (int, agent turns so far), "success" (float, share of the
+rollout's conversations) and "return" (float, their mean return). Where a validation ran: "validation" (float)."""
+
+Log: TypeAlias = Callable[[LogRow], None]
+Validate: TypeAlias = Callable[["Agent"], float]
+Info: TypeAlias = Mapping[str, Any]
+
+AGENT_FILE = "agent.json"
+BEST, LAST = "best", "last"
+"""Folders of a checkpoint: the agent that validation chose, and where training stopped (what ``resume`` goes on from).
+Each loads as an agent."""
+
+
+def discard(row: LogRow) -> None:
+    """The log of a caller who does not want one."""
+
+
+@dataclasses.dataclass
+class Budget:
+    """What an agent has used up to learn; validation is not counted.
+
+    Attributes:
+        env_turns: agent turns played.
+        tokens: tokens sampled or trained on, for language models.
+        seconds: wall-clock time.
+        demonstrations: conversations it was shown.
+    """
+
+    env_turns: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    demonstrations: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class NoConfig:
+    """The configuration of an agent that has nothing to configure."""
+
+
+class Agent(ABC):
+    """Somebody who plays.
+
+    Args:
+        env: the environment it is made for, in any interface; or its id or spec.
+        seed: of everything random in the agent.
+        config: an instance of ``Config``; None takes the defaults.
+
+    Attributes:
+        name: what it is called in the registry and in reports.
+        interface: "text" or "choices", what ``act`` reads and returns.
+        learns: False where ``learn`` has nothing to do.
+        spec: of the environment, or None where that was not made by ``gym.make``.
+        task: the environment's ``Task``, or None where it has none.
+        budget: what ``learn`` has used so far.
+
+    Raises:
+        TypeError: for a ``config`` of another agent.
+    """
+
+    name: ClassVar[str]
+    interface: str = "text"
+    learns: ClassVar[bool] = False
+    Config: ClassVar[type[Any]] = NoConfig
+
+    def __init__(self, env: Any, seed: int = 0, config: Any = None):
+        if config is not None and not isinstance(config, self.Config):
+            raise TypeError(f"config of {self.name} must be a {self.Config.__name__}, got {config!r:.80}")
+        self.seed = seed
+        self.config = self.Config() if config is None else config
+        self.budget = Budget()
+        self.spec = spec_of(env) if not hasattr(env, "spec") or env.spec is not None else None
+        self.task = _task_of(env)
+
+    @abstractmethod
+    def act(self, observation: Any, info: Info) -> Any:
+        """The action for one observation, as in evaluation: nothing is explored, nothing learned."""
+
+    def act_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[Any]:
+        """The actions for N observations; ``infos`` has a dict for each."""
+        return [self.act(observation, info) for observation, info in zip(observations, infos, strict=True)]
+
+    def learn(
+        self,
+        env: Any,
+        *,
+        log: Log = discard,
+        validate: Validate | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> None:  # noqa: B027 (nothing to do for an agent that does not learn)
+        """Learns in ``env``, and afterwards is the agent that validated best; without ``validate``, the last one.
+
+        Args:
+            env: where to learn, in any interface (its train split, normally).
+            log: is handed rows of the training log, see ``LogRow``.
+            validate: scores the agent as it is now, higher is better; called now and then to choose the best.
+            checkpoint: a folder that gets the agents ``best`` and ``last``, so that an interrupted training can go on.
+            resume: go on from ``checkpoint``; starts anew where it holds nothing.
+
+        Raises:
+            ValueError: for ``resume`` without ``checkpoint``.
+            KeyboardInterrupt: when interrupted, after the checkpoint was written.
+        """
+
+    # On disk
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the agent into ``folder``, beside whatever it holds; each file atomically."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._save(folder)
+        description = {
+            "agent": self.name,
+            "seed": self.seed,
+            "config": dataclasses.asdict(self.config),
+            "budget": dataclasses.asdict(self.budget),
+            "env": _describe(self.spec),
+        }
+        atomic_write(folder / AGENT_FILE, json.dumps(description, indent=2, default=str) + "\n")
+
+    @classmethod
+    def load(cls, folder: str | Path, env: Any = None) -> Agent:
+        """The agent that ``save`` wrote.
+
+        Args:
+            folder: where it was saved.
+            env: what it shall play; None is the environment it was saved with.
+
+        Raises:
+            ValueError: if ``folder`` holds another agent, or none, or does not say which environment it was made for.
+        """
+        found = existing_folder(folder)
+        description = read_description(folder)
+        assert found is not None
+        if description["agent"] != cls.name:
+            raise ValueError(f"expected an agent {cls.name!r} in {folder}, got {description['agent']!r}")
+        if env is None:
+            env = _remember(description["env"], folder)
+        agent = cls(env, seed=description["seed"], config=_config_from_json(cls.Config, description["config"]))
+        agent.budget = Budget(**description["budget"])
+        agent._load(found)
+        return agent
+
+    def _save(self, folder: Path) -> None:  # noqa: B027
+        """Writes what was learned; an agent that does not learn has nothing to write."""
+
+    def _load(self, folder: Path) -> None:  # noqa: B027
+        """Reads what ``_save`` wrote into this agent."""
+
+
+def in_interface(env: Any, interface: str) -> gym.Env[Any, Any]:
+    """``env`` itself where it shows ``interface`` or is none of ours, else the same environment re-made in it."""
+    if isinstance(env, gym.vector.VectorEnv):
+        return remake(env, interface=interface)
+    if not isinstance(env, gym.Env):
+        env = gym.make(env)
+    shown = _interface_of(env)
+    return env if shown is None or shown == interface else remake(env, interface=interface)
+
+
+def _interface_of(env: gym.Env[Any, Any]) -> str | None:
+    core = getattr(env.unwrapped, "interface", None)
+    return "tokens" if core == "text" and not isinstance(env.action_space, Utterance) else core
+
+
+def _task_of(env: Any) -> Any:
+    if not hasattr(env, "unwrapped"):
+        env = gym.make(env)
+    return getattr(env.unwrapped, "task", None)
+
+
+def read_description(folder: str | Path) -> dict[str, Any]:
+    """What ``Agent.save`` wrote about the agent in ``folder``.
+
+    Raises:
+        ValueError: if no agent was saved there.
+    """
+    found = existing_folder(folder)
+    path = None if found is None else found / AGENT_FILE
+    if path is None or not path.is_file():
+        raise ValueError(f"expected a folder that an agent was saved to, got {folder}, which has no {AGENT_FILE}")
+    return json.loads(path.read_text())
+
+
+def _describe(spec: gym.envs.registration.EnvSpec | None) -> dict[str, Any] | None:
+    """Id and options of an environment, or None where no file can hold them: a reward that is a function, say."""
+    if spec is None:
+        return None
+    registered = gym.spec(spec.id).kwargs
+    options = {name: value for name, value in spec.kwargs.items() if registered.get(name) != value}
+    try:
+        faithful = json.loads(json.dumps(options)) == options
+    except (TypeError, ValueError):
+        return None
+    return {"id": spec.id, "options": options} if faithful else None
+
+
+def _remember(description: Mapping[str, Any] | None, folder: str | Path) -> gym.Env[Any, Any]:
+    if description is None:
+        raise ValueError(f"the agent in {folder} was made for an environment that no file can describe: pass env=")
+    return gym.make(description["id"], **description["options"])
+
+
+def _config_from_json(config: type[Any], values: Mapping[str, Any]) -> Any:
+    """JSON has no tuples, so a list in it was one."""
+    return config(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
