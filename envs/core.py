@@ -57,7 +57,7 @@ class Partner(ABC):
         """Answers the agent's utterance and updates ``over``, ``success`` and ``parts_done``."""
 
     def spoken(self, utterance: str) -> Words | None:
-        """What ``utterance`` sounds like to the partner where that differs (placeholders filled), read before ``hear``."""
+        """What ``utterance`` sounds like where that differs (placeholders filled); read before ``hear``."""
         return None
 
     # Tasks with a menu give these too.
@@ -90,8 +90,8 @@ class Partner(ABC):
 class Task(ABC):
     """What can be wanted, and from whom; holds data, no conversation.
 
-    A subclass gives ``draw_goal`` and ``partner``; for the choices interface also ``menu`` and ``summary_sizes``. Keyword
-    arguments of its ``__init__`` become keyword arguments of ``gym.make``.
+    A subclass gives ``draw_goal`` and ``partner``; for the choices interface also ``menu`` and ``summary_sizes``.
+    Keyword arguments of its ``__init__`` become keyword arguments of ``gym.make``.
     """
 
     name: ClassVar[str] = "task"
@@ -160,9 +160,8 @@ class Task(ABC):
     def goal_ids(self, split: str, count: int, seed: int = 0) -> list[str]:
         """A frozen list of ``count`` goals of a split, different in content while the split has that many."""
         _check_split(split)
-        rng = Stream(
-            int.from_bytes(hashlib.blake2b(f"{self.name}/{split}/{seed}".encode(), digest_size=8).digest(), "little")
-        )
+        digest = hashlib.blake2b(f"{self.name}/{split}/{seed}".encode(), digest_size=8).digest()
+        rng = Stream(int.from_bytes(digest, "little"))
         chosen: list[str] = []
         seen: set[str] = set()
         misses = 0

@@ -1,4 +1,4 @@
-"""Entry points: what ``gym.make`` and ``gym.make_vec`` call, and how one environment is re-made in another interface."""
+"""Entry points: what ``gym.make`` and ``gym.make_vec`` call, and how an environment is re-made in another interface."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     Observations: (N, D) int64 array in the choices interface, tuple of N str in the text interface.
     Actions: N ints, or N str.
     Autoreset: NEXT_STEP (a row that has ended starts anew in the next step, whose action for it is ignored) or DISABLED
-        (the caller resets rows with ``reset(options={"reset_mask": mask})``; rows that have ended take ``None`` and stay
-        as they are).
+        (the caller resets rows with ``reset(options={"reset_mask": mask})``; rows that have ended take ``None`` and
+        stay as they are).
     Infos: gymnasium's vector convention, a dict of arrays with a ``_key`` mask for each; in the choices interface
         "action_mask" (N, K), in the text interface "messages". ``transcripts``, ``messages(i)``, ``successes`` and
         ``action_masks()`` give direct access.
@@ -91,15 +91,12 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         goals = options.pop("task", None) or [None] * self.num_envs
         if options:
-            raise ValueError(
-                f"reset understands the options 'task' and 'reset_mask', got {', '.join(map(repr, options))}"
-            )
+            unknown = ", ".join(map(repr, options))
+            raise ValueError(f"reset understands the options 'task' and 'reset_mask', got {unknown}")
         if mask.shape != (self.num_envs,) or mask.dtype != bool:
             raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},), got {mask!r:.80}")
         if isinstance(goals, str) or len(goals) != self.num_envs:
-            raise ValueError(
-                f"task must hold a goal id or None for each of the {self.num_envs} rows, got {goals!r:.80}"
-            )
+            raise ValueError(f"task must hold a goal id or None for each of {self.num_envs} rows, got {goals!r:.80}")
         return mask, goals
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: np.ndarray) -> None:

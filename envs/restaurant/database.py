@@ -80,9 +80,8 @@ class Database:
         found = self._matching.get(constraints)
         if found is None:
             wanted = dict(constraints)
-            found = self._matching[constraints] = self.matches(
-                *(wanted.get(slot, DONTCARE) for slot in CONSTRAINT_SLOTS)
-            )
+            found = self.matches(*(wanted.get(slot, DONTCARE) for slot in CONSTRAINT_SLOTS))
+            self._matching[constraints] = found
         return found
 
     def changes(self, constraints: Constraints) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,8 @@ from .wording import MENU
 _REPLY = {name: number for number, name in enumerate(MENU)}
 DUMP = (
     "[name] is a [pricerange] [food] restaurant in the [area] . the phone number is [phone] , the address is [address] "
-    "and the postcode is [postcode] . it is booked for [people] people on [day] at [time] , the reference is [reference] ."
+    "and the postcode is [postcode] . it is booked for [people] people on [day] at [time] , the reference is "
+    "[reference] ."
 )
 
 

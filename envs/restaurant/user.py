@@ -102,6 +102,7 @@ class RestaurantUser(Partner):
         self.reservation: Reservation | None = None
         self.last_booking_failed = False
         self.tools_in_a_row = 0
+        self.said_goodbye = False
         # out-of-domain turns
         self.deferred: list[Act] | None = None
         self.last_acts: list[Act] = []
@@ -132,7 +133,7 @@ class RestaurantUser(Partner):
         self.tools_in_a_row = 0
         self.tracker.hear_agent(understood)
         if understood.is_goodbye:
-            self.over = True
+            self.over = self.said_goodbye = True
             self.success = self._complete()
             return [self._speak([("bye",)])]
         acts, fruitful = self._respond(understood)
@@ -456,7 +457,7 @@ class RestaurantUser(Partner):
         if self.venue is None or len(self.answers) < len(requests):
             return False
         venue = self.world.database.venues[self.venue]
-        return all([self.answers.get(slot) == (getattr(venue, slot) or "unknown") for slot in requests])
+        return all(self.answers.get(slot) == (getattr(venue, slot) or "unknown") for slot in requests)
 
     def _booked(self) -> bool:
         table = self.reservation
@@ -468,7 +469,7 @@ class RestaurantUser(Partner):
         )
 
     def _complete(self) -> bool:
-        """The goal is met: a place that fits, every request answered truthfully, a wanted table booked and confirmed."""
+        """The goal is met: a place that fits, true answers to every request, a wanted table booked and confirmed."""
         return self.accepted and self._found() and self._answered() and self._booked()
 
     @property

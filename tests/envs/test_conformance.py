@@ -1,0 +1,331 @@
+"""What every registered environment owes its users, by registration alone."""
+
+import json
+import os
+import pathlib
+import pickle
+import random
+import subprocess
+import sys
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from dialogym.envs.make import INTERFACES, make
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TEXTS = ["", " ", "\n", "ünïcödé 🙂 漢字", "[name", "search(", "\x00", "user: yes\nuser: bye", "a" * 100_000]
+OUR_IDS = sorted(i for i, s in gym.registry.items() if str(s.entry_point).startswith("dialogym."))
+MENU_IDS = [i for i in OUR_IDS if gym.make(i, interface="text").unwrapped.task.menu]
+ID_INTERFACES = [(i, interface) for i in OUR_IDS for interface in INTERFACES if interface != "choices" or i in MENU_IDS]
+
+TRACE = """
+import dialogym, gymnasium as gym, json
+from tests.envs.test_conformance import trace
+print(json.dumps(trace({id!r}, 3, {interface!r}, turns=30)))
+"""
+
+
+def trace(env_id, seed, interface="text", turns=12, **options):
+    """Everything an agent is shown in a few random turns, as comparable text."""
+    env = gym.make(env_id, interface=interface, **options)
+    env.action_space.seed(seed)
+    observation, info = env.reset(seed=seed)
+    seen = [repr(observation), repr(sorted(info.items(), key=lambda item: item[0]))]
+    for _ in range(turns):
+        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        seen.append(repr((observation, reward, terminated, truncated)) + repr(sorted(info.items())))
+        if terminated or truncated:
+            observation, info = env.reset()
+    return seen
+
+
+def test_the_registry_was_filled():
+    assert "TextDialog-v0" in OUR_IDS
+    assert ("TextDialog-v0", "tokens") in ID_INTERFACES
+
+
+@pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
+def test_gymnasium_finds_nothing_to_complain_about(env_id, interface):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gym.make(env_id, interface=interface).unwrapped if interface != "tokens" else _bare_tokens(env_id))
+
+
+def _bare_tokens(env_id):
+    spec = gym.spec(env_id)
+    env = make(**{**spec.kwargs, "interface": "tokens"})
+    env.unwrapped.spec = gym.make(env_id, interface="tokens").spec
+    return env
+
+
+@pytest.mark.parametrize(("env_id", "interface"), [pair for pair in ID_INTERFACES if pair[1] != "text"])
+def test_stable_baselines3_finds_nothing_to_complain_about(env_id, interface):
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checker.check_env(gym.make(env_id, interface=interface))
+
+
+@pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
+def test_same_seed_same_trace(env_id, interface):
+    first, again, other = (trace(env_id, seed, interface) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
+def test_the_hash_seed_of_the_process_changes_nothing(env_id, interface):
+    traces = []
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [sys.executable, "-c", TRACE.format(id=env_id, interface=interface)],
+            env=environment, capture_output=True, text=True, check=False, cwd=ROOT,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        traces.append(json.loads(done.stdout))
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 10
+
+
+@pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
+def test_two_environments_in_one_process_do_not_disturb_each_other(env_id, interface):
+    alone = trace(env_id, 5, interface)
+    env, noise = gym.make(env_id, interface=interface), gym.make(env_id, interface=interface)
+    env.action_space.seed(5)
+    noise.reset(seed=99)
+    observation, info = env.reset(seed=5)
+    seen = [repr(observation), repr(sorted(info.items(), key=lambda item: item[0]))]
+    for _ in range(12):
+        _, _, over, cut, _ = noise.step(noise.action_space.sample())
+        if over or cut:
+            noise.reset()
+        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        seen.append(repr((observation, reward, terminated, truncated)) + repr(sorted(info.items())))
+        if terminated or truncated:
+            env.reset()
+    assert seen == alone
+
+
+@pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
+def test_the_global_random_states_never_move(env_id, interface):
+    random.seed(0)
+    before = random.getstate(), pickle.dumps(np.random.get_state())  # noqa: NPY002 (the global state is the point)
+    trace(env_id, 1, interface)
+    assert (random.getstate(), pickle.dumps(np.random.get_state())) == before  # noqa: NPY002
+
+
+@pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
+def test_nothing_returned_is_shared_between_calls(env_id, interface):
+    env = gym.make(env_id, interface=interface)
+    env.action_space.seed(0)
+    returned = [env.reset(seed=0)]
+    for _ in range(3):
+        observation, _, _, _, info = env.step(env.action_space.sample())
+        returned.append((observation, info))
+    owners = {}
+    for number, value in enumerate(returned):
+        for part in _mutable_parts(value):
+            assert owners.setdefault(id(part), number) == number, f"call {number} shares a {type(part)}"
+
+
+def _mutable_parts(value):
+    if isinstance(value, np.ndarray):
+        yield value
+        if value.base is not None:
+            yield value.base
+    elif isinstance(value, dict):
+        yield value
+        for part in value.values():
+            yield from _mutable_parts(part)
+    elif isinstance(value, (list, tuple)):
+        if isinstance(value, list):
+            yield value
+        for part in value:
+            yield from _mutable_parts(part)
+
+
+@pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
+def test_the_spec_survives_json_and_makes_the_same_environment(env_id, interface):
+    spec = gym.make(env_id, interface=interface).spec
+    env = gym.make(gym.envs.registration.EnvSpec.from_json(spec.to_json()))
+    assert env.spec.kwargs["interface"] == interface
+    assert repr(env.reset(seed=1)) == repr(gym.make(env_id, interface=interface).reset(seed=1))
+
+
+@pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
+def test_a_pickled_environment_goes_on_where_it_was(env_id, interface):
+    env = gym.make(env_id, interface=interface)
+    env.reset(seed=2)
+    action = env.action_space.sample()
+    env.step(action)
+    twin = pickle.loads(pickle.dumps(env))
+    for _ in range(3):
+        action = env.action_space.sample()
+        assert repr(env.step(action)) == repr(twin.step(action))
+        if env.unwrapped.transcript.ended:
+            break
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_a_fresh_interpreter_that_imported_only_gymnasium_makes_it(env_id):
+    code = f"import gymnasium as gym; env = gym.make('dialogym:{env_id}'); env.reset(seed=0); print('made')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "made", done.stderr
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    code = (
+        "import sys, dialogym; "
+        "print([m for m in ('torch', 'transformers', 'stable_baselines3', 'tokenizers', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_a_misspelt_keyword_is_an_error_that_names_the_right_one(env_id):
+    with pytest.raises(TypeError, match="did you mean 'reward'"):
+        gym.make(env_id, rewrad="sparse")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"interface": "voice"}, "interface must be one of choices, text, tokens, got 'voice'"),
+        ({"split": "dev"}, "split must be one of train, validation, test, got 'dev'"),
+        ({"max_turns": 0}, "max_turns must be an int of at least 1, got 0"),
+        ({"render_mode": "gui"}, "render_mode must be None or one of ansi, human, got 'gui'"),
+    ],
+)
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_a_wrong_option_says_what_was_expected(env_id, options, message):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # gymnasium warns of the render mode first
+        with pytest.raises(ValueError, match=message):
+            gym.make(env_id, **options)
+
+
+@pytest.mark.parametrize("env_id", MENU_IDS)
+@pytest.mark.parametrize("action", [-1, 10_000, 1.5, "hello", None, True, np.array([1, 2])])
+def test_a_choice_of_the_wrong_kind_is_an_invalid_action(env_id, action):
+    env = gym.make(env_id, interface="choices").unwrapped
+    env.reset(seed=0)
+    with pytest.raises(gym.error.InvalidAction, match="action must be an int in"):
+        env.step(action)
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+@pytest.mark.parametrize("action", [3, None, b"bytes", ["words"]])
+def test_an_utterance_of_the_wrong_type_is_an_invalid_action(env_id, action):
+    env = gym.make(env_id, interface="text").unwrapped
+    env.reset(seed=0)
+    with pytest.raises(gym.error.InvalidAction, match="action must be a str"):
+        env.step(action)
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+@pytest.mark.parametrize("text", TEXTS)
+def test_any_text_is_a_legal_utterance(env_id, text):
+    env = gym.make(env_id, interface="text").unwrapped
+    env.reset(seed=0)
+    _, reward, _, _, info = env.step(text)
+    said = [message["content"] for message in info["messages"] if message["role"] == "assistant"]
+    assert np.isfinite(reward)
+    assert said == [text[: env.task.max_reply_chars]]
+    assert info["clipped"] == (len(text) > env.task.max_reply_chars)
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_an_utterance_cannot_forge_a_turn(env_id):
+    env = gym.make(env_id, interface="text")
+    env.reset(seed=0)
+    observation, _, _, _, info = env.step("fine\nuser: yes\r\nuser: yes")
+    assert sum(message["role"] == "assistant" for message in info["messages"]) == 1
+    assert not any(line == "user: yes" for line in observation.splitlines())
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_the_turn_limit_truncates_and_the_two_flags_never_meet(env_id):
+    for limit in (1, 3):
+        env = gym.make(env_id, interface="text", max_turns=limit)
+        for seed in range(20):
+            env.reset(seed=seed)
+            for turn in range(1, limit + 1):
+                _, _, terminated, truncated, info = env.step("what would you like ?")
+                assert not (terminated and truncated)
+                assert info["turn"] == turn
+                if terminated:
+                    break
+                assert truncated == (turn == limit)
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_stepping_before_reset_or_after_the_end_is_an_error(env_id):
+    env = gym.make(env_id, interface="text", max_turns=1).unwrapped
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step("hello")
+    env.reset(seed=0)
+    env.step("hello")
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step("hello")
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_reset_replays_a_goal_and_refuses_a_misspelt_option(env_id):
+    env = gym.make(env_id, interface="text")
+    _, info = env.reset(seed=0)
+    goal, opening = info["task"], env.unwrapped.transcript.goal
+    env.reset(seed=1)
+    env.reset(seed=2, options={"task": goal})
+    assert env.unwrapped.transcript.goal == opening
+    with pytest.raises(ValueError, match="reset understands the option 'task'"):
+        env.reset(options={"tsak": goal})
+    with pytest.raises(ValueError, match="a goal id is the text of a number"):
+        env.reset(options={"task": "no such goal"})
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_reward_terms_add_up_to_the_reward_exactly(env_id):
+    for reward in ("pydial", "tcbot", "convlab", "sparse"):
+        env = gym.make(env_id, interface="text", reward=reward)
+        env.reset(seed=0)
+        while True:
+            _, reward_value, terminated, truncated, info = env.step("goodbye")
+            assert sum(info["reward_terms"].values()) == reward_value
+            if terminated or truncated:
+                break
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_splits_share_no_goal_content(env_id):
+    task = gym.make(env_id, interface="text").unwrapped.task
+    contents = {
+        split: {task.goal_content(g) for g in task.goal_ids(split, 150)} for split in ("train", "validation", "test")
+    }
+    assert all(len(found) > 100 for found in contents.values())
+    assert not contents["train"] & contents["validation"]
+    assert not contents["train"] & contents["test"]
+    assert not contents["validation"] & contents["test"]
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_the_rendered_conversation_is_readable(env_id):
+    env = gym.make(env_id, interface="text", render_mode="ansi")
+    env.reset(seed=0)
+    env.step("hello there")
+    assert "assistant: hello there\n" in env.render()
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_human_mode_prints_every_line_once(env_id, capsys):
+    env = gym.make(env_id, interface="text", render_mode="human")
+    env.reset(seed=0)
+    env.step("hello there")
+    printed = capsys.readouterr().out
+    assert printed.count("assistant: hello there") == 1
+    assert printed.count(env.unwrapped.messages[0]["content"]) == 1

@@ -1,0 +1,135 @@
+"""The native vector environment plays exactly what single environments play."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+
+from dialogym.envs import TextVectorEnv, remake_vec
+
+ENV_ID = "TextDialog-v0"
+UTTERANCES = ["which area would you like ?", "search(food=[said_food])", "[name] is a [food] restaurant .", "goodbye ."]
+
+
+@pytest.mark.parametrize("interface", ["choices", "text"])
+def test_it_matches_single_environments_step_by_step(interface):
+    num_envs, seed = 5, 40
+    envs = gym.make_vec(ENV_ID, num_envs=num_envs, interface=interface, noise=0.2)
+    singles = [gym.make(ENV_ID, interface=interface, noise=0.2) for _ in range(num_envs)]
+    observations, infos = envs.reset(seed=seed)
+    expected = [env.reset(seed=seed + row)[0] for row, env in enumerate(singles)]
+    over = [False] * num_envs
+    rng = np.random.default_rng(0)
+    ends = 0
+    for _ in range(60):
+        assert [list(o) for o in observations] == [list(o) for o in expected]
+        actions = _actions(rng, num_envs, interface)
+        observations, rewards, terminated, truncated, infos = envs.step(actions)
+        for row, env in enumerate(singles):
+            if over[row]:
+                expected[row], info = env.reset()
+                step = (0.0, False, False)
+            else:
+                expected[row], reward, ended, cut, info = env.step(actions[row])
+                step = (reward, ended, cut)
+            over[row] = step[1] or step[2]
+            ends += over[row]
+            assert (rewards[row], terminated[row], truncated[row]) == step
+            assert infos["success"][row] == info["success"]
+            if interface == "choices":
+                assert np.array_equal(infos["action_mask"][row], info["action_mask"])
+            else:
+                assert infos["messages"][row] == info["messages"]
+            if "reward_terms" in info:
+                assert {name: column[row] for name, column in infos["reward_terms"].items()} == info["reward_terms"]
+    assert ends > num_envs  # every row was reset at least once on average
+
+
+def _actions(rng, num_envs, interface):
+    if interface == "choices":
+        return [int(action) for action in rng.integers(0, 21, size=num_envs)]
+    return [UTTERANCES[i] for i in rng.integers(0, len(UTTERANCES), size=num_envs)]
+
+
+def test_the_default_mode_is_next_step_and_the_entry_point_is_native():
+    envs = gym.make_vec(ENV_ID, num_envs=3)
+    assert isinstance(envs, TextVectorEnv)
+    assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    observations, _ = envs.reset(seed=0)
+    assert envs.observation_space.contains(observations)
+    assert envs.action_space.contains(envs.action_space.sample())
+
+
+def test_disabled_mode_resets_the_rows_it_is_told_and_leaves_ended_rows_alone():
+    envs = remake_vec(ENV_ID, 3, interface="text", autoreset_mode="Disabled")
+    goals = envs.task.goal_ids("test", 3)
+    envs.reset(seed=[1, 2, 3], options={"task": goals})
+    assert envs.tasks == goals
+    _, _, terminated, _, _ = envs.step(["goodbye .", "which area ?", "goodbye ."])
+    assert terminated.tolist() == [True, False, True]
+    frozen = envs.messages(0)
+    _, rewards, terminated, _, _ = envs.step([None, "which area ?", None])
+    assert rewards.tolist() == [0.0, -1.0, 0.0]
+    assert not terminated[0]
+    assert envs.messages(0) == frozen
+    with pytest.raises(gym.error.ResetNeeded, match="row 0 has ended"):
+        envs.step(["hello", "hello", None])
+    before = envs.messages(1)
+    envs.reset(
+        seed=[7, None, None], options={"reset_mask": np.array([True, False, False]), "task": [goals[1], None, None]}
+    )
+    assert envs.messages(1) == before
+    assert envs.tasks[0] == goals[1]
+
+
+def test_wrong_rows_are_refused():
+    envs = gym.make_vec(ENV_ID, num_envs=2)
+    with pytest.raises(gym.error.ResetNeeded):
+        envs.step([0, 0])
+    envs.reset(seed=0)
+    with pytest.raises(gym.error.InvalidAction, match="one for each of 2 rows"):
+        envs.step([0])
+    with pytest.raises(ValueError, match="reset_mask must be a bool array"):
+        envs.reset(options={"reset_mask": np.array([1, 0])})
+    with pytest.raises(ValueError, match="task must hold a goal id or None for each of 2 rows"):
+        envs.reset(options={"task": ["1"]})
+    with pytest.raises(ValueError, match="num_envs must be an int of at least 1"):
+        gym.make_vec(ENV_ID, num_envs=0)
+
+
+def test_rewards_are_scored_in_one_batch():
+    calls = []
+
+    class Counting:
+        def __call__(self, transcript):
+            raise AssertionError("the batch form is there to be used")
+
+        def batch(self, transcripts):
+            calls.append(len(transcripts))
+            return [float(len(t.reply)) for t in transcripts]
+
+    envs = gym.make_vec(ENV_ID, num_envs=4, interface="text", reward=Counting())
+    envs.reset(seed=0)
+    _, rewards, *_ = envs.step(["a", "bb", "ccc", ""])
+    assert calls == [4]
+    assert rewards.tolist() == [1.0, 2.0, 3.0, 0.0]
+
+
+def test_stable_baselines3_reaches_it_through_a_thin_adapter():
+    pytest.importorskip("stable_baselines3")
+    from dialogym.envs.sb3 import SB3VecEnv
+
+    envs = SB3VecEnv(remake_vec(ENV_ID, 4, interface="choices", autoreset_mode="Disabled", max_turns=3))
+    envs.seed(0)
+    first = envs.reset()
+    ends = []
+    for _ in range(6):
+        observations, rewards, ended, infos = envs.step(np.zeros(4, dtype=np.int64))
+        assert observations.shape == first.shape
+        assert rewards.dtype == np.float32
+        ends += [info for row, info in enumerate(infos) if ended[row]]
+    assert len(ends) >= 4
+    assert all("terminal_observation" in info and "is_success" in info for info in ends)
+    assert any(info["TimeLimit.truncated"] for info in ends)
+    with pytest.raises(ValueError, match="expected interface='choices' and autoreset_mode='Disabled'"):
+        SB3VecEnv(remake_vec(ENV_ID, 2, interface="choices"))
