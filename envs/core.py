@@ -113,6 +113,10 @@ class Task(ABC):
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Partner:
         """Who the agent talks to about ``goal``; ``split`` chooses the wordings."""
 
+    def person(self, streams: Streams, split: str, ask: Callable[[str], str]) -> Partner:
+        """A partner whose words come from a person: ``ask`` is given what the agent said and returns the answer."""
+        raise NotImplementedError(f"{self.name} has no seat for a person on the partner's side")
+
     def content(self, goal: Mapping[str, Any]) -> str:
         """Canonical text of a goal: equal goals, equal text. Splits and goal-list hashes are made from it."""
         return repr(sorted(goal.items()))

@@ -104,6 +104,19 @@ def register_task(id: str, task: TaskFactory, max_turns: int = 20, **options: An
     )
 
 
+def seat_person(env: Any, interface: str, ask: Callable[[str], str]) -> TextEnv:
+    """The same environment with a person on the partner's side; ``ask`` is given what the agent said, and answers it.
+
+    Raises:
+        NotImplementedError: if the task has no seat for a person.
+    """
+    core = remake(env, interface=interface).unwrapped
+    assert isinstance(core, TextEnv)
+    task = core.task
+    task.partner = lambda goal, streams, split: task.person(streams, split, ask)  # type: ignore[method-assign]
+    return core
+
+
 def spec_of(env: gym.Env[Any, Any] | gym.envs.registration.EnvSpec | str) -> gym.envs.registration.EnvSpec:
     """The spec of an environment, of its id, or the spec itself.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from .core import Task
 from .restaurant.database import DONTCARE, load_database
 from .restaurant.goals import Goal, GoalRates, draw_goal
+from .restaurant.person import RestaurantPerson
 from .restaurant.policies import POLICIES
 from .restaurant.tracker import SUMMARY_SIZES
 from .restaurant.understanding import Reader
@@ -94,6 +95,9 @@ class TextDialog(Task):
 
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> RestaurantUser:
         return RestaurantUser(self.world, cast(Goal, goal), streams, split)
+
+    def person(self, streams: Streams, split: str, ask: Callable[[str], str]) -> RestaurantPerson:
+        return RestaurantPerson(self.world, streams, split, ask)
 
     def content(self, goal: Mapping[str, Any]) -> str:
         return repr(tuple(goal.values()))

@@ -68,11 +68,11 @@ class Understood:
         asked: slots that are asked for.
         is_question, is_goodbye, asks_to_repeat, says_only_restaurants: what they say.
         claims_no_match, claims_no_table, claims_booked: there is no such place; no table then; it is booked.
-        is_empty: nothing in it was understood.
+        has_cues: there is any of these.
     """
 
     __slots__ = (
-        "asked", "asks_to_repeat", "claims_booked", "claims_no_match", "claims_no_table", "is_empty", "is_goodbye",
+        "asked", "asks_to_repeat", "claims_booked", "claims_no_match", "claims_no_table", "has_cues", "is_goodbye",
         "is_question", "says_only_restaurants", "slots", "tool", "values",
     )  # fmt: skip
 
@@ -94,13 +94,14 @@ class Understood:
         self.claims_booked = "booked" in cues and not negative and not self.claims_no_table
         about_places = bool(cues & {"none", "such", "restaurant"})
         self.claims_no_match = negative and about_places and not self.says_only_restaurants
-        self.is_empty = not (values or asked or cues)
+        self.has_cues = bool(cues)
 
 
 class Reader:
     """Understands the agent's words for one database."""
 
     def __init__(self, database: Database):
+        self.database = database
         self._lexicon: dict[str, list[tuple[tuple[str, ...], tuple[str, str]]]] = {}
         for phrase, meaning in _phrases(database):
             words = tuple(WORD.findall(phrase))
@@ -109,6 +110,9 @@ class Reader:
         for entries in self._lexicon.values():
             entries.sort(key=lambda entry: -len(entry[0]))  # the longest phrase wins
         self.understand = functools.lru_cache(maxsize=1 << 15)(self._understand)
+
+    def __reduce__(self) -> tuple[type[Reader], tuple[Database]]:
+        return Reader, (self.database,)  # the cache cannot be pickled, and need not be
 
     def _understand(self, utterance: str) -> Understood:
         text = utterance.lower()

@@ -175,13 +175,13 @@ class RestaurantUser(Partner):
     # Reactions: each returns the user's acts and whether the agent's words brought anything
 
     def _react(self, understood: Understood) -> tuple[list[Act], bool]:
-        if understood.is_empty:
+        facts = self._filled(understood.values) if understood.values else []
+        if not (facts or understood.asked or understood.has_cues):  # nothing was understood
             return (list(self.last_acts) or [("puzzled",)]), False
         if understood.asks_to_repeat:
             return list(self.last_acts), False
         if understood.claims_no_table:
             return self._hear_no_table()
-        facts = self._filled(understood.values) if understood.values else []
         if understood.claims_booked:
             return self._hear_booked(facts)
         if understood.claims_no_match:

@@ -50,7 +50,7 @@ TEST: dict[tuple[str, ...], tuple[str, ...]] = {
     ("inform", "food"): ("i would like something that serves {} food", "it should serve {} food"),
     ("inform", "area"): ("something in the {} of town", "i would like it in the {}"),
     ("inform", "pricerange"): ("i would like something {}", "it should be in the {} price range"),
-    ("inform", "people"): ("a table for us , we are {} people", "it is for {} people"),
+    ("inform", "people"): ("a table please , we are {} people", "it is for {} people"),
     ("inform", "day"): ("on {} please", "we come on {}"),
     ("inform", "time"): ("it is at {}", "for {}"),
     ("any", "food"): ("i do not care what food it is",),

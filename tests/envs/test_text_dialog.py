@@ -87,7 +87,7 @@ def test_pydials_settings_are_keyword_arguments(setting):
 def test_the_user_keeps_its_invariants(chooser, noise):
     seen = check_conversations(700, chooser, noise=noise)
     assert seen["bye"] + seen["hang_up"] + seen["truncated"] == 700
-    assert seen["hang_up"] > 20
+    assert seen["hang_up"] > (0 if chooser is rule_chooser else 150)
     if chooser is rule_chooser:
         assert seen["success"] > 300
 
@@ -397,7 +397,7 @@ def test_every_act_the_user_has_can_be_put_into_words():
 def test_the_shipped_database_is_the_cambridge_one():
     database = load_database()
     assert len(database.venues) == 110
-    assert {len(database.values[slot]) for slot in CONSTRAINT_SLOTS} == {24, 5, 3}
+    assert {len(database.values[slot]) for slot in CONSTRAINT_SLOTS} == {23, 5, 3}
 
 
 def test_a_broken_database_is_refused_with_the_line(tmp_path):
