@@ -11,7 +11,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import gymnasium as gym
 
@@ -22,6 +22,7 @@ LogRow: TypeAlias = dict[str, Any]
 """One row of a training log. Always there: "env_turns" (int, agent turns so far), "success" (float, share of the
 rollout's conversations) and "return" (float, their mean return). Where a validation ran: "validation" (float)."""
 
+SomeAgent = TypeVar("SomeAgent", bound="Agent")
 Log: TypeAlias = Callable[[LogRow], None]
 Validate: TypeAlias = Callable[["Agent"], float]
 Info: TypeAlias = Mapping[str, Any]
@@ -108,7 +109,7 @@ class Agent(ABC):
         validate: Validate | None = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
-    ) -> None:  # noqa: B027 (nothing to do for an agent that does not learn)
+    ) -> None:
         """Learns in ``env``, and afterwards is the agent that validated best; without ``validate``, the last one.
 
         Args:
@@ -122,6 +123,8 @@ class Agent(ABC):
             ValueError: for ``resume`` without ``checkpoint``.
             KeyboardInterrupt: when interrupted, after the checkpoint was written.
         """
+        if resume and checkpoint is None:
+            raise ValueError("resume=True needs the checkpoint folder to go on from, got checkpoint=None")
 
     # On disk
 
@@ -140,7 +143,7 @@ class Agent(ABC):
         atomic_write(folder / AGENT_FILE, json.dumps(description, indent=2, default=str) + "\n")
 
     @classmethod
-    def load(cls, folder: str | Path, env: Any = None) -> Agent:
+    def load(cls: type[SomeAgent], folder: str | Path, env: Any = None) -> SomeAgent:
         """The agent that ``save`` wrote.
 
         Args:
