@@ -1,0 +1,90 @@
+"""Rewards by name: ours, the user's, and those that installed packages offer.
+
+A package offers rewards through the entry point group ``dialogym.rewards``; they load when their name is asked for:
+
+    [project.entry-points."dialogym.rewards"]
+    politeness = "my_package.rewards:politeness"
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar, overload
+
+from .transcript import Transcript
+
+ENTRY_POINT_GROUP = "dialogym.rewards"
+
+Registrable = Callable[[Transcript], float] | Mapping[Any, float] | type
+"""A function, a Reward, a class of them that needs no arguments, or a dict of rewards with their weights."""
+
+AnyReward = TypeVar("AnyReward", bound=Registrable)
+
+_REWARDS: dict[str, Any] = {}
+
+
+@overload
+def register_reward(name: str) -> Callable[[AnyReward], AnyReward]: ...
+@overload
+def register_reward(name: str, reward: AnyReward) -> AnyReward: ...
+def register_reward(name: str, reward: Any = None) -> Any:
+    """Makes ``reward`` available as ``reward="name"``; with the name alone, a decorator. Returns what it was given.
+
+    Registering the same function again (a notebook cell run twice) replaces it.
+
+    Raises:
+        ValueError: if the name is taken by something else.
+        TypeError: if ``name`` is no text or ``reward`` no reward.
+    """
+    if not isinstance(name, str) or not name:
+        raise TypeError(f'register_reward needs a name first, as in @register_reward("polite"), got {name!r:.80}')
+    if reward is None:
+        return lambda decorated: register_reward(name, decorated)
+    if not callable(reward) and not isinstance(reward, Mapping):
+        raise TypeError(f"{name!r} must be a function of the transcript, a Reward or a dict, got {reward!r:.80}")
+    if name in _REWARDS and not _same_source(_REWARDS[name], reward):
+        raise ValueError(f"the reward name {name!r} is taken by {_REWARDS[name]!r}")
+    _REWARDS[name] = reward
+    return reward
+
+
+def reward_names() -> list[str]:
+    """Every name that ``reward=`` understands, sorted."""
+    return sorted({*_REWARDS, *(point.name for point in _offered())})
+
+
+def lookup(name: str) -> Any:
+    """What is registered under ``name``.
+
+    Raises:
+        ValueError: for an unknown name; lists the right ones, the nearest first.
+        ImportError: if an installed package offers the name but fails to import (the cause is chained).
+    """
+    if name not in _REWARDS:
+        _REWARDS[name] = _load(name)
+    reward = _REWARDS[name]
+    return reward() if isinstance(reward, type) else reward
+
+
+def _load(name: str) -> Any:
+    for point in _offered():
+        if point.name == name:
+            try:
+                return point.load()
+            except Exception as error:
+                raise ImportError(f"reward {name!r} ({point.value}) could not be loaded: {error}") from error
+    near = difflib.get_close_matches(name, reward_names(), n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"unknown reward {name!r}: {hint}there are {', '.join(reward_names())}")
+
+
+def _offered() -> list[EntryPoint]:
+    return list(entry_points(group=ENTRY_POINT_GROUP))
+
+
+def _same_source(old: Any, new: Any) -> bool:
+    """Whether both are the same object, or come from the same lines of code."""
+    places = [(getattr(one, "__module__", None), getattr(one, "__qualname__", None)) for one in (old, new)]
+    return old is new or (places[0] == places[1] and None not in places[0] and "<lambda>" not in str(places[0][1]))

@@ -1,0 +1,85 @@
+"""Rewards about the task itself, and the sums of them that the literature trains on.
+
+Presets, by name (L is the turn limit; "turn" is paid on every agent turn, the last one included):
+
+- ``pydial``, the default: +20 on success, -1 per turn. Ultes et al. (2017), https://aclanthology.org/P17-4013;
+  Casanueva et al. (2017), section 3, https://arxiv.org/abs/1711.11023.
+- ``tcbot``: +2L on success, -L at an end without it, -1 per turn. Li et al. (2017), https://arxiv.org/abs/1703.01008.
+  Their code pays the end *instead of* the last turn's -1; ours adds them.
+- ``convlab``: +40 on success, -20 at an end without it, +5 for each part finished, -1 per turn. Lee et al. (2019),
+  https://arxiv.org/abs/1904.08637; Zhu et al. (2020), https://arxiv.org/abs/2002.04793. The amounts of ConvLab-2's
+  environment and, for the failure, of its user simulator at L = 20; there they replace each other, ours add up, and a
+  part pays once.
+- ``sparse``: 1 on success, else 0.
+"""
+
+from __future__ import annotations
+
+from .base import as_reward
+from .compose import ComposedReward, Part, resolve
+from .registry import register_reward
+from .transcript import Transcript
+
+
+@as_reward
+def success(transcript: Transcript) -> float:
+    """1.0 on the last turn of a conversation that succeeded, else 0.0; bounds [0, 1]."""
+    return 1.0 if transcript.ended and transcript.success else 0.0
+
+
+@as_reward
+def failure(transcript: Transcript) -> float:
+    """1.0 on the last turn of a conversation that did not succeed, else 0.0; bounds [0, 1]. Weighted negatively."""
+    return 1.0 if transcript.ended and not transcript.success else 0.0
+
+
+@as_reward
+def turn(transcript: Transcript) -> float:
+    """1.0 on every agent turn: what a turn costs is its weight, -1 in the presets."""
+    return 1.0
+
+
+@as_reward
+def parts(transcript: Transcript) -> float:
+    """How many parts of the task this turn finished; bounds [0, number of parts]."""
+    return float(transcript.parts_done_now)
+
+
+@as_reward
+def success_by_limit(transcript: Transcript) -> float:
+    """The turn limit L where ``success`` is 1.0, else 0.0; bounds [0, L].
+
+    Raises:
+        ValueError: if the conversation has no turn limit.
+    """
+    return _limit(transcript) if transcript.ended and transcript.success else 0.0
+
+
+@as_reward
+def failure_by_limit(transcript: Transcript) -> float:
+    """The turn limit L where ``failure`` is 1.0, else 0.0; bounds [0, L].
+
+    Raises:
+        ValueError: if the conversation has no turn limit.
+    """
+    return _limit(transcript) if transcript.ended and not transcript.success else 0.0
+
+
+def _limit(transcript: Transcript) -> float:
+    if transcript.max_turns is None:
+        raise ValueError("max_turns must be a number of turns for a reward that scales with it, got None")
+    return float(transcript.max_turns)
+
+
+for _reward in (success, failure, turn, parts):
+    register_reward(_reward.name, _reward)
+
+PYDIAL = register_reward("pydial", resolve({success: 20.0, turn: -1.0}))
+TCBOT = register_reward(
+    "tcbot",
+    ComposedReward(
+        [Part("success", 2.0, success_by_limit), Part("failure", -1.0, failure_by_limit), Part("turn", -1.0, turn)]
+    ),
+)
+CONVLAB = register_reward("convlab", resolve({success: 40.0, failure: -20.0, parts: 5.0, turn: -1.0}))
+SPARSE = register_reward("sparse", resolve({success: 1.0}))
