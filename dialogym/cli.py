@@ -1,0 +1,328 @@
+"""The command line: ``dialogym list``, ``play``, ``train``, ``evaluate``, ``compare`` and ``validate``."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium as gym
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import dialogym  # registers the environments
+
+app = typer.Typer(
+    name="dialogym",
+    help="Dialogue and text-generation environments, rewards and agents: how far does SFT get, and what does RL add?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console()
+errors = Console(stderr=True)
+
+DEFAULT_ENV = "TextDialog-v0"
+INTERRUPTED = 130
+
+
+class Seat(str, Enum):
+    """Which side of the conversation a person takes."""
+
+    agent = "agent"
+    user = "user"
+
+
+class Preset(str, Enum):
+    """How thorough a comparison is."""
+
+    quick = "quick"
+    full = "full"
+
+
+def main() -> None:
+    """Runs the command line; what a user did wrong is one line, not a traceback."""
+    try:
+        app()
+    except (ValueError, TypeError, ImportError, gym.error.Error, FileNotFoundError, NotADirectoryError) as e:
+        errors.print(f"[bold red]Error:[/] {_plain(e)}", highlight=False, soft_wrap=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        errors.print("Interrupted.")
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _plain(e: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(e))
+
+
+EnvOption = Annotated[str, typer.Option("--env", help="Id of a registered environment, or module:Name-v0.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Keyword argument of the environment, such as noise=0.15; repeat."),
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """List the environments and the agents."""
+    from dialogym.agents import registry
+
+    table = Table("environment", "interfaces", "replies", "ceiling", "floor", title="Environments")
+    for id in _our_ids():
+        task = _core(gym.make(id, interface="text")).task
+        interfaces = "choices, text, tokens" if task.menu else "text, tokens"
+        table.add_row(id, interfaces, str(len(task.menu) or "any text"), f"{task.ceiling:g}", f"{task.floor:g}")
+    console.print(table)
+    table = Table("agent", "plays", "learns", "what it is", title="Agents")
+    for row in registry.describe_agents():
+        table.add_row(*row)
+    console.print(table)
+
+
+@app.command()
+def play(
+    env: EnvOption = DEFAULT_ENV,
+    as_: Annotated[
+        Seat, typer.Option("--as", help="Your seat: the agent's, or the user's against AGENT.")
+    ] = Seat.agent,
+    agent: Annotated[
+        str, typer.Option(help="Who you talk to with --as user: a name, or a folder of a trained one.")
+    ] = ("rule"),
+    set_: SetOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Talk: as the agent with a simulated user, or as the user with an agent."""
+    options = _options(set_)
+    if as_ is Seat.user:
+        _play_as_user(env, agent, options, seed)
+    else:
+        _play_as_agent(env, options, seed)
+
+
+def _play_as_agent(env_id: str, options: dict[str, Any], seed: int) -> None:
+    from dialogym.agents.registry import make_agent
+
+    made = _make(env_id, **{"interface": "text", **options})
+    person = make_agent("human", made, seed=seed)
+    observation, info = made.reset(seed=seed)
+    total, ended = 0.0, False
+    while not ended:
+        observation, reward, terminated, truncated, info = made.step(person.act(observation, info))
+        total += float(reward)
+        ended = terminated or truncated
+    core = _core(made)
+    console.print(core.transcript.spoken_messages[-1]["content"])
+    verdict = "[green]success[/]" if info["success"] else "[red]no success[/]"
+    console.print(
+        f"\n{verdict}, return {total:g} after {info['turn']} turns. The user wanted: {dict(core.transcript.goal)}"
+    )
+
+
+def _play_as_user(env_id: str, agent: str, options: dict[str, Any], seed: int) -> None:
+    from dialogym.agents.registry import make_agent
+    from dialogym.envs import seat_person
+
+    base = _make(env_id, **{"interface": "text", **options})
+    player = _load(agent, base) if Path(agent).is_dir() else make_agent(agent, base, seed=seed)
+    core = seat_person(base, player.interface, _ask)
+    console.print("[dim]You are the user; say goodbye to end.[/]")
+    observation, info = core.reset(seed=seed)
+    ended = core.partner is not None and core.partner.over
+    while not ended:
+        said = len(core.messages)
+        observation, _, terminated, truncated, info = core.step(player.act(observation, info))
+        for message in core.messages[said:]:
+            if message["role"] == "tool":
+                console.print(f"[dim]tool: {message['content']}[/]", highlight=False)
+        ended = terminated or truncated
+
+
+def _ask(heard: str) -> str:
+    if heard:
+        console.print(f"[bold cyan]agent:[/] {heard}", highlight=False)
+    return console.input("[bold green]you:[/] ")
+
+
+@app.command()
+def train(
+    agent: Annotated[str, typer.Argument(help="Name of a learning agent, see `dialogym list`.")],
+    env: EnvOption = DEFAULT_ENV,
+    out: Annotated[Path | None, typer.Option(help="Folder for the agent, its log and its checkpoint.")] = None,
+    set_: SetOption = None,
+    config: Annotated[
+        list[str] | None,
+        typer.Option("--config", metavar="KEY=VALUE", help="Setting of the agent, such as learning_rate=3e-4; repeat."),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
+    validate_goals: Annotated[int, typer.Option(min=0, help="Validation goals to choose the model on; 0: none.")] = 200,
+    seed: SeedOption = 0,
+) -> None:
+    """Train AGENT; Ctrl-C leaves a checkpoint that --resume goes on from."""
+    from dialogym.agents.registry import make_agent
+
+    made = _make(env, **_options(set_))
+    learner = make_agent(agent, made, seed=seed, **_options(config))
+    if not learner.learns:
+        raise ValueError(f"{agent} has nothing to learn; evaluate it with `dialogym evaluate {agent}`")
+    folder = out if out is not None else Path("runs") / f"{agent}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _learn(learner, made, folder, resume, validate_goals)
+    except KeyboardInterrupt:
+        errors.print(f"\nInterrupted. Go on with: dialogym train {agent} --out {folder} --resume", soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
+    learner.save(folder / "agent")
+    console.print(f"Saved to {folder / 'agent'}; score it with: dialogym evaluate {folder / 'agent'}", soft_wrap=True)
+
+
+def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) -> None:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from dialogym.evaluation.score import frozen_goals, score
+
+    def validation(agent: Any) -> float:
+        return float(score(agent, made, goals, split="validation").success.mean())
+
+    goals = frozen_goals(made, "validation", num_goals, seed=0).goals if num_goals else []
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[row]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress, (folder / "log.jsonl").open("a" if resume else "w") as file:
+        bar = progress.add_task(learner.name, total=None, row="")
+
+        def log(row: dict[str, Any]) -> None:
+            file.write(json.dumps(row, default=float) + "\n")
+            file.flush()
+            shown = "  ".join(f"{key} {_short(value)}" for key, value in row.items() if key in SHOWN)
+            share = row.get("progress")
+            progress.update(bar, row=shown, total=1.0 if share is not None else None, completed=share or 0)
+
+        learner.learn(
+            made, log=log, validate=validation if goals else None, checkpoint=folder / "checkpoint", resume=resume
+        )
+
+
+SHOWN = ("env_turns", "epoch", "success", "return", "validation", "validation_loss", "kl")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+@app.command()
+def evaluate(
+    agent: Annotated[str, typer.Argument(help="Name of an agent, or the folder of a trained one.")],
+    env: EnvOption = DEFAULT_ENV,
+    goals: Annotated[int, typer.Option(min=1, help="How many frozen goals.")] = 500,
+    split: Annotated[str, typer.Option(help="Which goals and wordings: train, validation or test.")] = "test",
+    set_: SetOption = None,
+    seed: SeedOption = 0,
+    show: Annotated[int, typer.Option(min=0, help="Print so many conversations.")] = 1,
+) -> None:
+    """Score an agent on frozen held-out goals, with 95% intervals."""
+    from dialogym.agents.registry import make_agent
+    from dialogym.evaluation.score import frozen_goals, score
+    from dialogym.evaluation.statistics import bootstrap_interval, wilson_interval
+
+    made = _make(env, **_options(set_))
+    player = _load(agent, made) if Path(agent).is_dir() else make_agent(agent, made, seed=seed)
+    frozen = frozen_goals(made, split, goals, seed=0)
+    scores = score(player, made, frozen.goals, split=split)
+    table = Table("", "mean", "95% low", "95% high", title=f"{player.name} on {goals} {split} goals of {env}")
+    low, high = wilson_interval(int(scores.success.sum()), goals)
+    table.add_row("success", f"{scores.success.mean():.3f}", f"{low:.3f}", f"{high:.3f}")
+    for name, values in (("return", scores.returns), ("turns", scores.turns)):
+        low, high = bootstrap_interval(values.astype(float), seed=0)
+        table.add_row(name, f"{values.mean():.2f}", f"{low:.2f}", f"{high:.2f}")
+    console.print(table)
+    for conversation in scores.conversations[:show]:
+        for message in conversation:
+            console.print(f"{message['role']}: {message['content']}", highlight=False, markup=False)
+
+
+@app.command()
+def compare(
+    env: EnvOption = DEFAULT_ENV,
+    preset: Annotated[
+        Preset, typer.Option(help="quick: minutes, one seed; full: three seeds, more goals.")
+    ] = Preset.quick,
+    out: Annotated[Path, typer.Option(help="Folder for the report; a second call goes on where it stopped.")] = Path(
+        "runs/compare"
+    ),
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Trainings at once, one thread each; default: all cores.")
+    ] = None,
+    set_: SetOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Train and score every agent on the same held-out goals, and write a report."""
+    from dialogym.evaluation.compare import compare as run
+
+    _make(env)
+    run(env, preset=preset.value, out=out, jobs=jobs, seed=seed, env_kwargs=_options(set_))
+    console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def validate(
+    env_id: Annotated[str, typer.Argument(help="Id of a registered environment, or module:Name-v0.")],
+    set_: SetOption = None,
+) -> None:
+    """Check that an environment can be trusted: ceiling, floors, determinism, no leaks, difficulty."""
+    from dialogym.evaluation.validate import validate as check
+
+    _make(env_id, **_options(set_))
+    report = check(env_id, **_options(set_))
+    console.print(report.table())
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _options(pairs: list[str] | None) -> dict[str, Any]:
+    """``KEY=VALUE`` arguments as a dict; values are read as JSON where they are, else as text."""
+    options: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"expected KEY=VALUE, got {pair!r}")
+        try:
+            options[key] = json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
+        except json.JSONDecodeError:
+            options[key] = value
+    return options
+
+
+def _make(env_id: str, **options: Any) -> gym.Env[Any, Any]:
+    """The environment; an unknown id names the nearest right ones."""
+    known = _our_ids()
+    if ":" not in env_id and env_id not in gym.registry:
+        near = difflib.get_close_matches(env_id, known, n=1, cutoff=0.3)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no environment {env_id!r}{hint} There are: {', '.join(known)}")
+    return gym.make(env_id, **options)
+
+
+def _our_ids() -> list[str]:
+    return sorted(id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("dialogym."))
+
+
+def _core(env: gym.Env[Any, Any]) -> dialogym.TextEnv:
+    core = env.unwrapped
+    assert isinstance(core, dialogym.TextEnv)
+    return core
+
+
+def _load(folder: str, env: Any) -> Any:
+    from dialogym.agents.registry import load_agent
+
+    return load_agent(folder, env=env)
