@@ -9,7 +9,7 @@ import functools
 import operator
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from .transcript import Transcript
 
@@ -34,7 +34,7 @@ class Reward:
         name: its key in ``info["reward_terms"]``; the name of the class unless the class says otherwise.
     """
 
-    name: ClassVar[str] = "Reward"
+    name: str = "Reward"
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
@@ -57,7 +57,10 @@ class Reward:
         return _sum(self) if _is_zero(other) else _sum(other, self)  # the built-in sum() starts from 0
 
     def __sub__(self, other: Any) -> ComposedReward:
-        return self + _scaled(other, -1.0)
+        return _sum(self, _scaled(other, -1.0))
+
+    def __rsub__(self, other: Any) -> ComposedReward:
+        return _sum(other, -self)
 
     def __neg__(self) -> ComposedReward:
         return _scaled(self, -1.0)
@@ -79,7 +82,7 @@ class FunctionReward(Reward):
         self.function = function
         if hasattr(function, "__name__"):
             functools.update_wrapper(self, function, updated=())
-        self.name = name_of(function)  # type: ignore[misc]
+        self.name = name_of(function)
 
     def __call__(self, transcript: Transcript) -> float:
         return self.function(transcript)

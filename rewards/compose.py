@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ RewardSpec = str | Reward | Callable[[Transcript], float] | Mapping[Any, float]
 
 
 class Part(NamedTuple):
-    """One term of a sum: its key in ``info["reward_terms"]``, its weight, and what is weighted."""
+    """One term of a sum: what it is called, its weight, and what is weighted."""
 
     name: str
     weight: float
@@ -33,19 +33,25 @@ class ComposedReward(Reward):
     """A weighted sum whose terms can be told apart.
 
     Args:
-        parts: at least one; equal names are told apart by a number, in order: "length", "length_2".
+        parts: at least one.
+
+    Attributes:
+        names: keys of ``info["reward_terms"]``; equal names are told apart by a number, in order: "length", "length_2".
 
     Raises:
         ValueError: without parts.
     """
 
-    name: ClassVar[str] = "sum"
+    name: str = "sum"
 
     def __init__(self, parts: Iterable[Part]):
-        self.parts = _with_distinct_names(parts)
+        self.parts = tuple(parts)
         if not self.parts:
             raise ValueError("a reward needs at least one term, got none")
-        self._scorers = [(name, weight, bare(reward)) for name, weight, reward in self.parts]
+        self.names = _distinct([part.name for part in self.parts])
+        self._scorers = [
+            (name, part.weight, bare(part.reward)) for name, part in zip(self.names, self.parts, strict=True)
+        ]
         self._has_batch = any(_batch_of(score) for _, _, score in self._scorers)
 
     def terms(self, transcript: Transcript) -> dict[str, float]:
@@ -79,15 +85,14 @@ class ComposedReward(Reward):
             [_term(name, weight, value) for value in _values(name, score, transcripts)]
             for name, weight, score in self._scorers
         ]
-        names = [part.name for part in self.parts]
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def batch(self, transcripts: Sequence[Transcript]) -> list[float]:
         """The reward of each transcript."""
         return [sum(terms.values()) for terms in self.batch_terms(transcripts)]
 
     def __repr__(self) -> str:
-        return " + ".join(f"{part.weight:g} * {part.name}" for part in self.parts)
+        return " + ".join(f"{part.weight:g} * {name}" for name, part in zip(self.names, self.parts, strict=True))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ComposedReward, (self.parts,)
@@ -140,15 +145,15 @@ def _names(parts: Sequence[Part]) -> str:
     return " + ".join(repr(part.name) for part in parts)
 
 
-def _with_distinct_names(parts: Iterable[Part]) -> tuple[Part, ...]:
-    distinct: dict[str, Part] = {}
-    for part in parts:
-        name, count = part.name, 1
-        while name in distinct:
+def _distinct(names: Iterable[str]) -> list[str]:
+    distinct: dict[str, None] = {}
+    for name in names:
+        key, count = name, 1
+        while key in distinct:
             count += 1
-            name = f"{part.name}_{count}"
-        distinct[name] = part._replace(name=name)
-    return tuple(distinct.values())
+            key = f"{name}_{count}"
+        distinct[key] = None
+    return list(distinct)
 
 
 def _term(name: str, weight: float, value: Any) -> float:

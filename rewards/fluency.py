@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from .base import Reward
 from .transcript import Transcript
@@ -42,7 +42,7 @@ class Fluency(Reward):
         TypeError: for a model object without a tokenizer.
     """
 
-    name: ClassVar[str] = "fluency"
+    name: str = "fluency"
 
     def __init__(
         self, model: Any, tokenizer: Any = None, *, prefix: str = "", max_tokens: int = 256, batch_size: int = 256

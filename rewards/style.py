@@ -7,7 +7,6 @@ Words are lower-cased and split at white space. An empty reply scores the floor 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from .base import Reward
 from .registry import register_reward
@@ -73,7 +72,7 @@ class Length(Reward):
         ValueError: unless 1 <= shortest <= longest.
     """
 
-    name: ClassVar[str] = "length"
+    name: str = "length"
 
     def __init__(self, shortest: int = 1, longest: int = 30):
         if not 1 <= shortest <= longest:
@@ -93,7 +92,7 @@ class Repetition(Reward):
         ValueError: if ``n`` is below 1.
     """
 
-    name: ClassVar[str] = "repetition"
+    name: str = "repetition"
 
     def __init__(self, n: int = 3):
         self.n = _at_least_one(n)
@@ -110,7 +109,7 @@ class DistinctN(Reward):
         ValueError: if ``n`` is below 1.
     """
 
-    name: ClassVar[str] = "distinct_n"
+    name: str = "distinct_n"
 
     def __init__(self, n: int = 2):
         self.n = _at_least_one(n)

@@ -1,0 +1,86 @@
+"""Rewards where they are used: single and native vector environments."""
+
+import subprocess
+import sys
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from dialogym.rewards import Length, Reward, RewardError, turn
+
+
+def polite(transcript):
+    return 1.0 if "please" in transcript.reply else 0.0
+
+
+def test_a_users_reward_in_three_lines():
+    env = gym.make("dialogym:TextDialog-v0", interface="text", reward=polite)
+    env.reset(seed=0)
+    _, rude, _, _, info = env.step("area?")
+    assert (rude, info["reward_terms"]) == (0.0, {"polite": 0.0})
+    assert env.step("which area , please ?")[1] == 1.0
+
+
+@pytest.mark.parametrize("reward", ["pydial", "tcbot", "convlab", "sparse", {"pydial": 0.3, polite: 0.1},
+                                    0.7 * Length() - 0.1 * turn])  # fmt: skip
+@pytest.mark.parametrize("interface", ["choices", "text"])
+def test_the_terms_add_up_to_the_reward_exactly_until_the_end(reward, interface):
+    env = gym.make("dialogym:TextDialog-v0", interface=interface, reward=reward)
+    env.action_space.seed(1)
+    for seed in range(5):
+        env.reset(seed=seed)
+        ended = False
+        while not ended:
+            _, value, terminated, truncated, info = env.step(env.action_space.sample())
+            assert value == sum(info["reward_terms"].values())
+            ended = terminated or truncated
+
+
+def test_the_vector_environment_scores_in_one_batch():
+    class Rows(Reward):
+        """Remembers how many transcripts it was shown."""
+
+        def __init__(self):
+            self.sizes = []
+
+        def __call__(self, transcript):
+            raise AssertionError("asked alone")
+
+        def batch(self, transcripts):
+            self.sizes.append(len(transcripts))
+            return np.arange(len(transcripts))
+
+    rows = Rows()
+    envs = gym.make_vec("dialogym:TextDialog-v0", num_envs=3, interface="text", reward=rows + 0.5 * turn)
+    envs.reset(seed=0)
+    _, rewards, _, _, infos = envs.step(["area?", "food?", "price?"])
+    assert rows.sizes == [3]
+    assert rewards.tolist() == [0.5, 1.5, 2.5]
+    assert {name: values.tolist() for name, values in infos["reward_terms"].items()} == {
+        "Rows": [0.0, 1.0, 2.0], "turn": [0.5, 0.5, 0.5],
+    }  # fmt: skip
+
+
+def test_a_bug_in_a_reward_stops_the_environment():
+    def buggy(transcript):
+        return transcript.no_such_thing
+
+    env = gym.make("dialogym:TextDialog-v0", interface="text", reward=buggy)
+    env.reset(seed=0)
+    with pytest.raises(RewardError, match="'buggy' raised AttributeError"):
+        env.step("area?")
+
+
+def test_a_misspelt_reward_is_an_error_when_the_environment_is_made():
+    with pytest.raises(ValueError, match="did you mean 'pydial'"):
+        gym.make("dialogym:TextDialog-v0", reward="pydal")
+
+
+def test_importing_rewards_loads_no_language_model_library():
+    code = (
+        "import sys, dialogym.rewards\n"
+        "print([name for name in ('torch', 'transformers', 'stable_baselines3') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
