@@ -1,0 +1,228 @@
+"""What an agent achieves on a frozen list of goals, each under its own noise seed, the same for every agent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+
+from ..agents.base import Agent
+from ..envs import Task, TextVectorEnv, remake_vec
+from ..rewards.style import distinct_n
+from ..rewards.transcript import Message, Transcript
+
+Goal = tuple[str, int]
+"""Id of a goal, and the noise seed that it is played under: user behaviour, wording and channel noise hang on it."""
+
+
+class FrozenGoals(NamedTuple):
+    """A list of goals to score on.
+
+    Attributes:
+        split: of the environment that it is from.
+        goals: id and noise seed of each.
+        hash: SHA-256 of the goals' contents and noise seeds, in hexadecimal; the same list, the same hash.
+    """
+
+    split: str
+    goals: list[Goal]
+    hash: str
+
+
+def frozen_goals(env: Any, split: str = "test", count: int = 500, seed: int = 0) -> FrozenGoals:
+    """A list of ``count`` goals of a split; a longer list of the same split and seed begins alike.
+
+    Args:
+        env: an environment in any interface, or its id or spec.
+        split: "train", "validation" or "test".
+        count: how many.
+        seed: of the list.
+    """
+    task = task_of(made(env))
+    ids = task.goal_ids(split, count, seed)
+    noise_seeds = np.random.SeedSequence(seed).generate_state(count).tolist()
+    goals = list(zip(ids, noise_seeds, strict=True))
+    return FrozenGoals(split, goals, _hash(task, goals))
+
+
+def _hash(task: Any, goals: Sequence[Goal]) -> str:
+    contents = [[task.goal_content(goal_id), noise_seed] for goal_id, noise_seed in goals]
+    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+
+
+def with_noise(goals: Sequence[Goal], number: int) -> list[Goal]:
+    """The same goals under other noise; 0 leaves them as they are."""
+    if number == 0:
+        return list(goals)
+    return [(goal, int(np.random.SeedSequence([seed, number]).generate_state(1)[0])) for goal, seed in goals]
+
+
+def made(env: Any) -> gym.Env[Any, Any]:
+    """``env`` itself, or the environment of an id (with or without ``module:``) or a spec."""
+    return env if isinstance(env, gym.Env) else gym.make(env)
+
+
+def task_of(env: gym.Env[Any, Any]) -> Task:
+    """The task of an environment.
+
+    Raises:
+        TypeError: if it has none.
+    """
+    task = getattr(env.unwrapped, "task", None)
+    if not isinstance(task, Task):
+        raise TypeError(f"expected an environment of a dialogym task, got {env!r}, which has no task")
+    return task
+
+
+@dataclass
+class Scores:
+    """How G conversations went; every array is in the order of the goals.
+
+    Attributes:
+        success: (G,) bool, ground truth.
+        returns: (G,) float, sums of the environment's rewards.
+        turns: (G,) int, agent turns.
+        invalid_rate: share of agent turns that the task does not take as they are: a reply of the menu that makes no
+            sense now, or an empty or over-long utterance.
+        replies: everything the agent said.
+        samples: the first conversations, as people read them (placeholders filled).
+    """
+
+    success: np.ndarray
+    returns: np.ndarray
+    turns: np.ndarray
+    invalid_rate: float
+    replies: list[str] = field(repr=False)
+    samples: list[list[Message]] = field(repr=False)
+
+    def distinct_n(self, n: int = 2, num_replies: int = 1000) -> float:
+        """Different n-grams over all n-grams of the first ``num_replies`` replies.
+
+        The number is fixed because the measure falls with it.
+        """
+        return distinct_n(self.replies[:num_replies], n)
+
+
+def score(
+    agent: Agent,
+    env: Any,
+    goals: Sequence[Goal],
+    *,
+    split: str = "test",
+    batch_size: int = 64,
+    num_samples: int = 0,
+    progress: Callable[[int], None] = lambda num_goals: None,
+) -> Scores:
+    """Plays every goal once, ``batch_size`` conversations side by side.
+
+    Args:
+        agent: who plays.
+        env: an environment in any interface, or its id or spec; it is re-made in the agent's interface.
+        goals: id and noise seed of each conversation.
+        split: that the partner's wordings are taken from.
+        batch_size: conversations at a time.
+        num_samples: conversations to keep in words, of the first goals.
+        progress: is told how many goals are over.
+
+    Raises:
+        ValueError: if ``goals`` is empty.
+    """
+    if not goals:
+        raise ValueError("goals must not be empty")
+    num_rows = min(batch_size, len(goals))
+    envs = remake_vec(made(env), num_rows, interface=agent.interface, split=split, autoreset_mode="Disabled")
+    try:
+        return _Scoring(agent, envs, goals, num_samples).run(progress)
+    finally:
+        envs.close()
+
+
+class _Scoring:
+    """One pass over the goals: rows of the vector environment take the next goal as soon as they are free."""
+
+    def __init__(self, agent: Agent, envs: TextVectorEnv, goals: Sequence[Goal], num_samples: int):
+        self.agent, self.envs, self.goals, self.num_samples = agent, envs, goals, num_samples
+        self.success = np.zeros(len(goals), dtype=bool)
+        self.returns = np.zeros(len(goals))
+        self.turns = np.zeros(len(goals), dtype=np.int64)
+        self.replies: list[list[str]] = [[] for _ in goals]
+        self.samples: list[list[Message]] = [[] for _ in goals[:num_samples]]
+        self.num_invalid = 0
+
+    def run(self, progress: Callable[[int], None]) -> Scores:
+        envs = self.envs
+        waiting = iter(range(len(self.goals)))
+        playing: list[int | None] = [None] * envs.num_envs  # the number of the goal in each row
+        observations, infos = self._seat(waiting, playing)
+        num_over = 0
+        while any(number is not None for number in playing):
+            rows = [row for row, number in enumerate(playing) if number is not None]
+            actions = self._act(rows, observations, infos)
+            observations, rewards, terminated, truncated, infos = envs.step(actions)
+            for row in rows:
+                self.returns[playing[row]] += rewards[row]
+            freed = [row for row in rows if terminated[row] or truncated[row]]
+            for row in freed:
+                self._note(playing[row], envs.transcripts[row])
+                playing[row] = None
+            if freed:
+                num_over += len(freed)
+                progress(num_over)
+                observations, infos = self._seat(waiting, playing) or (observations, infos)
+        return self._scores()
+
+    def _seat(self, waiting: Iterator[int], playing: list[int | None]) -> Any:
+        """Gives a goal to every free row while there are goals; None when there was none left."""
+        size = len(playing)
+        mask, seeds = np.zeros(size, dtype=bool), [0] * size
+        ids: list[str | None] = [None] * size
+        for row in [row for row, number in enumerate(playing) if number is None]:
+            number = next(waiting, None)
+            if number is not None:
+                playing[row], mask[row] = number, True
+                ids[row], seeds[row] = self.goals[number]
+        if not mask.any():
+            return None
+        return self.envs.reset(seed=seeds, options={"reset_mask": mask, "task": ids})
+
+    def _act(self, rows: list[int], observations: Any, infos: dict[str, Any]) -> list[Any]:
+        """One action for each row that plays, None for the others."""
+        seen = [observations[row] for row in rows]
+        told = [row_info(self.envs, infos, row) for row in rows]
+        actions: list[Any] = [None] * self.envs.num_envs
+        for row, info, action in zip(rows, told, self.agent.act_batch(seen, told), strict=True):
+            actions[row] = action
+            self.num_invalid += self._is_invalid(action, info)
+        return actions
+
+    def _is_invalid(self, action: Any, info: dict[str, Any]) -> bool:
+        if "action_mask" in info:
+            return not info["action_mask"][int(action)]
+        return not action.strip() or len(action) > self.envs.task.max_reply_chars
+
+    def _note(self, number: Any, transcript: Transcript) -> None:
+        self.success[number] = transcript.success
+        self.turns[number] = transcript.turn
+        self.replies[number] = transcript.replies
+        if number < self.num_samples:
+            self.samples[number] = transcript.spoken_messages
+
+    def _scores(self) -> Scores:
+        invalid_rate = self.num_invalid / int(self.turns.sum())
+        replies = [reply for conversation in self.replies for reply in conversation]
+        return Scores(self.success, self.returns, self.turns, invalid_rate, replies, self.samples)
+
+
+def row_info(envs: TextVectorEnv, infos: dict[str, Any], row: int) -> dict[str, Any]:
+    """What the single environment would say in ``info`` where row ``row`` stands."""
+    transcript = envs.transcripts[row]
+    info = {"success": transcript.success, "turn": transcript.turn, "task": envs.tasks[row]}
+    for name in ("messages", "action_mask"):
+        if name in infos:
+            info[name] = infos[name][row]
+    return info

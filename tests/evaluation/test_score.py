@@ -1,0 +1,106 @@
+"""Scoring: every goal once, in order, under its own seed, whatever the batch."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from dialogym.agents.registry import make_agent
+from dialogym.evaluation.score import frozen_goals, score, with_noise
+
+from .tasks import WORDS, MenuAgent, WordAgent
+
+WORDS_ID = "EvaluationWords-v0"
+DIALOG = "TextDialog-v0"
+
+
+def test_a_frozen_list_is_the_same_every_time_and_its_hash_says_so():
+    first, again = (frozen_goals(DIALOG, "test", 50, seed=3) for _ in range(2))
+    assert first == again
+    assert len(first.goals) == len({goal for goal, _ in first.goals}) == 50
+    assert len(first.hash) == 64
+    others = [frozen_goals(DIALOG, "test", 50, seed=4), frozen_goals(DIALOG, "validation", 50, seed=3)]
+    assert len({first.hash, *(other.hash for other in others)}) == 3
+
+
+def test_the_hash_is_of_contents_not_of_numbers():
+    plain, noisy = frozen_goals(WORDS_ID, "test", 20), frozen_goals(gym.make(WORDS_ID, noise=0.5), "test", 20)
+    assert plain.hash == noisy.hash
+    assert plain.hash != frozen_goals(DIALOG, "test", 20).hash
+
+
+def test_every_goal_is_played_once_and_scored_in_order():
+    goals = frozen_goals(WORDS_ID, "test", 30).goals
+    agent = WordAgent(WORDS_ID)
+    agent.apprentice = True
+    task = gym.make(WORDS_ID).unwrapped.task
+    knows = np.array([WORDS.index(task.goal(goal)["word"]) % 2 == 0 for goal, _ in goals])
+    scores = score(agent, WORDS_ID, goals, batch_size=7, num_samples=2)
+    assert 0 < knows.sum() < 30
+    assert scores.success.tolist() == knows.tolist()
+    assert scores.turns.tolist() == np.where(knows, 1, 3).tolist()
+    assert scores.returns.tolist() == np.where(knows, 19.0, -3.0).tolist()
+    assert scores.invalid_rate == pytest.approx(3 * (~knows).sum() / scores.turns.sum())
+    assert len(scores.replies) == scores.turns.sum()
+    assert [message["role"] for message in scores.samples[0]][:3] == ["system", "user", "assistant"]
+    assert len(scores.samples) == 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 64])
+def test_the_batch_changes_nothing(batch_size):
+    env = gym.make(DIALOG, noise=0.3)
+    goals = frozen_goals(env, "test", 20).goals
+    scores = score(make_agent("rule", env), env, goals, batch_size=batch_size, num_samples=20)
+    expected = [single(env, goal) for goal in goals]
+    assert [(bool(s), r, t) for s, r, t in zip(scores.success, scores.returns, scores.turns, strict=True)] == [
+        row[:3] for row in expected
+    ]
+    assert scores.samples == [row[3] for row in expected]
+    assert len({row[2] for row in expected}) > 1
+
+
+def single(env, goal):
+    """The rule's outcome of one goal, played in a single environment."""
+    alone = gym.make(DIALOG, noise=0.3, split="test")
+    observation, info = alone.reset(seed=goal[1], options={"task": goal[0]})
+    act, total, over = alone.unwrapped.task.policies["rule"].act, 0.0, False
+    while not over:
+        observation, reward, terminated, truncated, info = alone.step(act(observation, info))
+        total, over = total + reward, terminated or truncated
+    return info["success"], total, info["turn"], alone.unwrapped.transcript.spoken_messages
+
+
+def test_a_reply_that_makes_no_sense_counts_as_invalid():
+    goals = frozen_goals(WORDS_ID, "test", 10).goals
+    agent = MenuAgent(WORDS_ID)
+    assert score(agent, WORDS_ID, goals).invalid_rate == 0.0
+    agent.choice = len(WORDS)
+    assert score(agent, WORDS_ID, goals).invalid_rate == 1.0
+
+
+def test_other_noise_is_other_noise_on_the_same_goals():
+    goals = frozen_goals(WORDS_ID, "test", 200).goals
+    again = with_noise(goals, 1)
+    assert with_noise(goals, 0) == goals
+    assert [goal for goal, _ in again] == [goal for goal, _ in goals]
+    assert all(seed != other for (_, seed), (_, other) in zip(goals, again, strict=True))
+    env = gym.make(WORDS_ID, noise=0.5)
+    agent = make_agent("rule", env)
+    first, other = score(agent, env, goals), score(agent, env, again)
+    assert 0.4 < first.success.mean() < 0.8
+    assert (first.success != other.success).any()
+
+
+def test_progress_is_told():
+    told = []
+    score(WordAgent(WORDS_ID), WORDS_ID, frozen_goals(WORDS_ID, "test", 10).goals, batch_size=4, progress=told.append)
+    assert told[-1] == 10
+
+
+def test_no_goals_is_an_error():
+    with pytest.raises(ValueError, match="goals"):
+        score(WordAgent(WORDS_ID), WORDS_ID, [])
+
+
+def test_an_environment_without_a_task_is_an_error():
+    with pytest.raises(TypeError, match="no task"):
+        frozen_goals(gym.make("CartPole-v1"))

@@ -1,0 +1,85 @@
+"""Validation passes what is sound, and names what is broken."""
+
+import gymnasium as gym
+import pytest
+
+from dialogym.envs import register_task
+from dialogym.evaluation.validate import validate
+
+from . import broken_tasks, tasks  # noqa: F401 (importing registers them)
+
+
+def failures(report):
+    return {check.name for check in report.checks if check.status == "fail"}
+
+
+def found(report, name):
+    return next(check.found for check in report.checks if check.name == name)
+
+
+def shown(report):
+    from rich.console import Console
+
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(report.table())
+    console.file.close()
+    return console.export_text()
+
+
+def test_our_dialogue_is_sound():
+    report = validate("dialogym:TextDialog-v0", num_goals=200)
+    assert report.passed, shown(report)
+    assert {check.status for check in report.checks} == {"pass"}
+    assert report.seconds < 60
+
+
+def test_a_users_task_is_checked_like_ours():
+    report = validate("EvaluationWords-v0", num_goals=100)
+    assert report.passed, shown(report)
+    table = shown(report)
+    assert "passed" in table
+    assert "floor: do_nothing" in table
+    assert {c.name for c in report.checks if c.status == "not applicable"} == {
+        "floor: inform_everything", "floor: claim_success"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "failing"),
+    [
+        ("TooHard", "ceiling: rule"),
+        ("TooEasy", "floor: random"),
+        ("HashDependent", "determinism"),
+        ("Forgetful", "determinism"),
+        ("LeaksWords", "no goal leaks"),
+        ("LeaksInfo", "no goal leaks"),
+        ("LeaksNumbers", "no goal leaks"),
+        ("NoiseHelps", "difficulty rises with noise"),
+    ],
+)
+def test_a_broken_task_fails_where_it_is_broken(name, failing):
+    report = validate(f"Evaluation{name}-v0", num_goals=100)
+    assert not report.passed
+    assert "FAILED" in shown(report)
+    assert failing in failures(report)
+
+
+def test_the_reason_is_named():
+    assert "stands in a system message" in found(validate("EvaluationLeaksWords-v0", 50), "no goal leaks")
+    assert "stands in info" in found(validate("EvaluationLeaksInfo-v0", 50), "no goal leaks")
+    assert "PYTHONHASHSEED" in found(validate("EvaluationHashDependent-v0", 50), "determinism")
+
+
+def test_a_task_that_only_this_process_knows_is_tried_in_this_process():
+    class Local(tasks.Words):
+        pass
+
+    register_task("EvaluationLocal-v0", Local, max_turns=3)
+    report = validate("EvaluationLocal-v0", num_goals=50)
+    assert "determinism" not in failures(report)
+    assert "not tried in a fresh one, which cannot be made" in found(report, "determinism")
+    register_task("EvaluationMain-v0", lambda: tasks.Words(), max_turns=3)
+    gym.registry["EvaluationMain-v0"].kwargs["task"].__module__ = "__main__"
+    report = validate("EvaluationMain-v0", num_goals=50)
+    assert "determinism" not in failures(report)
+    assert "the main program defines the task" in found(report, "determinism")
