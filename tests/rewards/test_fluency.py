@@ -36,7 +36,7 @@ def model():
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
         vocab_size=len(WORDS), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=64, initializer_range=0.5, bos_token_id=1, eos_token_id=2,
+        num_key_value_heads=2, max_position_embeddings=64, initializer_range=0.5, attention_dropout=0.5, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     return transformers.LlamaForCausalLM(config).eval()
 
@@ -131,7 +131,7 @@ def test_words_beyond_the_limit_are_not_scored(model, tokenizer):
 
 def test_judging_leaves_a_model_in_training_as_it_was(model, tokenizer):
     judge = copy.deepcopy(model).train()
-    Fluency(judge, tokenizer)(saying("nice food"))
+    assert Fluency(judge, tokenizer)(saying("nice food")) == Fluency(model, tokenizer)(saying("nice food"))
     assert judge.training
     assert all(parameter.grad is None for parameter in judge.parameters())
 
