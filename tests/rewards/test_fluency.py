@@ -36,7 +36,8 @@ def model():
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
         vocab_size=len(WORDS), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=64, initializer_range=0.5, attention_dropout=0.5, bos_token_id=1, eos_token_id=2,
+        num_key_value_heads=2, max_position_embeddings=64, initializer_range=0.5, attention_dropout=0.5,
+        bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     return transformers.LlamaForCausalLM(config).eval()
 

@@ -76,7 +76,7 @@ def test_registering_what_is_no_reward_is_a_type_error(name, reward):
 
 def offer(monkeypatch, value):
     point = importlib.metadata.EntryPoint("offered", value, registry.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] if group == point.group else [])
 
 
 def test_an_installed_package_offers_rewards_that_load_when_asked_for(monkeypatch):
