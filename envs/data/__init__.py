@@ -1,1 +1,1 @@
-"""To be described."""
+"""Data of the environments."""
