@@ -17,6 +17,7 @@ from pathlib import Path
 import gymnasium as gym
 
 from ..core import SPLITS, TextEnv
+from ..restaurant.wording import REPLIES, TEST, TRAIN
 from ..text_dialog import TextDialog
 from . import SHIPPED
 
@@ -31,6 +32,8 @@ NUM_MERGED = 1024
 NUM_CONVERSATIONS = 1500
 """For each split."""
 FLAW_RATE = 0.3
+WORDING_WEIGHT = 200
+"""How often each wording is counted, so that the rare ones weigh more than the names of restaurants."""
 PLACEHOLDER = re.compile(r"\[[a-z_]+\]")
 
 
@@ -68,7 +71,9 @@ def _texts() -> Iterator[str]:
     for split in SPLITS:
         yield from _conversations(split)
     task = TextDialog()
-    yield from task.examples
+    for bank in (TRAIN, TEST, REPLIES):
+        for wordings in bank.values():
+            yield from wordings * WORDING_WEIGHT
     for venue in task.database.venues:
         yield from venue
         yield from (f" {value}" for value in venue)

@@ -11,7 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PLAIN_TEMPLATE = "{% for m in messages %}{{ m.role + ': ' + m.content + eos_token + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"  # noqa: E501
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}{{ message.role + ':\\n' + message.content + eos_token + '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant:\\n' }}{% endif %}"
+)
 """For a tokenizer without a chat template: its end-of-text token ends every message, so that no text can forge one."""
 
 _HISTORY = {"user": ("user", "assistant"), "assistant": ("user",), "system": (), "tool": ("user", "assistant")}
