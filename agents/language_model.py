@@ -1,0 +1,346 @@
+"""The language model that speaks: what it is, how it samples replies in many conversations at once, and the agents
+built on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from ..envs.tokenizer import Tokenizer, load_tokenizer
+from ..rewards.transcript import Message
+from .base import Agent, Info
+from .kv_cache import RaggedCache
+
+transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
+
+IMPOSSIBLE = -1e9
+"""Logit of a token that cannot be said; finite, so that gradients of entropies are."""
+MAX_CONTEXT = 2048
+"""Tokens of a conversation that the default model has positions for; the turn and reply limits stay below it."""
+MODEL_FOLDER = "model"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The model of an agent that speaks.
+
+    Attributes:
+        model: a name or folder for ``AutoModelForCausalLM.from_pretrained``; None is a small Llama with random weights
+            and the tokenizer that ships.
+        hidden_size, num_layers, num_heads, intermediate_size: of that small one.
+        max_reply_tokens: a reply is handed over after so many tokens without an end-of-turn token.
+        temperature: of sampling when it acts; 0 always says the likeliest token. Training samples at temperature 1.
+    """
+
+    model: str | None = None
+    hidden_size: int = 128
+    num_layers: int = 3
+    num_heads: int = 4
+    intermediate_size: int = 352
+    max_reply_tokens: int = 28
+    temperature: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.max_reply_tokens < 1:
+            raise ValueError(f"max_reply_tokens must be at least 1, got {self.max_reply_tokens}")
+        if self.temperature < 0:
+            raise ValueError(f"temperature must not be negative, got {self.temperature}")
+
+
+class LanguageModel:
+    """A causal language model with its tokenizer.
+
+    Attributes:
+        model: of transformers; (B, T) ids to (B, T, V) logits.
+        tokenizer: see :class:`dialogym.envs.tokenizer.Tokenizer`.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer):
+        self.model, self.tokenizer = model, tokenizer
+        self._forbidden = torch.tensor(tokenizer.forbidden_ids, dtype=torch.long, device=model.device)
+
+    @classmethod
+    def make(cls, config: ModelConfig, seed: int) -> LanguageModel:
+        """The model of a configuration; random weights are drawn from ``seed``."""
+        if config.model is not None:
+            return cls.load(config.model)
+        tokenizer = load_tokenizer()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = LlamaForCausalLM(
+                LlamaConfig(
+                    vocab_size=len(tokenizer),
+                    hidden_size=config.hidden_size,
+                    num_hidden_layers=config.num_layers,
+                    num_attention_heads=config.num_heads,
+                    num_key_value_heads=config.num_heads,
+                    intermediate_size=config.intermediate_size,
+                    max_position_embeddings=MAX_CONTEXT,
+                    tie_word_embeddings=True,
+                    pad_token_id=tokenizer.pad_id,
+                    eos_token_id=tokenizer.end_id,
+                    bos_token_id=None,
+                )
+            )
+        return cls(model, tokenizer)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> LanguageModel:
+        """A pretrained model and tokenizer, by folder or hub name, in float32."""
+        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
+        return cls(model, load_tokenizer(str(folder)))
+
+    def save(self, folder: str | Path) -> None:
+        """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is."""
+        self.model.save_pretrained(str(folder))
+        self.tokenizer.save(folder)
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights, tied ones once."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def hidden(self, ids: Tensor, **kwargs: Any) -> Tensor:
+        """(B, T, D) last hidden states of ids (B, T); padding stands on the right, where no token looks."""
+        return self.model.base_model(input_ids=ids, **kwargs).last_hidden_state
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., V) logits of hidden states (..., D); tokens that no reply has are out."""
+        logits = self.model.get_output_embeddings()(hidden).float()
+        return logits.index_fill(-1, self._forbidden, IMPOSSIBLE)
+
+    def logprobs(self, hidden: Tensor, ids: Tensor, action_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies of the tokens the policy sampled, in nats.
+
+        Args:
+            hidden: (B, T, D) hidden states of ``ids``.
+            ids: (B, T) int64.
+            action_mask: (B, T) bool, True on the sampled tokens; never in the first column.
+
+        Returns:
+            Two (N,) tensors for the N True entries of ``action_mask``, row by row.
+        """
+        logits = self.logits(hidden[:, :-1][action_mask[:, 1:]])  # (N, V)
+        logprobs = torch.log_softmax(logits, dim=-1)
+        chosen = logprobs.gather(1, ids[:, 1:][action_mask[:, 1:]][:, None])[:, 0]
+        entropies = -(logprobs.exp() * logprobs).sum(-1)
+        return chosen, entropies
+
+
+class Replies(NamedTuple):
+    """One reply in each of B conversations.
+
+    Attributes:
+        ids: (B, R) int64 sampled tokens; beyond a reply's end the entries mean nothing.
+        logprobs: (B, R) log-probabilities of the sampled tokens, in nats, under the distribution they were drawn from.
+        lengths: (B,) int64, tokens of each reply, its end-of-turn token included.
+    """
+
+    ids: Tensor
+    logprobs: Tensor
+    lengths: Tensor
+
+
+class Sampler:
+    """Samples the replies of B conversations side by side, and keeps what it has read of them.
+
+    Args:
+        lm: whose words.
+        num_rows: B.
+        max_reply_tokens: limit of one reply.
+        temperature: 1 samples from the model, 0 takes the likeliest token.
+        generator: of torch, for sampling; None takes torch's own.
+    """
+
+    COMPACT = 0.6
+    """When at most this share of the rows is still speaking, only those go on."""
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        num_rows: int,
+        max_reply_tokens: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ):
+        self.lm, self.max_reply_tokens = lm, max_reply_tokens
+        self.temperature, self.generator = temperature, generator
+        self.cache = RaggedCache(lm.model.config.num_hidden_layers, num_rows, lm.model.device)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Goes on with some of the conversations only, in that order; row -1 is a new one."""
+        if list(rows) != list(range(len(self.cache.lengths))):
+            self.cache = self.cache.select(torch.tensor(rows, device=self.lm.model.device))
+
+    @torch.inference_mode()
+    def reply(self, prompts: Sequence[Sequence[int]]) -> Replies:
+        """A reply in every conversation.
+
+        Args:
+            prompts: what each conversation gained since its last reply, at least one token each.
+        """
+        last = self._read(prompts)  # (B, D)
+        return self._speak(last)
+
+    def _read(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        """Reads the prompts; the hidden state of the last token of each."""
+        ids, lengths = pad(prompts, self.lm.tokenizer.pad_id)
+        ids, lengths = ids.to(self.lm.model.device), lengths.to(self.lm.model.device)
+        hidden = self.lm.hidden(ids, **self.cache.place(ids.shape[1]))
+        self.cache.commit(lengths)
+        return hidden[torch.arange(len(prompts), device=hidden.device), lengths - 1]
+
+    def _speak(self, last: Tensor) -> Replies:
+        num_rows, device, limit = len(last), last.device, self.max_reply_tokens
+        ids = torch.zeros(num_rows, limit, dtype=torch.long, device=device)
+        logprobs = torch.zeros(num_rows, limit, device=device)
+        lengths = torch.full((num_rows,), limit, dtype=torch.long, device=device)
+        cache, rows, speaking = (
+            self.cache,
+            torch.arange(num_rows, device=device),
+            torch.ones_like(last[:, 0], dtype=bool),
+        )
+        left: list[tuple[RaggedCache, Tensor]] = []  # caches that a smaller one was taken from, and which rows
+        starts = cache.lengths
+        for step in range(limit):
+            tokens, token_logprobs = self._sample(last)
+            ids[rows, step], logprobs[rows, step] = tokens, token_logprobs
+            ended = speaking & (tokens == self.lm.tokenizer.end_id)
+            lengths[rows[ended]] = step + 1
+            speaking = speaking & ~ended
+            num_speaking = int(speaking.sum())
+            last = self.lm.hidden(tokens[:, None], **cache.place(1))[:, 0]
+            cache.commit(1)
+            if num_speaking == 0:
+                break
+            if num_speaking <= self.COMPACT * len(rows):
+                kept = speaking.nonzero()[:, 0]
+                left.append((cache, kept))
+                cache, rows, last, speaking = cache.select(kept), rows[kept], last[kept], speaking[kept]
+        for larger, kept in reversed(left):
+            larger.put_back(kept, cache)
+            cache = larger
+        self.cache.lengths = starts + lengths
+        return Replies(ids, logprobs, lengths)
+
+    def _sample(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """One token for each hidden state (B, D), and its log-probability."""
+        logits = self.lm.logits(hidden)
+        if self.temperature == 0:
+            best = logits.log_softmax(-1).max(-1)
+            return best.indices, best.values
+        logprobs = torch.log_softmax(logits / self.temperature, dim=-1)
+        tokens = torch.multinomial(logprobs.exp(), 1, generator=self.generator)
+        return tokens[:, 0], logprobs.gather(1, tokens)[:, 0]
+
+
+def pad(sequences: Sequence[Sequence[Any]], value: Any, dtype: torch.dtype = torch.long) -> tuple[Tensor, Tensor]:
+    """(B, T) tensor of the sequences, padded on the right with ``value``, and their (B,) lengths."""
+    lengths = [len(sequence) for sequence in sequences]
+    longest = max(lengths)
+    rows = [list(sequence) + [value] * (longest - len(sequence)) for sequence in sequences]
+    return torch.tensor(rows, dtype=dtype), torch.tensor(lengths)
+
+
+class LanguageModelAgent(Agent):
+    """An agent that speaks with a language model; subclasses learn.
+
+    Conversations are recognised from one call to the next by what was said in them, so that only what is new is read;
+    one that is not recognised is read from its beginning.
+    """
+
+    interface = "text"
+    learns = True
+    Config: Any = ModelConfig
+
+    def __init__(self, env: Any, seed: int = 0, config: Any = None):
+        super().__init__(env, seed, config)
+        self.lm = self._make_model()
+        self._sampler: Sampler | None = None
+        self._rows: dict[tuple[tuple[str, str], ...], list[int]] = {}  # conversations so far, and where they are cached
+        self._ended: list[bool] = []  # whether the last reply in each row has its end-of-turn token
+
+    def _make_model(self) -> LanguageModel:
+        return LanguageModel.make(self.config, self.seed)
+
+    def act(self, observation: Any, info: Info) -> str:
+        return self.act_batch([observation], [info])[0]
+
+    def act_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[str]:
+        histories = [_history(info["messages"]) for info in infos]
+        rows, prompts = self._recognise(histories)
+        sampler = self._sampler
+        assert sampler is not None
+        self.lm.model.eval()
+        sampler.keep(rows)
+        replies = sampler.reply(prompts)
+        said = [self.text(ids, length) for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
+        self._rows = {}
+        for row, (history, text) in enumerate(zip(histories, said, strict=True)):
+            self._rows.setdefault((*history, ("assistant", text)), []).append(row)
+        last = replies.ids[torch.arange(len(said)), replies.lengths - 1]
+        self._ended = (last == self.lm.tokenizer.end_id).tolist()
+        return said
+
+    def forget(self) -> None:
+        """Drops what was read; to be called when the weights change."""
+        self._sampler, self._rows = None, {}
+
+    def _recognise(self, histories: Sequence[tuple[tuple[str, str], ...]]) -> tuple[list[int], list[list[int]]]:
+        """For each conversation the row where it is cached, or -1, and what is new in it."""
+        if self._sampler is None:
+            self._sampler = self._new_sampler()
+            self._rows, self._ended = {}, []
+        rows, prompts = [], []
+        tokenizer = self.lm.tokenizer
+        for history in histories:
+            known = self._known_part(history)
+            row = self._rows[history[:known]].pop() if known else -1
+            new = [token for role, content in history[known:] for token in tokenizer.encode_message(role, content)]
+            rows.append(row)
+            closing = closing_ids(tokenizer, self._ended[row]) if known else []
+            prompts.append(closing + new + list(tokenizer.prompt_ids))
+        return rows, prompts
+
+    def _known_part(self, history: tuple[tuple[str, str], ...]) -> int:
+        """How many of the messages are cached: up to the last thing the agent said, if that conversation is known."""
+        for end in range(len(history), 0, -1):
+            if history[end - 1][0] == "assistant":
+                return end if self._rows.get(history[:end]) else 0
+        return 0
+
+    def _new_sampler(self) -> Sampler:
+        generator = torch.Generator(device=self.lm.model.device).manual_seed(self.seed)
+        return Sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
+
+    def text(self, ids: Tensor, length: int) -> str:
+        """The words of a sampled reply."""
+        said = ids[:length].tolist()
+        return self.lm.tokenizer.decode(said[:-1] if said[-1] == self.lm.tokenizer.end_id else said)
+
+    # On disk: the model folder is one of transformers'
+
+    def _save(self, folder: Path) -> None:
+        self.lm.save(folder / MODEL_FOLDER)
+
+    def _load(self, folder: Path) -> None:
+        loaded = LanguageModel.load(folder / MODEL_FOLDER)
+        self.lm.model.load_state_dict(loaded.model.state_dict())
+        self.forget()
+
+
+def closing_ids(tokenizer: Tokenizer, ended: bool) -> list[int]:
+    """What the template puts after a reply: its end-of-turn token where the policy did not say it, and the rest."""
+    return ([] if ended else [tokenizer.end_id]) + list(tokenizer.end_tail)
+
+
+def _history(messages: Sequence[Message] | Sequence[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple([(message["role"], message["content"]) for message in messages])
