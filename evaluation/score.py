@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..agents.base import Agent
-from ..envs import Task, TextVectorEnv, remake_vec
+from ..envs import Task, TextVectorEnv, remake, remake_vec
 from ..rewards.style import distinct_n
 from ..rewards.transcript import Message, Transcript
 
@@ -62,9 +62,11 @@ def with_noise(goals: Sequence[Goal], number: int) -> list[Goal]:
     return [(goal, int(np.random.SeedSequence([seed, number]).generate_state(1)[0])) for goal, seed in goals]
 
 
-def made(env: Any) -> gym.Env[Any, Any]:
-    """``env`` itself, or the environment of an id (with or without ``module:``) or a spec."""
-    return env if isinstance(env, gym.Env) else gym.make(env)
+def made(env: Any, **options: Any) -> gym.Env[Any, Any]:
+    """``env`` itself, or the environment of an id (with or without ``module:``) or spec; with other options, if any."""
+    if isinstance(env, gym.Env):
+        return remake(env, **{"interface": env.unwrapped.interface, **options}) if options else env  # type: ignore[attr-defined]
+    return gym.make(env, **options)
 
 
 def task_of(env: gym.Env[Any, Any]) -> Task:
@@ -90,7 +92,7 @@ class Scores:
         invalid_rate: share of agent turns that the task does not take as they are: a reply of the menu that makes no
             sense now, or an empty or over-long utterance.
         replies: everything the agent said.
-        samples: the first conversations, as people read them (placeholders filled).
+        conversations: as people read them (placeholders filled).
     """
 
     success: np.ndarray
@@ -98,7 +100,7 @@ class Scores:
     turns: np.ndarray
     invalid_rate: float
     replies: list[str] = field(repr=False)
-    samples: list[list[Message]] = field(repr=False)
+    conversations: list[list[Message]] = field(repr=False)
 
     def distinct_n(self, n: int = 2, num_replies: int = 1000) -> float:
         """Different n-grams over all n-grams of the first ``num_replies`` replies.
@@ -115,7 +117,6 @@ def score(
     *,
     split: str = "test",
     batch_size: int = 64,
-    num_samples: int = 0,
     progress: Callable[[int], None] = lambda num_goals: None,
 ) -> Scores:
     """Plays every goal once, ``batch_size`` conversations side by side.
@@ -126,7 +127,6 @@ def score(
         goals: id and noise seed of each conversation.
         split: that the partner's wordings are taken from.
         batch_size: conversations at a time.
-        num_samples: conversations to keep in words, of the first goals.
         progress: is told how many goals are over.
 
     Raises:
@@ -137,7 +137,7 @@ def score(
     num_rows = min(batch_size, len(goals))
     envs = remake_vec(made(env), num_rows, interface=agent.interface, split=split, autoreset_mode="Disabled")
     try:
-        return _Scoring(agent, envs, goals, num_samples).run(progress)
+        return _Scoring(agent, envs, goals).run(progress)
     finally:
         envs.close()
 
@@ -145,13 +145,13 @@ def score(
 class _Scoring:
     """One pass over the goals: rows of the vector environment take the next goal as soon as they are free."""
 
-    def __init__(self, agent: Agent, envs: TextVectorEnv, goals: Sequence[Goal], num_samples: int):
-        self.agent, self.envs, self.goals, self.num_samples = agent, envs, goals, num_samples
+    def __init__(self, agent: Agent, envs: TextVectorEnv, goals: Sequence[Goal]):
+        self.agent, self.envs, self.goals = agent, envs, goals
         self.success = np.zeros(len(goals), dtype=bool)
         self.returns = np.zeros(len(goals))
         self.turns = np.zeros(len(goals), dtype=np.int64)
         self.replies: list[list[str]] = [[] for _ in goals]
-        self.samples: list[list[Message]] = [[] for _ in goals[:num_samples]]
+        self.conversations: list[list[Message]] = [[] for _ in goals]
         self.num_invalid = 0
 
     def run(self, progress: Callable[[int], None]) -> Scores:
@@ -209,13 +209,12 @@ class _Scoring:
         self.success[number] = transcript.success
         self.turns[number] = transcript.turn
         self.replies[number] = transcript.replies
-        if number < self.num_samples:
-            self.samples[number] = transcript.spoken_messages
+        self.conversations[number] = transcript.spoken_messages
 
     def _scores(self) -> Scores:
         invalid_rate = self.num_invalid / int(self.turns.sum())
         replies = [reply for conversation in self.replies for reply in conversation]
-        return Scores(self.success, self.returns, self.turns, invalid_rate, replies, self.samples)
+        return Scores(self.success, self.returns, self.turns, invalid_rate, replies, self.conversations)
 
 
 def row_info(envs: TextVectorEnv, infos: dict[str, Any], row: int) -> dict[str, Any]:

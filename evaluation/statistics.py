@@ -43,7 +43,7 @@ class PairedTest(NamedTuple):
     p_value: float
 
 
-def wilson(successes: float, trials: float, confidence: float = CONFIDENCE) -> Interval:
+def wilson_interval(successes: float, trials: float, confidence: float = CONFIDENCE) -> Interval:
     """Share of successes with its Wilson score interval.
 
     Both counts may be fractions, as an effective number of trials is.
@@ -84,7 +84,7 @@ def success_interval(successes: ArrayLike, confidence: float = CONFIDENCE) -> In
         variance = crossed_variance(outcomes)
         trials = rate * (1 - rate) / variance if variance > 0 else float(num_runs * num_goals)
         trials = min(max(trials, 1.0), float(num_runs * num_goals))
-    return wilson(rate * trials, trials, confidence)
+    return wilson_interval(rate * trials, trials, confidence)
 
 
 def crossed_variance(scores: ArrayLike) -> float:
@@ -104,7 +104,9 @@ def crossed_variance(scores: ArrayLike) -> float:
     return max(0.0, of_runs + of_goals - residual_variance / (num_runs * num_goals))
 
 
-def bootstrap(scores: ArrayLike, seed: int = 0, confidence: float = CONFIDENCE, resamples: int = RESAMPLES) -> Interval:
+def bootstrap_interval(
+    scores: ArrayLike, seed: int = 0, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
+) -> Interval:
     """Mean of (R, G) or (G,) scores with a seeded percentile bootstrap interval.
 
     Goals are resampled and, where there are several, runs too, independently of each other ("pigeonhole" bootstrap:
@@ -139,7 +141,7 @@ def paired_test(first: ArrayLike, second: ArrayLike, seed: int = 0) -> PairedTes
     a, b = np.broadcast_arrays(a, b)
     runs = [(int(((x == 1) & (y == 0)).sum()), int(((x == 0) & (y == 1)).sum())) for x, y in zip(a, b, strict=True)]
     weakest = max(runs, key=lambda counts: mcnemar(*counts))
-    return PairedTest(bootstrap(a - b, seed), *weakest, mcnemar(*weakest))
+    return PairedTest(bootstrap_interval(a - b, seed), *weakest, mcnemar(*weakest))
 
 
 def mcnemar(first_only: int, second_only: int) -> float:

@@ -19,7 +19,7 @@ from ..agents.base import Agent
 from ..agents.registry import make_agent
 from ..envs import remake
 from .score import Goal, frozen_goals, made, score, task_of
-from .statistics import wilson
+from .statistics import wilson_interval
 
 PASS, FAIL, NOT_APPLICABLE = "pass", "fail", "not applicable"
 FLOORS = ("do_nothing", "random", "repeat_last", "inform_everything", "claim_success")
@@ -87,19 +87,20 @@ def _plain(text: str) -> str:
     return escape(text)
 
 
-def validate(env_id: Any, num_goals: int = NUM_GOALS, seed: int = 0) -> ValidationReport:
+def validate(env_id: Any, num_goals: int = NUM_GOALS, seed: int = 0, **options: Any) -> ValidationReport:
     """Checks ceiling, floors and their distance, determinism, leaks and difficulty of an environment.
 
     Args:
         env_id: an id registered with :func:`dialogym.register_task`, or an environment or spec of one.
         num_goals: held-out goals that each agent is scored on.
         seed: of the goals.
+        **options: keyword arguments of ``gym.make``.
 
     Raises:
         TypeError: if the environment is none of a dialogym task.
     """
     began = time.perf_counter()
-    env = made(env_id)
+    env = made(env_id, **options)
     spec = env.spec
     assert spec is not None
     goals = frozen_goals(env, "test", num_goals, seed)
@@ -159,7 +160,7 @@ def _success(agent: Agent, env: gym.Env[Any, Any], goals: Sequence[Goal]) -> flo
 
 
 def _rate(success: float, count: int) -> str:
-    interval = wilson(round(success * count), count)
+    interval = wilson_interval(round(success * count), count)
     return f"{success:.3f} [{interval.low:.3f}, {interval.high:.3f}] on {count} goals"
 
 

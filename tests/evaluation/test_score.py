@@ -34,27 +34,27 @@ def test_every_goal_is_played_once_and_scored_in_order():
     agent.apprentice = True
     task = gym.make(WORDS_ID).unwrapped.task
     knows = np.array([WORDS.index(task.goal(goal)["word"]) % 2 == 0 for goal, _ in goals])
-    scores = score(agent, WORDS_ID, goals, batch_size=7, num_samples=2)
+    scores = score(agent, WORDS_ID, goals, batch_size=7)
     assert 0 < knows.sum() < 30
     assert scores.success.tolist() == knows.tolist()
     assert scores.turns.tolist() == np.where(knows, 1, 3).tolist()
     assert scores.returns.tolist() == np.where(knows, 19.0, -3.0).tolist()
     assert scores.invalid_rate == pytest.approx(3 * (~knows).sum() / scores.turns.sum())
     assert len(scores.replies) == scores.turns.sum()
-    assert [message["role"] for message in scores.samples[0]][:3] == ["system", "user", "assistant"]
-    assert len(scores.samples) == 2
+    assert [message["role"] for message in scores.conversations[0]][:3] == ["system", "user", "assistant"]
+    assert len(scores.conversations) == 30
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 64])
 def test_the_batch_changes_nothing(batch_size):
     env = gym.make(DIALOG, noise=0.3)
     goals = frozen_goals(env, "test", 20).goals
-    scores = score(make_agent("rule", env), env, goals, batch_size=batch_size, num_samples=20)
+    scores = score(make_agent("rule", env), env, goals, batch_size=batch_size)
     expected = [single(env, goal) for goal in goals]
     assert [(bool(s), r, t) for s, r, t in zip(scores.success, scores.returns, scores.turns, strict=True)] == [
         row[:3] for row in expected
     ]
-    assert scores.samples == [row[3] for row in expected]
+    assert scores.conversations == [row[3] for row in expected]
     assert len({row[2] for row in expected}) > 1
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from dialogym.evaluation.statistics import (
-    bootstrap,
+    bootstrap_interval,
     crossed_variance,
     holm,
     mcnemar,
     paired_test,
     pass_hat_k,
     success_interval,
-    wilson,
+    wilson_interval,
 )
 
 stats = pytest.importorskip("scipy.stats")
@@ -22,18 +22,20 @@ stats = pytest.importorskip("scipy.stats")
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (1, 10), (8, 10), (437, 500), (500, 500)])
 def test_wilson_agrees_with_scipy(successes, trials):
     expected = stats.binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    assert wilson(successes, trials) == pytest.approx((successes / trials, expected.low, expected.high), abs=1e-12)
+    assert wilson_interval(successes, trials) == pytest.approx(
+        (successes / trials, expected.low, expected.high), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(1, 0), (-1, 5), (6, 5)])
 def test_impossible_counts_are_refused(successes, trials):
     with pytest.raises(ValueError, match="successes"):
-        wilson(successes, trials)
+        wilson_interval(successes, trials)
 
 
 def test_one_run_has_the_plain_wilson_interval():
     outcomes = np.array([1] * 30 + [0] * 10)
-    assert success_interval(outcomes) == wilson(30, 40)
+    assert success_interval(outcomes) == wilson_interval(30, 40)
 
 
 def test_runs_that_agree_on_every_goal_are_worth_one_run():
@@ -54,12 +56,12 @@ def test_runs_that_disagree_widen_the_interval():
 def test_independent_runs_narrow_the_interval():
     rng = np.random.default_rng(1)
     intervals = [success_interval(rng.random((3, 400)) < 0.7) for _ in range(50)]
-    one_run = wilson(280, 400)
+    one_run = wilson_interval(280, 400)
     assert np.mean([i.high - i.low for i in intervals]) < 0.75 * (one_run.high - one_run.low)
 
 
 def test_several_runs_of_nothing_keep_an_honest_interval():
-    assert success_interval(np.zeros((3, 100))) == wilson(0, 100)
+    assert success_interval(np.zeros((3, 100))) == wilson_interval(0, 100)
 
 
 def test_the_interval_of_several_runs_covers_the_truth_about_as_often_as_it_says():
@@ -83,7 +85,7 @@ def test_crossed_variance_by_hand():
 def test_the_bootstrap_of_one_run_agrees_with_scipy():
     values = np.random.default_rng(3).exponential(size=200)
     expected = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, batch=1000)
-    ours = bootstrap(values, seed=0)
+    ours = bootstrap_interval(values, seed=0)
     assert ours.mean == pytest.approx(values.mean())
     assert ours.low == pytest.approx(expected.confidence_interval.low, abs=0.01)
     assert ours.high == pytest.approx(expected.confidence_interval.high, abs=0.01)
@@ -91,19 +93,19 @@ def test_the_bootstrap_of_one_run_agrees_with_scipy():
 
 def test_the_bootstrap_is_seeded():
     values = np.arange(50.0)
-    assert bootstrap(values, seed=1) == bootstrap(values, seed=1)
-    assert bootstrap(values, seed=1) != bootstrap(values, seed=2)
+    assert bootstrap_interval(values, seed=1) == bootstrap_interval(values, seed=1)
+    assert bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
 
 
 def test_the_bootstrap_of_several_runs_sees_the_runs():
     same_goals = np.array([np.full(100, 0.2), np.full(100, 0.5), np.full(100, 0.8)])
-    interval = bootstrap(same_goals)
+    interval = bootstrap_interval(same_goals)
     assert (interval.low, interval.high) == (pytest.approx(0.2), pytest.approx(0.8))
 
 
 def test_scores_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match="finite"):
-        bootstrap([1.0, math.nan])
+        bootstrap_interval([1.0, math.nan])
 
 
 def test_mcnemar_by_hand():
