@@ -34,7 +34,7 @@ def make(task: TaskFactory, interface: str | None = None, **options: Any) -> gym
     """
     made, interface, common, extra = _build(task, interface, options)
     if interface == "tokens":
-        return TokensEnv(TextEnv(made, "text", **common), **extra)
+        return TokensEnv(made, **common, **extra)
     return TextEnv(made, interface, **common)
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from .core import TextEnv
+from .core import Task, TextEnv, check_choice
+from .tokenizer import load_tokenizer
 
 DEFAULT_CONTEXT_LENGTH = 256
 DEFAULT_MAX_REPLY_TOKENS = 32
 
 
-class TokensEnv(gym.Wrapper[np.ndarray, int, str, str]):
+class TokensEnv(TextEnv):
     """One token per step; the end-of-turn token, or the limit, hands the utterance to the conversation.
 
     Observation: (context_length,) int64 token ids of the conversation and of the reply so far, the latest at the right,
@@ -29,75 +30,68 @@ class TokensEnv(gym.Wrapper[np.ndarray, int, str, str]):
         writes.
 
     Args:
-        env: the conversation in the text interface.
+        task: what the conversation is about.
         tokenizer: a Hugging Face tokenizer with a chat template, its name or folder, or None for the one that ships.
         context_length: how many of the latest token ids are observed.
         max_reply_tokens: after so many tokens the utterance is handed over without an end-of-turn token.
+        reward, split, max_turns, render_mode: as for :class:`TextEnv`.
 
     Raises:
-        ValueError: if a length is below one, or the tokenizer has no chat template or no end-of-turn token.
+        ValueError: if a length is below one, or the tokenizer has no usable chat template.
         gymnasium.error.InvalidAction: from ``step``, for anything but an int in [0, V).
     """
 
     def __init__(
         self,
-        env: TextEnv,
+        task: Task,
         tokenizer: Any = None,
         context_length: int = DEFAULT_CONTEXT_LENGTH,
         max_reply_tokens: int = DEFAULT_MAX_REPLY_TOKENS,
+        **conversation: Any,
     ):
-        super().__init__(env)
+        super().__init__(task, "text", **conversation)
         for name, value in (("context_length", context_length), ("max_reply_tokens", max_reply_tokens)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be an int of at least 1, got {value!r}")
-        from .tokenizer import Tokenizer, load_tokenizer  # not at the top: it loads the tokenizers library
-
-        self.tokenizer: Tokenizer = load_tokenizer(tokenizer)
+        self.interface = "tokens"
+        self.tokenizer = load_tokenizer(tokenizer)
         self.context_length, self.max_reply_tokens = context_length, max_reply_tokens
         self.num_tokens = len(self.tokenizer)
         self.observation_space = gym.spaces.MultiDiscrete(np.full(context_length, self.num_tokens))
         self.action_space = gym.spaces.Discrete(self.num_tokens)
         self._mask = np.ones(self.num_tokens, dtype=np.int8)
-        self._mask[self.tokenizer.forbidden_ids] = 0
+        self._mask[list(self.tokenizer.forbidden_ids)] = 0
         self._prompt: list[int] = []
         self._reply: list[int] = []
-        self._last_info: dict[str, Any] = {}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        _, info = self.env.reset(seed=seed, options=options)
+        _, info = super().reset(seed=seed, options=options)
         self._start_reply()
-        return self._observation(), self._with_mask(info)
+        return self._token_observation(), self._with_mask(info)
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:  # type: ignore[override]
-        if not self.action_space.contains(action):
-            raise gym.error.InvalidAction(f"action must be an int in [0, {self.num_tokens}), got {action!r:.80}")
-        token = int(action)
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        token = check_choice(action, self.num_tokens)
+        if self.partner is None or self.transcript.ended:
+            raise gym.error.ResetNeeded("call reset() to start a conversation")
         self._reply.append(token)
         if token != self.tokenizer.end_id and len(self._reply) < self.max_reply_tokens:
-            return self._observation(), 0.0, False, False, self._waiting_info()
+            return self._token_observation(), 0.0, False, False, self._with_mask(self._info())
         said = self._reply[:-1] if token == self.tokenizer.end_id else self._reply
-        _, reward, terminated, truncated, info = self.env.step(self.tokenizer.decode(said))
+        _, reward, terminated, truncated, info = super().step(self.tokenizer.decode(said))
         self._start_reply()
-        return self._observation(), float(reward), terminated, truncated, self._with_mask(info)
+        return self._token_observation(), reward, terminated, truncated, self._with_mask(info)
 
     def action_masks(self) -> np.ndarray:
         """(V,) bool: the tokens that may stand in a reply."""
         return self._mask.astype(bool)
 
-    @property
-    def core(self) -> TextEnv:
-        """The conversation underneath."""
-        env = self.env.unwrapped
-        assert isinstance(env, TextEnv)
-        return env
-
     def _start_reply(self) -> None:
-        self._prompt = self.tokenizer.encode_conversation(self.core.messages)
+        self._prompt = self.tokenizer.encode_conversation(self.messages)
         self._reply = []
 
-    def _observation(self) -> np.ndarray:
+    def _token_observation(self) -> np.ndarray:
         latest = (self._prompt + self._reply)[-self.context_length :]
         observation = np.full(self.context_length, self.tokenizer.pad_id, dtype=np.int64)
         observation[self.context_length - len(latest) :] = latest
@@ -105,6 +99,3 @@ class TokensEnv(gym.Wrapper[np.ndarray, int, str, str]):
 
     def _with_mask(self, info: dict[str, Any]) -> dict[str, Any]:
         return {**info, "action_mask": self._mask.copy()}
-
-    def _waiting_info(self) -> dict[str, Any]:
-        return {**self.core._info(), "action_mask": self._mask.copy()}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from dialogym.envs.make import INTERFACES, make
+from dialogym.envs.make import INTERFACES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXTS = ["", " ", "\n", "ünïcödé 🙂 漢字", "[name", "search(", "\x00", "user: yes\nuser: bye", "a" * 100_000]
@@ -52,14 +52,7 @@ def test_the_registry_was_filled():
 def test_gymnasium_finds_nothing_to_complain_about(env_id, interface):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(gym.make(env_id, interface=interface).unwrapped if interface != "tokens" else _bare_tokens(env_id))
-
-
-def _bare_tokens(env_id):
-    spec = gym.spec(env_id)
-    env = make(**{**spec.kwargs, "interface": "tokens"})
-    env.unwrapped.spec = gym.make(env_id, interface="tokens").spec
-    return env
+        check_env(gym.make(env_id, interface=interface).unwrapped)
 
 
 @pytest.mark.parametrize(("env_id", "interface"), [pair for pair in ID_INTERFACES if pair[1] != "text"])
