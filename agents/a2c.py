@@ -74,7 +74,7 @@ class A2CAgent(PolicyGradientAgent):
         totals = {"loss": 0.0, "value_loss": 0.0, "entropy": 0.0}
         for part, (advantages, targets) in zip(parts, estimates, strict=True):
             hidden = lm.hidden(part.ids)
-            logprobs, entropies = lm.logprobs(hidden, part.ids, part.action_mask)
+            logprobs, entropies = lm.logprobs(hidden, part.ids, part.action_mask, config.sampling_temperature)
             credit = ((advantages - flat.mean()) / (flat.std() + 1e-6))[part.rows, part.turns]  # (N,)
             errors = (self.value_head(hidden_at(hidden, part.starts)) - targets)[part.turn_mask] ** 2
             share = len(logprobs) / num_tokens

@@ -37,7 +37,7 @@ class ModelConfig:
             and the tokenizer that ships.
         hidden_size, num_layers, num_heads, intermediate_size: of that small one.
         max_reply_tokens: a reply is handed over after so many tokens without an end-of-turn token.
-        temperature: of sampling when it acts; 0 always says the likeliest token. Training samples at temperature 1.
+        temperature: of sampling when it acts; 0 always says the likeliest token.
     """
 
     model: str | None = None
@@ -117,18 +117,21 @@ class LanguageModel:
         logits = self.model.get_output_embeddings()(hidden).float()
         return logits.index_fill(-1, self._forbidden, IMPOSSIBLE)
 
-    def logprobs(self, hidden: Tensor, ids: Tensor, action_mask: Tensor) -> tuple[Tensor, Tensor]:
+    def logprobs(
+        self, hidden: Tensor, ids: Tensor, action_mask: Tensor, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies of the tokens the policy sampled, in nats.
 
         Args:
             hidden: (B, T, D) hidden states of ``ids``.
             ids: (B, T) int64.
             action_mask: (B, T) bool, True on the sampled tokens; never in the first column.
+            temperature: that they were sampled at.
 
         Returns:
             Two (N,) tensors for the N True entries of ``action_mask``, row by row.
         """
-        logits = self.logits(hidden[:, :-1][action_mask[:, 1:]])  # (N, V)
+        logits = self.logits(hidden[:, :-1][action_mask[:, 1:]]) / temperature  # (N, V)
         logprobs = torch.log_softmax(logits, dim=-1)
         chosen = logprobs.gather(1, ids[:, 1:][action_mask[:, 1:]][:, None])[:, 0]
         entropies = -(logprobs.exp() * logprobs).sum(-1)

@@ -32,6 +32,8 @@ class PolicyGradientConfig(ModelConfig):
         batch_conversations: conversations per update.
         minibatch_size: conversations per gradient step.
         learning_rate: of the policy, with AdamW without decay.
+        sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
+            temperature. Below 1 it keeps a model that saw few demonstrations from stumbling over its own rare tokens.
         gamma: discount per agent turn.
         reward_scale: rewards are multiplied by it before they are learned from, never in the log.
         entropy_weight: of the entropy bonus, per token.
@@ -44,6 +46,7 @@ class PolicyGradientConfig(ModelConfig):
     batch_conversations: int = 128
     minibatch_size: int = 32
     learning_rate: float = 1e-4
+    sampling_temperature: float = 0.7
     gamma: float = 1.0
     reward_scale: float = 0.1
     entropy_weight: float = 0.0
@@ -55,6 +58,8 @@ class PolicyGradientConfig(ModelConfig):
         for name in ("env_turns", "batch_conversations", "minibatch_size", "num_reports"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.sampling_temperature > 0:
+            raise ValueError(f"sampling_temperature must be above 0, got {self.sampling_temperature}")
         if not 0 <= self.gamma <= 1:
             raise ValueError(f"gamma must be in [0, 1], got {self.gamma}")
 
@@ -168,7 +173,13 @@ class PolicyGradientAgent(LanguageModelAgent):
         """One batch: collect, update, count."""
         began = time.perf_counter()
         self.lm.model.eval()
-        conversations = converse(self.lm, envs, self.config.max_reply_tokens, generator=generator)
+        conversations = converse(
+            self.lm,
+            envs,
+            self.config.max_reply_tokens,
+            temperature=self.config.sampling_temperature,
+            generator=generator,
+        )
         collected = time.perf_counter()
         row = self.update(conversations)
         self.forget()

@@ -134,14 +134,16 @@ class PPOAgent(PolicyGradientAgent):
         if self.reference is not None:
             with torch.no_grad():
                 hidden = self.reference.hidden(batch.ids)
-                ref_logprobs, _ = self.reference.logprobs(hidden, batch.ids, batch.action_mask)
+                ref_logprobs, _ = self.reference.logprobs(
+                    hidden, batch.ids, batch.action_mask, self.config.sampling_temperature
+                )
         return Part(batch, advantages, targets, ref_logprobs)
 
     def _learn_from(self, part: Part, credit: Tensor) -> LogRow:
         """One gradient step."""
         config, batch = self.config, part.batch
         hidden = self.lm.hidden(batch.ids)
-        logprobs, entropies = self.lm.logprobs(hidden, batch.ids, batch.action_mask)
+        logprobs, entropies = self.lm.logprobs(hidden, batch.ids, batch.action_mask, config.sampling_temperature)
         policy_loss = ppo_loss(logprobs, batch.old_logprobs, credit, config.clip)
         values = self.value_head(hidden_at(hidden, batch.starts))
         value_loss = ((values - part.targets)[batch.turn_mask] ** 2).mean()

@@ -67,7 +67,9 @@ class ReinforceAgent(PolicyGradientAgent):
         total_loss = total_entropy = 0.0
         for part in minibatches(conversations, config.minibatch_size):  # gradients add up to one step
             small = Batch.of(part, lm.tokenizer.pad_id)
-            logprobs, entropies = lm.logprobs(lm.hidden(small.ids), small.ids, small.action_mask)
+            logprobs, entropies = lm.logprobs(
+                lm.hidden(small.ids), small.ids, small.action_mask, config.sampling_temperature
+            )
             credit = torch.stack([by_id[id(c)] for c in part])[small.rows, small.turns]  # (N,)
             share = len(logprobs) / num_tokens
             loss = share * (reinforce_loss(logprobs, credit) - config.entropy_weight * entropies.mean())
