@@ -20,7 +20,8 @@ from .files import atomic_write, existing_folder
 
 LogRow: TypeAlias = dict[str, Any]
 """One row of a training log. Always there: "env_turns" (int, agent turns so far), "success" (float, share of the
-rollout's conversations) and "return" (float, their mean return). Where a validation ran: "validation" (float)."""
+rollout's conversations) and "return" (float, their mean return). Often: "progress" (float, share of the training that is
+over) and, where a validation ran, "validation" (float)."""
 
 SomeAgent = TypeVar("SomeAgent", bound="Agent")
 Log: TypeAlias = Callable[[LogRow], None]

@@ -6,32 +6,53 @@ import dataclasses
 import difflib
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .base import Agent, read_description
 
-AGENTS: dict[str, str] = {
-    "do_nothing": "dialogym.agents.floors:DoNothingAgent",
-    "random": "dialogym.agents.floors:RandomAgent",
-    "repeat_last": "dialogym.agents.floors:RepeatLastAgent",
-    "inform_everything": "dialogym.agents.floors:InformEverythingAgent",
-    "claim_success": "dialogym.agents.floors:ClaimSuccessAgent",
-    "rule": "dialogym.agents.rule:RuleAgent",
-    "human": "dialogym.agents.human:HumanAgent",
-    "q_learning": "dialogym.agents.q_learning:QLearningAgent",
-    "sarsa": "dialogym.agents.sarsa:SarsaAgent",
-    "expected_sarsa": "dialogym.agents.expected_sarsa:ExpectedSarsaAgent",
-    "double_q_learning": "dialogym.agents.double_q_learning:DoubleQLearningAgent",
-    "sb3_ppo": "dialogym.agents.sb3:SB3PPOAgent",
-    "sb3_a2c": "dialogym.agents.sb3:SB3A2CAgent",
-    "sb3_dqn": "dialogym.agents.sb3:SB3DQNAgent",
-    "sb3_maskable_ppo": "dialogym.agents.sb3:SB3MaskablePPOAgent",
-    "sft": "dialogym.agents.sft:SFTAgent",
-    "reinforce": "dialogym.agents.reinforce:ReinforceAgent",
-    "a2c": "dialogym.agents.a2c:A2CAgent",
-    "ppo": "dialogym.agents.ppo:PPOAgent",
+
+class Entry(NamedTuple):
+    """What is known about an agent before its module is imported.
+
+    Attributes:
+        target: "module:class".
+        plays: its interface; "any" where the task decides.
+        learns: whether ``learn`` does anything.
+        about: one line for a list.
+    """
+
+    target: str
+    plays: str
+    learns: bool
+    about: str
+
+
+_HERE = "dialogym.agents"
+ENTRIES: dict[str, Entry] = {
+    "do_nothing": Entry(f"{_HERE}.floors:DoNothingAgent", "text", False, "says nothing; a floor"),
+    "random": Entry(f"{_HERE}.floors:RandomAgent", "any", False, "any reply that makes sense now; a floor"),
+    "repeat_last": Entry(f"{_HERE}.floors:RepeatLastAgent", "text", False, "says what it was told last; a floor"),
+    "inform_everything": Entry(f"{_HERE}.floors:InformEverythingAgent", "text", False, "recites all it can; a floor"),
+    "claim_success": Entry(f"{_HERE}.floors:ClaimSuccessAgent", "text", False, "says that all is done; a floor"),
+    "rule": Entry(f"{_HERE}.rule:RuleAgent", "any", False, "the rule that comes with the task; the ceiling"),
+    "human": Entry(f"{_HERE}.human:HumanAgent", "text", False, "you, at the terminal"),
+    "q_learning": Entry(f"{_HERE}.q_learning:QLearningAgent", "choices", True, "Q-learning, a table"),
+    "sarsa": Entry(f"{_HERE}.sarsa:SarsaAgent", "choices", True, "SARSA, a table"),
+    "expected_sarsa": Entry(f"{_HERE}.expected_sarsa:ExpectedSarsaAgent", "choices", True, "expected SARSA, a table"),
+    "double_q_learning": Entry(
+        f"{_HERE}.double_q_learning:DoubleQLearningAgent", "choices", True, "double Q-learning, two tables"
+    ),
+    "sb3_ppo": Entry(f"{_HERE}.sb3:SB3PPOAgent", "choices", True, "stable-baselines3's PPO"),
+    "sb3_a2c": Entry(f"{_HERE}.sb3:SB3A2CAgent", "choices", True, "stable-baselines3's A2C"),
+    "sb3_dqn": Entry(f"{_HERE}.sb3:SB3DQNAgent", "choices", True, "stable-baselines3's DQN"),
+    "sb3_maskable_ppo": Entry(f"{_HERE}.sb3:SB3MaskablePPOAgent", "choices", True, "sb3-contrib's PPO with masks"),
+    "sft": Entry(f"{_HERE}.sft:SFTAgent", "text", True, "language model, supervised fine-tuning"),
+    "reinforce": Entry(f"{_HERE}.reinforce:ReinforceAgent", "text", True, "language model, REINFORCE with a baseline"),
+    "a2c": Entry(f"{_HERE}.a2c:A2CAgent", "text", True, "language model, advantage actor-critic"),
+    "ppo": Entry(f"{_HERE}.ppo:PPOAgent", "text", True, "language model, PPO over turns"),
 }
-"""Name and "module:class" of each agent; add your own here to make it by name."""
+AGENTS: dict[str, str] = {name: entry.target for name, entry in ENTRIES.items()}
+"""Name and "module:class" of each agent; put your own here to make it by name."""
 
 _EXTRAS = {
     "torch": "lm",
@@ -46,6 +67,11 @@ _EXTRAS = {
 def agent_names() -> list[str]:
     """Every name that :func:`make_agent` takes: floors first, then the rule, then those that learn."""
     return list(AGENTS)
+
+
+def describe_agents() -> list[tuple[str, str, str, str]]:
+    """Name, interface, whether it learns ("yes" or ""), and one line about each agent."""
+    return [(name, entry.plays, "yes" if entry.learns else "", entry.about) for name, entry in ENTRIES.items()]
 
 
 def agent_class(name: str) -> type[Agent]:

@@ -35,7 +35,7 @@ class TabularConfig:
     """The whole configuration of a tabular agent.
 
     Attributes:
-        env_turns: agent turns to learn from; the conversation under way is finished.
+        env_turns: agent turns that one ``learn`` learns from; the conversation under way is finished.
         gamma: discount per turn, in [0, 1].
         step_size: of the first visit of a pair, in (0, 1].
         step_size_decay: the n-th visit takes a step of step_size * n ** -step_size_decay; 0 keeps it constant, and in
@@ -190,6 +190,7 @@ class TabularAgent(Agent):
         self.tables = [ActionValues(self.num_actions, self.config) for _ in range(self.num_tables)]
         self.exploration = self.config.new_exploration()
         self.random = random.Random(seed)
+        self._turns = 0  # of this training; the budget holds those of earlier ones too
         self._all = list(range(self.num_actions))
         self._allowed_by_mask: dict[bytes, list[int]] = {}
 
@@ -239,21 +240,23 @@ class TabularAgent(Agent):
         env = in_interface(env, self.interface)
         with workplace(checkpoint, resume) as folder:
             selection = Selection(self, validate, folder)
+            self._turns = 0
+            last = None if checkpoint is None else folder / LAST
             if not (resume and self._resume(folder, selection)):
-                self._checkpoint(folder, selection)
-            while self.budget.env_turns < self.config.env_turns:
+                self._checkpoint(last, selection)
+            while self._turns < self.config.env_turns:
                 row = self._train(env)
                 row.update(selection.consider())
-                self._checkpoint(folder, selection)
+                self._checkpoint(last, selection)
                 log(row)
             selection.restore()
 
     def _train(self, env: gym.Env[Any, Any]) -> LogRow:
         """Learns until the next report is due."""
-        config, began, turns = self.config, time.perf_counter(), self.budget.env_turns
+        config, began, turns = self.config, time.perf_counter(), self._turns
         report = int(turns * config.num_reports / config.env_turns) + 1
         goal = min(config.env_turns, -(-report * config.env_turns // config.num_reports))
-        self.random = random.Random(f"{self.seed}/{turns}")
+        self.random = random.Random(f"{self.seed}/{self.budget.env_turns}")
         seed: int | None = self.random.getrandbits(31)
         episodes: list[Episode] = []
         while turns < goal:
@@ -262,16 +265,18 @@ class TabularAgent(Agent):
             episodes.append(episode)
             turns += episode.turns
             seed = None
-        self.budget.env_turns = turns
+        self.budget.env_turns += turns - self._turns
+        self._turns = turns
         self.budget.seconds += time.perf_counter() - began
         return {
-            "env_turns": turns,
+            "env_turns": self.budget.env_turns,
             "success": sum(episode.success for episode in episodes) / len(episodes),
             "return": sum(episode.total_reward for episode in episodes) / len(episodes),
             "turns": sum(episode.turns for episode in episodes) / len(episodes),
             "episodes": len(episodes),
             "states": len(self.tables[0]),
             "seconds": self.budget.seconds,
+            "progress": min(1.0, turns / config.env_turns),
         }
 
     # On disk
@@ -284,10 +289,13 @@ class TabularAgent(Agent):
         for number, table in enumerate(self.tables, start=1):
             table.read_json((folder / f"table_{number}.json").read_text())
 
-    def _checkpoint(self, folder: Path, selection: Selection) -> None:
-        with atomic_folder(folder / LAST) as draft:
+    def _checkpoint(self, folder: Path | None, selection: Selection) -> None:
+        if folder is None:
+            return
+        with atomic_folder(folder) as draft:
             self.save(draft)
-            state = {"budget": dataclasses.asdict(self.budget), "best": selection.score}
+            budget = dataclasses.asdict(self.budget)
+            state = {"turns": self._turns, "best": selection.score, "budget": budget}
             atomic_write(draft / TRAINING_FILE, json.dumps(state) + "\n")
 
     def _resume(self, folder: Path, selection: Selection) -> bool:
@@ -295,7 +303,7 @@ class TabularAgent(Agent):
         if last is None:
             return False
         state = json.loads((last / TRAINING_FILE).read_text())
-        self.budget, selection.score = Budget(**state["budget"]), state["best"]
+        self._turns, selection.score, self.budget = state["turns"], state["best"], Budget(**state["budget"])
         self._load(last)
         return True
 

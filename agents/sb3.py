@@ -1,0 +1,323 @@
+"""stable-baselines3's PPO, A2C and DQN and sb3-contrib's MaskablePPO, as agents like the others.
+
+Raffin et al. (2021), https://jmlr.org/papers/v22/20-1364.html. The algorithms are the library's own, unchanged; this
+file gives them many conversations at once, a log, the choice of the best on validation, and checkpoints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from sb3_contrib import MaskablePPO
+from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from ..envs import remake_vec
+from ..envs.sb3 import SB3VecEnv
+from ..rewards import ComposedReward
+from .base import LAST, Agent, Budget, Info, Log, LogRow, Validate, discard, in_interface
+from .files import atomic_folder, atomic_write, existing_folder
+from .selection import Selection, workplace
+
+MODEL_FILE, REPLAY_FILE, TRAINING_FILE = "model.zip", "replay.pkl", "training.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class SB3Config:
+    """What the four have in common.
+
+    Attributes:
+        env_turns: agent turns that one ``learn`` learns from, rounded up to whole rollouts.
+        num_envs: conversations at once.
+        num_reports: log rows, validations and checkpoints, about evenly spaced.
+        deterministic: evaluation takes the most likely reply; False samples one.
+        turn_cost: learn from the term "turn" of the environment's reward too, where it has one. Off, because what every
+            turn costs makes giving up at once the nearest optimum, which policy gradients do not leave; and ``gamma``
+            alone already prefers short conversations. The log and every evaluation count the term all the same.
+        hidden: widths of the hidden layers.
+        learning_rate, gamma: as in stable-baselines3, and so are the fields that a subclass adds.
+    """
+
+    env_turns: int = 150_000
+    num_envs: int = 16
+    num_reports: int = 20
+    deterministic: bool = True
+    turn_cost: bool = False
+    hidden: tuple[int, ...] = (64, 64)
+    learning_rate: float = 1e-3
+    gamma: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name in ("env_turns", "num_envs", "num_reports"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of the algorithm."""
+        ours = {"env_turns", "num_envs", "num_reports", "deterministic", "turn_cost", "hidden"}
+        theirs = {name: value for name, value in vars(self).items() if name not in ours}
+        return {**theirs, "policy_kwargs": {"net_arch": list(self.hidden)}}
+
+
+@dataclasses.dataclass(frozen=True)
+class SB3PPOConfig(SB3Config):
+    """PPO's: stable-baselines3's ``PPO`` explains the fields."""
+
+    n_steps: int = 64
+    batch_size: int = 512
+    n_epochs: int = 10
+    gae_lambda: float = 0.95
+    ent_coef: float = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class SB3A2CConfig(SB3Config):
+    """A2C's: stable-baselines3's ``A2C`` explains the fields."""
+
+    env_turns: int = 200_000
+    learning_rate: float = 2e-3
+    n_steps: int = 8
+    gae_lambda: float = 0.95
+    ent_coef: float = 0.02
+    normalize_advantage: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class SB3DQNConfig(SB3Config):
+    """DQN's: stable-baselines3's ``DQN`` explains the fields."""
+
+    buffer_size: int = 50_000
+    batch_size: int = 128
+    learning_starts: int = 5_000
+    train_freq: int = 1
+    gradient_steps: int = 2
+    target_update_interval: int = 2_000
+    exploration_fraction: float = 0.5
+    exploration_final_eps: float = 0.05
+
+
+class SB3Agent(Agent):
+    """One of stable-baselines3's algorithms; learns from ``num_envs`` conversations at once.
+
+    Making one seeds the global random generators, as stable-baselines3 does.
+
+    Attributes:
+        model: the library's own object.
+    """
+
+    interface = "choices"
+    learns = True
+    Config = SB3Config
+    config: SB3Config
+    algorithm: ClassVar[type[BaseAlgorithm]]
+
+    def __init__(self, env: Any, seed: int = 0, config: SB3Config | None = None):
+        super().__init__(env, seed, config)
+        envs, _ = many_of(env, self.config)
+        self.model = self.algorithm(
+            "MlpPolicy",
+            envs,
+            seed=seed,
+            device="cpu",
+            **self.config.arguments(),  # type: ignore[call-arg]
+        )
+
+    def act(self, observation: Any, info: Info) -> int:
+        return self.act_batch([observation], [info])[0]
+
+    def act_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[int]:
+        actions, _ = self.model.predict(
+            np.asarray(observations), deterministic=self.config.deterministic, **self._masks(infos)
+        )
+        return np.asarray(actions).tolist()
+
+    def _masks(self, infos: Sequence[Info]) -> dict[str, Any]:
+        return {}
+
+    def learn(
+        self,
+        env: Any,
+        *,
+        log: Log = discard,
+        validate: Validate | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        super().learn(env, checkpoint=checkpoint, resume=resume)
+        envs, turn_weight = many_of(env, self.config)
+        with workplace(checkpoint, resume) as folder:
+            selection = Selection(self, validate, folder)
+            resumed = resume and self._resume(folder, selection, envs)
+            if not resumed:
+                self.model.set_env(envs)
+                self.model.num_timesteps = 0
+            reports = Reports(self, selection, log, turn_weight, keep=checkpoint is not None)
+            try:
+                reports.leave_checkpoint()
+                left = self.config.env_turns - self.model.num_timesteps
+                if left > 0:
+                    self.model.learn(left, callback=reports, reset_num_timesteps=not resumed)
+                    reports.report()
+            except KeyboardInterrupt:
+                reports.leave_checkpoint()
+                raise
+            selection.restore()
+
+    # On disk
+
+    def _save(self, folder: Path) -> None:
+        content = io.BytesIO()
+        self.model.save(content)
+        atomic_write(folder / MODEL_FILE, content.getvalue())
+
+    def _load(self, folder: Path) -> None:
+        self.model.set_parameters(str(folder / MODEL_FILE), device="cpu")
+
+    def _resume(self, folder: Path, selection: Selection, envs: VecEnv) -> bool:
+        last = existing_folder(folder / LAST)
+        if last is None:
+            return False
+        self.model = self.algorithm.load(last / MODEL_FILE, env=envs, device="cpu")
+        if isinstance(self.model, OffPolicyAlgorithm) and (last / REPLAY_FILE).is_file():
+            self.model.load_replay_buffer(last / REPLAY_FILE)
+        state = json.loads((last / TRAINING_FILE).read_text())
+        selection.score, self.budget = state["best"], Budget(**state["budget"])
+        self.model.set_random_seed(self.seed + self.model.num_timesteps)  # not the conversations of the start again
+        return True
+
+
+class SB3PPOAgent(SB3Agent):
+    """Proximal policy optimisation, without masks: what somebody gets who hands the environment to the library."""
+
+    name = "sb3_ppo"
+    algorithm = PPO
+    Config = SB3PPOConfig
+
+
+class SB3A2CAgent(SB3Agent):
+    """Advantage actor-critic."""
+
+    name = "sb3_a2c"
+    algorithm = A2C
+    Config = SB3A2CConfig
+
+
+class SB3DQNAgent(SB3Agent):
+    """Deep Q-network."""
+
+    name = "sb3_dqn"
+    algorithm = DQN
+    Config = SB3DQNConfig
+
+
+class SB3MaskablePPOAgent(SB3Agent):
+    """Proximal policy optimisation that chooses among the replies that make sense now."""
+
+    name = "sb3_maskable_ppo"
+    algorithm = MaskablePPO
+    Config = SB3PPOConfig
+
+    def _masks(self, infos: Sequence[Info]) -> dict[str, Any]:
+        if not all("action_mask" in info for info in infos):
+            return {}
+        return {"action_masks": np.stack([info["action_mask"] for info in infos]).astype(bool)}
+
+
+class Reports(BaseCallback):
+    """Logs, validates and leaves checkpoints while a model learns, at the ends of rollouts.
+
+    Args:
+        agent: whose model learns.
+        selection: keeps the best.
+        log: is handed the rows.
+        turn_weight: what a turn adds to the return beside what the model learns from.
+        keep: whether to leave checkpoints.
+    """
+
+    def __init__(self, agent: SB3Agent, selection: Selection, log: Log, turn_weight: float, keep: bool):
+        super().__init__()
+        self.turn_weight, self.keep = turn_weight, keep
+        self.agent, self.selection, self.log = agent, selection, log
+        self.spacing = agent.config.env_turns / agent.config.num_reports
+        self.counted = agent.model.num_timesteps
+        self.due = self.counted + self.spacing
+        self.since = time.perf_counter()
+        self.episodes: list[tuple[float, int, bool]] = []
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if "episode" in info:
+                success = info.get("is_success", info.get("success", False))
+                turns = info["episode"]["l"]
+                self.episodes.append((info["episode"]["r"] + self.turn_weight * turns, turns, bool(success)))
+        return True
+
+    def _on_rollout_end(self) -> None:
+        turns = self.agent.model.num_timesteps
+        if self.due <= turns < self.agent.config.env_turns:  # the last report comes after the last update
+            self.due += self.spacing
+            self.report()
+
+    def report(self) -> None:
+        """One row of the log; its rollout is what was played since the last one."""
+        self._count()
+        row: LogRow = {"env_turns": self.agent.budget.env_turns, "seconds": self.agent.budget.seconds}
+        row["episodes"] = len(self.episodes)
+        row["progress"] = min(1.0, self.agent.model.num_timesteps / self.agent.config.env_turns)
+        for position, name in enumerate(("return", "turns", "success")):
+            values = [episode[position] for episode in self.episodes]
+            row[name] = sum(values) / len(values) if values else float("nan")
+        self.episodes = []
+        row.update(self.selection.consider())
+        self.leave_checkpoint()
+        self.log(row)
+        self.since = time.perf_counter()  # validation and writing are not learning
+
+    def leave_checkpoint(self) -> None:
+        """Writes the agent ``last`` and what resuming needs beside it."""
+        self._count()
+        if not self.keep:
+            return
+        model = self.agent.model
+        with atomic_folder(self.selection.folder / LAST) as draft:
+            self.agent.save(draft)
+            if isinstance(model, OffPolicyAlgorithm):
+                model.save_replay_buffer(draft / REPLAY_FILE)
+            state = {"best": self.selection.score, "budget": dataclasses.asdict(self.agent.budget)}
+            atomic_write(draft / TRAINING_FILE, json.dumps(state) + "\n")
+
+    def _count(self) -> None:
+        """Brings the budget up to date."""
+        budget, now = self.agent.budget, time.perf_counter()
+        budget.env_turns += self.agent.model.num_timesteps - self.counted
+        budget.seconds += now - self.since
+        self.counted, self.since = self.agent.model.num_timesteps, now
+
+
+def many_of(env: Any, config: SB3Config) -> tuple[VecEnv, float]:
+    """``config.num_envs`` conversations that step with one call; an environment that is none of ours stays one.
+
+    Returns:
+        The conversations, and the weight of the reward's term "turn" where that was left out, else 0.
+    """
+    single = in_interface(env, "choices")
+    if not hasattr(single.unwrapped, "interface"):
+        return DummyVecEnv([lambda: Monitor(single)]), 0.0
+    made: dict[str, Any] = {"num_envs": config.num_envs, "interface": "choices", "autoreset_mode": "Disabled"}
+    envs = remake_vec(single, **made)
+    costs = [part for part in envs.reward.parts if part.name == "turn"]
+    if config.turn_cost or not costs or len(costs) == len(envs.reward.parts):
+        return SB3VecEnv(envs), 0.0
+    rest = ComposedReward([part for part in envs.reward.parts if part.name != "turn"])
+    return SB3VecEnv(remake_vec(single, reward=rest, **made)), sum(part.weight for part in costs)
