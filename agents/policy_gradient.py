@@ -65,7 +65,10 @@ class PolicyGradientConfig(ModelConfig):
 
 
 class ValueHead(nn.Module):
-    """Estimates the return from the hidden state in which a reply begins; starts at 0 everywhere."""
+    """Estimates the return from the hidden state in which a reply begins; starts at 0 everywhere.
+
+    It reads the language model and does not teach it: no gradient flows back, so a poor critic cannot spoil the words.
+    """
 
     def __init__(self, hidden_size: int):
         super().__init__()
@@ -75,7 +78,22 @@ class ValueHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(..., D) hidden states to (...) values."""
-        return self.linear(hidden).squeeze(-1)
+        return self.linear(hidden.detach()).squeeze(-1)
+
+    def fit(self, hidden: Tensor, targets: Tensor, num_steps: int, learning_rate: float) -> float:
+        """Moves towards the targets (N,) of hidden states (N, D); the mean squared error before.
+
+        Each batch gets the same few full-batch steps of a fresh optimizer: the head is so small that they are free.
+        """
+        optimizer = torch.optim.Adam(self.parameters(), learning_rate)
+        first = 0.0
+        for step in range(num_steps):
+            error = ((self(hidden) - targets) ** 2).mean()
+            optimizer.zero_grad()
+            error.backward()
+            optimizer.step()
+            first = error.item() if step == 0 else first
+        return first
 
 
 def hidden_at(hidden: Tensor, positions: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
 """Proximal policy optimisation of a language model in conversation.
 
 Schulman et al. (2017), equation 7, https://arxiv.org/abs/1707.06347: the clipped surrogate, per token. Advantages are
-GAE over turns, shared by the tokens of a turn; the critic is a linear head on the hidden state in which a reply begins.
+GAE over turns, shared by the tokens of a turn; the critic is that of ``a2c.py``.
 A KL penalty holds the policy to the model it started from, its weight adapted to a target as in Ziegler et al. (2019),
-section 2.2, https://arxiv.org/abs/1909.08593; ours is in the loss, with the estimator exp(d) - 1 - d of
-d = log p_ref - log p (non-negative, its gradient is zero at p_ref), rather than in the reward.
+section 2.2, https://arxiv.org/abs/1909.08593; ours is in the loss rather than in the reward, and is the exact KL
+of the next-token distributions, not an estimate from the sampled token, whose variance is ruinous when a token
+has become rare.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .a2c import A2CConfig, estimate
+from .a2c import A2CConfig, Estimate, estimate, normalised, teach_critic
 from .base import LogRow
-from .language_model import LanguageModel
-from .policy_gradient import PolicyGradientAgent, hidden_at
+from .language_model import LanguageModel, before, chosen, entropies
+from .policy_gradient import PolicyGradientAgent
 from .rollout import Batch, Conversation, minibatches
 
 
@@ -55,13 +56,9 @@ def ppo_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip: f
     return -torch.min(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
 
-def kl_estimates(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
-    """(N,) estimates of KL(policy || reference) from tokens that the policy sampled; each is at least 0.
-
-    Reference: Schulman (2020), "Approximating KL divergence", estimator k3, http://joschu.net/blog/kl-approx.html.
-    """
-    difference = ref_logprobs - logprobs
-    return difference.exp() - 1 - difference
+def kl_divergences(log_policy: Tensor, log_reference: Tensor) -> Tensor:
+    """(N,) KL(policy || reference), in nats, of next-token log-probabilities (N, V)."""
+    return (log_policy.exp() * (log_policy - log_reference)).sum(-1)
 
 
 def adapted_kl_weight(weight: float, kl: float, target: float) -> float:
@@ -73,9 +70,9 @@ class Part(NamedTuple):
     """A minibatch with what stays fixed while it is learned from."""
 
     batch: Batch
-    advantages: Tensor
-    targets: Tensor
-    ref_logprobs: Tensor | None
+    estimate: Estimate
+    reference_hidden: Tensor | None
+    """(N, D): of the reference, where the sampled tokens were predicted."""
 
 
 class PPOAgent(PolicyGradientAgent):
@@ -88,11 +85,7 @@ class PPOAgent(PolicyGradientAgent):
     reference: LanguageModel | None = None
 
     def make_optimizer(self) -> torch.optim.Optimizer:
-        groups = [
-            {"params": list(self.lm.model.parameters()), "lr": self.config.learning_rate},
-            {"params": list(self.value_head.parameters()), "lr": self.config.value_learning_rate},
-        ]
-        return torch.optim.AdamW(groups, weight_decay=0.0)
+        return torch.optim.AdamW(self.lm.model.parameters(), self.config.learning_rate, weight_decay=0.0)
 
     def begin(self) -> None:
         config = self.config
@@ -111,53 +104,48 @@ class PPOAgent(PolicyGradientAgent):
     def update(self, conversations: list[Conversation]) -> LogRow:
         config = self.config
         parts = [self._prepare(part) for part in minibatches(conversations, config.minibatch_size)]
-        flat = torch.cat([part.advantages[part.batch.turn_mask] for part in parts])
-        mean, scale = flat.mean(), flat.std() + 1e-6
+        batches, estimates = [part.batch for part in parts], [part.estimate for part in parts]
+        advantages = normalised(batches, estimates)
         rows: list[LogRow] = []
         for _ in range(config.num_epochs):
             for number in torch.randperm(len(parts)).tolist():
-                part = parts[number]
-                credit = ((part.advantages - mean) / scale)[part.batch.rows, part.batch.turns]  # (N,)
-                rows.append(self._learn_from(part, credit))
+                batch = batches[number]
+                rows.append(self._learn_from(parts[number], advantages[number][batch.rows, batch.turns]))
         averaged = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
         if self.reference is not None and config.kl_target is not None:
             self.kl_weight = adapted_kl_weight(self.kl_weight, averaged["kl"], config.kl_target)
             averaged["kl_weight"] = self.kl_weight
-        targets = torch.cat([part.targets[part.batch.turn_mask] for part in parts])
-        averaged["explained_variance"] = float(1 - flat.var() / (targets.var() + 1e-9))
-        return averaged
+        return {**averaged, **teach_critic(self, batches, estimates)}
 
     def _prepare(self, conversations: list[Conversation]) -> Part:
         batch = Batch.of(conversations, self.lm.tokenizer.pad_id)
-        advantages, targets = estimate(self, batch, self.config.lam)
-        ref_logprobs = None
+        reference_hidden = None
         if self.reference is not None:
             with torch.no_grad():
-                hidden = self.reference.hidden(batch.ids)
-                ref_logprobs, _ = self.reference.logprobs(
-                    hidden, batch.ids, batch.action_mask, self.config.sampling_temperature
-                )
-        return Part(batch, advantages, targets, ref_logprobs)
+                reference_hidden = before(self.reference.hidden(batch.ids), batch.action_mask)
+        return Part(batch, estimate(self, batch, self.config.lam), reference_hidden)
 
     def _learn_from(self, part: Part, credit: Tensor) -> LogRow:
-        """One gradient step."""
+        """One gradient step; ``credit`` (N,) is the advantage of each sampled token."""
         config, batch = self.config, part.batch
         hidden = self.lm.hidden(batch.ids)
-        logprobs, entropies = self.lm.logprobs(hidden, batch.ids, batch.action_mask, config.sampling_temperature)
+        log_policy = self.lm.log_distribution(hidden, batch.action_mask, config.sampling_temperature)  # (N, V)
+        logprobs, entropy = chosen(log_policy, batch.ids, batch.action_mask), entropies(log_policy).mean()
         policy_loss = ppo_loss(logprobs, batch.old_logprobs, credit, config.clip)
-        values = self.value_head(hidden_at(hidden, batch.starts))
-        value_loss = ((values - part.targets)[batch.turn_mask] ** 2).mean()
-        loss = policy_loss + config.value_weight * value_loss - config.entropy_weight * entropies.mean()
+        loss = policy_loss - config.entropy_weight * entropy
         kl = torch.zeros(())
-        if part.ref_logprobs is not None:
-            kl = kl_estimates(logprobs, part.ref_logprobs).mean()
+        if part.reference_hidden is not None:
+            assert self.reference is not None
+            with torch.no_grad():
+                logits = self.reference.logits(part.reference_hidden)
+                log_reference = torch.log_softmax(logits / config.sampling_temperature, dim=-1)
+            kl = kl_divergences(log_policy, log_reference).mean()
             loss = loss + self.kl_weight * kl
         norm = self.step(loss)
         ratio = (logprobs - batch.old_logprobs).detach().exp()
         return {
             "loss": policy_loss.item(),
-            "value_loss": value_loss.item(),
-            "entropy": entropies.mean().item(),
+            "entropy": entropy.item(),
             "kl": kl.item(),
             "clipped": ((ratio - 1).abs() > config.clip).float().mean().item(),
             "grad_norm": norm,

@@ -1,0 +1,97 @@
+"""A conversation task of your own, in about forty lines: the partner thinks of a number, the agent guesses.
+
+    python examples/custom_task.py
+
+prints what `dialogym validate` finds, and then how well Q-learning plays, and a conversation:
+
+OUTPUT_PLACEHOLDER
+"""
+
+import argparse
+import re
+
+import gymnasium as gym
+from rich.console import Console
+
+from dialogym import Partner, Policy, Task, register_task
+from dialogym.agents.registry import make_agent
+from dialogym.evaluation.score import frozen_goals, score
+from dialogym.evaluation.validate import validate
+
+HIGHEST = 50
+
+
+class Thinker(Partner):
+    """Knows the number, answers higher or lower, and gives up after six guesses."""
+
+    def __init__(self, number):
+        self.number, self.low, self.high, self.guesses = number, 1, HIGHEST, 0
+
+    def open(self):
+        return [("system", "guess the number ."), ("user", f"i think of a number from 1 to {HIGHEST} .")]
+
+    def hear(self, utterance):
+        found = re.search(r"\d+", utterance)
+        guess = int(found[0]) if found else 0
+        self.guesses += 1
+        self.success = guess == self.number
+        self.over = self.success or self.guesses == 6
+        if guess < self.number:
+            self.low = max(self.low, guess + 1)
+        elif guess > self.number:
+            self.high = min(self.high, guess - 1)
+        answer = "yes !" if self.success else "higher ." if guess < self.number else "lower ."
+        return [("user", answer)]
+
+    def summary(self):
+        return (self.low - 1, self.high - 1)
+
+    def allowed(self):
+        return bytes(self.low <= guess <= self.high for guess in range(1, HIGHEST + 1))
+
+    def phrase(self, choice):
+        return f"is it {choice + 1} ?"
+
+
+def halve(observation, info):
+    """The rule: the middle of what is left."""
+    return int(observation[0] + observation[1]) // 2
+
+
+class GuessTask(Task):
+    """Guess a number from 1 to 50 in six questions: always possible by halving."""
+
+    name = "Guess"
+    menu = tuple(str(number) for number in range(1, HIGHEST + 1))
+    summary_sizes = (HIGHEST, HIGHEST)
+    examples = ("is it 25 ?", "12")
+    ceiling, floor = 1.0, 0.3
+    policies = {"rule": Policy("choices", halve)}  # noqa: RUF012 (as short as can be)
+
+    def draw_goal(self, rng):
+        return {"number": rng.randint(1, HIGHEST)}
+
+    def partner(self, goal, streams, split):
+        return Thinker(goal["number"])
+
+    def secrets(self, goal):
+        return ()  # every number may be named by anybody
+
+
+register_task("Guess-v0", GuessTask, max_turns=6)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A task of your own.")
+    parser.add_argument("--quick", action="store_true", help="learn for a moment only")
+    quick = parser.parse_args().quick
+    Console().print(validate("Guess-v0").table())
+    env = gym.make("Guess-v0")
+    agent = make_agent("q_learning", env, env_turns=5_000 if quick else 200_000)
+    agent.learn(env)
+    scores = score(agent, env, frozen_goals(env, "test", 100).goals, split="test")
+    print(f"Q-learning guesses {scores.success.mean():.0%} of 100 test goals in {scores.turns.mean():.1f} turns")
+
+
+if __name__ == "__main__":
+    main()
