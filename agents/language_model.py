@@ -117,25 +117,43 @@ class LanguageModel:
         logits = self.model.get_output_embeddings()(hidden).float()
         return logits.index_fill(-1, self._forbidden, IMPOSSIBLE)
 
+    def log_distribution(self, hidden: Tensor, action_mask: Tensor, temperature: float = 1.0) -> Tensor:
+        """(N, V) log-probabilities, in nats, of every token in place of each of the N that the policy sampled.
+
+        Args:
+            hidden: (B, T, D) hidden states of the sequences.
+            action_mask: (B, T) bool, True on the N sampled tokens; never in the first column.
+            temperature: that they were sampled at.
+        """
+        return torch.log_softmax(self.logits(before(hidden, action_mask)) / temperature, dim=-1)
+
     def logprobs(
         self, hidden: Tensor, ids: Tensor, action_mask: Tensor, temperature: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Log-probabilities and entropies of the tokens the policy sampled, in nats.
+        """Log-probabilities (N,) of the N tokens the policy sampled, and entropies (N,) there, in nats, row by row.
 
         Args:
             hidden: (B, T, D) hidden states of ``ids``.
             ids: (B, T) int64.
-            action_mask: (B, T) bool, True on the sampled tokens; never in the first column.
-            temperature: that they were sampled at.
-
-        Returns:
-            Two (N,) tensors for the N True entries of ``action_mask``, row by row.
+            action_mask, temperature: as for :meth:`log_distribution`.
         """
-        logits = self.logits(hidden[:, :-1][action_mask[:, 1:]]) / temperature  # (N, V)
-        logprobs = torch.log_softmax(logits, dim=-1)
-        chosen = logprobs.gather(1, ids[:, 1:][action_mask[:, 1:]][:, None])[:, 0]
-        entropies = -(logprobs.exp() * logprobs).sum(-1)
-        return chosen, entropies
+        log_distribution = self.log_distribution(hidden, action_mask, temperature)
+        return chosen(log_distribution, ids, action_mask), entropies(log_distribution)
+
+
+def before(hidden: Tensor, action_mask: Tensor) -> Tensor:
+    """(N, D): the hidden states (B, T, D) from which the N sampled tokens were predicted."""
+    return hidden[:, :-1][action_mask[:, 1:]]
+
+
+def chosen(log_distribution: Tensor, ids: Tensor, action_mask: Tensor) -> Tensor:
+    """(N,): the entries of (N, V) log-probabilities for the tokens that were sampled; ids and mask are (B, T)."""
+    return log_distribution.gather(1, ids[action_mask][:, None])[:, 0]
+
+
+def entropies(log_distribution: Tensor) -> Tensor:
+    """(N,) entropies, in nats, of (N, V) log-probabilities."""
+    return -(log_distribution.exp() * log_distribution).sum(-1)
 
 
 class Replies(NamedTuple):

@@ -36,7 +36,7 @@ class PPOConfig(A2CConfig):
         kl_weight: of the penalty at the start.
     """
 
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-4
     clip: float = 0.2
     num_epochs: int = 2
     kl_target: float | None = 0.05
