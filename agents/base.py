@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
-from ..envs import Utterance, remake, spec_of
+from ..envs import Utterance, remake
 from .files import atomic_write, existing_folder
 
 LogRow: TypeAlias = dict[str, Any]
 """One row of a training log. Always there: "env_turns" (int, agent turns so far), "success" (float, share of the
-rollout's conversations) and "return" (float, their mean return). Often: "progress" (float, share of the training that is
-over) and, where a validation ran, "validation" (float)."""
+rollout's conversations) and "return" (float, their mean return). Often: "progress" (float, the share of the training
+that is over) and, where a validation ran, "validation" (float)."""
 
 SomeAgent = TypeVar("SomeAgent", bound="Agent")
 Log: TypeAlias = Callable[[LogRow], None]
@@ -91,8 +92,9 @@ class Agent(ABC):
         self.seed = seed
         self.config = self.Config() if config is None else config
         self.budget = Budget()
-        self.spec = spec_of(env) if not hasattr(env, "spec") or env.spec is not None else None
-        self.task = _task_of(env)
+        made = env if hasattr(env, "unwrapped") else gym.make(env)
+        self.spec: EnvSpec | None = made.spec
+        self.task: Any = getattr(made.unwrapped, "task", None)
 
     @abstractmethod
     def act(self, observation: Any, info: Info) -> Any:
@@ -188,12 +190,6 @@ def _interface_of(env: gym.Env[Any, Any]) -> str | None:
     return "tokens" if core == "text" and not isinstance(env.action_space, Utterance) else core
 
 
-def _task_of(env: Any) -> Any:
-    if not hasattr(env, "unwrapped"):
-        env = gym.make(env)
-    return getattr(env.unwrapped, "task", None)
-
-
 def read_description(folder: str | Path) -> dict[str, Any]:
     """What ``Agent.save`` wrote about the agent in ``folder``.
 
@@ -207,12 +203,15 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def _describe(spec: gym.envs.registration.EnvSpec | None) -> dict[str, Any] | None:
+_NOTHING = object()
+
+
+def _describe(spec: EnvSpec | None) -> dict[str, Any] | None:
     """Id and options of an environment, or None where no file can hold them: a reward that is a function, say."""
-    if spec is None:
+    if spec is None or spec.id not in gym.registry:
         return None
-    registered = gym.spec(spec.id).kwargs
-    options = {name: value for name, value in spec.kwargs.items() if registered.get(name) != value}
+    registered = gym.registry[spec.id].kwargs
+    options = {name: value for name, value in spec.kwargs.items() if registered.get(name, _NOTHING) != value}
     try:
         faithful = json.loads(json.dumps(options)) == options
     except (TypeError, ValueError):

@@ -35,7 +35,7 @@ class HumanAgent(Agent):
     def __init__(self, env: Any, seed: int = 0, config: Any = None, console: Console | None = None):
         super().__init__(env, seed, config)
         self.console = console or Console()
-        self._core = env.unwrapped if isinstance(env, gym.Env) else None
+        self._core: Any = env.unwrapped if isinstance(env, gym.Env) else None
         self._shown: list[Any] = []
 
     def act(self, observation: Any, info: Info) -> str:
@@ -53,7 +53,7 @@ class HumanAgent(Agent):
             if number is None:
                 said = typed[1:-1] if len(typed) > 1 and typed[0] == typed[-1] == '"' else typed
             else:
-                said = self._core.partner.phrase(number)  # type: ignore[union-attr]
+                said = self._core.partner.phrase(number)
                 self.console.print(f"[green]assistant: {escape(said)}[/]")
             self._shown = [*messages, {"role": "assistant", "content": said}]
             return said
@@ -78,7 +78,7 @@ class HumanAgent(Agent):
         if not menu:
             self.console.print("[dim]there is no menu: type what to say[/]")
             return
-        allowed = self._core.partner.allowed()  # type: ignore[union-attr]
+        allowed = self._core.partner.allowed()
         entries = [f"{number:>2} {name}" for number, name in enumerate(menu)]
         shown = [entry if allowed[number] else f"[dim]{entry}[/]" for number, entry in enumerate(entries)]
         self.console.print(Columns(shown, column_first=True))

@@ -1,0 +1,209 @@
+"""stable-baselines3's algorithms as agents: they learn, stop, go on, and load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+pytest.importorskip("stable_baselines3")
+pytest.importorskip("sb3_contrib")
+
+import torch
+from stable_baselines3 import PPO
+
+from dialogym.agents.sb3 import SB3A2CAgent, SB3Agent, SB3DQNAgent, SB3MaskablePPOAgent, SB3PPOAgent, many_of
+
+from .tiny import Bandit, Chain
+
+ENV = "dialogym:TextDialog-v0"
+KINDS = [SB3PPOAgent, SB3A2CAgent, SB3DQNAgent, SB3MaskablePPOAgent]
+SMALL: dict[type, dict[str, Any]] = {
+    SB3PPOAgent: {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
+    SB3A2CAgent: {},
+    SB3DQNAgent: {"learning_starts": 32, "batch_size": 16, "buffer_size": 500},
+    SB3MaskablePPOAgent: {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def small(kind: type[SB3Agent], env: Any = ENV, seed: int = 0, **fields: Any) -> SB3Agent:
+    values = {"env_turns": 128, "num_envs": 4, "num_reports": 2, "hidden": (16,), **SMALL[kind], **fields}
+    return kind(env, seed=seed, config=kind.Config(**values))
+
+
+def weights(agent: SB3Agent) -> list[np.ndarray]:
+    return [parameter.detach().numpy().copy() for parameter in agent.model.policy.parameters()]
+
+
+def alike(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
+    return all(np.array_equal(one, other) for one, other in zip(some, others, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_learns_logs_and_counts(kind: type[SB3Agent]) -> None:
+    agent = small(kind)
+    before, rows = weights(agent), []
+    agent.learn(gym.make(ENV, interface="text"), log=rows.append)  # any interface
+    assert not alike(before, weights(agent))
+    assert [row["env_turns"] for row in rows] == sorted({row["env_turns"] for row in rows})
+    assert rows[-1]["env_turns"] == agent.budget.env_turns == agent.model.num_timesteps >= 128
+    assert rows[-1]["progress"] == 1.0
+    assert all(0 <= row["success"] <= 1 for row in rows)
+    assert all(-20 <= row["return"] <= 20 for row in rows)
+    assert agent.budget.seconds > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_saved_loads_and_acts_alike(kind: type[SB3Agent], tmp_path: Path) -> None:
+    agent = small(kind, seed=3)
+    agent.learn(ENV)
+    agent.save(tmp_path)
+    again = kind.load(tmp_path)
+    assert alike(weights(agent), weights(again))
+    assert (again.config, again.seed, again.budget) == (agent.config, agent.seed, agent.budget)
+    env = gym.make(ENV)
+    observation, info = env.reset(seed=0)
+    assert again.act(observation, info) == agent.act(observation, info)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_acting_on_a_batch_is_acting_on_each(kind: type[SB3Agent]) -> None:
+    agent = small(kind)
+    envs = gym.make_vec(ENV, num_envs=6, vectorization_mode="vector_entry_point")
+    observations, infos = envs.reset(seed=0)
+    rows = [{"action_mask": mask} for mask in infos["action_mask"]]
+    together = agent.act_batch(list(observations), rows)
+    assert together == [agent.act(*pair) for pair in zip(observations, rows, strict=True)]
+    assert all(type(action) is int for action in together)
+
+
+def test_maskable_ppo_never_chooses_what_makes_no_sense() -> None:
+    agent = small(SB3MaskablePPOAgent, deterministic=False)
+    observation = gym.make(ENV).reset(seed=0)[0]
+    mask = np.zeros(agent.model.action_space.n, dtype=np.int8)
+    mask[[3, 7]] = 1
+    assert set(agent.act_batch([observation] * 100, [{"action_mask": mask}] * 100)) == {3, 7}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interrupted_training_goes_on_where_it_stopped(kind: type[SB3Agent], tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+
+    def stop(row: dict[str, Any]) -> None:
+        rows.append(row)
+        raise KeyboardInterrupt
+
+    halted = small(kind)
+    with pytest.raises(KeyboardInterrupt):
+        halted.learn(ENV, log=stop, checkpoint=tmp_path)
+    turns = halted.budget.env_turns
+    assert 0 < turns < 128
+    assert alike(weights(kind.load(tmp_path / "last")), weights(halted))
+
+    resumed = small(kind)
+    resumed.learn(ENV, log=rows.append, checkpoint=tmp_path, resume=True)
+    assert rows[1]["env_turns"] > turns
+    assert resumed.budget.env_turns == resumed.model.num_timesteps >= 128
+    assert resumed.budget.env_turns < 128 + turns  # it did not start anew
+    assert alike(weights(kind.load(tmp_path / "last")), weights(resumed))
+
+
+def test_a_training_that_was_over_is_not_done_again(tmp_path: Path) -> None:
+    agent = small(SB3PPOAgent)
+    agent.learn(ENV, checkpoint=tmp_path)
+    again = small(SB3PPOAgent)
+    again.learn(ENV, checkpoint=tmp_path, resume=True)
+    assert alike(weights(again), weights(agent))
+    assert again.budget.env_turns == agent.budget.env_turns
+
+
+def test_the_agent_that_validated_best_is_the_one_that_stays(tmp_path: Path) -> None:
+    seen: list[list[np.ndarray]] = []
+
+    def validate(agent: Any) -> float:
+        seen.append(weights(agent))
+        return [0.5, 0.2][len(seen) - 1]
+
+    agent = small(SB3A2CAgent, env_turns=256)
+    agent.learn(ENV, validate=validate, checkpoint=tmp_path)
+    assert len(seen) == 2
+    assert alike(weights(agent), seen[0])
+    assert alike(weights(SB3A2CAgent.load(tmp_path / "last")), seen[1])
+
+
+def test_the_turn_cost_is_left_out_of_learning_but_not_of_the_log() -> None:
+    config = SB3PPOAgent.Config(num_envs=2)
+    envs, weight = many_of(ENV, config)
+    envs.reset()
+    _, rewards, _, _ = envs.step(np.zeros(2, dtype=np.int64))
+    assert (weight, rewards.tolist()) == (-1.0, [0.0, 0.0])
+    envs, weight = many_of(ENV, SB3PPOAgent.Config(num_envs=2, turn_cost=True))
+    envs.reset()
+    _, rewards, _, _ = envs.step(np.zeros(2, dtype=np.int64))
+    assert (weight, rewards.tolist()) == (0.0, [-1.0, -1.0])
+
+    rows: list[dict[str, Any]] = []
+    small(SB3PPOAgent).learn(ENV, log=rows.append)
+    for row in rows:
+        assert row["return"] == pytest.approx(20 * row["success"] - row["turns"])
+
+
+def length(transcript: Any) -> float:
+    return 0.25 * transcript.turn
+
+
+def test_a_reward_of_ones_own_is_learned_from_as_it_is() -> None:
+    envs, weight = many_of(gym.make(ENV, reward=length), SB3PPOAgent.Config(num_envs=2))
+    envs.reset()
+    _, rewards, _, _ = envs.step(np.zeros(2, dtype=np.int64))
+    assert (weight, rewards.tolist()) == (0.0, [0.25, 0.25])
+    only_turns, weight = many_of(gym.make(ENV, reward={"turn": -2.0}), SB3PPOAgent.Config(num_envs=2))
+    only_turns.reset()
+    assert only_turns.step(np.zeros(2, dtype=np.int64))[1].tolist() == [-2.0, -2.0]  # nothing else is there to learn
+    assert weight == 0.0
+
+
+@pytest.mark.parametrize("kind", [SB3PPOAgent, SB3MaskablePPOAgent])
+def test_it_learns_a_chain_of_two_steps(kind: type[SB3Agent]) -> None:
+    # going on twice returns 9; an untrained policy stays half of the time
+    for seed in range(3):
+        agent = small(kind, Masked(), seed=seed, env_turns=2000, n_steps=64, batch_size=64, n_epochs=10)
+        agent.learn(Masked())
+        assert agent.act(np.array([0]), {}) == agent.act(np.array([1]), {}) == 1
+
+
+class Masked(Chain):
+    """The chain, with the method that MaskablePPO looks for."""
+
+    def action_masks(self) -> np.ndarray:
+        return np.ones(2, dtype=bool)
+
+
+def test_stable_baselines3_trains_on_the_environment_with_no_adapter() -> None:
+    model = PPO("MlpPolicy", gym.make(ENV), n_steps=32, batch_size=32, n_epochs=1, device="cpu")
+    model.learn(64)
+    assert model.num_timesteps == 64
+
+
+def test_an_environment_of_another_make_is_one_conversation() -> None:
+    agent = small(SB3A2CAgent, Bandit(), env_turns=600)
+    rows: list[dict[str, Any]] = []
+    agent.learn(Bandit(payoffs=(0.0, 1.0, 0.2, -5.0)), log=rows.append)
+    assert agent.model.n_envs == 1
+    assert rows[-1]["return"] > 0.2  # -0.95 for a random policy
+
+
+def test_a_count_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="num_envs must be at least 1, got 0"):
+        SB3PPOAgent.Config(num_envs=0)
