@@ -1,0 +1,260 @@
+"""The pictures of a report, as inline SVG that takes its text colour from the page, light or dark."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+COLOURS = {
+    "do_nothing": "#8e949e", "random": "#b48a5a", "untrained": "#c779b0", "rule": "#4f9d4f", "q_learning": "#3b8fd0",
+    "sb3_ppo": "#12a5a5", "sft": "#dd9a00", "rl": "#d9543a", "sft_rl": "#7c5cff",
+}  # fmt: skip
+LABELS = {
+    "do_nothing": "do nothing", "random": "random", "untrained": "untrained LM", "rule": "rule (oracle)",
+    "q_learning": "Q-learning", "sb3_ppo": "PPO, sb3", "sft": "SFT", "rl": "RL from scratch", "sft_rl": "SFT → RL",
+}  # fmt: skip
+INK, FAINT = "#010203", "#040506"
+"""Colours that stand for the page's own: they are replaced in the SVG."""
+
+
+def label(name: str) -> str:
+    """What an agent is called in a report."""
+    return LABELS.get(name, name)
+
+
+def colour(name: str) -> str:
+    """The colour of an agent, the same in every picture."""
+    return COLOURS.get(name, "#888888")
+
+
+@contextmanager
+def _drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, Any]]:
+    """A matplotlib figure in our style, without any of pyplot's global state."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    style = {
+        "svg.fonttype": "none", "svg.hashsalt": "dialogym", "font.size": 10, "font.family": "sans-serif",
+        "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": FAINT,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": FAINT,
+        "grid.linewidth": 0.5, "axes.axisbelow": True, "xtick.major.size": 0, "ytick.major.size": 0,
+        "legend.frameon": False,
+    }  # fmt: skip
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.subplots(1, columns)
+
+
+def svg(figure: Any) -> str:
+    """The figure as an SVG element for a page; without date, so that equal figures are equal text."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
+    text = re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px; font-family: inherit", text)
+    return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"|<svg height="[^"]*"', r"<svg \1", text, count=1)
+
+
+# Success
+
+
+def success_chart(results: Mapping[str, Any]) -> str:
+    """A dot with its interval for each agent, and a small dot for each seed."""
+    with success_figure(results) as figure:
+        return svg(figure)
+
+
+@contextmanager
+def success_figure(results: Mapping[str, Any]) -> Iterator[Any]:
+    """The figure of :func:`success_chart`."""
+    agents = results["agents"]
+    with _drawing(8.4, 0.44 * len(agents) + 0.7) as (figure, axes):
+        for row, (name, agent) in enumerate(agents.items()):
+            success = agent["success"]
+            axes.barh(row, success["mean"], height=0.62, color=colour(name), alpha=0.28, linewidth=0)
+            axes.plot(
+                [success["low"], success["high"]], [row, row], color=colour(name), linewidth=3.5, solid_capstyle="round"
+            )
+            axes.plot(success["mean"], row, "o", color=colour(name), markersize=7)
+            if len(agent["per_seed"]) > 1:
+                means = [seed["success"]["mean"] for seed in agent["per_seed"]]
+                axes.plot(means, [row + 0.24] * len(means), "|", color=INK, markersize=5)
+            text = f"{success['mean']:.1%}  [{success['low']:.1%}, {success['high']:.1%}]"
+            axes.text(1.03, row, text, va="center", fontsize=9)
+        axes.set_yticks(range(len(agents)), [label(name) for name in agents])
+        axes.invert_yaxis()
+        axes.set_xlim(-0.01, 1.01)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("held-out conversations that succeed, with 95% interval")
+        yield figure
+
+
+def save_success_picture(results: Mapping[str, Any], path: str | Path) -> None:
+    """The success chart as a PNG on white, for pages that show no inline SVG."""
+    with success_figure(results) as figure:
+        for text in figure.findobj(match=lambda artist: hasattr(artist, "get_color") and artist.get_color() == INK):
+            text.set_color("#222222")
+        figure.savefig(path, dpi=160, facecolor="white")
+
+
+# Learning curves
+
+LANGUAGE_MODELS, MENU_AGENTS = ("sft_rl", "rl"), ("sb3_ppo", "q_learning")
+
+
+def learning_chart(results: Mapping[str, Any]) -> str:
+    """Success on validation goals against environment turns: language models left, agents with a menu right."""
+    agents = results["agents"]
+    with _drawing(8.4, 3.3, columns=2) as (figure, (left, right)):
+        shown = _demonstration_turns(agents)
+        if shown:
+            left.axvspan(0, shown, color=colour("sft"), alpha=0.15, linewidth=0)
+            left.text(shown, 1.02, " demonstrations", fontsize=8, va="bottom", ha="left", color=colour("sft"))
+        for axes, names in ((left, LANGUAGE_MODELS), (right, MENU_AGENTS)):
+            for name in names:
+                if name in agents:
+                    _curves(axes, name, agents[name])
+            _finish_learning_axes(axes)
+        left.set_title("language models", fontsize=10, loc="right")
+        right.set_title("menu agents", fontsize=10, loc="right")
+        left.set_ylabel("success on validation goals")
+        if "sft" in agents and shown:
+            best = [seed["success"]["mean"] for seed in agents["sft"]["per_seed"]]
+            validated = [max(_validated(seed["learning_curve"])[1], default=mean) for seed, mean in zip(agents["sft"]["per_seed"], best, strict=True)]  # fmt: skip
+            left.plot([shown] * len(validated), validated, "D", color=colour("sft"), markersize=6, label=label("sft"))
+            left.legend(fontsize=8, loc="lower right")
+        return svg(figure)
+
+
+def _demonstration_turns(agents: Mapping[str, Any]) -> int:
+    return agents["sft"]["budget"]["demonstration_turns"] if "sft" in agents else 0
+
+
+def _finish_learning_axes(axes: Any) -> None:
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(_max_ticks(5))
+    axes.xaxis.set_major_formatter(lambda turns, _: f"{turns / 1000:g}k" if turns else "0")
+    axes.set_xlabel("environment turns")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, loc="lower right")
+
+
+def _max_ticks(count: int) -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(count)
+
+
+def _curves(axes: Any, name: str, agent: Mapping[str, Any]) -> None:
+    """One line for each seed; several are thin, with their mean drawn over them where they were validated alike."""
+    lines = []
+    for seed in agent["per_seed"]:
+        turns, values = _validated(seed["learning_curve"])
+        offset = seed["budget"]["demonstration_turns"]
+        lines.append(([turn + offset for turn in turns], values))
+    for number, (turns, values) in enumerate(lines):
+        alone = len(lines) == 1
+        axes.plot(
+            turns, values, color=colour(name), linewidth=1.8 if alone else 1.0, alpha=1.0 if alone else 0.6,
+            marker="o" if alone else None, markersize=3, label=label(name) if number == 0 else None,
+        )  # fmt: skip
+    if len(lines) > 1 and len({len(values) for _, values in lines}) == 1 and lines[0][1]:
+        turns = [sum(column) / len(column) for column in zip(*[line[0] for line in lines], strict=True)]
+        means = [sum(column) / len(column) for column in zip(*[line[1] for line in lines], strict=True)]
+        axes.plot(turns, means, color=colour(name), linewidth=2.4)
+
+
+def _validated(rows: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
+    """Turns and validation success of the rows of a log that have one."""
+    found = [(row["env_turns"], row["validation"]) for row in rows if row.get("validation") is not None]
+    return [turns for turns, _ in found], [value for _, value in found]
+
+
+# Returns
+
+
+def return_chart(results: Mapping[str, Any]) -> str:
+    """How the returns of each agent are spread: one small histogram each, on one scale."""
+    agents = results["agents"]
+    returns = {
+        name: [v for seed in agent["per_seed"] for v in seed["per_goal"]["return"]] for name, agent in agents.items()
+    }
+    edges = _bin_edges([value for values in returns.values() for value in values])
+    with _drawing(8.4, 0.5 * len(agents) + 0.7) as (figure, axes):
+        for row, (name, values) in enumerate(returns.items()):
+            counts = _histogram(values, edges)
+            shares = [count / len(values) for count in counts]
+            heights = [0.86 * math.sqrt(share) for share in shares]  # the root lets rare returns be seen
+            widths = [right - left for left, right in zip(edges, edges[1:], strict=False)]
+            axes.bar(edges[:-1], heights, widths, bottom=row, align="edge", color=colour(name), alpha=0.75, linewidth=0)
+            axes.plot([sum(values) / len(values)] * 2, [row, row + 0.9], color=INK, linewidth=1.2)
+        axes.set_yticks([row + 0.3 for row in range(len(agents))], [label(name) for name in agents])
+        axes.set_ylim(len(agents), -0.05)
+        for row in range(len(agents)):  # y points down, so every histogram stands on its head: put them upright
+            _flip(axes, row)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("return of a conversation; the line is the mean, heights are square roots of shares")
+        return svg(figure)
+
+
+def _flip(axes: Any, row: int) -> None:
+    for bar in axes.patches:
+        if row <= bar.get_y() < row + 1 - 1e-9 and bar.get_y() == row:
+            bar.set_y(row + 0.95 - bar.get_height())
+
+
+def _bin_edges(values: Sequence[float], count: int = 45) -> list[float]:
+    low, high = min(values), max(values)
+    if high == low:
+        low, high = low - 0.5, high + 0.5
+    if all(float(value).is_integer() for value in values) and high - low <= 80:
+        return [low - 0.5 + step for step in range(int(high - low) + 2)]
+    return [low + (high - low) * step / count for step in range(count + 1)]
+
+
+def _histogram(values: Sequence[float], edges: Sequence[float]) -> list[int]:
+    import numpy as np
+
+    return np.histogram(values, bins=list(edges))[0].tolist()
+
+
+# Demonstrations
+
+
+def demonstration_chart(results: Mapping[str, Any]) -> str | None:
+    """Success of SFT against the number of demonstrations, and where RL took it; None where there is one number only."""
+    points = results["demonstration_curve"]
+    if len(points) < 2:
+        return None
+    with _drawing(8.4, 3.0) as (figure, axes):
+        x = [point["demonstrations"] for point in points]
+        mean, low, high = ([point["success"][part] for point in points] for part in ("mean", "low", "high"))
+        axes.fill_between(x, low, high, color=colour("sft"), alpha=0.2, linewidth=0)
+        axes.plot(x, mean, "o-", color=colour("sft"), label="SFT")
+        if "sft_rl" in results["agents"]:
+            success = results["agents"]["sft_rl"]["success"]
+            start = results["agents"]["sft"]["budget"]["demonstrations"]
+            below = next(point["success"]["mean"] for point in points if point["demonstrations"] == start)
+            axes.annotate(
+                "", (start, success["mean"]), (start, below),
+                arrowprops={"arrowstyle": "->", "color": colour("sft_rl"), "linewidth": 1.8},
+            )  # fmt: skip
+            spread = [[success["mean"] - success["low"]], [success["high"] - success["mean"]]]
+            axes.errorbar([start], [success["mean"]], spread, fmt="o", color=colour("sft_rl"), label="SFT → RL")
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
+        axes.set_xlabel("demonstrations")
+        axes.set_ylabel("success")
+        axes.set_xticks(x)
+        axes.legend(fontsize=8, loc="lower right")
+        return svg(figure)
