@@ -52,12 +52,24 @@ class RaggedLayer(CacheLayerMixin):
     def select(self, cache: RaggedCache, rows: Tensor) -> RaggedLayer:
         """A copy of some rows for another cache; row -1 is an empty one."""
         layer = RaggedLayer(cache)
-        if self.is_initialized:
-            assert self.keys is not None
-            assert self.values is not None
-            layer.keys, layer.values = self.keys[rows], self.values[rows]
+        if self.is_initialized and len(self.keys):
+            layer.keys = _copied(self.keys, rows, cache.width, cache.capacity)
+            layer.values = _copied(self.values, rows, cache.width, cache.capacity)
             layer.is_initialized = True
         return layer
+
+    def put_back(self, rows: Tensor, part: RaggedLayer) -> None:
+        """Overwrites some rows with those of ``part``."""
+        if not part.is_initialized:
+            return
+        if not self.is_initialized:
+            _, num_heads, capacity, size = part.keys.shape
+            empty = part.keys.new_zeros(len(self.cache.lengths), num_heads, capacity, size)
+            self.keys, self.values, self.is_initialized = empty, torch.zeros_like(empty), True
+        used = part.cache.width
+        self.keys, self.values = _grown(self.keys, self.cache.capacity), _grown(self.values, self.cache.capacity)
+        self.keys[rows, :, :used] = part.keys[:, :, :used]
+        self.values[rows, :, :used] = part.values[:, :, :used]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.cache.width, 0
@@ -99,7 +111,7 @@ class RaggedCache(Cache):
         steps = torch.arange(num_tokens, device=self.lengths.device)
         self.positions = self.lengths[:, None] + steps
         self.width = int(self.lengths.max()) + num_tokens
-        self.capacity = max(self.capacity, -(-self.width // CHUNK) * CHUNK)
+        self.reserve(self.width)
         columns = torch.arange(self.width, device=self.lengths.device)
         mask = columns <= self.positions[:, :, None]
         return {"position_ids": self.positions, "attention_mask": mask[:, None], "past_key_values": self}
@@ -111,26 +123,36 @@ class RaggedCache(Cache):
     def select(self, rows: Tensor) -> RaggedCache:
         """A cache of copies of some rows, in that order; row -1 stands for an empty one."""
         chosen = RaggedCache(0, len(rows), self.lengths.device)
-        chosen.capacity, chosen.width = self.capacity, self.width
+        if len(self.lengths):
+            chosen.lengths = torch.where(rows >= 0, self.lengths[rows], torch.zeros_like(rows))
+            chosen.width = int(chosen.lengths.max()) if len(rows) else 0
+        chosen.reserve(chosen.width + 1)
         chosen.layers = [layer.select(chosen, rows) for layer in self.layers]  # type: ignore[attr-defined]
-        known = rows >= 0
-        chosen.lengths[known] = self.lengths[rows[known]]
         return chosen
 
     def put_back(self, rows: Tensor, part: RaggedCache) -> None:
-        """Writes the rows of ``part``, which :meth:`select` gave, back to where they were taken from."""
-        self.capacity = max(self.capacity, part.capacity)
+        """Overwrites some rows with those of ``part``, which :meth:`select` gave."""
+        self.width = max(self.width, part.width)
+        self.reserve(part.width)
+        self.lengths = self.lengths.index_copy(0, rows, part.lengths)
         for layer, newer in zip(self.layers, part.layers, strict=True):
-            assert layer.keys is not None
-            assert layer.values is not None
-            assert newer.keys is not None
-            assert newer.values is not None
-            layer.keys, layer.values = _grown(layer.keys, self.capacity), _grown(layer.values, self.capacity)
-            layer.keys[rows, :, : newer.keys.shape[2]] = newer.keys
-            layer.values[rows, :, : newer.values.shape[2]] = newer.values
+            layer.put_back(rows, newer)  # type: ignore[attr-defined]
+
+    def reserve(self, width: int) -> None:
+        """Makes room for ``width`` positions; the layers grow when they are next written."""
+        self.capacity = max(self.capacity, -(-width // CHUNK) * CHUNK)
 
 
 def _grown(states: Tensor, capacity: int) -> Tensor:
     """(B, heads, capacity, size): the states with room at the end."""
     missing = capacity - states.shape[2]
     return states if missing <= 0 else torch.nn.functional.pad(states, (0, 0, 0, missing))
+
+
+def _copied(states: Tensor, rows: Tensor, used: int, capacity: int) -> Tensor:
+    """(rows, heads, capacity, size): the first ``used`` positions of some rows, and room after them."""
+    _, num_heads, _, size = states.shape
+    copied = states.new_empty(len(rows), num_heads, capacity, size)
+    copied[:, :, used:].zero_()  # attention multiplies what it does not look at by zero, which must not be NaN
+    torch.index_select(states[:, :, :used], 0, rows % len(states), out=copied[:, :, :used])
+    return copied

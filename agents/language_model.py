@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 from ..envs.tokenizer import Tokenizer, load_tokenizer
 from ..rewards.transcript import Message
 from .base import Agent, Info
-from .kv_cache import RaggedCache
+from .sampler import Sampler
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
 
@@ -35,7 +35,8 @@ class ModelConfig:
     Attributes:
         model: a name or folder for ``AutoModelForCausalLM.from_pretrained``; None is a small Llama with random weights
             and the tokenizer that ships.
-        hidden_size, num_layers, num_heads, intermediate_size: of that small one.
+        hidden_size, num_layers, num_heads, num_key_value_heads, intermediate_size: of that small one. One head of keys
+            and values for all heads of queries makes sampling half again as fast as one for each.
         max_reply_tokens: a reply is handed over after so many tokens without an end-of-turn token.
         temperature: of sampling when it acts; 0 always says the likeliest token.
     """
@@ -44,6 +45,7 @@ class ModelConfig:
     hidden_size: int = 128
     num_layers: int = 3
     num_heads: int = 4
+    num_key_value_heads: int = 1
     intermediate_size: int = 352
     max_reply_tokens: int = 28
     temperature: float = 0.0
@@ -81,7 +83,7 @@ class LanguageModel:
                     hidden_size=config.hidden_size,
                     num_hidden_layers=config.num_layers,
                     num_attention_heads=config.num_heads,
-                    num_key_value_heads=config.num_heads,
+                    num_key_value_heads=config.num_key_value_heads,
                     intermediate_size=config.intermediate_size,
                     max_position_embeddings=MAX_CONTEXT,
                     tie_word_embeddings=True,
@@ -110,7 +112,8 @@ class LanguageModel:
 
     def hidden(self, ids: Tensor, **kwargs: Any) -> Tensor:
         """(B, T, D) last hidden states of ids (B, T); padding stands on the right, where no token looks."""
-        return self.model.base_model(input_ids=ids, **kwargs).last_hidden_state
+        use_cache = "past_key_values" in kwargs
+        return self.model.base_model(input_ids=ids, use_cache=use_cache, **kwargs).last_hidden_state
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., V) logits of hidden states (..., D); tokens that no reply has are out."""
@@ -154,121 +157,6 @@ def chosen(log_distribution: Tensor, ids: Tensor, action_mask: Tensor) -> Tensor
 def entropies(log_distribution: Tensor) -> Tensor:
     """(N,) entropies, in nats, of (N, V) log-probabilities."""
     return -(log_distribution.exp() * log_distribution).sum(-1)
-
-
-class Replies(NamedTuple):
-    """One reply in each of B conversations.
-
-    Attributes:
-        ids: (B, R) int64 sampled tokens; beyond a reply's end the entries mean nothing.
-        logprobs: (B, R) log-probabilities of the sampled tokens, in nats, under the distribution they were drawn from.
-        lengths: (B,) int64, tokens of each reply, its end-of-turn token included.
-    """
-
-    ids: Tensor
-    logprobs: Tensor
-    lengths: Tensor
-
-
-class Sampler:
-    """Samples the replies of B conversations side by side, and keeps what it has read of them.
-
-    Args:
-        lm: whose words.
-        num_rows: B.
-        max_reply_tokens: limit of one reply.
-        temperature: 1 samples from the model, 0 takes the likeliest token.
-        generator: of torch, for sampling; None takes torch's own.
-    """
-
-    COMPACT = 0.6
-    """When at most this share of the rows is still speaking, only those go on."""
-
-    def __init__(
-        self,
-        lm: LanguageModel,
-        num_rows: int,
-        max_reply_tokens: int,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-    ):
-        self.lm, self.max_reply_tokens = lm, max_reply_tokens
-        self.temperature, self.generator = temperature, generator
-        self.cache = RaggedCache(lm.model.config.num_hidden_layers, num_rows, lm.model.device)
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Goes on with some of the conversations only, in that order; row -1 is a new one."""
-        if list(rows) != list(range(len(self.cache.lengths))):
-            self.cache = self.cache.select(torch.tensor(rows, device=self.lm.model.device))
-
-    @torch.inference_mode()
-    def reply(self, prompts: Sequence[Sequence[int]]) -> Replies:
-        """A reply in every conversation.
-
-        Args:
-            prompts: what each conversation gained since its last reply, at least one token each.
-        """
-        last = self._read(prompts)  # (B, D)
-        return self._speak(last)
-
-    def _read(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Reads the prompts; the hidden state of the last token of each."""
-        ids, lengths = pad(prompts, self.lm.tokenizer.pad_id)
-        ids, lengths = ids.to(self.lm.model.device), lengths.to(self.lm.model.device)
-        hidden = self.lm.hidden(ids, **self.cache.place(ids.shape[1]))
-        self.cache.commit(lengths)
-        return hidden[torch.arange(len(prompts), device=hidden.device), lengths - 1]
-
-    def _speak(self, last: Tensor) -> Replies:
-        num_rows, device, limit = len(last), last.device, self.max_reply_tokens
-        ids = torch.zeros(num_rows, limit, dtype=torch.long, device=device)
-        logprobs = torch.zeros(num_rows, limit, device=device)
-        lengths = torch.full((num_rows,), limit, dtype=torch.long, device=device)
-        cache, rows, speaking = (
-            self.cache,
-            torch.arange(num_rows, device=device),
-            torch.ones_like(last[:, 0], dtype=bool),
-        )
-        left: list[tuple[RaggedCache, Tensor]] = []  # caches that a smaller one was taken from, and which rows
-        starts = cache.lengths
-        for step in range(limit):
-            tokens, token_logprobs = self._sample(last)
-            ids[rows, step], logprobs[rows, step] = tokens, token_logprobs
-            ended = speaking & (tokens == self.lm.tokenizer.end_id)
-            lengths[rows[ended]] = step + 1
-            speaking = speaking & ~ended
-            num_speaking = int(speaking.sum())
-            last = self.lm.hidden(tokens[:, None], **cache.place(1))[:, 0]
-            cache.commit(1)
-            if num_speaking == 0:
-                break
-            if num_speaking <= self.COMPACT * len(rows):
-                kept = speaking.nonzero()[:, 0]
-                left.append((cache, kept))
-                cache, rows, last, speaking = cache.select(kept), rows[kept], last[kept], speaking[kept]
-        for larger, kept in reversed(left):
-            larger.put_back(kept, cache)
-            cache = larger
-        self.cache.lengths = starts + lengths
-        return Replies(ids, logprobs, lengths)
-
-    def _sample(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """One token for each hidden state (B, D), and its log-probability."""
-        logits = self.lm.logits(hidden)
-        if self.temperature == 0:
-            best = logits.log_softmax(-1).max(-1)
-            return best.indices, best.values
-        logprobs = torch.log_softmax(logits / self.temperature, dim=-1)
-        tokens = torch.multinomial(logprobs.exp(), 1, generator=self.generator)
-        return tokens[:, 0], logprobs.gather(1, tokens)[:, 0]
-
-
-def pad(sequences: Sequence[Sequence[Any]], value: Any, dtype: torch.dtype = torch.long) -> tuple[Tensor, Tensor]:
-    """(B, T) tensor of the sequences, padded on the right with ``value``, and their (B,) lengths."""
-    lengths = [len(sequence) for sequence in sequences]
-    longest = max(lengths)
-    rows = [list(sequence) + [value] * (longest - len(sequence)) for sequence in sequences]
-    return torch.tensor(rows, dtype=dtype), torch.tensor(lengths)
 
 
 class LanguageModelAgent(Agent):

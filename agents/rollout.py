@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..envs import TextVectorEnv
 from ..envs.tokenizer import Tokenizer
-from .language_model import LanguageModel, Sampler, closing_ids, pad
+from .language_model import LanguageModel, closing_ids
+from .sampler import Sampler, pad
 
 
 @dataclass

@@ -22,8 +22,9 @@ from torch.nn.functional import cross_entropy
 from .base import Log, Validate, discard
 from .checkpoint import leave_checkpoint, read_checkpoint
 from .demonstrations import Demonstrations, demonstrate, load_messages
-from .language_model import LanguageModel, LanguageModelAgent, ModelConfig, pad
+from .language_model import LanguageModel, LanguageModelAgent, ModelConfig
 from .rollout import minibatches
+from .sampler import pad
 from .selection import Selection, workplace
 
 Example = tuple[list[int], list[bool]]
