@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 from .core import Task, TextEnv
 from .tokens import TokensEnv
@@ -117,14 +118,14 @@ def seat_person(env: Any, interface: str, ask: Callable[[str], str]) -> TextEnv:
     return core
 
 
-def spec_of(env: gym.Env[Any, Any] | gym.envs.registration.EnvSpec | str) -> gym.envs.registration.EnvSpec:
+def spec_of(env: gym.Env[Any, Any] | EnvSpec | str) -> EnvSpec:
     """The spec of an environment, of its id, or the spec itself.
 
     Raises:
         ValueError: if the environment was not made by ``gym.make``.
     """
     found = gym.spec(env) if isinstance(env, str) else env if not hasattr(env, "spec") else env.spec
-    if not isinstance(found, gym.envs.registration.EnvSpec):
+    if not isinstance(found, EnvSpec):
         raise ValueError(f"expected an environment made by gym.make, got {env!r}, which has no spec")
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
@@ -108,11 +109,11 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if len(seeds) != self.num_envs:
             raise ValueError(f"seed must be an int or {self.num_envs} of them, got {len(seeds)}")
         if not self._generators:
-            self._generators = [gym.utils.seeding.np_random(one)[0] for one in seeds]
+            self._generators = [np_random(one)[0] for one in seeds]
             return
         for row in np.flatnonzero(mask).tolist():
             if seeds[row] is not None:
-                self._generators[row] = gym.utils.seeding.np_random(seeds[row])[0]
+                self._generators[row] = np_random(seeds[row])[0]
 
     # Step
 

@@ -106,14 +106,14 @@ class Tokenizer:
         opening = self._openings.get(role, ()) if first else ()
         return (*opening, *before, *self.encode(content), *after)
 
-    def encode_conversation(self, messages: Sequence[Mapping[str, str]], prompt: bool = True) -> list[int]:
+    def encode_conversation(self, messages: Sequence[Mapping[str, Any]], prompt: bool = True) -> list[int]:
         """The ids of a conversation; with ``prompt``, up to where the agent's next reply begins."""
         ids: list[int] = []
         for number, message in enumerate(messages):
             ids += self.encode_message(message["role"], message["content"], first=number == 0)
         return [*ids, *self.prompt_ids] if prompt else ids
 
-    def encode_demonstration(self, messages: Sequence[Mapping[str, str]]) -> tuple[list[int], list[bool]]:
+    def encode_demonstration(self, messages: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[bool]]:
         """The ids of a conversation, and which of them the agent said: its words and its end-of-turn tokens."""
         ids: list[int] = []
         said: list[bool] = []
