@@ -58,7 +58,7 @@ def main() -> None:
 def _plain(e: Exception) -> str:
     from rich.markup import escape
 
-    return escape(str(e))
+    return escape(str(e).split(" was raised from the environment creator")[0])
 
 
 EnvOption = Annotated[str, typer.Option("--env", help="Id of a registered environment, or module:Name-v0.")]
@@ -239,11 +239,13 @@ def evaluate(
     frozen = frozen_goals(made, split, goals, seed=0)
     scores = score(player, made, frozen.goals, split=split)
     table = Table("", "mean", "95% low", "95% high", title=f"{player.name} on {goals} {split} goals of {env}")
-    low, high = wilson_interval(int(scores.success.sum()), goals)
-    table.add_row("success", f"{scores.success.mean():.3f}", f"{low:.3f}", f"{high:.3f}")
-    for name, values in (("return", scores.returns), ("turns", scores.turns)):
-        low, high = bootstrap_interval(values.astype(float), seed=0)
-        table.add_row(name, f"{values.mean():.2f}", f"{low:.2f}", f"{high:.2f}")
+    intervals = {
+        "success": wilson_interval(int(scores.success.sum()), goals),
+        "return": bootstrap_interval(scores.returns.astype(float), seed=0),
+        "turns": bootstrap_interval(scores.turns.astype(float), seed=0),
+    }
+    for name, interval in intervals.items():
+        table.add_row(name, f"{interval.mean:.3f}", f"{interval.low:.3f}", f"{interval.high:.3f}")
     console.print(table)
     for conversation in scores.conversations[:show]:
         for message in conversation:

@@ -124,7 +124,7 @@ def spec_of(env: gym.Env[Any, Any] | EnvSpec | str) -> EnvSpec:
     Raises:
         ValueError: if the environment was not made by ``gym.make``.
     """
-    found = gym.spec(env) if isinstance(env, str) else env if not hasattr(env, "spec") else env.spec
+    found = gym.spec(env) if isinstance(env, str) else getattr(env, "spec", env)
     if not isinstance(found, EnvSpec):
         raise ValueError(f"expected an environment made by gym.make, got {env!r}, which has no spec")
     return found
