@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import io
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +40,7 @@ def _drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[An
     import matplotlib
     from matplotlib.figure import Figure
 
-    style = {
+    style: dict[Any, Any] = {
         "svg.fonttype": "none", "svg.hashsalt": "dialogym", "font.size": 10, "font.family": "sans-serif",
         "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": FAINT,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": FAINT,
@@ -50,14 +52,20 @@ def _drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[An
         yield figure, figure.subplots(1, columns)
 
 
-def svg(figure: Any) -> str:
-    """The figure as an SVG element for a page; without date, so that equal figures are equal text."""
+def svg(figure: Any, description: str) -> str:
+    """The figure as an SVG element for a page, told to those who cannot see it by ``description``.
+
+    It says nothing of when it was made, so that equal figures are equal text.
+    """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px; font-family: inherit", text)
-    return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"|<svg height="[^"]*"', r"<svg \1", text, count=1)
+    text = re.sub(r'(<svg [^>]*?)\bwidth="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg [^>]*?)\bheight="[^"]*"', r"\1", text, count=1)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(description)}" ', 1)
 
 
 # Success
@@ -66,7 +74,7 @@ def svg(figure: Any) -> str:
 def success_chart(results: Mapping[str, Any]) -> str:
     """A dot with its interval for each agent, and a small dot for each seed."""
     with success_figure(results) as figure:
-        return svg(figure)
+        return svg(figure, "success of each agent with its interval")
 
 
 @contextmanager
@@ -112,32 +120,37 @@ LANGUAGE_MODELS, MENU_AGENTS = ("sft_rl", "rl"), ("sb3_ppo", "q_learning")
 def learning_chart(results: Mapping[str, Any]) -> str:
     """Success on validation goals against environment turns: language models left, agents with a menu right."""
     agents = results["agents"]
-    with _drawing(8.4, 3.3, columns=2) as (figure, (left, right)):
-        shown = _demonstration_turns(agents)
-        if shown:
-            left.axvspan(0, shown, color=colour("sft"), alpha=0.15, linewidth=0)
-            left.text(shown, 1.02, " demonstrations", fontsize=8, va="bottom", ha="left", color=colour("sft"))
-        for axes, names in ((left, LANGUAGE_MODELS), (right, MENU_AGENTS)):
-            for name in names:
-                if name in agents:
-                    _curves(axes, name, agents[name])
-            _finish_learning_axes(axes)
-        left.set_title("language models", fontsize=10, loc="right")
-        right.set_title("menu agents", fontsize=10, loc="right")
+    with _drawing(8.8, 3.5, columns=2) as (figure, (left, right)):
+        sft = agents.get("sft")
+        starts = _sft_points(sft) if sft is not None else []
+        if starts:
+            left.axvspan(0, starts[0][0], color=colour("sft"), alpha=0.15, linewidth=0)
+            left.text(0, 1.04, "demonstrations", fontsize=8, va="bottom", color=colour("sft"))
+        for name in LANGUAGE_MODELS:
+            if name in agents:
+                _curves(left, name, agents[name], starts if name == "sft_rl" else [])
+        if starts:
+            left.plot(*zip(*starts, strict=True), "D", color=colour("sft"), markersize=6, label=label("sft"))
+        for name in MENU_AGENTS:
+            if name in agents:
+                _curves(right, name, agents[name], [])
+        _finish_learning_axes(left, "language models", "center right")
+        _finish_learning_axes(right, "menu agents", "lower right")
         left.set_ylabel("success on validation goals")
-        if "sft" in agents and shown:
-            best = [seed["success"]["mean"] for seed in agents["sft"]["per_seed"]]
-            validated = [max(_validated(seed["learning_curve"])[1], default=mean) for seed, mean in zip(agents["sft"]["per_seed"], best, strict=True)]  # fmt: skip
-            left.plot([shown] * len(validated), validated, "D", color=colour("sft"), markersize=6, label=label("sft"))
-            left.legend(fontsize=8, loc="lower right")
-        return svg(figure)
+        return svg(figure, "success on validation goals against environment turns")
 
 
-def _demonstration_turns(agents: Mapping[str, Any]) -> int:
-    return agents["sft"]["budget"]["demonstration_turns"] if "sft" in agents else 0
+def _sft_points(sft: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Where each seed of SFT came to: the turns of its demonstrations, and its best validation."""
+    points = []
+    for seed in sft["per_seed"]:
+        _, values = _validated(seed["learning_curve"])
+        points.append((seed["budget"]["demonstration_turns"], max(values, default=seed["success"]["mean"])))
+    return points
 
 
-def _finish_learning_axes(axes: Any) -> None:
+def _finish_learning_axes(axes: Any, title: str, legend: str) -> None:
+    axes.set_title(title, fontsize=10, loc="right")
     axes.set_ylim(-0.02, 1.02)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
     axes.set_xlim(left=0)
@@ -145,7 +158,7 @@ def _finish_learning_axes(axes: Any) -> None:
     axes.xaxis.set_major_formatter(lambda turns, _: f"{turns / 1000:g}k" if turns else "0")
     axes.set_xlabel("environment turns")
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8, loc="lower right")
+        axes.legend(fontsize=8, loc=legend)
 
 
 def _max_ticks(count: int) -> Any:
@@ -154,23 +167,24 @@ def _max_ticks(count: int) -> Any:
     return MaxNLocator(count)
 
 
-def _curves(axes: Any, name: str, agent: Mapping[str, Any]) -> None:
-    """One line for each seed; several are thin, with their mean drawn over them where they were validated alike."""
+def _curves(axes: Any, name: str, agent: Mapping[str, Any], starts: Sequence[tuple[float, float]]) -> None:
+    """One line for each seed, from where it started; several are thin, and their mean is drawn over them."""
     lines = []
-    for seed in agent["per_seed"]:
+    for number, seed in enumerate(agent["per_seed"]):
         turns, values = _validated(seed["learning_curve"])
-        offset = seed["budget"]["demonstration_turns"]
-        lines.append(([turn + offset for turn in turns], values))
-    for number, (turns, values) in enumerate(lines):
-        alone = len(lines) == 1
-        axes.plot(
-            turns, values, color=colour(name), linewidth=1.8 if alone else 1.0, alpha=1.0 if alone else 0.6,
-            marker="o" if alone else None, markersize=3, label=label(name) if number == 0 else None,
-        )  # fmt: skip
-    if len(lines) > 1 and len({len(values) for _, values in lines}) == 1 and lines[0][1]:
-        turns = [sum(column) / len(column) for column in zip(*[line[0] for line in lines], strict=True)]
-        means = [sum(column) / len(column) for column in zip(*[line[1] for line in lines], strict=True)]
-        axes.plot(turns, means, color=colour(name), linewidth=2.4)
+        shown = seed["budget"]["demonstration_turns"]
+        start = [starts[number]] if number < len(starts) else []
+        lines.append([*start, *[(turn + shown, value) for turn, value in zip(turns, values, strict=True)]])
+    lines = [line for line in lines if line]
+    averaged = len(lines) > 1 and len({len(line) for line in lines}) == 1
+    style = {"linewidth": 1.8, "marker": "o", "markersize": 3} if len(lines) == 1 else {"linewidth": 1.0, "alpha": 0.6}
+    for number, line in enumerate(lines):
+        named = None if number or averaged else label(name)
+        axes.plot(*zip(*line, strict=True), color=colour(name), label=named, **style)
+    if averaged:
+        columns = [list(zip(*points, strict=True)) for points in zip(*lines, strict=True)]
+        means = [[sum(values) / len(values) for values in column] for column in columns]
+        axes.plot(*zip(*means, strict=True), color=colour(name), linewidth=2.6, label=label(name))
 
 
 def _validated(rows: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
@@ -184,33 +198,25 @@ def _validated(rows: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[flo
 
 def return_chart(results: Mapping[str, Any]) -> str:
     """How the returns of each agent are spread: one small histogram each, on one scale."""
-    agents = results["agents"]
     returns = {
-        name: [v for seed in agent["per_seed"] for v in seed["per_goal"]["return"]] for name, agent in agents.items()
+        name: [value for seed in agent["per_seed"] for value in seed["per_goal"]["return"]]
+        for name, agent in results["agents"].items()
     }
     edges = _bin_edges([value for values in returns.values() for value in values])
-    with _drawing(8.4, 0.5 * len(agents) + 0.7) as (figure, axes):
+    widths = [right - left for left, right in itertools.pairwise(edges)]
+    with _drawing(8.4, 0.5 * len(returns) + 0.7) as (figure, axes):
         for row, (name, values) in enumerate(returns.items()):
-            counts = _histogram(values, edges)
-            shares = [count / len(values) for count in counts]
-            heights = [0.86 * math.sqrt(share) for share in shares]  # the root lets rare returns be seen
-            widths = [right - left for left, right in zip(edges, edges[1:], strict=False)]
-            axes.bar(edges[:-1], heights, widths, bottom=row, align="edge", color=colour(name), alpha=0.75, linewidth=0)
-            axes.plot([sum(values) / len(values)] * 2, [row, row + 0.9], color=INK, linewidth=1.2)
-        axes.set_yticks([row + 0.3 for row in range(len(agents))], [label(name) for name in agents])
-        axes.set_ylim(len(agents), -0.05)
-        for row in range(len(agents)):  # y points down, so every histogram stands on its head: put them upright
-            _flip(axes, row)
+            # y points down, so a histogram hangs from its row's base; the root lets rare returns be seen
+            heights = [-0.86 * math.sqrt(number / len(values)) for number in _histogram(values, edges)]
+            base = row + 0.9
+            axes.bar(edges[:-1], heights, widths, base, align="edge", color=colour(name), alpha=0.75, linewidth=0)
+            axes.plot([sum(values) / len(values)] * 2, [base, base - 0.8], color=INK, linewidth=1.2)
+        axes.set_yticks([row + 0.7 for row in range(len(returns))], [label(name) for name in returns])
+        axes.set_ylim(len(returns), -0.05)
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel("return of a conversation; the line is the mean, heights are square roots of shares")
-        return svg(figure)
-
-
-def _flip(axes: Any, row: int) -> None:
-    for bar in axes.patches:
-        if row <= bar.get_y() < row + 1 - 1e-9 and bar.get_y() == row:
-            bar.set_y(row + 0.95 - bar.get_height())
+        axes.set_xlabel("return of a conversation (line: mean; heights: square root of the share)")
+        return svg(figure, "returns of each agent as histograms")
 
 
 def _bin_edges(values: Sequence[float], count: int = 45) -> list[float]:
@@ -232,7 +238,7 @@ def _histogram(values: Sequence[float], edges: Sequence[float]) -> list[int]:
 
 
 def demonstration_chart(results: Mapping[str, Any]) -> str | None:
-    """Success of SFT against the number of demonstrations, and where RL took it; None where there is one number only."""
+    """Success of SFT against the number of demonstrations, and where RL took it; None where only one is known."""
     points = results["demonstration_curve"]
     if len(points) < 2:
         return None
@@ -257,4 +263,4 @@ def demonstration_chart(results: Mapping[str, Any]) -> str | None:
         axes.set_ylabel("success")
         axes.set_xticks(x)
         axes.legend(fontsize=8, loc="lower right")
-        return svg(figure)
+        return svg(figure, "success of SFT against the number of demonstrations")

@@ -45,13 +45,14 @@ def reference_model(env: Any, seed: int = 0) -> LanguageModel:
 def fit(texts: Sequence[str], seed: int = 0) -> LanguageModel:
     """A small language model of ``texts``, each of which it learned alone."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
-    from ..agents.language_model import LanguageModel, ModelConfig, pad
+    from ..agents.language_model import LanguageModel, ModelConfig
 
     config = ModelConfig(hidden_size=64, num_layers=2, num_heads=2, intermediate_size=128)
     lm = LanguageModel.make(config, seed)
     end = lm.tokenizer.end_id
-    encoded = [[end, *lm.tokenizer.encode(text), end] for text in texts]
+    encoded = [torch.tensor([end, *lm.tokenizer.encode(text), end]) for text in texts]
     optimizer = torch.optim.AdamW(lm.model.parameters(), LEARNING_RATE, weight_decay=0.01)
     generator = torch.Generator().manual_seed(seed)
     lm.model.train()
@@ -59,7 +60,7 @@ def fit(texts: Sequence[str], seed: int = 0) -> LanguageModel:
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * update / NUM_UPDATES))
         chosen = torch.randint(len(encoded), (BATCH_SIZE,), generator=generator).tolist()
-        ids, _ = pad([encoded[i] for i in chosen], -100)  # (B, T)
+        ids = pad_sequence([encoded[i] for i in chosen], batch_first=True, padding_value=-100)  # (B, T)
         logits = lm.model(input_ids=ids.clamp(min=0), use_cache=False).logits  # (B, T, V)
         loss = torch.nn.functional.cross_entropy(
             logits[:, :-1].transpose(1, 2), ids[:, 1:], ignore_index=-100, label_smoothing=LABEL_SMOOTHING

@@ -41,7 +41,7 @@ def html_report(results: Mapping[str, Any]) -> str:
     )
     environment.filters.update(
         percent=percent, signed=signed_points, number=number, count=count, seconds=duration, p=p_value, label=label,
-        colour=colour, plain=plain_json,
+        colour=colour, plain=plain_json, wish=wish,
     )  # fmt: skip
     demonstrations = demonstration_chart(results)
     charts = {
@@ -111,6 +111,18 @@ def plain_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+def wish(value: Any) -> str:
+    """A part of a goal in words: pairs are written without their brackets."""
+    if value is None or value == [] or value == ():
+        return "–"
+    if isinstance(value, (list, tuple)):
+        joint = " " if all(isinstance(part, (str, int, float)) for part in value) and len(value) == 2 else ", "
+        return joint.join(wish(part) for part in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
 # What it says
 
 
@@ -139,14 +151,14 @@ def _what_rl_adds(results: Mapping[str, Any]) -> dict[str, str] | None:
         return None
     after, difference = agents["sft_rl"], test["difference"]
     turns = after["budget"]["env_turns"] - after["budget"]["demonstration_turns"]
-    text = f"percentage points [{signed_points(difference['low'])}, {signed_points(difference['high'])}]: "
+    text = f"of success [95% interval {signed_points(difference['low'])} to {signed_points(difference['high'])}]: "
     text += f"{percent(after['success']['mean'])} succeed {_interval(after['success'])} after {count(turns)} more "
     text += "environment turns of PPO."
     if "rl" in agents:
         text += f" From scratch, on equally many turns in all, PPO reaches {percent(agents['rl']['success']['mean'])}."
     return {
         "question": "What does RL add?",
-        "figure": signed_points(difference["mean"]),
+        "figure": f"{signed_points(difference['mean'])} points",
         "text": text,
         "agent": "sft_rl",
     }
@@ -206,15 +218,15 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             if seeds == 1
             else f"{seeds} training seeds; the intervals speak of goals and of trainings."
         ),
-        f"Every agent played the same {results['goals']['count']} goals of the {results['goals']['split']} split under the "
-        "same noise seeds; goals and the user's wordings there were never trained on.",
+        f"Every agent played the same {results['goals']['count']} goals of the {results['goals']['split']} split under "
+        "the same noise seeds; goals and the user's wordings there were never trained on.",
         "The reported model is the one with the best success on validation goals; “final” is where training stopped.",
     ]
     if "sft_rl" in agents and "rl" in agents:
         a, b = agents["sft_rl"]["budget"], agents["rl"]["budget"]
         found.append(
-            f"RL from scratch had {count(b['env_turns'])} environment turns and SFT → RL {count(a['env_turns'])}, of which "
-            f"{count(a['demonstration_turns'])} are the demonstrations; the last batch of each is finished."
+            f"RL from scratch had {count(b['env_turns'])} environment turns, SFT → RL {count(a['env_turns'])}, of "
+            f"which {count(a['demonstration_turns'])} are the demonstrations; the last batch of each was finished."
         )
     found += [
         f"Left out: {label(name)} ({reason.strip().splitlines()[-1]})." for name, reason in results["left_out"].items()
@@ -248,7 +260,10 @@ def markdown_report(results: Mapping[str, Any]) -> str:
 
 
 def _rows(results: Mapping[str, Any]) -> list[list[str]]:
-    rows = [["agent", "success [95%]", "final", "return", "turns", "invalid", "perplexity", "distinct-2", "normalised", "env turns", "seconds"]]  # fmt: skip
+    rows = [[
+        "agent", "success [95%]", "final", "return", "turns", "invalid", "perplexity", "distinct-2", "normalised",
+        "env turns", "seconds",
+    ]]  # fmt: skip
     for name, agent in results["agents"].items():
         success, budget = agent["success"], agent["budget"]
         rows.append([

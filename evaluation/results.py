@@ -78,6 +78,7 @@ METHODS = {
     "difference in success with a paired bootstrap",
     "normalised": "success, 0 at the better of do_nothing and random, 1 at rule",
     "fluency": "perplexity per token of the agent's utterances, each alone, under a small reference language model",
+    "pass_k": "chance that k tries at a goal, under different noise, all succeed",
     "selection": "the model with the best success on validation goals is reported; 'final' is where training stopped",
 }
 
