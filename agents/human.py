@@ -54,7 +54,7 @@ class HumanAgent(Agent):
                 said = typed[1:-1] if len(typed) > 1 and typed[0] == typed[-1] == '"' else typed
             else:
                 said = self._core.partner.phrase(number)
-                self.console.print(f"[green]assistant: {escape(said)}[/]")
+                self.console.print(f"[green]assistant: {escape(said)}[/]", soft_wrap=True)
             self._shown = [*messages, {"role": "assistant", "content": said}]
             return said
 
@@ -63,10 +63,10 @@ class HumanAgent(Agent):
         if messages[: len(self._shown)] != self._shown or not self._shown:
             self._shown = []
             self.console.rule("a new conversation")
-            self.console.print(f"[dim]{escape(HELP)}[/]")
+            self.console.print(f"[dim]{escape(HELP)}[/]", soft_wrap=True)
         for message in messages[len(self._shown) :]:
             style = STYLES.get(message["role"], "white")
-            self.console.print(f"[{style}]{message['role']}: {escape(message['content'])}[/]")
+            self.console.print(f"[{style}]{message['role']}: {escape(message['content'])}[/]", soft_wrap=True)
 
     def _menu(self, messages: Sequence[Any]) -> Sequence[str]:
         """The replies that can be chosen: none where another environment is played, which would word them otherwise."""
