@@ -5,6 +5,7 @@ their own files: each has its loss and its update.
 from __future__ import annotations
 
 import dataclasses
+import random
 import time
 from abc import abstractmethod
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..envs import TextVectorEnv, remake_vec
 from .base import Budget, Log, LogRow, Validate, discard
 from .checkpoint import leave_checkpoint, read_checkpoint
 from .language_model import MODEL_FOLDER, LanguageModel, LanguageModelAgent, ModelConfig
-from .rollout import Conversation, converse
+from .rollout import Conversation, compare_within_groups, converse
 from .selection import Selection, workplace
 
 
@@ -30,6 +31,7 @@ class PolicyGradientConfig(ModelConfig):
             from; None starts from random weights (or from ``model``).
         env_turns: agent turns to learn from; the last batch is finished.
         batch_conversations: conversations per update.
+        group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups.
         minibatch_size: conversations per gradient step.
         learning_rate: of the policy, with AdamW without decay.
         sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
@@ -44,6 +46,7 @@ class PolicyGradientConfig(ModelConfig):
     init: str | None = None
     env_turns: int = 30_000
     batch_conversations: int = 128
+    group_size: int = 1
     minibatch_size: int = 32
     learning_rate: float = 1e-4
     sampling_temperature: float = 0.7
@@ -58,6 +61,11 @@ class PolicyGradientConfig(ModelConfig):
         for name in ("env_turns", "batch_conversations", "minibatch_size", "num_reports"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.group_size < 1 or self.batch_conversations % self.group_size:
+            raise ValueError(
+                f"group_size must be at least 1 and divide batch_conversations ({self.batch_conversations}), "
+                f"got {self.group_size}"
+            )
         if not self.sampling_temperature > 0:
             raise ValueError(f"sampling_temperature must be above 0, got {self.sampling_temperature}")
         if not 0 <= self.gamma <= 1:
@@ -156,7 +164,6 @@ class PolicyGradientAgent(LanguageModelAgent):
             self.begin()
             turns = self._start(folder, selection, resume)
             generator = torch.Generator(device=self.lm.model.device).manual_seed(self.seed + turns)
-            envs.reset(seed=1_000_003 * (self.seed + 1) + turns)
             try:
                 while turns < self.config.env_turns:
                     row, played = self._train(envs, generator)
@@ -196,8 +203,10 @@ class PolicyGradientAgent(LanguageModelAgent):
             envs,
             self.config.max_reply_tokens,
             temperature=self.config.sampling_temperature,
+            seeds=self._seeds(),
             generator=generator,
         )
+        compare_within_groups(conversations, self.config.group_size)
         collected = time.perf_counter()
         row = self.update(conversations)
         self.forget()
@@ -213,6 +222,13 @@ class PolicyGradientAgent(LanguageModelAgent):
             "rollout_seconds": collected - began,
             **row,
         }, played
+
+    def _seeds(self) -> list[int]:
+        """Of the batch's conversations: the same within a group, and never again."""
+        config = self.config
+        rng = random.Random(f"{self.seed}/{self.budget.env_turns}")
+        groups = [rng.getrandbits(31) for _ in range(config.batch_conversations // config.group_size)]
+        return [seed for seed in groups for _ in range(config.group_size)]
 
     def _count(self, conversations: list[Conversation], played: int, seconds: float) -> None:
         budget: Budget = self.budget

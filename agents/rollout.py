@@ -26,6 +26,7 @@ class Conversation:
         logprobs: of the sampled tokens, in nats, under the distribution they were drawn from; 0 elsewhere.
         turns: the agent turn that a token belongs to, counted from 0: the prompt of a reply and the reply itself.
         rewards: of each agent turn.
+        baseline: what conversations about the same goal returned on average, to be compared with; 0 without any.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -33,6 +34,7 @@ class Conversation:
     logprobs: list[float] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
+    baseline: float = 0.0
     truncated: bool = False
     success: bool = False
     num_messages: int = 0
@@ -68,7 +70,7 @@ class Batch:
         turns: (N,) int64, the agent turn of each sampled token.
         rows: (N,) int64, the conversation of each sampled token.
         starts: (B, K) int64, position of the token after which each reply begins: the last of its prompt.
-        rewards: (B, K) of each agent turn, 0 after the last.
+        rewards: (B, K) of each agent turn, less the conversation's baseline in its last; 0 after it.
         num_turns: (B,) int64.
         truncated: (B,) bool, cut by the turn limit.
     """
@@ -96,6 +98,7 @@ class Batch:
         logprobs, _ = pad([c.logprobs for c in conversations], 0.0, torch.float32)
         turns, _ = pad([c.turns for c in conversations], 0)
         rewards, num_turns = pad([c.rewards for c in conversations], 0.0, torch.float32)
+        rewards[torch.arange(len(conversations)), num_turns - 1] -= torch.tensor([c.baseline for c in conversations])
         starts, _ = pad([_starts(c) for c in conversations], 0)
         return cls(
             ids=ids,
@@ -186,6 +189,25 @@ def _note(
         if not (terminated[row] or truncated[row]):
             going_on.add(row)
     return going_on
+
+
+def compare_within_groups(conversations: Sequence[Conversation], group_size: int) -> None:
+    """Gives each conversation the mean return of the others in its group as its baseline.
+
+    What others returned does not depend on what was said here, so the gradient stays unbiased, and how hard the goal is
+    drops out of the comparison. REINFORCE leave-one-out: Kool et al. (2019), https://openreview.net/forum?id=r1lgTGL5DE.
+
+    Args:
+        conversations: groups of ``group_size`` in a row, each about one goal under one seed.
+        group_size: 1 leaves the baselines at 0.
+    """
+    if group_size == 1:
+        return
+    for start in range(0, len(conversations), group_size):
+        group = conversations[start : start + group_size]
+        total = sum(sum(conversation.rewards) for conversation in group)
+        for conversation in group:
+            conversation.baseline = (total - sum(conversation.rewards)) / (len(group) - 1)
 
 
 def minibatches(conversations: Sequence[Any], size: int, length: Any = lambda c: len(c.ids)) -> Iterator[list[Any]]:
