@@ -38,23 +38,24 @@ class RaggedLayer(CacheLayerMixin):
         """Writes new keys and values, each (B, heads, T, size), where the rows are; all that may be attended to."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        cache = self.cache
-        keys, values = self.keys, self.values
-        assert keys is not None
-        assert values is not None
-        if keys.shape[2] < cache.capacity:
-            keys, values = self.keys, self.values = _grown(keys, cache.capacity), _grown(values, cache.capacity)
+        cache, (keys, values) = self.cache, self.grown()
         rows, positions = cache.rows[:, None], cache.positions
         keys[rows, :, positions] = key_states.transpose(1, 2)
         values[rows, :, positions] = value_states.transpose(1, 2)
         return keys[:, :, : cache.width], values[:, :, : cache.width]
 
+    def grown(self) -> tuple[Tensor, Tensor]:
+        """Keys and values, with room for as many positions as the cache has reserved."""
+        assert self.keys is not None
+        assert self.values is not None
+        self.keys, self.values = _grown(self.keys, self.cache.capacity), _grown(self.values, self.cache.capacity)
+        return self.keys, self.values
+
     def select(self, cache: RaggedCache, rows: Tensor) -> RaggedLayer:
         """A copy of some rows for another cache; row -1 is an empty one."""
         layer = RaggedLayer(cache)
-        if self.is_initialized and len(self.keys):
-            layer.keys = _copied(self.keys, rows, cache.width, cache.capacity)
-            layer.values = _copied(self.values, rows, cache.width, cache.capacity)
+        if self.is_initialized and len(self.cache.lengths):
+            layer.keys, layer.values = (_copied(old, rows, cache.width, cache.capacity) for old in self.grown())
             layer.is_initialized = True
         return layer
 
@@ -62,14 +63,13 @@ class RaggedLayer(CacheLayerMixin):
         """Overwrites some rows with those of ``part``."""
         if not part.is_initialized:
             return
+        keys, values = part.grown()
         if not self.is_initialized:
-            _, num_heads, capacity, size = part.keys.shape
-            empty = part.keys.new_zeros(len(self.cache.lengths), num_heads, capacity, size)
+            empty = keys.new_zeros(len(self.cache.lengths), *keys.shape[1:])
             self.keys, self.values, self.is_initialized = empty, torch.zeros_like(empty), True
         used = part.cache.width
-        self.keys, self.values = _grown(self.keys, self.cache.capacity), _grown(self.values, self.cache.capacity)
-        self.keys[rows, :, :used] = part.keys[:, :, :used]
-        self.values[rows, :, :used] = part.values[:, :, :used]
+        own_keys, own_values = self.grown()
+        own_keys[rows, :, :used], own_values[rows, :, :used] = keys[:, :, :used], values[:, :, :used]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.cache.width, 0

@@ -5,6 +5,8 @@ built on it.
 from __future__ import annotations
 
 import dataclasses
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,6 @@ IMPOSSIBLE = -1e9
 """Logit of a token that cannot be said; finite, so that gradients of entropies are."""
 MAX_CONTEXT = 2048
 """Tokens of a conversation that the default model has positions for; the turn and reply limits stay below it."""
-MODEL_FOLDER = "model"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +107,12 @@ class LanguageModel:
         self.tokenizer.save(folder)
 
     @property
+    def max_context(self) -> int:
+        """Tokens of a conversation that the model has positions for."""
+        config = self.model.config
+        return int(getattr(config, "max_position_embeddings", None) or MAX_CONTEXT)
+
+    @property
     def num_parameters(self) -> int:
         """Weights, tied ones once."""
         return sum(parameter.numel() for parameter in self.model.parameters())
@@ -172,10 +179,17 @@ class LanguageModelAgent(Agent):
 
     def __init__(self, env: Any, seed: int = 0, config: Any = None):
         super().__init__(env, seed, config)
-        self.lm = self._make_model()
+        self._lm: LanguageModel | None = None
         self._sampler: Sampler | None = None
         self._rows: dict[tuple[tuple[str, str], ...], list[int]] = {}  # conversations so far, and where they are cached
         self._ended: list[bool] = []  # whether the last reply in each row has its end-of-turn token
+
+    @property
+    def lm(self) -> LanguageModel:
+        """The model that speaks; made when it is first needed."""
+        if self._lm is None:
+            self._lm = self._make_model()
+        return self._lm
 
     def _make_model(self) -> LanguageModel:
         return LanguageModel.make(self.config, self.seed)
@@ -235,14 +249,20 @@ class LanguageModelAgent(Agent):
         said = ids[:length].tolist()
         return self.lm.tokenizer.decode(said[:-1] if said[-1] == self.lm.tokenizer.end_id else said)
 
-    # On disk: the model folder is one of transformers'
+    # On disk: the agent's folder is one of transformers' too
 
     def _save(self, folder: Path) -> None:
-        self.lm.save(folder / MODEL_FOLDER)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".tmp") as draft:
+            self.lm.save(draft)
+            for path in Path(draft).iterdir():
+                os.replace(path, folder / path.name)
 
     def _load(self, folder: Path) -> None:
-        loaded = LanguageModel.load(folder / MODEL_FOLDER)
-        self.lm.model.load_state_dict(loaded.model.state_dict())
+        loaded = LanguageModel.load(folder)
+        if self._lm is None:
+            self._lm = loaded
+        else:  # its weights may be in an optimizer's hands
+            self._lm.model.load_state_dict(loaded.model.state_dict())
         self.forget()
 
 

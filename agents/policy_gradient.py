@@ -8,17 +8,20 @@ import dataclasses
 import random
 import time
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..envs import TextVectorEnv, remake_vec
-from .base import Budget, Log, LogRow, Validate, discard
+from .base import Log, LogRow, Validate, discard
 from .checkpoint import leave_checkpoint, read_checkpoint
-from .language_model import MODEL_FOLDER, LanguageModel, LanguageModelAgent, ModelConfig
-from .rollout import Conversation, compare_within_groups, converse
+from .critic import ValueHead
+from .language_model import LanguageModel, LanguageModelAgent, ModelConfig
+from .rollout import MAX_TOKENS_AT_ONCE, Batch, Conversation, alike_in_length, compare_within_groups, converse
 from .selection import Selection, workplace
 
 
@@ -32,7 +35,6 @@ class PolicyGradientConfig(ModelConfig):
         env_turns: agent turns to learn from; the last batch is finished.
         batch_conversations: conversations per update.
         group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups.
-        minibatch_size: conversations per gradient step.
         learning_rate: of the policy, with AdamW without decay.
         sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
             temperature. Below 1 it keeps a model that saw few demonstrations from stumbling over its own rare tokens.
@@ -47,7 +49,6 @@ class PolicyGradientConfig(ModelConfig):
     env_turns: int = 30_000
     batch_conversations: int = 128
     group_size: int = 1
-    minibatch_size: int = 32
     learning_rate: float = 1e-4
     sampling_temperature: float = 0.7
     gamma: float = 1.0
@@ -58,7 +59,7 @@ class PolicyGradientConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("env_turns", "batch_conversations", "minibatch_size", "num_reports"):
+        for name in ("env_turns", "batch_conversations", "num_reports"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.group_size < 1 or self.batch_conversations % self.group_size:
@@ -72,80 +73,53 @@ class PolicyGradientConfig(ModelConfig):
             raise ValueError(f"gamma must be in [0, 1], got {self.gamma}")
 
 
-class ValueHead(nn.Module):
-    """Estimates the return from the hidden state in which a reply begins; starts at 0 everywhere.
+class Part(NamedTuple):
+    """Some conversations that pass through the model together.
 
-    It reads the language model and does not teach it: no gradient flows back, so a poor critic cannot spoil the words.
+    Attributes:
+        batch: of B conversations, N tokens sampled in them.
+        credit: (N,) advantage of each sampled token: that of its turn.
+        reference_hidden: (N, D) hidden states of the reference where they were predicted, if there is a reference.
     """
 
-    def __init__(self, hidden_size: int):
-        super().__init__()
-        self.linear = nn.Linear(hidden_size, 1)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(..., D) hidden states to (...) values."""
-        return self.linear(hidden.detach()).squeeze(-1)
-
-    def fit(self, hidden: Tensor, targets: Tensor, num_steps: int, learning_rate: float) -> float:
-        """Moves towards the targets (N,) of hidden states (N, D); the mean squared error before.
-
-        Each batch gets the same few full-batch steps of a fresh optimizer: the head is so small that they are free.
-        """
-        optimizer = torch.optim.Adam(self.parameters(), learning_rate)
-        first = 0.0
-        for step in range(num_steps):
-            error = ((self(hidden) - targets) ** 2).mean()
-            optimizer.zero_grad()
-            error.backward()
-            optimizer.step()
-            first = error.item() if step == 0 else first
-        return first
-
-
-def hidden_at(hidden: Tensor, positions: Tensor) -> Tensor:
-    """(B, K, D): the hidden states (B, T, D) at positions (B, K)."""
-    return hidden.gather(1, positions[:, :, None].expand(-1, -1, hidden.shape[-1]))
+    batch: Batch
+    credit: Tensor
+    reference_hidden: Tensor | None = None
 
 
 class PolicyGradientAgent(LanguageModelAgent):
-    """A language model that learns from rewards; a subclass is one algorithm, its ``update``."""
+    """A language model that learns from rewards; a subclass is one algorithm, its ``update``.
+
+    Attributes:
+        optimizer, critic: of the training under way.
+    """
 
     Config = PolicyGradientConfig
     config: PolicyGradientConfig
-
-    def __init__(self, env: Any, seed: int = 0, config: Any = None):
-        super().__init__(env, seed, config)
-        self.value_head = ValueHead(self.lm.model.config.hidden_size)
-        self.optimizer = self.make_optimizer()
+    optimizer: torch.optim.Optimizer
+    critic: ValueHead
 
     def _make_model(self) -> LanguageModel:
-        if self.config.init is None:
-            return super()._make_model()
-        folder = Path(self.config.init)
-        inner = folder / MODEL_FOLDER
-        return LanguageModel.load(inner if inner.is_dir() else folder)
+        return super()._make_model() if self.config.init is None else LanguageModel.load(self.config.init)
 
     @abstractmethod
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        """Of whatever the algorithm trains."""
-
-    @abstractmethod
-    def update(self, conversations: list[Conversation]) -> LogRow:
+    def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
         """Learns from fresh conversations: the algorithm. Returns what there is to log of it."""
 
     def begin(self) -> None:
-        """Called once before learning, with the weights it starts from."""
+        """Called before learning, with the weights it starts from."""
+        model = self.lm.model
+        self.optimizer = torch.optim.AdamW(model.parameters(), self.config.learning_rate, weight_decay=0.0)
+        self.critic = ValueHead(model.config.hidden_size).to(model.device)
 
     def training_state(self) -> dict[str, Any]:
         """What a checkpoint needs beyond the model."""
-        return {"optimizer": self.optimizer.state_dict(), "value_head": self.value_head.state_dict()}
+        return {"optimizer": self.optimizer.state_dict(), "critic": self.critic.state_dict()}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Takes over what ``training_state`` returned."""
         self.optimizer.load_state_dict(state["optimizer"])
-        self.value_head.load_state_dict(state["value_head"])
+        self.critic.load_state_dict(state["critic"])
 
     def learn(
         self,
@@ -156,29 +130,31 @@ class PolicyGradientAgent(LanguageModelAgent):
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> None:
-        """As :meth:`Agent.learn`; one log row per update."""
-        super().learn(env)
-        envs = remake_vec(env, self.config.batch_conversations, interface="text", autoreset_mode="Disabled")
-        with workplace(checkpoint, resume) as folder:
+        """As :meth:`Agent.learn`; one log row per update.
+
+        A training that was interrupted and resumed ends with the very weights of one that was not: it goes back to the
+        last report, and every update has its own random streams.
+        """
+        super().learn(env, checkpoint=checkpoint, resume=resume)
+        config = self.config
+        vector_env = remake_vec(env, config.batch_conversations, interface="text", autoreset_mode="Disabled")
+        with workplace(checkpoint, resume) as folder, closing(vector_env) as envs:
             selection = Selection(self, validate, folder)
             self.begin()
             turns = self._start(folder, selection, resume)
-            generator = torch.Generator(device=self.lm.model.device).manual_seed(self.seed + turns)
-            try:
-                while turns < self.config.env_turns:
-                    row, played = self._train(envs, generator)
-                    due = turns * self.config.num_reports // self.config.env_turns
-                    turns += played
-                    row["progress"] = min(1.0, turns / self.config.env_turns)
-                    if turns * self.config.num_reports // self.config.env_turns > due or turns >= self.config.env_turns:
-                        row.update(selection.consider())
-                        self._leave(folder, selection, turns)
-                    log(row)
-            except KeyboardInterrupt:
-                self._leave(folder, selection, turns)
-                raise
-            finally:
-                envs.close()
+            while turns < config.env_turns:
+                rng, began = random.Random(f"{self.seed}/{turns}"), time.perf_counter()
+                conversations = self._converse(envs, rng)
+                collected = time.perf_counter()
+                row = {"rollout_seconds": collected - began, **self.update(conversations, rng)}
+                self.forget()
+                row = {**self._count(conversations, time.perf_counter() - began), **row}
+                reports, turns = turns * config.num_reports // config.env_turns, turns + _num_turns(conversations)
+                row["progress"] = min(1.0, turns / config.env_turns)
+                if turns * config.num_reports // config.env_turns > reports:
+                    row.update(selection.consider())
+                    self._leave(folder, selection, turns)
+                log(row)
             selection.restore()
 
     def _start(self, folder: Path, selection: Selection, resume: bool) -> int:
@@ -186,6 +162,7 @@ class PolicyGradientAgent(LanguageModelAgent):
         state = read_checkpoint(self, folder) if resume else None
         if state is None:
             selection.consider()
+            self._leave(folder, selection, 0)
             return 0
         self.load_training_state(state)
         selection.score = state["best"]
@@ -194,53 +171,78 @@ class PolicyGradientAgent(LanguageModelAgent):
     def _leave(self, folder: Path, selection: Selection, turns: int) -> None:
         leave_checkpoint(self, folder, {**self.training_state(), "turns": turns, "best": selection.score})
 
-    def _train(self, envs: TextVectorEnv, generator: torch.Generator) -> tuple[LogRow, int]:
-        """One batch: collect, update, count."""
-        began = time.perf_counter()
+    def _converse(self, envs: TextVectorEnv, rng: random.Random) -> list[Conversation]:
+        """Fresh conversations, sampled from the policy as it is."""
         self.lm.model.eval()
+        config, groups = self.config, range(envs.num_envs // self.config.group_size)
+        seeds = [seed for seed in [rng.getrandbits(31) for _ in groups] for _ in range(config.group_size)]
         conversations = converse(
             self.lm,
             envs,
-            self.config.max_reply_tokens,
-            temperature=self.config.sampling_temperature,
-            seeds=self._seeds(),
-            generator=generator,
+            config.max_reply_tokens,
+            seeds=seeds,
+            temperature=config.sampling_temperature,
+            generator=torch.Generator(device=self.lm.model.device).manual_seed(rng.getrandbits(31)),
         )
-        compare_within_groups(conversations, self.config.group_size)
-        collected = time.perf_counter()
-        row = self.update(conversations)
-        self.forget()
-        played = sum(len(conversation.rewards) for conversation in conversations)
-        self._count(conversations, played, time.perf_counter() - began)
-        returns = [sum(conversation.rewards) for conversation in conversations]
+        compare_within_groups(conversations, config.group_size)
+        return conversations
+
+    def _count(self, conversations: list[Conversation], seconds: float) -> LogRow:
+        """Adds to the budget what was used; how the conversations went."""
+        played = _num_turns(conversations)
+        self.budget.env_turns += played
+        self.budget.tokens += sum(conversation.num_sampled for conversation in conversations)
+        self.budget.seconds += seconds
         return {
             "env_turns": self.budget.env_turns,
             "success": sum(conversation.success for conversation in conversations) / len(conversations),
-            "return": sum(returns) / len(returns),
+            "return": sum(sum(conversation.rewards) for conversation in conversations) / len(conversations),
             "turns": played / len(conversations),
             "seconds": self.budget.seconds,
-            "rollout_seconds": collected - began,
-            **row,
-        }, played
+        }
 
-    def _seeds(self) -> list[int]:
-        """Of the batch's conversations: the same within a group, and never again."""
-        config = self.config
-        rng = random.Random(f"{self.seed}/{self.budget.env_turns}")
-        groups = [rng.getrandbits(31) for _ in range(config.batch_conversations // config.group_size)]
-        return [seed for seed in groups for _ in range(config.group_size)]
+    # What the algorithms call
 
-    def _count(self, conversations: list[Conversation], played: int, seconds: float) -> None:
-        budget: Budget = self.budget
-        budget.env_turns += played
-        budget.tokens += sum(conversation.num_sampled for conversation in conversations)
-        budget.seconds += seconds
+    def batch(self, conversations: Sequence[Conversation]) -> Batch:
+        """The conversations as tensors beside the model."""
+        return Batch.of(conversations, self.lm.tokenizer.pad_id, self.lm.model.device)
 
-    def step(self, loss: Tensor) -> float:
-        """One gradient step; the length of the gradient before it was shortened."""
+    def parts(self, conversations: Sequence[Conversation], advantages: Tensor) -> list[Part]:
+        """The conversations in parts alike in length, small enough to pass through the model at once.
+
+        Args:
+            conversations: B of them.
+            advantages: (B, K) of each turn.
+        """
+        parts = []
+        for group in alike_in_length([len(conversation.ids) for conversation in conversations], MAX_TOKENS_AT_ONCE):
+            batch = self.batch([conversations[number] for number in group])
+            parts.append(Part(batch, advantages[group][batch.rows, batch.turns]))
+        return parts
+
+    def step(self, parts: Sequence[Part], loss_of: Callable[[Part], tuple[Tensor, LogRow]]) -> LogRow:
+        """One gradient step on the mean loss over the sampled tokens of all parts.
+
+        Args:
+            parts: whose gradients add up.
+            loss_of: the loss of a part, a mean over its sampled tokens, and what to log, means as well.
+
+        Returns:
+            The means over all tokens of what ``loss_of`` logs, and "grad_norm" before clipping.
+        """
+        num_tokens = sum(len(part.credit) for part in parts)
+        totals: LogRow = {}
         self.optimizer.zero_grad()
-        loss.backward()
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
+        for part in parts:
+            share = len(part.credit) / num_tokens
+            loss, row = loss_of(part)
+            (share * loss).backward()
+            for name, value in row.items():
+                totals[name] = totals.get(name, 0.0) + share * float(value)
+        norm = torch.nn.utils.clip_grad_norm_(self.lm.model.parameters(), self.config.max_grad_norm)
         self.optimizer.step()
-        return float(norm)
+        return {**totals, "grad_norm": float(norm)}
+
+
+def _num_turns(conversations: Sequence[Conversation]) -> int:
+    return sum(len(conversation.rewards) for conversation in conversations)

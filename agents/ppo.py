@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import Any, NamedTuple
+import random
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .a2c import A2CConfig, Estimate, estimate, normalised, teach_critic
+from .a2c import A2CConfig
 from .base import LogRow
+from .critic import estimate, normalised, teach
 from .language_model import LanguageModel, before, chosen, entropies
-from .policy_gradient import PolicyGradientAgent
-from .rollout import Batch, Conversation, minibatches
+from .policy_gradient import Part, PolicyGradientAgent
+from .rollout import Conversation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,7 @@ class PPOConfig(A2CConfig):
 
     Attributes:
         clip: epsilon, how far the ratio of new to old probability counts.
+        minibatch_size: conversations per gradient step.
         num_epochs: passes over each batch.
         kl_target: mean KL from the reference, in nats per token, that the penalty aims at; None has no penalty, and
             there is none without ``init`` or ``model``: random weights are nothing to hold on to.
@@ -38,6 +41,7 @@ class PPOConfig(A2CConfig):
 
     learning_rate: float = 3e-4
     clip: float = 0.2
+    minibatch_size: int = 32
     num_epochs: int = 2
     kl_target: float | None = 0.05
     kl_weight: float = 0.05
@@ -66,28 +70,17 @@ def adapted_kl_weight(weight: float, kl: float, target: float) -> float:
     return weight * (1 + 0.2 * max(-1.0, min(1.0, kl / target - 1)))
 
 
-class Part(NamedTuple):
-    """A minibatch with what stays fixed while it is learned from."""
-
-    batch: Batch
-    estimate: Estimate
-    reference_hidden: Tensor | None
-    """(N, D): of the reference, where the sampled tokens were predicted."""
-
-
 class PPOAgent(PolicyGradientAgent):
     """A few epochs of minibatches per batch of conversations."""
 
     name = "ppo"
     Config = PPOConfig
     config: PPOConfig
-
     reference: LanguageModel | None = None
-
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.lm.model.parameters(), self.config.learning_rate, weight_decay=0.0)
+    kl_weight: float
 
     def begin(self) -> None:
+        super().begin()
         config = self.config
         self.kl_weight = config.kl_weight
         starts_trained = config.init is not None or config.model is not None
@@ -95,58 +88,64 @@ class PPOAgent(PolicyGradientAgent):
             self.reference = LanguageModel(copy.deepcopy(self.lm.model).eval(), self.lm.tokenizer)
 
     def training_state(self) -> dict[str, Any]:
-        return {**super().training_state(), "kl_weight": self.kl_weight}
+        reference = None if self.reference is None else self.reference.model.state_dict()
+        return {**super().training_state(), "kl_weight": self.kl_weight, "reference": reference}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         super().load_training_state(state)
         self.kl_weight = state["kl_weight"]
-
-    def update(self, conversations: list[Conversation]) -> LogRow:
-        config = self.config
-        parts = [self._prepare(part) for part in minibatches(conversations, config.minibatch_size)]
-        batches, estimates = [part.batch for part in parts], [part.estimate for part in parts]
-        advantages = normalised(batches, estimates)
-        rows: list[LogRow] = []
-        for _ in range(config.num_epochs):
-            for number in torch.randperm(len(parts)).tolist():
-                batch = batches[number]
-                rows.append(self._learn_from(parts[number], advantages[number][batch.rows, batch.turns]))
-        averaged = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-        if self.reference is not None and config.kl_target is not None:
-            self.kl_weight = adapted_kl_weight(self.kl_weight, averaged["kl"], config.kl_target)
-            averaged["kl_weight"] = self.kl_weight
-        return {**averaged, **teach_critic(self, batches, estimates)}
-
-    def _prepare(self, conversations: list[Conversation]) -> Part:
-        batch = Batch.of(conversations, self.lm.tokenizer.pad_id)
-        reference_hidden = None
         if self.reference is not None:
-            with torch.no_grad():
-                reference_hidden = before(self.reference.hidden(batch.ids), batch.action_mask)
-        return Part(batch, estimate(self, batch, self.config.lam), reference_hidden)
+            self.reference.model.load_state_dict(state["reference"])
 
-    def _learn_from(self, part: Part, credit: Tensor) -> LogRow:
-        """One gradient step; ``credit`` (N,) is the advantage of each sampled token."""
+    def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
+        config, batch = self.config, self.batch(conversations)
+        found = estimate(self.critic, batch, config.reward_scale, config.gamma, config.lam)
+        minibatches = self._minibatches(conversations, normalised(found.advantages, batch.turn_mask), rng)
+        rows = []
+        for _ in range(config.num_epochs):
+            rng.shuffle(minibatches)
+            rows += [self.step(parts, self._loss) for parts in minibatches]
+        row = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        if self.reference is not None and config.kl_target is not None:
+            self.kl_weight = adapted_kl_weight(self.kl_weight, row["kl"], config.kl_target)
+            row["kl_weight"] = self.kl_weight
+        return {**row, **teach(self.critic, batch, found, config.value_steps, config.value_learning_rate)}
+
+    def _minibatches(
+        self, conversations: list[Conversation], advantages: Tensor, rng: random.Random
+    ) -> list[list[Part]]:
+        """The conversations in minibatches drawn at random, each in parts that pass through the model together."""
+        order = rng.sample(range(len(conversations)), len(conversations))
+        size = self.config.minibatch_size
+        groups = [order[start : start + size] for start in range(0, len(order), size)]
+        minibatches = [self.parts([conversations[number] for number in group], advantages[group]) for group in groups]
+        return [[self._with_reference(part) for part in parts] for parts in minibatches]
+
+    @torch.no_grad()
+    def _with_reference(self, part: Part) -> Part:
+        if self.reference is None:
+            return part
+        hidden = self.reference.hidden(part.batch.ids)
+        return part._replace(reference_hidden=before(hidden, part.batch.action_mask))
+
+    def _loss(self, part: Part) -> tuple[Tensor, LogRow]:
         config, batch = self.config, part.batch
         hidden = self.lm.hidden(batch.ids)
         log_policy = self.lm.log_distribution(hidden, batch.action_mask, config.sampling_temperature)  # (N, V)
         logprobs, entropy = chosen(log_policy, batch.ids, batch.action_mask), entropies(log_policy).mean()
-        policy_loss = ppo_loss(logprobs, batch.old_logprobs, credit, config.clip)
+        policy_loss = ppo_loss(logprobs, batch.old_logprobs, part.credit, config.clip)
         loss = policy_loss - config.entropy_weight * entropy
-        kl = torch.zeros(())
+        row = {"loss": policy_loss.item(), "entropy": entropy.item()}
         if part.reference_hidden is not None:
-            assert self.reference is not None
-            with torch.no_grad():
-                logits = self.reference.logits(part.reference_hidden)
-                log_reference = torch.log_softmax(logits / config.sampling_temperature, dim=-1)
-            kl = kl_divergences(log_policy, log_reference).mean()
-            loss = loss + self.kl_weight * kl
-        norm = self.step(loss)
+            kl = self._kl(log_policy, part.reference_hidden)
+            loss, row["kl"] = loss + self.kl_weight * kl, kl.item()
         ratio = (logprobs - batch.old_logprobs).detach().exp()
-        return {
-            "loss": policy_loss.item(),
-            "entropy": entropy.item(),
-            "kl": kl.item(),
-            "clipped": ((ratio - 1).abs() > config.clip).float().mean().item(),
-            "grad_norm": norm,
-        }
+        return loss, {**row, "clipped": ((ratio - 1).abs() > config.clip).float().mean().item()}
+
+    def _kl(self, log_policy: Tensor, reference_hidden: Tensor) -> Tensor:
+        """Mean KL from the reference over the sampled tokens, a scalar in nats."""
+        assert self.reference is not None
+        with torch.no_grad():
+            logits = self.reference.logits(reference_hidden)
+            log_reference = torch.log_softmax(logits / self.config.sampling_temperature, dim=-1)
+        return kl_divergences(log_policy, log_reference).mean()

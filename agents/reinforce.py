@@ -8,14 +8,14 @@ tokens, not over conversations, and divides by the standard deviation of the adv
 from __future__ import annotations
 
 import dataclasses
+import random
 
-import torch
 from torch import Tensor
 
 from .base import LogRow
-from .policy_gradient import PolicyGradientAgent, PolicyGradientConfig
+from .policy_gradient import Part, PolicyGradientAgent, PolicyGradientConfig
 from .returns import discounted_returns
-from .rollout import Batch, Conversation, minibatches
+from .rollout import Conversation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,30 +52,18 @@ class ReinforceAgent(PolicyGradientAgent):
     Config = ReinforceConfig
     config: ReinforceConfig
 
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.lm.model.parameters(), self.config.learning_rate, weight_decay=0.0)
-
-    def update(self, conversations: list[Conversation]) -> LogRow:
-        config, lm = self.config, self.lm
-        batch = Batch.of(conversations, lm.tokenizer.pad_id)
+    def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
+        config, batch = self.config, self.batch(conversations)
         returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)
         advantages = returns - turn_baseline(returns, batch.turn_mask)
         scale = advantages[batch.turn_mask].std() + 1e-6
-        by_id = {id(c): row for c, row in zip(conversations, advantages / scale, strict=True)}
-        num_tokens = int(batch.action_mask.sum())
-        self.optimizer.zero_grad()
-        total_loss = total_entropy = 0.0
-        for part in minibatches(conversations, config.minibatch_size):  # gradients add up to one step
-            small = Batch.of(part, lm.tokenizer.pad_id)
-            logprobs, entropies = lm.logprobs(
-                lm.hidden(small.ids), small.ids, small.action_mask, config.sampling_temperature
-            )
-            credit = torch.stack([by_id[id(c)] for c in part])[small.rows, small.turns]  # (N,)
-            share = len(logprobs) / num_tokens
-            loss = share * (reinforce_loss(logprobs, credit) - config.entropy_weight * entropies.mean())
-            loss.backward()
-            total_loss += loss.item()
-            total_entropy += share * entropies.mean().item()
-        norm = torch.nn.utils.clip_grad_norm_(lm.model.parameters(), config.max_grad_norm)
-        self.optimizer.step()
-        return {"loss": total_loss, "entropy": total_entropy, "grad_norm": float(norm)}
+        return self.step(self.parts(conversations, advantages / scale), lambda part: entropic_loss(self, part))
+
+
+def entropic_loss(agent: PolicyGradientAgent, part: Part) -> tuple[Tensor, LogRow]:
+    """The policy-gradient loss of a part, less the entropy bonus."""
+    config, batch = agent.config, part.batch
+    hidden = agent.lm.hidden(batch.ids)
+    logprobs, entropy = agent.lm.logprobs(hidden, batch.ids, batch.action_mask, config.sampling_temperature)
+    loss = reinforce_loss(logprobs, part.credit)
+    return loss - config.entropy_weight * entropy.mean(), {"loss": loss.item(), "entropy": entropy.mean().item()}

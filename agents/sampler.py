@@ -6,6 +6,7 @@ Rows whose reply has ended leave the batch as soon as that pays.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -111,6 +112,13 @@ class Sampler:
             last[rows.to(device)] = states
         assert last is not None
         return last
+
+    def peek(self, rows: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
+        """(B, D) hidden states in which replies to prompts would begin in some rows, which stay as they are."""
+        copied = copy.copy(self)
+        copied.cache = self.cache.select(torch.tensor(rows, dtype=torch.long, device=self.lm.model.device))
+        copied._unread = [self._unread[row] for row in rows]
+        return copied.read(prompts)
 
     def _read_rows(self, cache: RaggedCache, ids: Tensor, num_tokens: Tensor) -> Tensor:
         hidden = self.lm.hidden(ids, **cache.place(ids.shape[1]))

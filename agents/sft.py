@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .base import Log, Validate, discard
+from .base import Log, LogRow, Validate, discard
 from .checkpoint import leave_checkpoint, read_checkpoint
 from .demonstrations import Demonstrations, demonstrate, load_messages
 from .language_model import LanguageModel, LanguageModelAgent, ModelConfig
-from .rollout import minibatches
+from .rollout import MAX_TOKENS_AT_ONCE, alike_in_length
 from .sampler import pad
 from .selection import Selection, workplace
 
@@ -52,10 +52,10 @@ class SFTConfig(ModelConfig):
     flaw_rate: float = 0.15
     data: str | None = None
     validation_share: float = 0.1
-    epochs: int = 14
+    epochs: int = 10
     patience: int = 4
-    batch_size: int = 16
-    learning_rate: float = 1e-3
+    batch_size: int = 8
+    learning_rate: float = 2e-3
     warmup_updates: int = 50
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
@@ -107,15 +107,18 @@ class SFTAgent(LanguageModelAgent):
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> None:
-        """As :meth:`Agent.learn`; without ``validate`` the model with the lowest validation loss is kept."""
+        """As :meth:`Agent.learn`; without ``validate`` the model with the lowest validation loss is kept.
+
+        A training that was interrupted and resumed ends with the very weights of one that was not: it goes back to the
+        last epoch, and every epoch has its own random stream.
+        """
+        super().learn(env, checkpoint=checkpoint, resume=resume)
         config = self.config
         shown = self._demonstrations(env)
         train, held_out = self._split(shown)
-        updates_per_epoch = math.ceil(len(train) / config.batch_size)
         optimizer = torch.optim.AdamW(
             self.lm.model.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
-        super().learn(env)
         with workplace(checkpoint, resume) as folder:
             losses: list[float] = []
             selection = Selection(self, validate or (lambda agent: -losses[-1]), folder)
@@ -124,32 +127,28 @@ class SFTAgent(LanguageModelAgent):
                 optimizer.load_state_dict(state["optimizer"])
                 losses, selection.score = state["losses"], state["best"]
             while len(losses) < config.epochs and not _stalled(losses, config.patience):
-                epoch, began = len(losses), time.perf_counter()
-                rng = random.Random(f"{self.seed}/{epoch}")
-                train_loss = self._epoch(train, optimizer, epoch * updates_per_epoch, updates_per_epoch, rng)
+                began = time.perf_counter()
+                row = {"epoch": len(losses) + 1, "loss": self._epoch(train, optimizer, len(losses))}
                 losses.append(self._loss(held_out))
                 self.budget.seconds += time.perf_counter() - began
+                self.budget.env_turns, self.budget.demonstrations = shown.env_turns, len(shown.conversations)
                 chosen = selection.consider()
-                self._note_budget(shown)
-                leave_checkpoint(
-                    self, folder, {"optimizer": optimizer.state_dict(), "losses": losses, "best": selection.score}
-                )
-                log(
-                    {
-                        "env_turns": shown.env_turns,
-                        "epoch": epoch + 1,
-                        "loss": train_loss,
-                        "validation_loss": losses[-1],
-                        "validation_perplexity": math.exp(losses[-1]),
-                        "success": shown.success_rate,
-                        "return": None,
-                        "seconds": self.budget.seconds,
-                        "progress": (epoch + 1) / config.epochs,
-                        **(chosen if validate is not None else {}),
-                    }
-                )
+                state = {"optimizer": optimizer.state_dict(), "losses": losses, "best": selection.score}
+                leave_checkpoint(self, folder, state)
+                log({**row, **self._report(shown, losses), **(chosen if validate is not None else {})})
             selection.restore()
-        self._note_budget(shown)
+
+    def _report(self, shown: Demonstrations, losses: Sequence[float]) -> LogRow:
+        """What the log says after an epoch; "success" is that of the demonstrations."""
+        return {
+            "env_turns": shown.env_turns,
+            "success": shown.success_rate,
+            "return": None,
+            "validation_loss": losses[-1],
+            "validation_perplexity": math.exp(losses[-1]),
+            "seconds": self.budget.seconds,
+            "progress": len(losses) / self.config.epochs,
+        }
 
     def _demonstrations(self, env: Any) -> Demonstrations:
         if self.config.data is not None:
@@ -157,54 +156,55 @@ class SFTAgent(LanguageModelAgent):
         return demonstrate(env, self.config.demonstrations, self.config.flaw_rate, self.seed)
 
     def _split(self, shown: Demonstrations) -> tuple[list[Example], list[Example]]:
-        """The examples to learn from, and those held out."""
+        """The examples to learn from, and those held out; what does not fit the model's context is cut off."""
+        limit = self.lm.max_context
         examples = [self.lm.tokenizer.encode_demonstration(messages) for messages in shown.conversations]
+        examples = [(ids[:limit], said[:limit]) for ids, said in examples if any(said[:limit])]
         if len(examples) < 2:
             raise ValueError(f"expected at least 2 conversations, one of them held out, got {len(examples)}")
         random.Random(self.seed).shuffle(examples)
         num_held_out = min(max(1, round(len(examples) * self.config.validation_share)), len(examples) - 1)
         return examples[num_held_out:], examples[:num_held_out]
 
-    def _epoch(
-        self,
-        examples: list[Example],
-        optimizer: torch.optim.Optimizer,
-        first_update: int,
-        updates_per_epoch: int,
-        rng: random.Random,
-    ) -> float:
+    def _epoch(self, examples: Sequence[Example], optimizer: torch.optim.Optimizer, epoch: int) -> float:
         """One pass over the examples; the mean training loss."""
-        config, lm = self.config, self.lm
-        jittered = {id(example): len(example[0]) + rng.random() * 30 for example in examples}
-        batches = list(minibatches(examples, config.batch_size, length=lambda example: jittered[id(example)]))
-        rng.shuffle(batches)
+        config, lm, rng = self.config, self.lm, random.Random(f"{self.seed}/{epoch}")
+        batches = shuffled_batches(examples, config.batch_size, rng)
+        first_update, num_updates = epoch * len(batches), config.epochs * len(batches)
         lm.model.train()
         total = 0.0
-        for update, batch in enumerate(batches, start=first_update):
-            factor = learning_rate_factor(update, updates_per_epoch * config.epochs, config.warmup_updates)
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * factor
-            loss, _ = sft_loss(lm, batch)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(lm.model.parameters(), config.max_grad_norm)
-            optimizer.step()
-            total += loss.item()
-            self.budget.tokens += sum(len(ids) for ids, _ in batch)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(rng.getrandbits(31))  # of dropout, where the model has any
+            for update, batch in enumerate(batches, start=first_update):
+                for group in optimizer.param_groups:
+                    factor = learning_rate_factor(update, num_updates, config.warmup_updates)
+                    group["lr"] = config.learning_rate * factor
+                loss, _ = sft_loss(lm, batch)
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(lm.model.parameters(), config.max_grad_norm)
+                optimizer.step()
+                total += loss.item()
+                self.budget.tokens += sum(len(ids) for ids, _ in batch)
         self.forget()
         return total / len(batches)
 
     @torch.no_grad()
-    def _loss(self, examples: list[Example]) -> float:
+    def _loss(self, examples: Sequence[Example]) -> float:
         """Mean cross-entropy per token over the examples, in nats."""
         self.lm.model.eval()
-        losses = [
-            sft_loss(self.lm, batch) for batch in minibatches(examples, 32, length=lambda example: len(example[0]))
-        ]
+        groups = alike_in_length([len(ids) for ids, _ in examples], MAX_TOKENS_AT_ONCE)
+        losses = [sft_loss(self.lm, [examples[number] for number in group]) for group in groups]
         return sum(loss.item() * count for loss, count in losses) / sum(count for _, count in losses)
 
-    def _note_budget(self, shown: Demonstrations) -> None:
-        self.budget.env_turns, self.budget.demonstrations = shown.env_turns, len(shown.conversations)
+
+def shuffled_batches(examples: Sequence[Example], size: int, rng: random.Random) -> list[list[Example]]:
+    """The examples in batches of ``size``, roughly alike in length so that little is padded, in random order."""
+    keys = [len(ids) * (1 + 0.2 * rng.random()) for ids, _ in examples]
+    order = sorted(range(len(examples)), key=keys.__getitem__)
+    batches = [[examples[number] for number in order[start : start + size]] for start in range(0, len(order), size)]
+    rng.shuffle(batches)
+    return batches
 
 
 def _stalled(losses: Sequence[float], patience: int) -> bool:

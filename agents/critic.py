@@ -1,0 +1,84 @@
+"""The critic of a language model in conversation: what the rest of it is worth when a reply begins."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .returns import generalised_advantages
+from .rollout import Batch
+
+
+class ValueHead(nn.Module):
+    """Estimates the return from the hidden state in which a reply begins; starts at 0 everywhere.
+
+    It reads the language model and does not teach it: no gradient flows back, so a poor critic cannot spoil the words.
+    """
+
+    def __init__(self, hidden_size: int):
+        super().__init__()
+        self.linear = nn.Linear(hidden_size, 1)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(..., D) hidden states to (...) values."""
+        return self.linear(states.detach()).squeeze(-1)
+
+    def fit(self, states: Tensor, targets: Tensor, num_steps: int, learning_rate: float) -> float:
+        """Moves towards the targets (N,) of hidden states (N, D); the mean squared error before.
+
+        Each batch gets the same few full-batch steps of a fresh optimizer: the head is so small that they are free.
+        """
+        optimizer = torch.optim.Adam(self.parameters(), learning_rate)
+        first = 0.0
+        for step in range(num_steps):
+            error = ((self(states) - targets) ** 2).mean()
+            optimizer.zero_grad()
+            error.backward()
+            optimizer.step()
+            first = error.item() if step == 0 else first
+        return first
+
+
+class Estimate(NamedTuple):
+    """What the critic says of a batch, before it learns from it.
+
+    Attributes:
+        advantages: (B, K) of each turn; 0 after the last.
+        targets: (B, K) returns that the critic shall learn.
+    """
+
+    advantages: Tensor
+    targets: Tensor
+
+
+@torch.no_grad()
+def estimate(critic: ValueHead, batch: Batch, reward_scale: float, gamma: float, lam: float) -> Estimate:
+    """Advantages under the critic as it is: GAE over turns, bootstrapped where a conversation was cut."""
+    values = critic(batch.states)  # (B, K)
+    bootstrap = torch.where(batch.truncated, critic(batch.next_states), torch.zeros(()))  # (B,)
+    rewards = batch.rewards * reward_scale
+    advantages = generalised_advantages(rewards, values, batch.num_turns, bootstrap, gamma, lam)
+    return Estimate(advantages, advantages + values)
+
+
+def teach(critic: ValueHead, batch: Batch, found: Estimate, num_steps: int, learning_rate: float) -> dict[str, float]:
+    """Fits the critic to the targets of a batch.
+
+    Returns:
+        "value_loss", the squared error, and "explained_variance", the share of the targets' variance that the critic
+        explained, both before it learned from them.
+    """
+    mask = batch.turn_mask
+    targets, errors = found.targets[mask], found.advantages[mask]
+    value_loss = critic.fit(batch.states[mask], targets, num_steps, learning_rate)
+    return {"value_loss": value_loss, "explained_variance": float(1 - errors.var() / (targets.var() + 1e-9))}
+
+
+def normalised(advantages: Tensor, mask: Tensor) -> Tensor:
+    """(B, K) advantages less their mean over the turns of ``mask``, over their standard deviation there."""
+    taken = advantages[mask]
+    return (advantages - taken.mean()) / (taken.std() + 1e-6)
