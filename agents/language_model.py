@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,10 +19,12 @@ from transformers.utils import logging as transformers_logging
 from ..envs.tokenizer import Tokenizer, load_tokenizer
 from ..rewards.transcript import Message
 from .base import Agent, Info
-from .sampler import Sampler
+from .sampler import Replies, Sampler
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
 
+History: TypeAlias = tuple[tuple[str, str], ...]
+"""Role and content of each message of a conversation."""
 IMPOSSIBLE = -1e9
 """Logit of a token that cannot be said; finite, so that gradients of entropies are."""
 MAX_CONTEXT = 2048
@@ -181,7 +183,7 @@ class LanguageModelAgent(Agent):
         super().__init__(env, seed, config)
         self._lm: LanguageModel | None = None
         self._sampler: Sampler | None = None
-        self._rows: dict[tuple[tuple[str, str], ...], list[int]] = {}  # conversations so far, and where they are cached
+        self._rows: dict[History, list[int]] = {}  # conversations so far, and where they are cached
         self._ended: list[bool] = []  # whether the last reply in each row has its end-of-turn token
 
     @property
@@ -198,18 +200,16 @@ class LanguageModelAgent(Agent):
         return self.act_batch([observation], [info])[0]
 
     def act_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[str]:
+        if not infos:
+            return []
         histories = [_history(info["messages"]) for info in infos]
-        rows, prompts = self._recognise(histories)
-        sampler = self._sampler
-        assert sampler is not None
         self.lm.model.eval()
-        sampler.keep(rows)
-        replies = sampler.reply(prompts)
+        replies = self._reply_to(histories)
         said = [self.text(ids, length) for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
         self._rows = {}
         for row, (history, text) in enumerate(zip(histories, said, strict=True)):
             self._rows.setdefault((*history, ("assistant", text)), []).append(row)
-        last = replies.ids[torch.arange(len(said)), replies.lengths - 1]
+        last = replies.ids.gather(1, replies.lengths[:, None] - 1)[:, 0]
         self._ended = (last == self.lm.tokenizer.end_id).tolist()
         return said
 
@@ -217,23 +217,51 @@ class LanguageModelAgent(Agent):
         """Drops what was read; to be called when the weights change."""
         self._sampler, self._rows = None, {}
 
-    def _recognise(self, histories: Sequence[tuple[tuple[str, str], ...]]) -> tuple[list[int], list[list[int]]]:
-        """For each conversation the row where it is cached, or -1, and what is new in it."""
+    def _reply_to(self, histories: Sequence[History]) -> Replies:
+        """A reply to each conversation, of which only what is new is read."""
         if self._sampler is None:
-            self._sampler = self._new_sampler()
-            self._rows, self._ended = {}, []
+            self._sampler, self._rows = self._new_sampler(), {}
+        num_read = self._sampler.num_read
         rows, prompts = [], []
-        tokenizer = self.lm.tokenizer
         for history in histories:
-            known = self._known_part(history)
-            row = self._rows[history[:known]].pop() if known else -1
-            new = [token for role, content in history[known:] for token in tokenizer.encode_message(role, content)]
+            row, prompt = self._new_in(history)
+            if (num_read[row] if row >= 0 else 0) + len(prompt) > self._room:
+                row, prompt = -1, self._latest_of(history)
             rows.append(row)
-            closing = closing_ids(tokenizer, self._ended[row]) if known else []
-            prompts.append(closing + new + list(tokenizer.prompt_ids))
-        return rows, prompts
+            prompts.append(prompt)
+        self._sampler.keep(rows)
+        return self._sampler.reply(prompts)
 
-    def _known_part(self, history: tuple[tuple[str, str], ...]) -> int:
+    @property
+    def _room(self) -> int:
+        """Tokens that may have been read when a reply begins."""
+        return self.lm.max_context - self.config.max_reply_tokens
+
+    def _new_in(self, history: History) -> tuple[int, list[int]]:
+        """The row where a conversation is cached, or -1, and the ids of what is new in it."""
+        tokenizer, known = self.lm.tokenizer, self._known_part(history)
+        if not known:
+            return -1, _ids(tokenizer, history)
+        row = self._rows[history[:known]].pop()
+        prompt = closing_ids(tokenizer, self._ended[row])
+        for role, content in history[known:]:
+            prompt += tokenizer.encode_message(role, content)
+        return row, [*prompt, *tokenizer.prompt_ids]
+
+    def _latest_of(self, history: History) -> list[int]:
+        """The ids of the latest messages, behind those of the system; half of the context, so that there is room again.
+
+        A message longer than that loses its beginning.
+        """
+        instructions = tuple(message for message in history if message[0] == "system")
+        rest = [message for message in history if message[0] != "system"]
+        ids = _ids(self.lm.tokenizer, (*instructions, *rest))
+        while len(ids) > self._room // 2 and len(rest) > 1:
+            rest = rest[1:]
+            ids = _ids(self.lm.tokenizer, (*instructions, *rest))
+        return ids[-self._room :]
+
+    def _known_part(self, history: History) -> int:
         """How many of the messages are cached: up to the last thing the agent said, if that conversation is known."""
         for end in range(len(history), 0, -1):
             if history[end - 1][0] == "assistant":
@@ -271,5 +299,9 @@ def closing_ids(tokenizer: Tokenizer, ended: bool) -> list[int]:
     return ([] if ended else [tokenizer.end_id]) + list(tokenizer.end_tail)
 
 
-def _history(messages: Sequence[Message] | Sequence[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
+def _history(messages: Sequence[Message] | Sequence[Mapping[str, str]]) -> History:
     return tuple([(message["role"], message["content"]) for message in messages])
+
+
+def _ids(tokenizer: Tokenizer, history: History) -> list[int]:
+    return tokenizer.encode_conversation([{"role": role, "content": content} for role, content in history])

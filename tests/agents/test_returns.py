@@ -1,0 +1,104 @@
+"""Returns and advantages, against numbers worked by hand."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from dialogym.agents.critic import ValueHead, estimate, normalised, teach
+from dialogym.agents.returns import discounted_returns, generalised_advantages
+from dialogym.agents.rollout import Batch
+
+
+def test_returns_discount_what_comes_later():
+    rewards = torch.tensor([[1.0, 2.0, 4.0], [3.0, 5.0, 0.0]])
+    expected = torch.tensor([[1 + 0.5 * (2 + 0.5 * 4), 2 + 0.5 * 4, 4.0], [3 + 0.5 * 5, 5.0, 0.0]])
+    assert torch.equal(discounted_returns(rewards, gamma=0.5), expected)
+
+
+def test_advantages_of_two_turns_worked_by_hand():
+    # delta_1 = 2 - 3 = -1; delta_0 = 1 + 0.9 * 3 - 2 = 1.7; A_0 = 1.7 + 0.9 * 0.5 * -1 = 1.25
+    advantages = generalised_advantages(
+        rewards=torch.tensor([[1.0, 2.0]]),
+        values=torch.tensor([[2.0, 3.0]]),
+        num_turns=torch.tensor([2]),
+        bootstrap=torch.tensor([0.0]),
+        gamma=0.9,
+        lam=0.5,
+    )
+    assert torch.allclose(advantages, torch.tensor([[1.25, -1.0]]))
+
+
+def test_a_cut_conversation_is_bootstrapped():
+    # delta_1 = 2 + 0.9 * 10 - 3 = 8; A_0 = 1.7 + 0.45 * 8 = 5.3
+    advantages = generalised_advantages(
+        torch.tensor([[1.0, 2.0]]), torch.tensor([[2.0, 3.0]]), torch.tensor([2]), torch.tensor([10.0]), 0.9, 0.5
+    )
+    assert torch.allclose(advantages, torch.tensor([[5.3, 8.0]]))
+
+
+def test_what_stands_after_the_last_turn_does_not_matter():
+    rewards, values = torch.tensor([[1.0, 2.0, 0.0, 0.0]]), torch.tensor([[2.0, 3.0, 77.0, -5.0]])
+    advantages = generalised_advantages(rewards, values, torch.tensor([2]), torch.tensor([0.0]), 0.9, 0.5)
+    assert torch.allclose(advantages, torch.tensor([[1.25, -1.0, 0.0, 0.0]]))
+
+
+@pytest.mark.parametrize("bootstrap", [0.0, 4.0])
+def test_with_lambda_one_the_advantage_is_the_return_less_the_value(bootstrap):
+    rewards, values = torch.tensor([[1.0, -2.0, 3.0]]), torch.tensor([[0.5, 1.5, -1.0]])
+    advantages = generalised_advantages(rewards, values, torch.tensor([3]), torch.tensor([bootstrap]), 0.9, 1.0)
+    rewards[0, -1] += 0.9 * bootstrap
+    assert torch.allclose(advantages, discounted_returns(rewards, 0.9) - values)
+
+
+def critic_of(weights):
+    critic = ValueHead(len(weights))
+    with torch.no_grad():
+        critic.linear.weight.copy_(torch.tensor([weights]))
+    return critic
+
+
+def batch_of(states, next_states, rewards, num_turns, truncated):
+    empty = torch.zeros(0)
+    return Batch(
+        ids=empty, action_mask=empty, old_logprobs=empty, turns=empty, rows=empty,
+        states=torch.tensor(states), next_states=torch.tensor(next_states), rewards=torch.tensor(rewards),
+        num_turns=torch.tensor(num_turns), truncated=torch.tensor(truncated),
+    )  # fmt: skip
+
+
+def test_the_critic_looks_past_the_turn_limit_and_not_past_the_end():
+    batch = batch_of(
+        states=[[[1.0], [2.0]], [[1.0], [2.0]]],
+        next_states=[[5.0], [5.0]],
+        rewards=[[10.0, 10.0], [10.0, 10.0]],
+        num_turns=[2, 2],
+        truncated=[True, False],
+    )
+    found = estimate(critic_of([1.0]), batch, reward_scale=0.1, gamma=1.0, lam=0.0)
+    # one step: 0.1 * 10 + V' - V, with V = 1, 2 and V' = 5 where it was cut, 0 where it was over
+    assert torch.allclose(found.advantages, torch.tensor([[2.0, 4.0], [2.0, -1.0]]))
+    assert torch.allclose(found.targets, torch.tensor([[3.0, 6.0], [3.0, 1.0]]))
+
+
+def test_the_critic_learns_the_targets_and_says_how_good_it_was():
+    batch = batch_of(
+        states=[[[1.0], [9.0]], [[2.0], [9.0]], [[3.0], [9.0]]],
+        next_states=[[0.0]] * 3,
+        rewards=[[2.0, 0.0], [4.0, 0.0], [6.0, 0.0]],
+        num_turns=[1, 1, 1],
+        truncated=[False] * 3,
+    )
+    critic = critic_of([0.0])
+    found = estimate(critic, batch, reward_scale=1.0, gamma=1.0, lam=1.0)
+    row = teach(critic, batch, found, num_steps=2000, learning_rate=0.05)
+    assert row == {"value_loss": pytest.approx((4 + 16 + 36) / 3), "explained_variance": pytest.approx(0.0, abs=1e-6)}
+    assert critic(torch.tensor([[1.0], [3.0]])).tolist() == pytest.approx([2.0, 6.0], abs=0.01)
+    again = teach(critic, batch, estimate(critic, batch, 1.0, 1.0, 1.0), num_steps=1, learning_rate=0.05)
+    assert again["explained_variance"] > 0.999
+
+
+def test_advantages_are_normalised_over_the_turns_that_took_place():
+    advantages = normalised(torch.tensor([[1.0, 3.0], [5.0, 100.0]]), torch.tensor([[True, True], [True, False]]))
+    assert torch.allclose(advantages[[0, 0, 1], [0, 1, 0]], torch.tensor([-1.0, 0.0, 1.0]), atol=1e-5)

@@ -1,0 +1,114 @@
+"""Language models of a few thousand weights, and a conversation short enough for them to learn in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import torch
+from tokenizers import Tokenizer as Rust
+from tokenizers import models, pre_tokenizers
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from dialogym import Partner, Policy, Task, register_task
+from dialogym.agents.language_model import LanguageModel
+from dialogym.envs.tokenizer import Tokenizer
+from dialogym.envs.tokenizer.build import MARKERS, TEMPLATE
+
+WORDS = ("red", "blue")
+
+
+def tiny_tokenizer() -> Tokenizer:
+    """Two words and the markers."""
+    rust = Rust(models.WordLevel({word: number for number, word in enumerate((*MARKERS, *WORDS))}, unk_token="red"))
+    rust.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    rust.add_special_tokens(list(MARKERS))
+    hf = PreTrainedTokenizerFast(
+        tokenizer_object=rust, pad_token=MARKERS[0], eos_token=MARKERS[1], extra_special_tokens=list(MARKERS[2:])
+    )
+    hf.chat_template = TEMPLATE
+    return Tokenizer(hf)
+
+
+def tiny_model(tokenizer: Tokenizer, family: str = "llama", seed: int = 0, **config: Any) -> LanguageModel:
+    """A model of a family with random weights, large enough that its next tokens differ in probability."""
+    torch.manual_seed(seed)
+    vocabulary = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_id, "eos_token_id": tokenizer.end_id}
+    if family == "gpt2":
+        shape = {"n_embd": 16, "n_layer": 2, "n_head": 4, "n_positions": 512, "bos_token_id": None}
+        dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        model = GPT2LMHeadModel(GPT2Config(**vocabulary, **{**shape, **dropout, "initializer_range": 0.2, **config}))
+        return LanguageModel(model.eval(), tokenizer)
+    made, configured = {"llama": (LlamaForCausalLM, LlamaConfig), "qwen2": (Qwen2ForCausalLM, Qwen2Config)}[family]
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    rest = {"intermediate_size": 32, "max_position_embeddings": 512, "bos_token_id": None, "initializer_range": 0.2}
+    model = made(configured(**vocabulary, **{**shape, **rest, **config}))
+    return LanguageModel(model.eval(), tokenizer)
+
+
+class EchoPartner(Partner):
+    """Says a word, twice; wants to hear it again and nothing else."""
+
+    def __init__(self, words: Sequence[int]):
+        self.words, self.turn, self.right = words, 0, 0
+
+    def open(self) -> list[tuple[str, str]]:
+        return [("user", WORDS[self.words[0]])]
+
+    def hear(self, utterance: str) -> list[tuple[str, str]]:
+        self.right += utterance == WORDS[self.words[self.turn]]
+        self.turn += 1
+        self.parts_done = self.right
+        self.over = self.turn == len(self.words)
+        self.success = self.over and self.right == len(self.words)
+        return [] if self.over else [("user", WORDS[self.words[self.turn]])]
+
+    def summary(self) -> list[int]:
+        return [self.words[min(self.turn, len(self.words) - 1)]]
+
+    def allowed(self) -> bytes:
+        return bytes([1] * len(WORDS))
+
+    def phrase(self, choice: int) -> str:
+        return WORDS[choice]
+
+
+def say_it_back(observation: Any, info: Mapping[str, Any]) -> int:
+    """The rule: the word that was heard."""
+    return int(observation[0])
+
+
+class Echo(Task):
+    """Repeat each of two words. Saying any one word, or a word and more, at random succeeds once in 81."""
+
+    name = "Echo"
+    menu = WORDS
+    summary_sizes = (len(WORDS),)
+    policies: ClassVar = {"rule": Policy("choices", say_it_back)}
+
+    def draw_goal(self, rng: Any) -> dict[str, Any]:
+        return {"words": (rng.randrange(2), rng.randrange(2)), "number": rng.randrange(10**6)}
+
+    def partner(self, goal: Mapping[str, Any], streams: Any, split: str) -> EchoPartner:
+        return EchoPartner(goal["words"])
+
+
+def parts_done(transcript: Any) -> float:
+    """Reward: 1 for every word said back."""
+    return float(transcript.parts_done_now)
+
+
+def echo_env(**options: Any) -> gym.Env[Any, Any]:
+    """The echo environment in the text interface."""
+    if "TinyEcho-v0" not in gym.registry:
+        register_task("TinyEcho-v0", Echo, max_turns=5, reward=parts_done)
+    return gym.make("TinyEcho-v0", interface="text", **options)
