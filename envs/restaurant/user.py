@@ -102,7 +102,6 @@ class RestaurantUser(Partner):
         self.reservation: Reservation | None = None
         self.last_booking_failed = False
         self.tools_in_a_row = 0
-        self.said_goodbye = False
         # out-of-domain turns
         self.deferred: list[Act] | None = None
         self.last_acts: list[Act] = []
@@ -132,10 +131,6 @@ class RestaurantUser(Partner):
             return self._use_tool(understood.tool)
         self.tools_in_a_row = 0
         self.tracker.hear_agent(understood)
-        if understood.is_goodbye:
-            self.over = self.said_goodbye = True
-            self.success = self._complete()
-            return [self._speak([("bye",)])]
         acts, fruitful = self._respond(understood)
         if not fruitful and not self.over:
             self.patience -= 1
@@ -178,7 +173,7 @@ class RestaurantUser(Partner):
         facts = self._filled(understood.values) if understood.values else []
         if not (facts or understood.asked or understood.has_cues):  # nothing was understood
             return (list(self.last_acts) or [("puzzled",)]), False
-        if understood.asks_to_repeat:
+        if understood.asks_to_repeat or understood.is_goodbye:  # a user who wants something does not let the agent go
             return list(self.last_acts), False
         if understood.claims_no_table:
             return self._hear_no_table()

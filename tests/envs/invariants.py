@@ -92,7 +92,7 @@ class Watch:
         hung_up = user.over and user.last_acts[0][0] == "hang_up"
         assert hung_up == (user.over and user.patience <= 0), "it hangs up exactly when patience is gone"
         assert not (info["success"] and (hung_up or truncated))
-        satisfied = user.over and not hung_up and not user.said_goodbye
+        satisfied = user.over and not hung_up
         if satisfied and self.goal["booking"] is not None:
             assert user.booking_confirmed, "it never leaves satisfied before the booking is confirmed"
             assert user.reservation is not None

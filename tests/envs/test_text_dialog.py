@@ -358,13 +358,14 @@ def test_a_lie_about_a_place_is_believed_and_is_no_success():
     assert not info["success"]
 
 
-def test_an_early_goodbye_ends_the_conversation_without_success():
-    env = gym.make(ENV_ID, interface="text")
+def test_an_early_goodbye_is_no_way_out():
+    env = gym.make(ENV_ID, interface="text", out_of_domain=0)
     env.reset(seed=0)
-    _, reward, terminated, _, info = env.step("goodbye .")
-    assert terminated
-    assert not info["success"]
-    assert reward == -1.0
+    wanted, patience = env.unwrapped.partner.last_acts, env.unwrapped.partner.patience
+    _, _, terminated, _, _ = env.step("goodbye .")
+    assert not terminated
+    assert env.unwrapped.partner.last_acts == wanted
+    assert env.unwrapped.partner.patience == patience - 1
 
 
 # Wordings and data
