@@ -51,7 +51,7 @@ class ModelConfig:
     num_key_value_heads: int = 1
     intermediate_size: int = 352
     max_reply_tokens: int = 28
-    temperature: float = 0.5
+    temperature: float = 0.0
 
     def __post_init__(self) -> None:
         if self.max_reply_tokens < 1:

@@ -61,17 +61,21 @@ def test_the_default_mode_is_next_step_and_the_entry_point_is_native():
 
 
 def test_disabled_mode_resets_the_rows_it_is_told_and_leaves_ended_rows_alone():
-    envs = remake_vec(ENV_ID, 3, interface="text", autoreset_mode="Disabled", noise=0.0)
+    envs = remake_vec(ENV_ID, 3, interface="text", autoreset_mode="Disabled", max_turns=2)
     goals = envs.task.goal_ids("test", 3)
     envs.reset(seed=[1, 2, 3], options={"task": goals})
     assert envs.tasks == goals
-    _, _, terminated, _, _ = envs.step(["goodbye .", "which area ?", "goodbye ."])
-    assert terminated.tolist() == [True, False, True]
+    envs.step(["hello .", "hello .", "hello ."])
+    envs.reset(options={"reset_mask": np.array([False, True, False])})
+    _, _, _, truncated, _ = envs.step(["which area ?"] * 3)
+    assert truncated.tolist() == [True, False, True]
     frozen = envs.messages(0)
-    _, rewards, terminated, _, _ = envs.step([None, "which area ?", None])
+    _, rewards, terminated, truncated, _ = envs.step([None, "which area ?", None])
     assert rewards.tolist() == [0.0, -1.0, 0.0]
-    assert not terminated[0]
+    assert not terminated.any()
+    assert truncated.tolist() == [False, True, False]
     assert envs.messages(0) == frozen
+    envs.reset(options={"reset_mask": np.array([False, True, False])})
     with pytest.raises(gym.error.ResetNeeded, match="row 0 has ended"):
         envs.step(["hello", "hello", None])
     before = envs.messages(1)
