@@ -124,7 +124,12 @@ def spec_of(env: gym.Env[Any, Any] | EnvSpec | str) -> EnvSpec:
     Raises:
         ValueError: if the environment was not made by ``gym.make``.
     """
-    found = gym.spec(env) if isinstance(env, str) else getattr(env, "spec", env)
+    if isinstance(env, str):
+        module, _, env = env.rpartition(":")
+        if module:
+            importlib.import_module(module)
+        return gym.spec(env)
+    found = getattr(env, "spec", env)
     if not isinstance(found, EnvSpec):
         raise ValueError(f"expected an environment made by gym.make, got {env!r}, which has no spec")
     return found

@@ -322,3 +322,13 @@ def test_human_mode_prints_every_line_once(env_id, capsys):
     printed = capsys.readouterr().out
     assert printed.count("assistant: hello there") == 1
     assert printed.count(env.unwrapped.messages[0]["content"]) == 1
+
+
+@pytest.mark.parametrize("env_id", OUR_IDS)
+def test_it_is_remade_from_itself_its_spec_or_its_id(env_id):
+    env = gym.make(env_id, interface="text", max_turns=7)
+    assert remake(env, interface="tokens").unwrapped.max_turns == 7
+    for source in (env, env.spec, env_id, f"dialogym:{env_id}"):
+        assert remake(source, interface="text", split="test").unwrapped.split == "test"
+    with pytest.raises(ValueError, match=r"expected an environment made by gym\.make"):
+        remake(env.unwrapped.task)
