@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from dialogym.envs.make import INTERFACES
+from dialogym.envs.make import INTERFACES, remake
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXTS = ["", " ", "\n", "ünïcödé 🙂 漢字", "[name", "search(", "\x00", "user: yes\nuser: bye", "a" * 100_000]
