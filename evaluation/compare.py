@@ -27,6 +27,7 @@ from .scheduler import DONE, INTERRUPTED, Job, Outcome, Report, Watcher, run_job
 from .score import FrozenGoals, frozen_goals, made, task_of
 
 SETTINGS_FILE, FLUENCY_FILE, RESULTS_FILE = "settings.json", "fluency.json", "results.json"
+NOT_ASKED = "not asked for"
 
 
 def compare(
@@ -48,7 +49,7 @@ def compare(
         jobs: processes at a time; None is the number of CPUs.
         seed: of the first training run; the test goals do not depend on it.
         env_kwargs: keyword arguments of ``gym.make``.
-        agents: names to compare, of those in the report; None compares all.
+        agents: names to compare, of those in the report, to which what they start from is added; None compares all.
         console: of rich, for the progress; None is standard output.
 
     Returns:
@@ -65,14 +66,16 @@ def compare(
     env = made(env_id, **(env_kwargs or {}))
     plan = _plan(env, chosen, Path(out))
     arms = _arms(chosen, seed, agents)
-    left_out = unfit(arms, env)
+    left_out = {**_not_asked_for(chosen, agents), **unfit(arms, env)}
     arms = [arm for arm in arms if arm.name not in left_out]
     settings = _settings(plan, arms, preset if isinstance(preset, str) else "own", seed)
     _claim_folder(plan.out, settings)
-    left_out |= _run(arms, plan, jobs, console)
+    failures = _run(arms, plan, jobs, console)
     records = _records(arms, plan)
+    left_out |= _failed_names(failures, records)
     if not records:
-        raise RuntimeError("every arm failed:\n" + "\n".join(f"{name}: {why}" for name, why in left_out.items()))
+        reasons = "\n".join(f"{name}: {why}" for name, why in left_out.items() if why != NOT_ASKED)
+        raise RuntimeError(f"every arm failed:\n{reasons}")
     fluency = _fluency(records, plan, console)
     facts = {**_facts(env, plan), "settings": settings, "provenance": _provenance(plan, settings, began)}
     results = results_of(records, fluency, facts, left_out)
@@ -122,12 +125,17 @@ def _arms(preset: Preset, seed: int, agents: Sequence[str] | None) -> list[Arm]:
     return [arm for arm in arms if arm.name in agents or arm.key in needed]
 
 
+def _not_asked_for(preset: Preset, agents: Sequence[str] | None) -> dict[str, str]:
+    names = {arm.name for arm in arms_of(preset, 0) if arm.section == "agents"}
+    return {} if agents is None else dict.fromkeys(sorted(names - set(agents)), NOT_ASKED)
+
+
 def _settings(plan: Plan, arms: Sequence[Arm], preset: str, seed: int) -> dict[str, Any]:
     """What has to be the same for two calls to be one comparison."""
     settings = {
         "preset": preset,
         "seed": seed,
-        "num_seeds": max(sum(arm.name == other.name for other in arms) for arm in arms),
+        "num_seeds": max((sum(arm.name == other.name for other in arms) for arm in arms), default=0),
         "env": _env_facts(plan),
         "goals": plan.goals.hash,
         "validation_goals": plan.validation_goals.hash,
@@ -168,7 +176,7 @@ def _difference(name: str, before: Any, now: Any) -> str:
 
 
 def _run(arms: Sequence[Arm], plan: Plan, jobs: int | None, console: Console) -> dict[str, str]:
-    """Runs what is not finished; the arms that came to nothing, and why."""
+    """Runs what is not finished; the keys of the arms that came to nothing, and why."""
     finished = {arm.key for arm in arms if (plan.folder(arm.key) / ARM_FILE).is_file()}
     todo = [arm for arm in arms if arm.key not in finished]
     for key in sorted(finished):
@@ -183,6 +191,12 @@ def _run(arms: Sequence[Arm], plan: Plan, jobs: int | None, console: Console) ->
             console.print(f"Interrupted; the same command goes on from {escape(str(plan.out))}.")
             raise
     return {name: outcome.error for name, outcome in outcomes.items() if outcome.status != DONE}
+
+
+def _failed_names(failures: Mapping[str, str], records: Mapping[str, Any]) -> dict[str, str]:
+    """Failures by agent; by agent and seed, where other seeds of it are there."""
+    names = {key: key.partition("/")[0] for key in failures}
+    return {key if names[key] in records else names[key]: why for key, why in failures.items()}
 
 
 class Display:
