@@ -223,7 +223,9 @@ class _Table:
         """Truncates conversations, with the state in which the next reply would have begun."""
         if not places:
             return
-        states = self.sampler.peek(places, [self.prompts[place][-self.sampler.max_reply_tokens :] for place in places])
+        left = [self.lm.max_context - len(self.conversations[self.talking[place]].ids) for place in places]
+        prompts = [self.prompts[place][-num_tokens:] for place, num_tokens in zip(places, left, strict=True)]
+        states = self.sampler.peek(places, prompts)
         for place, state in zip(places, states, strict=True):
             conversation = self.conversations[self.talking[place]]
             conversation.truncated, conversation.next_state = True, state

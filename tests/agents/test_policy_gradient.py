@@ -1,0 +1,260 @@
+"""REINFORCE, A2C and PPO: their losses against numbers worked by hand, and their chores."""
+
+import dataclasses
+import functools
+import itertools
+import random
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+
+from dialogym.agents import load_agent, make_agent, policy_gradient
+from dialogym.agents.ppo import adapted_kl_weight, kl_divergences, ppo_loss
+from dialogym.agents.reinforce import entropic_loss, reinforce_loss, turn_baseline
+from dialogym.agents.rollout import converse
+from dialogym.envs import remake_vec
+
+from .test_sft import Interrupt, weights
+from .tiny_lm import echo_env, tiny_model, tiny_tokenizer
+
+NAMES = ["reinforce", "a2c", "ppo"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tiny_model(tiny_tokenizer(), initializer_range=0.02).save(tmp_path / "tiny")
+    return str(tmp_path / "tiny")
+
+
+def settings(folder, **changed):
+    return {
+        "init": folder,
+        "env_turns": 60,
+        "batch_conversations": 8,
+        "max_reply_tokens": 3,
+        "num_reports": 3,
+        **changed,
+    }
+
+
+def tensor(values, **options):
+    return torch.tensor(values, dtype=torch.float64, **options)
+
+
+# Losses
+
+
+def test_the_reinforce_loss_and_its_gradient_worked_by_hand():
+    logprobs = tensor([-1.0, -2.0, -0.5], requires_grad=True)
+    loss = reinforce_loss(logprobs, tensor([3.0, -1.0, 2.0]))
+    loss.backward()
+    assert loss.item() == pytest.approx((3 - 2 + 1) / 3)
+    assert logprobs.grad.tolist() == pytest.approx([-1.0, 1 / 3, -2 / 3])
+
+
+def test_the_baseline_of_a_turn_is_the_mean_over_those_who_reached_it():
+    baseline = turn_baseline(tensor([[4.0, 8.0], [2.0, 99.0]]), torch.tensor([[True, True], [True, False]]))
+    assert baseline.tolist() == [3.0, 8.0]
+
+
+def test_the_ppo_loss_and_its_gradient_worked_by_hand():
+    old = tensor([0.5, 0.5, 0.5, 0.5]).log()
+    logprobs = tensor([0.55, 0.75, 0.75, 0.25]).log().requires_grad_()
+    # ratios 1.1, 1.5, 1.5, 0.5 with advantages 2, 2, -2, -2: the second and the last are clipped, to 1.2 and 0.8
+    loss = ppo_loss(logprobs, old, tensor([2.0, 2.0, -2.0, -2.0]), clip=0.2)
+    loss.backward()
+    assert loss.item() == pytest.approx(-(2.2 + 2.4 - 3.0 - 1.6) / 4)
+    assert logprobs.grad.tolist() == pytest.approx([-2.2 / 4, 0.0, 3.0 / 4, 0.0])
+
+
+def test_at_the_old_policy_ppo_has_the_gradient_of_reinforce():
+    old, advantages = tensor([-1.0, -2.0, -0.5]), tensor([3.0, -1.0, 2.0])
+    gradients = []
+    for loss_of in (lambda x: ppo_loss(x, old, advantages, 0.2), lambda x: reinforce_loss(x, advantages)):
+        logprobs = old.clone().requires_grad_()
+        loss_of(logprobs).backward()
+        gradients.append(logprobs.grad)
+    assert torch.allclose(*gradients)
+
+
+def test_kl_divergences_worked_by_hand():
+    policy, reference = tensor([[0.5, 0.5], [1.0, 1e-300]]).log(), tensor([[0.25, 0.75], [0.5, 0.5]]).log()
+    assert kl_divergences(policy, reference).tolist() == pytest.approx([0.1438410, 0.6931472], abs=1e-6)
+    assert kl_divergences(policy, policy).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("kl", "weight"), [(0.05, 1.0), (0.055, 1.02), (0.5, 1.2), (0.045, 0.98), (0.0, 0.8)])
+def test_the_kl_weight_follows_the_target_by_a_fifth_at_most(kl, weight):
+    assert adapted_kl_weight(1.0, kl, target=0.05) == pytest.approx(weight)
+
+
+# One update
+
+
+def collected(folder, name="reinforce", **changed):
+    agent = make_agent(name, echo_env(), **settings(folder, **changed))
+    agent.begin()
+    envs = remake_vec(echo_env(), 8, interface="text", autoreset_mode="Disabled")
+    return agent, converse(agent.lm, envs, 3, seeds=list(range(8)), generator=torch.Generator().manual_seed(0))
+
+
+def test_gradients_of_parts_add_up_to_that_of_the_whole(folder, monkeypatch):
+    results = []
+    for max_tokens in (10, 10_000):
+        monkeypatch.setattr(policy_gradient, "MAX_TOKENS_AT_ONCE", max_tokens)
+        agent, conversations = collected(folder)
+        advantages = torch.arange(16.0).reshape(8, 2)
+        parts = agent.parts(conversations, advantages)
+        row = agent.step(parts, functools.partial(entropic_loss, agent))
+        results.append((len(parts), row, torch.cat([p.grad.flatten() for p in agent.lm.model.parameters()])))
+    assert results[0][0] > 3 > 1 == results[1][0]
+    assert results[0][1] == pytest.approx(results[1][1], rel=1e-4)
+    assert torch.allclose(results[0][2], results[1][2], atol=1e-6)
+
+
+def test_the_credit_of_a_token_is_the_advantage_of_its_turn(folder):
+    agent, conversations = collected(folder)
+    advantages = torch.arange(16.0).reshape(8, 2)
+    credits = {}
+    for part in agent.parts(conversations, advantages):
+        for number, row in enumerate(part.batch.ids.tolist()):
+            credits[tuple(row[: int(part.batch.ids.shape[1])])] = part.credit[part.batch.rows == number]
+    for number, conversation in enumerate(conversations):
+        turns = [turn for turn, sampled in zip(conversation.turns, conversation.action_mask, strict=True) if sampled]
+        found = [credit for ids, credit in credits.items() if list(ids[: len(conversation.ids)]) == conversation.ids]
+        assert any(credit.tolist() == advantages[number, turns].tolist() for credit in found)
+
+
+def test_a_longer_gradient_is_shortened(folder):
+    agent, conversations = collected(folder, max_grad_norm=1e-3)
+    row = agent.step(agent.parts(conversations, torch.ones(8, 2)), lambda part: entropic_loss(agent, part))
+    assert row["grad_norm"] > 1e-3
+    norms = [parameter.grad.norm() for parameter in agent.lm.model.parameters()]
+    assert torch.stack(norms).norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_before_the_first_step_the_ratio_is_one_and_the_kl_zero(folder):
+    agent, conversations = collected(folder, "ppo", num_epochs=1, minibatch_size=8, sampling_temperature=1.0)
+    row = agent.update(conversations, random.Random(0))
+    assert row["clipped"] == 0.0
+    assert row["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert row["loss"] == pytest.approx(0.0, abs=0.3)  # minus the mean of normalised advantages, over tokens
+    again = agent.update(conversations, random.Random(0))
+    assert again["kl"] > 0
+
+
+def test_minibatches_hold_every_conversation_once(folder):
+    agent, conversations = collected(folder, "ppo", minibatch_size=3)
+    minibatches = agent._minibatches(conversations, torch.zeros(8, 2), random.Random(0))
+    assert [sum(len(part.batch.num_turns) for part in parts) for parts in minibatches] == [3, 3, 2]
+    tokens = sorted(part.batch.old_logprobs.sum().item() for parts in minibatches for part in parts)
+    assert sum(tokens) == pytest.approx(sum(sum(conversation.logprobs) for conversation in conversations), rel=1e-5)
+
+
+# Training
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(name, folder, tmp_path):
+    def trained(**options):
+        agent = make_agent(name, echo_env(), **settings(folder, learning_rate=1e-2))
+        agent.learn(echo_env(), **options)
+        return agent
+
+    whole = trained()
+    interrupt = Interrupt(after=3)
+    with pytest.raises(KeyboardInterrupt):
+        trained(checkpoint=tmp_path / "run", log=interrupt)
+    rows = []
+    again = trained(checkpoint=tmp_path / "run", resume=True, log=rows.append)
+    assert 16 < rows[0]["env_turns"] <= interrupt.rows[-1]["env_turns"] + 16
+    assert torch.equal(weights(whole), weights(again))
+    assert dataclasses.replace(whole.budget, seconds=0.0) == dataclasses.replace(again.budget, seconds=0.0)
+    assert load_agent(tmp_path / "run" / "last", echo_env()).budget.env_turns == again.budget.env_turns
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_budget_is_kept_and_every_update_is_logged(name, folder):
+    rows = []
+    agent = make_agent(name, echo_env(), **settings(folder))
+    agent.learn(echo_env(), log=rows.append)
+    assert [row["env_turns"] for row in rows] == [16, 32, 48, 64]  # two turns in each of eight conversations
+    assert agent.budget.env_turns == 64
+    assert 64 <= agent.budget.tokens <= 3 * 64
+    for row in rows:
+        assert 0 <= row["success"] <= 1
+        assert 0 <= row["return"] <= 2
+    assert rows[-1]["progress"] == 1.0
+
+
+def test_the_agent_that_validated_best_is_kept_the_first_one_included(folder):
+    scores = iter([0.9, 0.1, 0.2, 0.3])
+    agent = make_agent("ppo", echo_env(), **settings(folder, learning_rate=1e-2))
+    before = weights(agent).clone()
+    rows = []
+    agent.learn(echo_env(), validate=lambda agent: next(scores), log=rows.append)
+    assert [row["validation"] for row in rows if "validation" in row] == [0.1, 0.2, 0.3]
+    assert torch.equal(weights(agent), before)
+
+
+def test_training_twice_from_a_seed_gives_the_same_weights_and_another_seed_others(folder):
+    found = []
+    for seed in (0, 0, 1):
+        agent = make_agent("ppo", echo_env(), seed, **settings(folder, learning_rate=1e-2))
+        agent.learn(echo_env())
+        found.append(weights(agent))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+def test_the_kl_penalty_holds_the_policy_to_where_it_started(folder):
+    kls = {}
+    for weight in (0.0, 100.0):
+        rows = []
+        agent = make_agent("ppo", echo_env(), **settings(folder, learning_rate=1e-2, env_turns=200, kl_weight=weight))
+        agent.learn(echo_env(), log=rows.append)
+        kls[weight] = rows[-1]["kl"]
+    assert kls[100.0] < 0.2 * kls[0.0]
+
+
+def test_random_weights_have_nothing_to_be_held_to(tmp_path):
+    agent = make_agent("ppo", echo_env(), **settings(None, env_turns=1, num_reports=1, batch_conversations=2))
+    rows = []
+    agent.learn(echo_env(), log=rows.append)
+    assert "kl" not in rows[0]
+
+
+def test_conversations_of_a_group_are_about_one_goal(folder):
+    agent = make_agent("reinforce", echo_env(), **settings(folder, group_size=4))
+    envs = remake_vec(echo_env(), 8, interface="text", autoreset_mode="Disabled")
+    agent._converse(envs, random.Random(0))
+    groups = [set(envs.tasks[:4]), set(envs.tasks[4:])]
+    assert [len(group) for group in groups] == [1, 1]
+    assert groups[0] != groups[1]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"env_turns": 0}, "env_turns must be at least 1, got 0"),
+        ({"gamma": 1.5}, r"gamma must be in \[0, 1\], got 1.5"),
+        ({"sampling_temperature": 0.0}, "sampling_temperature must be above 0, got 0.0"),
+        ({"group_size": 3}, r"group_size must be at least 1 and divide batch_conversations \(128\), got 3"),
+    ],
+)
+def test_a_wrong_setting_is_named(config, message):
+    with pytest.raises(ValueError, match=message):
+        make_agent("ppo", echo_env(), **config)
+
+
+def test_checkpoints_are_whole_agents(folder, tmp_path):
+    agent = make_agent("ppo", echo_env(), **settings(folder))
+    scores = itertools.count()
+    agent.learn(echo_env(), checkpoint=tmp_path / "run", validate=lambda agent: float(next(scores)))
+    for name in ("best", "last"):
+        again = load_agent(tmp_path / "run" / name, echo_env())
+        assert torch.equal(weights(again), weights(agent))

@@ -1,0 +1,167 @@
+"""Conversations collected from a model: what was sampled, under which probabilities, and how it ended."""
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+
+from dialogym.agents.language_model import closing_ids
+from dialogym.agents.rollout import Batch, Conversation, alike_in_length, compare_within_groups, converse
+from dialogym.envs import remake_vec
+from dialogym.envs.tokenizer import load_tokenizer
+
+from .test_language_model import terse
+from .tiny_lm import tiny_model
+
+
+def collect(lm, num_envs=12, max_turns=4, max_reply_tokens=6, **options):
+    envs = remake_vec(
+        "TextDialog-v0", num_envs, interface="text", autoreset_mode="Disabled", max_turns=max_turns, **options
+    )
+    generator = torch.Generator().manual_seed(0)
+    return envs, converse(lm, envs, max_reply_tokens, seeds=list(range(num_envs)), generator=generator)
+
+
+@pytest.fixture(scope="module")
+def collected():
+    lm = terse("llama")
+    envs, conversations = collect(lm)
+    return lm, envs, conversations
+
+
+def test_the_action_mask_is_true_exactly_on_what_was_sampled(collected):
+    lm, envs, conversations = collected
+    tokenizer = lm.tokenizer
+    for row, conversation in enumerate(conversations):
+        replies, read = [[] for _ in conversation.rewards], []
+        for token, sampled, turn in zip(conversation.ids, conversation.action_mask, conversation.turns, strict=True):
+            (replies[turn] if sampled else read).append(token)
+        said = [tokenizer.decode(ids[: len(ids) - (ids[-1] == tokenizer.end_id)]) for ids in replies]
+        assert said == envs.transcripts[row].replies
+        heard = [token for message in envs.messages(row) if message["role"] != "assistant"
+                 for token in tokenizer.encode_message(message["role"], message["content"])]  # fmt: skip
+        begun = [*tokenizer.prompt_ids] * len(replies)
+        closed = [token for ids in replies[:-1] for token in closing_ids(tokenizer, ids[-1] == tokenizer.end_id)]
+        unread = len(heard) + len(begun) + len(closed) - len(read)  # what came after the last reply
+        assert unread >= 0
+        assert sorted(read) == sorted((heard[: len(heard) - unread]) + begun + closed)
+
+
+def test_the_sequence_is_the_conversation_as_the_chat_template_writes_it(collected):
+    lm, envs, conversations = collected
+    tokenizer = lm.tokenizer
+    for row, conversation in enumerate(conversations):
+        text = tokenizer.hf.decode(conversation.ids)
+        written = tokenizer.hf.apply_chat_template(envs.messages(row), tokenize=False)
+        assert written.startswith(text)
+
+
+def test_logprobs_and_states_are_those_of_a_forward_pass(collected):
+    lm, _, conversations = collected
+    batch = Batch.of(conversations, lm.tokenizer.pad_id)
+    with torch.no_grad():
+        hidden = lm.hidden(batch.ids)
+        logprobs, _ = lm.logprobs(hidden, batch.ids, batch.action_mask)
+    assert torch.allclose(logprobs, batch.old_logprobs, atol=1e-4)
+    for row, conversation in enumerate(conversations):
+        mask = conversation.action_mask
+        starts = [at - 1 for at in range(1, len(mask)) if mask[at] and not mask[at - 1]]
+        assert len(starts) == len(conversation.rewards)
+        assert torch.allclose(hidden[row, starts], batch.states[row, : len(starts)], atol=1e-4)
+
+
+def test_a_cut_conversation_has_the_state_in_which_it_would_go_on(collected):
+    lm, envs, conversations = collected
+    cut = [row for row, conversation in enumerate(conversations) if conversation.truncated]
+    assert len(cut) > 5
+    batch = Batch.of(conversations, lm.tokenizer.pad_id)
+    for row in cut:
+        conversation, new = conversations[row], envs.messages(row)
+        last = max(number for number, message in enumerate(new) if message["role"] == "assistant")
+        prompt = closing_ids(lm.tokenizer, conversation.ids[-1] == lm.tokenizer.end_id)
+        for message in new[last + 1 :]:
+            prompt += lm.tokenizer.encode_message(message["role"], message["content"])
+        prompt += lm.tokenizer.prompt_ids
+        with torch.no_grad():
+            state = lm.hidden(torch.tensor([[*conversation.ids, *prompt]]))[0, -1]
+        assert torch.allclose(state, batch.next_states[row], atol=1e-4)
+
+
+def test_a_conversation_that_is_over_is_not_cut_and_has_no_next_state():
+    lm = terse("llama")
+    envs, conversations = collect(lm, max_turns=20)
+    over = [conversation for conversation in conversations if not conversation.truncated]
+    assert over  # the user hung up
+    assert all(conversation.next_state is None for conversation in over)
+    assert [len(c.rewards) for c in conversations] == [transcript.turn for transcript in envs.transcripts]
+    assert [c.success for c in conversations] == envs.successes.tolist()
+
+
+def test_rewards_are_the_environments():
+    lm = terse("llama")
+    _, conversations = collect(lm, max_turns=3, reward="turn")
+    assert [conversation.rewards for conversation in conversations] == [[1.0] * 3] * 12
+
+
+def test_a_conversation_that_outgrows_the_context_is_truncated():
+    lm = tiny_model(load_tokenizer(), max_position_embeddings=96)
+    envs, conversations = collect(lm, max_turns=20, max_reply_tokens=16)
+    cut = [row for row, conversation in enumerate(conversations) if not envs.transcripts[row].ended]
+    assert cut
+    for row in cut:
+        assert conversations[row].truncated
+        assert conversations[row].next_state is not None
+    assert max(len(conversation.ids) for conversation in conversations) <= 96
+
+
+def test_a_context_without_room_for_two_replies_is_refused():
+    with pytest.raises(ValueError, match="max_reply_tokens must be below half of the model's context of 96 tokens"):
+        collect(tiny_model(load_tokenizer(), max_position_embeddings=96), max_reply_tokens=48)
+
+
+def test_the_same_seeds_give_the_same_conversations():
+    lm = terse("llama")
+    first, again = (collect(lm)[1] for _ in range(2))
+    assert [conversation.ids for conversation in first] == [conversation.ids for conversation in again]
+
+
+def conversation_of(turns, truncated=False):
+    """Turns of (prompt, reply, reward); a token's log-probability is minus its number, a state its turn."""
+    conversation = Conversation(truncated=truncated)
+    for number, (prompt, reply, reward) in enumerate(turns):
+        conversation.read(prompt)
+        conversation.say(reply, [-float(token) for token in reply], torch.tensor([float(number)]))
+        conversation.rewards.append(reward)
+    return conversation
+
+
+def test_a_batch_worked_by_hand():
+    one = conversation_of([([11, 12], [1, 2], 5.0), ([13], [3], 7.0)], truncated=True)
+    one.next_state = torch.tensor([9.0])
+    other = conversation_of([([14], [4], -1.0)])
+    batch = Batch.of([one, other], pad_id=0)
+    assert batch.ids.tolist() == [[11, 12, 1, 2, 13, 3], [14, 4, 0, 0, 0, 0]]
+    assert batch.action_mask.int().tolist() == [[0, 0, 1, 1, 0, 1], [0, 1, 0, 0, 0, 0]]
+    assert batch.old_logprobs.tolist() == [-1.0, -2.0, -3.0, -4.0]
+    assert batch.turns.tolist() == [0, 0, 1, 0]
+    assert batch.rows.tolist() == [0, 0, 0, 1]
+    assert batch.rewards.tolist() == [[5.0, 7.0], [-1.0, 0.0]]
+    assert batch.states.tolist() == [[[0.0], [1.0]], [[0.0], [0.0]]]
+    assert batch.next_states.tolist() == [[9.0], [0.0]]
+    assert batch.truncated.tolist() == [True, False]
+    assert batch.turn_mask.tolist() == [[True, True], [True, False]]
+
+
+def test_each_is_compared_with_the_others_of_its_group():
+    conversations = [conversation_of([([11], [1], reward)]) for reward in (1.0, 4.0, 7.0, 10.0)]
+    compare_within_groups(conversations, 2)
+    assert [conversation.baseline for conversation in conversations] == [4.0, 1.0, 10.0, 7.0]
+    assert Batch.of(conversations, 0).rewards.tolist() == [[-3.0], [3.0], [-3.0], [3.0]]
+
+
+def test_groups_are_alike_in_length_and_hold_no_more_than_they_may():
+    sizes = [5, 100, 6, 40, 7, 39]
+    assert list(alike_in_length(sizes, max_tokens=80)) == [[0, 2, 4], [5, 3], [1]]
+    assert list(alike_in_length([], max_tokens=80)) == []

@@ -1,0 +1,240 @@
+"""Supervised fine-tuning: what it learns from, what it scores, when it stops, and that an interrupt loses nothing."""
+
+import itertools
+import json
+import math
+import random
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import gymnasium as gym
+import torch
+
+from dialogym.agents import load_agent, make_agent
+from dialogym.agents.demonstrations import demonstrate, load_messages, save_messages
+from dialogym.agents.sft import SFTConfig, learning_rate_factor, sft_loss, shuffled_batches
+from dialogym.envs.tokenizer import load_tokenizer
+
+from .tiny_lm import echo_env, tiny_model, tiny_tokenizer
+
+TALK = [
+    {"role": "user", "content": "red"},
+    {"role": "assistant", "content": "red"},
+    {"role": "user", "content": "blue"},
+    {"role": "assistant", "content": "blue"},
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tiny_model(tiny_tokenizer(), initializer_range=0.02).save(tmp_path / "tiny")
+    return str(tmp_path / "tiny")
+
+
+# Demonstrations
+
+
+def test_the_rule_demonstrates_on_train_goals():
+    env = gym.make("TextDialog-v0")
+    shown = demonstrate(env, 20, flaw_rate=0.0, seed=0)
+    assert shown.success_rate == 1.0
+    replies = [message for talk in shown.conversations for message in talk if message["role"] == "assistant"]
+    assert shown.env_turns == len(replies)
+    assert shown == demonstrate(env, 20, flaw_rate=0.0, seed=0)
+    assert shown != demonstrate(env, 20, flaw_rate=0.0, seed=1)
+
+
+def test_flaws_are_random_replies_at_the_stated_rate():
+    task = gym.make("TextDialog-v0").unwrapped.task
+    flawed = demonstrate("TextDialog-v0", 100, flaw_rate=0.5, seed=0)
+    assert 0.05 < flawed.success_rate < 0.8
+    always = demonstrate("TextDialog-v0", 60, flaw_rate=1.0, seed=0)
+    said = {message["content"] for talk in always.conversations for message in talk if message["role"] == "assistant"}
+    assert len(said) > len(task.menu) // 2
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1])
+def test_a_rate_that_is_none_is_refused(rate):
+    with pytest.raises(ValueError, match=r"flaw_rate must be in \[0, 1\]"):
+        demonstrate("TextDialog-v0", 2, rate, 0)
+
+
+def test_messages_survive_their_file(tmp_path):
+    save_messages(tmp_path / "talks.jsonl", [TALK, TALK[:2]])
+    assert load_messages(tmp_path / "talks.jsonl").conversations == [TALK, TALK[:2]]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r"line 2: expected JSON, got '\{'"),
+        ("[]", r'line 2: expected \{"messages": \[...\]\} with at least one message, got'),
+        ('{"messages": []}', "line 2: expected .* at least one message"),
+        ('{"messages": [{"role": "bot", "content": "x"}]}', "line 2, message 1: role must be one of system, user"),
+        ('{"messages": [{"role": "user", "content": 3}]}', "line 2, message 1: content must be a string"),
+        ('{"messages": [{"role": "user", "content": "x"}]}', "line 2: expected something that the assistant says"),
+    ],
+)
+def test_a_line_that_is_no_conversation_is_named(tmp_path, line, message):
+    path = tmp_path / "talks.jsonl"
+    path.write_text(json.dumps({"messages": TALK}) + "\n" + line + "\n")
+    with pytest.raises(ValueError, match=message):
+        load_messages(path)
+
+
+# The loss
+
+
+def test_the_loss_is_over_the_agents_tokens_and_no_others():
+    tokenizer = tiny_tokenizer()
+    lm = tiny_model(tokenizer)
+    example = tokenizer.encode_demonstration(TALK)
+    with torch.no_grad():
+        loss, num_tokens = sft_loss(lm, [example])
+        logits = lm.model(torch.tensor([example[0]])).logits[0]
+    logits[:, tokenizer.forbidden_ids] = -torch.inf
+    logprobs = logits.log_softmax(-1)
+    words = {name: tokenizer.hf.convert_tokens_to_ids(name) for name in ("red", "blue", "<|end|>")}
+    # <|user|> red <|end|> <|assistant|> red <|end|> <|user|> blue <|end|> <|assistant|> blue <|end|>
+    said = [(3, "red"), (4, "<|end|>"), (9, "blue"), (10, "<|end|>")]
+    assert num_tokens == 4
+    assert loss.item() == pytest.approx(-sum(logprobs[at, words[word]].item() for at, word in said) / 4, abs=1e-5)
+
+
+def test_padding_does_not_change_the_loss():
+    tokenizer = tiny_tokenizer()
+    lm = tiny_model(tokenizer)
+    examples = [tokenizer.encode_demonstration(TALK), tokenizer.encode_demonstration(TALK[:2])]
+    with torch.no_grad():
+        together, _ = sft_loss(lm, examples)
+        alone = [sft_loss(lm, [example]) for example in examples]
+    assert together.item() == pytest.approx(
+        sum(loss.item() * n for loss, n in alone) / sum(n for _, n in alone), abs=1e-5
+    )
+
+
+def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
+    factors = [learning_rate_factor(update, 100, 10) for update in range(101)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[9] == pytest.approx(0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * 0.09)))
+    assert factors[50] == pytest.approx(0.525)
+    assert factors[100] == pytest.approx(0.05)
+    assert all(later < earlier for earlier, later in itertools.pairwise(factors[10:]))
+
+
+def test_batches_hold_every_example_once_and_are_alike_in_length():
+    examples = [([0] * length, [True] * length) for length in range(1, 101)]
+    batches = shuffled_batches(examples, 8, random.Random(0))
+    assert sorted(len(ids) for batch in batches for ids, _ in batch) == list(range(1, 101))
+    assert sum(max(len(ids) for ids, _ in batch) * len(batch) for batch in batches) < 1.25 * sum(range(1, 101))
+    assert batches != shuffled_batches(examples, 8, random.Random(1))
+
+
+# Learning
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_it_learns_to_say_what_was_shown(folder, seed):
+    """By chance one conversation in 81 succeeds."""
+    rows = []
+    agent = make_agent("sft", echo_env(), seed, model=folder, demonstrations=80, flaw_rate=0.0, epochs=10,
+                       learning_rate=1e-2, warmup_updates=5, max_reply_tokens=4)  # fmt: skip
+    agent.learn(echo_env(), log=rows.append)
+    assert rows[-1]["validation_perplexity"] < 1.05 < rows[0]["validation_perplexity"]
+    assert (agent.budget.demonstrations, agent.budget.env_turns) == (80, 160)
+    said = agent.act_batch([""] * 2, [{"messages": TALK[:1]}, {"messages": TALK[:3]}])
+    assert said == ["red", "blue"]
+
+
+def settings(folder, **changed):
+    return {"model": folder, "demonstrations": 24, "epochs": 4, "learning_rate": 1e-2, "warmup_updates": 2, **changed}
+
+
+def weights(agent):
+    return torch.cat([parameter.flatten() for parameter in agent.lm.model.parameters()])
+
+
+def test_it_learns_from_a_file(folder, tmp_path):
+    save_messages(tmp_path / "talks.jsonl", [TALK] * 20)
+    agent = make_agent("sft", echo_env(), data=str(tmp_path / "talks.jsonl"), **settings(folder, epochs=10))
+    agent.learn(echo_env())
+    assert agent.act_batch([""], [{"messages": TALK[:1]}]) == ["red"]
+    assert (agent.budget.demonstrations, agent.budget.env_turns) == (20, 0)
+
+
+def test_the_epoch_that_validated_best_is_kept(folder):
+    scores, seen = iter([0.1, 0.7, 0.3, 0.2]), []
+
+    def validate(agent):
+        seen.append(weights(agent).clone())
+        return next(scores)
+
+    agent = make_agent("sft", echo_env(), **settings(folder))
+    agent.learn(echo_env(), validate=validate)
+    assert torch.equal(weights(agent), seen[1])
+    assert not torch.equal(seen[1], seen[3])
+
+
+def test_it_stops_when_the_loss_on_held_out_demonstrations_no_longer_falls(folder):
+    rows = []
+    agent = make_agent("sft", echo_env(), **settings(folder, epochs=30, patience=2, learning_rate=0.2))
+    agent.learn(echo_env(), log=rows.append)
+    losses = [row["validation_loss"] for row in rows]
+    assert len(losses) < 30
+    assert min(losses[-2:]) >= min(losses[:-2])
+    assert agent._loss(agent._split(agent._demonstrations(echo_env()))[1]) == pytest.approx(min(losses))
+
+
+class Interrupt:
+    """A log that stops the training after some rows."""
+
+    def __init__(self, after):
+        self.after, self.rows = after, []
+
+    def __call__(self, row):
+        self.rows.append(row)
+        if len(self.rows) == self.after:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(folder, tmp_path):
+    whole = make_agent("sft", echo_env(), **settings(folder))
+    whole.learn(echo_env())
+    part = make_agent("sft", echo_env(), **settings(folder))
+    with pytest.raises(KeyboardInterrupt):
+        part.learn(echo_env(), checkpoint=tmp_path / "run", log=Interrupt(after=2))
+    rows = []
+    again = make_agent("sft", echo_env(), **settings(folder))
+    again.learn(echo_env(), checkpoint=tmp_path / "run", resume=True, log=rows.append)
+    assert [row["epoch"] for row in rows] == [3, 4]
+    assert torch.equal(weights(whole), weights(again))
+    assert load_agent(tmp_path / "run" / "last", echo_env()).budget.demonstrations == 24
+
+
+def test_resuming_needs_a_checkpoint(folder):
+    with pytest.raises(ValueError, match="resume=True needs the checkpoint folder"):
+        make_agent("sft", echo_env(), **settings(folder)).learn(echo_env(), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"demonstrations": 1}, "demonstrations must be at least 2, got 1"),
+        ({"validation_share": 1.0}, r"validation_share must be in \(0, 1\), got 1.0"),
+        ({"epochs": 0}, "epochs and batch_size must be at least 1, got 0 and 8"),
+    ],
+)
+def test_a_wrong_setting_is_named(config, message):
+    with pytest.raises(ValueError, match=message):
+        SFTConfig(**config)
+
+
+def test_a_demonstration_longer_than_the_context_is_cut(tmp_path):
+    tiny_model(load_tokenizer(), max_position_embeddings=48).save(tmp_path)
+    agent = make_agent("sft", "TextDialog-v0", model=str(tmp_path), demonstrations=6, epochs=1, max_reply_tokens=8)
+    agent.learn("TextDialog-v0")
+    train, held_out = agent._split(agent._demonstrations("TextDialog-v0"))
+    assert max(len(ids) for ids, _ in [*train, *held_out]) == 48
