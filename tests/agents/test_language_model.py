@@ -133,6 +133,11 @@ def test_the_last_possible_token_is_drawn_at_the_end_of_the_unit_interval(monkey
     assert sample_rows(logprobs).max() == 1058 - 4
 
 
+def test_the_first_possible_token_is_drawn_at_the_beginning_of_the_unit_interval(monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *shape, **options: torch.zeros(shape))
+    assert sample_rows(torch.tensor([[-1e9, -1e9, -0.1, -2.4]])).tolist() == [2]
+
+
 def test_logprobs_and_entropies_worked_by_hand():
     lm = tiny_model(load_tokenizer())
     lm.logits = lambda hidden: torch.tensor([[0.0, 0.0], [0.0, 1.0986123]])[: len(hidden)]  # 1/2, 1/2 and 1/4, 3/4

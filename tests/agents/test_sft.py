@@ -125,6 +125,14 @@ def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
     assert all(later < earlier for earlier, later in itertools.pairwise(factors[10:]))
 
 
+def test_every_update_has_the_learning_rate_of_its_place_in_the_whole_training(folder):
+    agent = make_agent("sft", echo_env(), model=folder, epochs=4, batch_size=8, learning_rate=0.5, warmup_updates=2)
+    examples = [agent.lm.tokenizer.encode_demonstration(TALK)] * 24
+    optimizer = torch.optim.AdamW(agent.lm.model.parameters())
+    agent._epoch(examples, optimizer, epoch=2)  # updates 6, 7 and 8 of 12
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * learning_rate_factor(8, 12, 2))
+
+
 def test_batches_hold_every_example_once_and_are_alike_in_length():
     examples = [([0] * length, [True] * length) for length in range(1, 101)]
     batches = shuffled_batches(examples, 8, random.Random(0))
