@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from .. import __version__
 from ..agents.files import atomic_write
 from ..envs import Task, spec_of
 from .arms import ARM_FILE, NUM_CONVERSATIONS, PRESETS, Arm, Plan, Preset, arms_of, read_record, run_arm, unfit
@@ -133,6 +134,7 @@ def _not_asked_for(preset: Preset, agents: Sequence[str] | None) -> dict[str, st
 def _settings(plan: Plan, arms: Sequence[Arm], preset: str, seed: int) -> dict[str, Any]:
     """What has to be the same for two calls to be one comparison."""
     settings = {
+        "version": __version__,
         "preset": preset,
         "seed": seed,
         "num_seeds": max((sum(arm.name == other.name for other in arms) for arm in arms), default=0),

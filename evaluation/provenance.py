@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
+
 PACKAGES = (
-    "dialogym", "gymnasium", "numpy", "scipy", "torch", "transformers", "tokenizers",
+    "gymnasium", "numpy", "scipy", "torch", "transformers", "tokenizers",
     "stable-baselines3", "sb3-contrib",
 )  # fmt: skip
 
@@ -21,7 +23,11 @@ PACKAGES = (
 def provenance() -> dict[str, Any]:
     """Versions, commit, hardware, date and command of this process."""
     return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": {
+            "python": platform.python_version(),
+            "dialogym": __version__,
+            **{name: _version(name) for name in PACKAGES},
+        },
         "commit": _commit(Path(__file__).resolve().parent),
         "hardware": {
             "processor": _processor(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import pickle
@@ -15,6 +16,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any, TypeAlias
 
 Report: TypeAlias = Callable[[dict[str, Any]], None]
@@ -90,7 +92,17 @@ def run_jobs(jobs: Sequence[Job], workers: int | None = None, watcher: Watcher |
 
 def _cpus() -> int:
     """CPUs that this process may use, which in a container can be fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(available, _quota(available)))
+
+
+def _quota(available: int, path: str = "/sys/fs/cgroup/cpu.max") -> int:
+    """CPUs' worth of time that a container is allowed, rounded up; ``available`` where no limit is written."""
+    try:
+        allowed, period = Path(path).read_text().split()
+        return math.ceil(int(allowed) / int(period))
+    except (OSError, ValueError):  # no such file, or "max"
+        return available
 
 
 def _check(jobs: Sequence[Job]) -> None:

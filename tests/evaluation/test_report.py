@@ -78,6 +78,20 @@ def test_every_agent_has_a_row_a_bubble_and_a_dot(results, page):
         assert aim["aim"] in words
 
 
+def test_every_seed_is_shown_where_there_are_several(results, page):
+    words = " ".join(page.words)
+    seeds = len(results["agents"]["sft"]["per_seed"])
+    assert ("Every training seed" in words) == (seeds > 1)
+    assert ("seed 2" in words) == (seeds > 2)
+    assert "KL 0.100" in words
+
+
+def test_a_seed_that_failed_leaves_a_gap():
+    results = fake_results(seeds=3)
+    del results["agents"]["rl"]["per_seed"][1]
+    assert Page(html_report(results)).open == []
+
+
 def test_the_answers_say_what_the_numbers_say(results):
     far, adds, real = answers(results)
     agents = results["agents"]

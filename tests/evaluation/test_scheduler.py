@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from dialogym.evaluation.scheduler import Job, Watcher, run_jobs
+from dialogym.evaluation.scheduler import Job, Watcher, _quota, run_jobs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -118,6 +118,15 @@ def test_a_result_that_cannot_travel_is_a_failure():
     outcome = run_jobs([Job("local", unpicklable)])["local"]
     assert outcome.status == "failed"
     assert "pickle" in outcome.error.lower()
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [("200000 100000", 2), ("150000 100000", 2), ("max 100000", 8), ("", 8)]
+)
+def test_a_containers_share_of_the_cpus_is_kept_to(tmp_path, written, expected):
+    (tmp_path / "cpu.max").write_text(written)
+    assert _quota(8, str(tmp_path / "cpu.max")) == expected
+    assert _quota(8, str(tmp_path / "missing")) == 8
 
 
 SCRIPT = """
