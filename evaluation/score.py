@@ -116,7 +116,7 @@ def score(
     goals: Sequence[Goal],
     *,
     split: str = "test",
-    batch_size: int = 64,
+    batch_size: int = 128,
     progress: Callable[[int], None] = lambda num_goals: None,
 ) -> Scores:
     """Plays every goal once, ``batch_size`` conversations side by side.
