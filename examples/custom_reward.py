@@ -54,7 +54,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env-turns", type=int, default=100_000, help="agent turns to learn from, for each reward")
     parser.add_argument("--conversations", type=int, default=500, help="test conversations for each reward")
+    parser.add_argument("--quick", action="store_true", help="500 turns and 3 conversations, to see that it runs")
     options = parser.parse_args()
+    if options.quick:
+        options.env_turns, options.conversations = 500, 3
     print(f"{'reward':<26}{'success':>9}{'turns':>8}{'checks':>8}")
     for weight in (0.0, 0.5, 1.5):
         success, turns, num_checks = averages(learn(weight, options.env_turns), options.conversations)

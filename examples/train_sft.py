@@ -18,12 +18,12 @@ from dialogym.evaluation.score import frozen_goals, score
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="SFT on demonstrations.")
-    parser.add_argument("--demonstrations", type=int, default=400)
+    parser.add_argument("--demonstrations", type=int, default=200)
     parser.add_argument("--out", help="folder for the agent, the model in it loads with AutoModelForCausalLM")
     parser.add_argument("--messages", help="also write the demonstrations to this JSONL file")
     parser.add_argument("--quick", action="store_true", help="a few demonstrations, one epoch")
     arguments = parser.parse_args()
-    number, epochs, goals = (20, 1, 20) if arguments.quick else (arguments.demonstrations, 14, 200)
+    number, epochs, goals = (20, 1, 20) if arguments.quick else (arguments.demonstrations, 10, 200)
 
     env = gym.make("dialogym:TextDialog-v0", interface="text")
     if arguments.messages:
