@@ -78,7 +78,7 @@ def compare(
         reasons = "\n".join(f"{name}: {why}" for name, why in left_out.items() if why != NOT_ASKED)
         raise RuntimeError(f"every arm failed:\n{reasons}")
     fluency = _fluency(records, plan, console)
-    facts = {**_facts(env, plan), "settings": settings, "provenance": _provenance(plan, settings, began)}
+    facts = {**_facts(env, plan), "settings": settings, "provenance": _provenance(plan, settings, records, began)}
     results = results_of(records, fluency, facts, left_out)
     write_results(results, plan.out / RESULTS_FILE)
     _write_reports(results, plan.out)
@@ -331,16 +331,29 @@ def _sample_goal(task: Task, goal_id: str) -> dict[str, Any]:
     return {"goal_id": goal_id, "goal": {str(name): value for name, value in task.goal(goal_id).items()}}
 
 
-def _provenance(plan: Plan, settings: Mapping[str, Any], began: float) -> dict[str, Any]:
+def _provenance(
+    plan: Plan, settings: Mapping[str, Any], records: Mapping[str, Sequence[Mapping[str, Any]]], began: float
+) -> dict[str, Any]:
     return {
         **provenance(),
         "env": settings["env"],
         "goal_hash": plan.goals.hash,
         "validation_goals": _goal_facts(plan.validation_goals),
         "seeds": sorted({arm["seed"] for arm in settings["arms"].values()}),
+        "models": {
+            name: _model_facts(arms[0]["model"]) for name, arms in records.items() if "class" in arms[0]["model"]
+        },
         "preset": settings["preset"],
         "seconds": round(time.perf_counter() - began, 1),
     }
+
+
+def _model_facts(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Which language model an agent has, its size, and how it decodes when it is scored."""
+    config = model["config"]
+    decoding = {name: config[name] for name in ("temperature", "max_reply_tokens") if name in config}
+    name = config.get("model") or f"small {model['class']}, random weights"
+    return {"model": name, "parameters": model["parameters"], "decoding": decoding}
 
 
 def _write_reports(results: Mapping[str, Any], out: Path) -> None:

@@ -219,7 +219,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             else f"{seeds} training seeds; the intervals speak of goals and of trainings."
         ),
         f"Every agent played the same {results['goals']['count']} goals of the {results['goals']['split']} split under "
-        "the same noise seeds. Nobody trained on the goals of that split, nor on the wordings that a task keeps for it.",
+        "the same noise seeds. Nobody trained on the goals of that split, nor on wordings that the task keeps for it.",
         "The reported model is the one with the best success on validation goals; “final” is where training stopped.",
     ]
     if "sft_rl" in agents and "rl" in agents:

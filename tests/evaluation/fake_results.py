@@ -96,6 +96,7 @@ def fake_results(seeds=1, without=()):
             "date": "2024-01-01T00:00:00+00:00",
             "command": "dialogym compare --preset quick",
             "seeds": list(range(seeds)),
+            "models": {"sft": {"model": NASTY, "parameters": 900_000, "decoding": {"temperature": 0.0}}},
             "seconds": 480.0,
         },
     }

@@ -183,7 +183,10 @@ def test_language_models_start_from_sft_and_count_its_turns(tmp_path):
     assert 300 <= tuned["env_turns"] < 300 + 16 * 3
     assert tuned["tokens"] > sft["tokens"] > 0
     assert agents["rule"]["fluency"] < agents["untrained"]["fluency"]
-    assert agents["sft_rl"]["model"]["parameters"] > 0
+    models = results["provenance"]["models"]
+    assert set(models) == {"sft", "sft_rl", "untrained"}
+    assert models["sft_rl"]["parameters"] > 1000
+    assert models["sft_rl"]["decoding"]["max_reply_tokens"] == 8
     assert {test["first"] for test in results["tests"]} >= {"sft_rl", "sft"}
     again = run(tmp_path, SMALL, ["rule", "random", "sft", "sft_rl", "untrained"])
     assert again["agents"]["sft_rl"] == agents["sft_rl"]
