@@ -29,8 +29,8 @@ class RaggedLayer(CacheLayerMixin):
         self.cache = cache
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        num_rows, num_heads, _, size = key_states.shape
-        shape = (num_rows, num_heads, self.cache.capacity, size)
+        _, num_heads, _, size = key_states.shape
+        shape = (len(self.cache.lengths), num_heads, self.cache.capacity, size)
         self.keys, self.values = key_states.new_zeros(shape), value_states.new_zeros(shape)
         self.is_initialized = True
 
@@ -39,10 +39,11 @@ class RaggedLayer(CacheLayerMixin):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         cache, (keys, values) = self.cache, self.grown()
-        rows, positions = cache.rows[:, None], cache.positions
-        keys[rows, :, positions] = key_states.transpose(1, 2)
-        values[rows, :, positions] = value_states.transpose(1, 2)
-        return keys[:, :, : cache.width], values[:, :, : cache.width]
+        rows, positions, width = cache.rows, cache.positions, cache.width
+        keys[rows[:, None], :, positions] = key_states.transpose(1, 2)
+        values[rows[:, None], :, positions] = value_states.transpose(1, 2)
+        keys, values = keys[:, :, :width], values[:, :, :width]
+        return (keys, values) if len(rows) == len(keys) else (keys[rows], values[rows])
 
     def grown(self) -> tuple[Tensor, Tensor]:
         """Keys and values, with room for as many positions as the cache has reserved."""
@@ -59,17 +60,11 @@ class RaggedLayer(CacheLayerMixin):
             layer.is_initialized = True
         return layer
 
-    def put_back(self, rows: Tensor, part: RaggedLayer) -> None:
-        """Overwrites some rows with those of ``part``."""
-        if not part.is_initialized:
-            return
-        keys, values = part.grown()
-        if not self.is_initialized:
-            empty = keys.new_zeros(len(self.cache.lengths), *keys.shape[1:])
-            self.keys, self.values, self.is_initialized = empty, torch.zeros_like(empty), True
-        used = part.cache.width
-        own_keys, own_values = self.grown()
-        own_keys[rows, :, :used], own_values[rows, :, :used] = keys[:, :, :used], values[:, :, :used]
+    def put_back(self, rows: Tensor, part: RaggedLayer, positions: Tensor) -> None:
+        """Overwrites some positions (R, P) of some rows (R,) with those of ``part``, which has these rows alone."""
+        for own, newer in zip(self.grown(), part.grown(), strict=True):
+            places = torch.arange(len(rows), device=rows.device)[:, None]
+            own[rows[:, None], :, positions] = newer[places, :, positions]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.cache.width, 0
@@ -101,24 +96,29 @@ class RaggedCache(Cache):
         self.width = 0
         self.capacity = CHUNK
 
-    def place(self, num_tokens: int) -> dict[str, Any]:
-        """Prepares a forward pass of ``num_tokens`` new tokens per row.
+    def place(self, num_tokens: int, rows: Tensor | None = None) -> dict[str, Any]:
+        """Prepares a forward pass of ``num_tokens`` new tokens for each of R rows.
+
+        Args:
+            num_tokens: T.
+            rows: (R,) int64, each at most once; None is all of them in their order.
 
         Returns:
-            The model's keyword arguments: ``position_ids`` (B, T), ``attention_mask`` (B, 1, T, width) bool, True where
+            The model's keyword arguments: ``position_ids`` (R, T), ``attention_mask`` (R, 1, T, width) bool, True where
             a token may look, and ``past_key_values``.
         """
-        steps = torch.arange(num_tokens, device=self.lengths.device)
-        self.positions = self.lengths[:, None] + steps
-        self.width = int(self.lengths.max()) + num_tokens
+        self.rows = torch.arange(len(self.lengths), device=self.lengths.device) if rows is None else rows
+        lengths = self.lengths[self.rows]
+        self.positions = lengths[:, None] + torch.arange(num_tokens, device=lengths.device)
+        self.width = int(lengths.max()) + num_tokens
         self.reserve(self.width)
-        columns = torch.arange(self.width, device=self.lengths.device)
+        columns = torch.arange(self.width, device=lengths.device)
         mask = columns <= self.positions[:, :, None]
         return {"position_ids": self.positions, "attention_mask": mask[:, None], "past_key_values": self}
 
     def commit(self, num_tokens: Tensor | int) -> None:
-        """Says how many of the tokens just passed each row keeps: an int, or (B,) int64."""
-        self.lengths = self.lengths + num_tokens
+        """Says how many of the tokens just passed each of the rows keeps: an int, or (R,) int64."""
+        self.lengths = self.lengths.index_add(0, self.rows, torch.zeros_like(self.rows) + num_tokens)
 
     def select(self, rows: Tensor) -> RaggedCache:
         """A cache of copies of some rows, in that order; row -1 stands for an empty one."""
@@ -130,13 +130,14 @@ class RaggedCache(Cache):
         chosen.layers = [layer.select(chosen, rows) for layer in self.layers]  # type: ignore[attr-defined]
         return chosen
 
-    def put_back(self, rows: Tensor, part: RaggedCache) -> None:
-        """Overwrites some rows with those of ``part``, which :meth:`select` gave."""
-        self.width = max(self.width, part.width)
-        self.reserve(part.width)
+    def put_back(self, rows: Tensor, part: RaggedCache, num_new: int) -> None:
+        """Takes over what ``part``, which :meth:`select` gave for ``rows``, wrote since: ``num_new`` tokens at most."""
+        self.reserve(part.capacity)
+        newest = torch.arange(num_new, device=rows.device) - num_new
+        positions = (part.lengths[:, None] + newest).clamp(min=0)  # (R, num_new)
         self.lengths = self.lengths.index_copy(0, rows, part.lengths)
         for layer, newer in zip(self.layers, part.layers, strict=True):
-            layer.put_back(rows, newer)  # type: ignore[attr-defined]
+            layer.put_back(rows, newer, positions)  # type: ignore[attr-defined]
 
     def reserve(self, width: int) -> None:
         """Makes room for ``width`` positions; the layers grow when they are next written."""

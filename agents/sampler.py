@@ -49,7 +49,7 @@ class Sampler:
         generator: of torch, for sampling; None takes torch's own.
     """
 
-    COMPACT = 0.7
+    COMPACT = 0.8
     """When at most this share of the rows is still speaking, only those go on."""
     READ_TOGETHER = 64
     """Prompts are read so many rows at a time, alike in length: less padding, and it fits the processor's cache."""
@@ -101,15 +101,14 @@ class Sampler:
         )
         self._unread = [[] for _ in prompts]
         if len(prompts) <= self.READ_TOGETHER:
-            return self._read_rows(self.cache, padded.to(device), num_tokens.to(device))
+            return self._read_rows(padded.to(device), num_tokens.to(device), None)
         last = None
         for rows in num_tokens.argsort().split(self.READ_TOGETHER):
-            part = self.cache.select(rows.to(device))
             longest = int(num_tokens[rows].max())
-            states = self._read_rows(part, padded[rows, :longest].to(device), num_tokens[rows].to(device))
-            self.cache.put_back(rows.to(device), part)
+            part, places = padded[rows, :longest].to(device), rows.to(device)
+            states = self._read_rows(part, num_tokens[rows].to(device), places)
             last = states.new_empty(len(prompts), states.shape[-1]) if last is None else last
-            last[rows.to(device)] = states
+            last[places] = states
         assert last is not None
         return last
 
@@ -120,9 +119,9 @@ class Sampler:
         copied._unread = [self._unread[row] for row in rows]
         return copied.read(prompts)
 
-    def _read_rows(self, cache: RaggedCache, ids: Tensor, num_tokens: Tensor) -> Tensor:
-        hidden = self.lm.hidden(ids, **cache.place(ids.shape[1]))
-        cache.commit(num_tokens)
+    def _read_rows(self, ids: Tensor, num_tokens: Tensor, rows: Tensor | None) -> Tensor:
+        hidden = self.lm.hidden(ids, **self.cache.place(ids.shape[1], rows))
+        self.cache.commit(num_tokens)
         return hidden[torch.arange(len(ids), device=ids.device), num_tokens - 1]
 
     def _speak(self, begin: Tensor) -> Replies:
@@ -134,6 +133,7 @@ class Sampler:
         rows, speaking = torch.arange(num_rows, device=begin.device), torch.ones(num_rows, device=begin.device).bool()
         cache, last, starts = self.cache, begin, self.cache.lengths
         larger: list[tuple[RaggedCache, Tensor]] = []  # caches that a smaller one was taken from, and which rows
+        num_fed = 0
         for step in range(limit):
             tokens, token_logprobs = self._sample(last)
             ids[rows, step], logprobs[rows, step] = tokens, token_logprobs
@@ -149,8 +149,9 @@ class Sampler:
                 cache, rows, tokens, speaking = cache.select(kept), rows[kept], tokens[kept], speaking[kept]
             last = self.lm.hidden(tokens[:, None], **cache.place(1))[:, 0]
             cache.commit(1)
+            num_fed += 1
         for owner, kept in reversed(larger):
-            owner.put_back(kept, cache)
+            owner.put_back(kept, cache, num_fed)
             cache = owner
         self.cache.lengths = starts + lengths - 1
         return Replies(ids, logprobs, lengths, begin)

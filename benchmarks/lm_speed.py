@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from dialogym.agents.language_model import LanguageModel
+from dialogym.agents.ppo import PPOConfig
 from dialogym.agents.rollout import converse
 from dialogym.agents.sft import SFTAgent, SFTConfig
 from dialogym.envs import TextVectorEnv, remake_vec
 
-ENV, MAX_REPLY_TOKENS = "TextDialog-v0", 28
+ENV, CONFIG = "TextDialog-v0", PPOConfig()
 
 
 def main() -> None:
@@ -53,7 +54,9 @@ def compare(lm: LanguageModel, envs: TextVectorEnv, rounds: int) -> None:
     for number in range(rounds):
         began = time.perf_counter()
         seeds = [envs.num_envs * number + row for row in range(envs.num_envs)]
-        conversations = converse(lm, envs, MAX_REPLY_TOKENS, seeds=seeds)
+        conversations = converse(
+            lm, envs, CONFIG.max_reply_tokens, seeds=seeds, temperature=CONFIG.sampling_temperature
+        )
         seconds = time.perf_counter() - began
         said = sum(conversation.num_sampled for conversation in conversations)
         heard = sum(len(conversation.ids) for conversation in conversations) - said
@@ -80,7 +83,7 @@ def bare_speed(lm: LanguageModel, num_rows: int, num_turns: int, num_read: int, 
         nonlocal cache
         out = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         cache = out.past_key_values
-        return torch.multinomial(torch.softmax(out.logits[:, -1], -1), 1)
+        return torch.multinomial(torch.softmax(out.logits[:, -1] / CONFIG.sampling_temperature, -1), 1)
 
     for _ in range(num_turns):
         token = forward(torch.randint(len(lm.tokenizer), (num_rows, num_read)))
