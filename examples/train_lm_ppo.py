@@ -18,8 +18,8 @@ from dialogym.evaluation.score import frozen_goals, score
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="SFT, then PPO.")
-    parser.add_argument("--demonstrations", type=int, default=130)
-    parser.add_argument("--env-turns", type=int, default=16_000)
+    parser.add_argument("--demonstrations", type=int, default=140)
+    parser.add_argument("--env-turns", type=int, default=20_000)
     parser.add_argument("--quick", action="store_true", help="a moment of each")
     arguments = parser.parse_args()
     quick = arguments.quick
