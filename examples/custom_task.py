@@ -2,9 +2,25 @@
 
     python examples/custom_task.py
 
-prints what `dialogym validate` finds, and then how well Q-learning plays, and a conversation:
+prints what `dialogym validate` finds, and then how well the random and the rule agent play, and a conversation:
 
-OUTPUT_PLACEHOLDER
+    (a table in which every check passes or does not apply)
+    random: 6.0% of 200 test goals, 6.9 guesses
+    rule: 100.0% of 200 test goals, 4.9 guesses
+    system: guess the number .
+    user: i think of a number from 1 to 100 .
+    assistant: is it 50 ?
+    user: higher .
+    assistant: is it 75 ?
+    user: higher .
+    assistant: is it 88 ?
+    user: lower .
+    assistant: is it 81 ?
+    user: lower .
+    assistant: is it 78 ?
+    user: lower .
+    assistant: is it 76 ?
+    user: yes !
 """
 
 import argparse
@@ -18,11 +34,11 @@ from dialogym.agents.registry import make_agent
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.evaluation.validate import validate
 
-HIGHEST = 50
+HIGHEST = 100
 
 
 class Thinker(Partner):
-    """Knows the number, answers higher or lower, and gives up after six guesses."""
+    """Knows the number, answers higher or lower, and gives up after seven guesses."""
 
     def __init__(self, number):
         self.number, self.low, self.high, self.guesses = number, 1, HIGHEST, 0
@@ -35,7 +51,7 @@ class Thinker(Partner):
         guess = int(found[0]) if found else 0
         self.guesses += 1
         self.success = guess == self.number
-        self.over = self.success or self.guesses == 6
+        self.over = self.success or self.guesses == 7
         if guess < self.number:
             self.low = max(self.low, guess + 1)
         elif guess > self.number:
@@ -47,7 +63,7 @@ class Thinker(Partner):
         return (self.low - 1, self.high - 1)
 
     def allowed(self):
-        return bytes(self.low <= guess <= self.high for guess in range(1, HIGHEST + 1))
+        return bytes([1]) * HIGHEST  # any number may be tried
 
     def phrase(self, choice):
         return f"is it {choice + 1} ?"
@@ -59,13 +75,13 @@ def halve(observation, info):
 
 
 class GuessTask(Task):
-    """Guess a number from 1 to 50 in six questions: always possible by halving."""
+    """Guess a number from 1 to 100 in seven questions: always possible by halving."""
 
     name = "Guess"
     menu = tuple(str(number) for number in range(1, HIGHEST + 1))
     summary_sizes = (HIGHEST, HIGHEST)
     examples = ("is it 25 ?", "12")
-    ceiling, floor = 1.0, 0.3
+    ceiling, floor = 1.0, 0.1
     policies = {"rule": Policy("choices", halve)}  # noqa: RUF012 (as short as can be)
 
     def draw_goal(self, rng):
@@ -78,19 +94,20 @@ class GuessTask(Task):
         return ()  # every number may be named by anybody
 
 
-register_task("Guess-v0", GuessTask, max_turns=6)
+register_task("Guess-v0", GuessTask, max_turns=7)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A task of your own.")
-    parser.add_argument("--quick", action="store_true", help="learn for a moment only")
-    quick = parser.parse_args().quick
-    Console().print(validate("Guess-v0").table())
+    parser.add_argument("--quick", action="store_true", help="skip the validation")
+    if not parser.parse_args().quick:
+        Console().print(validate("Guess-v0").table())
     env = gym.make("Guess-v0")
-    agent = make_agent("q_learning", env, env_turns=5_000 if quick else 200_000)
-    agent.learn(env)
-    scores = score(agent, env, frozen_goals(env, "test", 100).goals, split="test")
-    print(f"Q-learning guesses {scores.success.mean():.0%} of 100 test goals in {scores.turns.mean():.1f} turns")
+    goals = frozen_goals(env, "test", 200).goals
+    for name in ("random", "rule"):
+        scores = score(make_agent(name, env), env, goals)
+        print(f"{name}: {scores.success.mean():.1%} of 200 test goals, {scores.turns.mean():.1f} guesses")
+    print(*(f"{message['role']}: {message['content']}" for message in scores.conversations[0]), sep="\n")
 
 
 if __name__ == "__main__":
