@@ -2,20 +2,21 @@
 
     $ python examples/train_sb3_ppo.py
     untrained:            success 0.000 in 5.58 turns
-    after   26624 turns:  success 0.006 in 7.48 turns
-    after   53248 turns:  success 0.676 in 7.48 turns
-    after   79872 turns:  success 1.000 in 7.12 turns
-    after  106496 turns:  success 0.968 in 6.60 turns
+    after   26624 turns:  success 0.046 in 7.43 turns
+    after   53248 turns:  success 0.598 in 7.35 turns
+    after   79872 turns:  success 1.000 in 7.16 turns
+    ...
 
     $ python examples/train_sb3_ppo.py --reward pydial
     untrained:            success 0.000 in 5.58 turns
-    after   26624 turns:  success 0.000 in 1.00 turns
-    after   53248 turns:  success 0.000 in 1.00 turns
-    after   79872 turns:  success 0.000 in 1.00 turns
-    after  106496 turns:  success 0.000 in 1.00 turns
+    after   26624 turns:  success 0.000 in 5.06 turns
+    after   53248 turns:  success 0.000 in 5.07 turns
+    after   79872 turns:  success 0.000 in 5.03 turns
+    ...
 
-It does where only success pays and the discount prefers short conversations. Where each turn costs one, as in
-``pydial``, the default, saying goodbye at once is the nearest optimum, and the policy gradient does not leave it. The
+It does where only success pays and the discount prefers short conversations. Where each turn costs one and failure
+nothing more, as in ``pydial``, the default, being left by the user as soon as possible is the nearest optimum, and the
+policy gradient does not leave it. The
 agent ``sb3_ppo`` of this package leaves that cost out while it learns.
 """
 
