@@ -228,9 +228,10 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             f"RL from scratch had {count(b['env_turns'])} environment turns, SFT → RL {count(a['env_turns'])}, of "
             f"which {count(a['demonstration_turns'])} are the demonstrations; the last batch of each was finished."
         )
-    found += [
-        f"Left out: {label(name)} ({reason.strip().splitlines()[-1]})." for name, reason in results["left_out"].items()
-    ]
+    reasons: dict[str, list[str]] = {}
+    for name, reason in results["left_out"].items():
+        reasons.setdefault(reason.strip().splitlines()[-1], []).append(label(name))
+    found += [f"Left out: {', '.join(names)} ({reason})." for reason, names in reasons.items()]
     return found
 
 
