@@ -36,11 +36,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sft.save(folder)
         ppo = make_agent("ppo", env, init=folder, **ppo_config)
-    ppo.learn(
-        env,
-        log=lambda row: print(f"{row['env_turns']:6} turns: success while sampling {row['success']:.3f}", flush=True),
-        validate=lambda agent: float(score(agent, env, choice_goals, split="validation").success.mean()),
-    )
+        ppo.learn(
+            env,
+            log=lambda row: print(f"{row['env_turns']:6} turns: success in training {row['success']:.3f}", flush=True),
+            validate=lambda agent: float(score(agent, env, choice_goals, split="validation").success.mean()),
+        )
     print(f"SFT, then PPO: success {score(ppo, env, test_goals).success.mean():.3f}")
 
 
