@@ -66,11 +66,27 @@ class LanguageModel:
     Attributes:
         model: of transformers; (B, T) ids to (B, T, V) logits.
         tokenizer: see :class:`dialogym.envs.tokenizer.Tokenizer`.
+
+    Raises:
+        ValueError: if the model does more to its last hidden states than its output layer says (scales or caps logits).
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
+        self._head: Any = model.get_output_embeddings()
         self._forbidden = torch.tensor(tokenizer.forbidden_ids, dtype=torch.long, device=model.device)
+        self._check()
+
+    @torch.no_grad()
+    def _check(self) -> None:
+        """Logits are computed for some positions only, so they must be the output layer's."""
+        ids, was_training = torch.tensor([[self.tokenizer.end_id]], device=self.model.device), self.model.training
+        self.model.eval()
+        expected, got = self.model(ids).logits, self._head(self.hidden(ids))
+        self.model.train(was_training)
+        if not torch.allclose(expected.float(), got.float(), atol=1e-3):
+            kind = type(self.model).__name__
+            raise ValueError(f"{kind} does more to its hidden states than its output layer: it cannot be sampled here")
 
     @classmethod
     def make(cls, config: ModelConfig, seed: int) -> LanguageModel:
@@ -126,7 +142,7 @@ class LanguageModel:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., V) logits of hidden states (..., D); tokens that no reply has are out."""
-        logits = self.model.get_output_embeddings()(hidden).float()
+        logits = self._head(hidden).float()
         return logits.index_fill(-1, self._forbidden, IMPOSSIBLE)
 
     def log_distribution(self, hidden: Tensor, action_mask: Tensor, temperature: float = 1.0) -> Tensor:

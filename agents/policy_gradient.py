@@ -95,7 +95,6 @@ class PolicyGradientAgent(LanguageModelAgent):
     """
 
     Config = PolicyGradientConfig
-    config: PolicyGradientConfig
     optimizer: torch.optim.Optimizer
     critic: ValueHead
 

@@ -149,6 +149,16 @@ def test_logprobs_and_entropies_worked_by_hand():
     assert halved.exp().tolist() == pytest.approx([0.5, 0.9])
 
 
+def test_a_model_that_caps_its_logits_is_refused():
+    tokenizer = tiny_tokenizer()
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    config = transformers.Gemma2Config(
+        vocab_size=len(tokenizer), intermediate_size=32, head_dim=8, final_logit_softcapping=0.01, **shape
+    )
+    with pytest.raises(ValueError, match="Gemma2ForCausalLM does more to its hidden states than its output layer"):
+        LanguageModel(transformers.Gemma2ForCausalLM(config), tokenizer)
+
+
 # The agent
 
 
