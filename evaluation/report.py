@@ -184,9 +184,8 @@ def _is_the_gain_real(results: Mapping[str, Any]) -> dict[str, str] | None:
     if before and after:
         drift = after / before - 1
         judged = "the words stay those of the task" if abs(drift) <= 0.2 else "the words drift"
-        text += (
-            f" Perplexity of what it says: {number(after)} against {number(before)} ({100 * drift:+.0f}%), so {judged}."
-        )
+        text += f" Perplexity of what it says: {number(after)} against {number(before)} ({round(100 * drift):+d}%), "
+        text += f"so {judged}."
     return {
         "question": "Is the gain real?",
         "figure": verdict,

@@ -2,9 +2,15 @@
 
     python examples/train_lm_ppo.py
 
-takes some minutes on a laptop CPU and prints, on 200 held-out goals:
+takes some minutes on a laptop CPU and prints, on 200 held-out goals (the first lines):
 
-OUTPUT_PLACEHOLDER
+    SFT: success 0.715
+      1077 turns: success in training 0.711
+      2326 turns: success in training 0.648
+      3507 turns: success in training 0.688
+    ...
+
+The same recipe in `make demo` went from 0.696 to 0.978 on 500 test goals, see the README.
 """
 
 import argparse

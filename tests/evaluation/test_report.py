@@ -101,6 +101,7 @@ def test_the_answers_say_what_the_numbers_say(results):
     assert "no more than" not in real["text"]
     seeds = len(agents["sft"]["per_seed"])
     assert ("One training seed" in real["text"]) == (seeds == 1)
+    assert "(+0%)" in real["text"]
     assert any("one training seed" in note for note in notes(results)) == (seeds == 1)
 
 
