@@ -103,6 +103,8 @@ class Task(ABC):
     """Success that the task's rule policy reaches at least."""
     floor: ClassVar[float] = 0.05
     """Success that no floor agent exceeds."""
+    min_gap: ClassVar[float] = 0.9
+    """How far the rule stays above the floors, at least; lower where chance alone succeeds, as between two labels."""
     policies: Mapping[str, Policy] = {}
 
     @abstractmethod

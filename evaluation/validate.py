@@ -23,7 +23,6 @@ from .statistics import wilson_interval
 
 PASS, FAIL, NOT_APPLICABLE = "pass", "fail", "not applicable"
 FLOORS = ("do_nothing", "random", "repeat_last", "inform_everything", "claim_success")
-MIN_GAP = 0.9
 NOISES = (0.0, 0.15, 0.3, 0.6)
 NUM_GOALS = 500
 NUM_TRACES = 5
@@ -107,7 +106,7 @@ def validate(env_id: Any, num_goals: int = NUM_GOALS, seed: int = 0, **options: 
     checks: list[Check] = []
     rule = _ceiling(env, goals.goals, checks)
     highest = _floors(env, goals.goals, checks)
-    checks.append(_gap(rule, highest))
+    checks.append(_gap(rule, highest, task_of(env).min_gap))
     checks.append(_determinism(env, goals.goals[:NUM_TRACES]))
     checks.append(_leaks(env, goals.goals))
     checks.append(_difficulty(env, goals.goals))
@@ -164,12 +163,12 @@ def _rate(success: float, count: int) -> str:
     return f"{success:.3f} [{interval.low:.3f}, {interval.high:.3f}] on {count} goals"
 
 
-def _gap(rule: float | None, highest: float) -> Check:
-    name, expected = "gap between ceiling and floors", f"at least {MIN_GAP}"
+def _gap(rule: float | None, highest: float, min_gap: float) -> Check:
+    name, expected = "gap between ceiling and floors", f"at least {min_gap:g}"
     if rule is None:
         return Check(name, NOT_APPLICABLE, expected, "the task has no rule policy")
     gap = rule - highest
-    return Check(name, PASS if gap >= MIN_GAP else FAIL, expected, f"{gap:.3f}")
+    return Check(name, PASS if gap >= min_gap else FAIL, expected, f"{gap:.3f}")
 
 
 # Determinism
