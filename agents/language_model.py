@@ -36,8 +36,9 @@ class ModelConfig:
     """The model of an agent that speaks.
 
     Attributes:
-        model: a name or folder for ``AutoModelForCausalLM.from_pretrained``; None is a small Llama with random weights
-            and the tokenizer that ships.
+        model: a name or folder for ``AutoModelForCausalLM.from_pretrained``; None is a small Llama with random weights.
+        tokenizer: of the small one: a name or folder for ``AutoTokenizer.from_pretrained``, such as
+            :func:`~dialogym.envs.tokenizer.fit_tokenizer` writes; None is the one that ships, made for restaurants.
         hidden_size, num_layers, num_heads, num_key_value_heads, intermediate_size: of that small one. One head of keys
             and values for all heads of queries makes sampling half again as fast as one for each.
         max_reply_tokens: a reply is handed over after so many tokens without an end-of-turn token.
@@ -45,6 +46,7 @@ class ModelConfig:
     """
 
     model: str | None = None
+    tokenizer: str | None = None
     hidden_size: int = 128
     num_layers: int = 3
     num_heads: int = 4
@@ -54,6 +56,8 @@ class ModelConfig:
     temperature: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.model is not None and self.tokenizer is not None:
+            raise ValueError(f"tokenizer is for model=None, got {self.tokenizer!r} beside model={self.model!r}")
         if self.max_reply_tokens < 1:
             raise ValueError(f"max_reply_tokens must be at least 1, got {self.max_reply_tokens}")
         if self.temperature < 0:
@@ -93,7 +97,7 @@ class LanguageModel:
         """The model of a configuration; random weights are drawn from ``seed``."""
         if config.model is not None:
             return cls.load(config.model)
-        tokenizer = load_tokenizer()
+        tokenizer = load_tokenizer(config.tokenizer)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = LlamaForCausalLM(

@@ -266,13 +266,26 @@ def compare(
     ] = None,
     set_: SetOption = None,
     seed: SeedOption = 0,
+    suite: Annotated[
+        bool, typer.Option("--suite", help="Every environment with a small budget, in one table.")
+    ] = False,
 ) -> None:
     """Train and score every agent on the same held-out goals, and write a report."""
     from dialogym.evaluation.compare import compare as run
 
+    if suite:
+        _compare_suite(out, jobs, seed)
+        return
     _make(env)
     run(env, preset=preset.value, out=out, jobs=jobs, seed=seed, env_kwargs=_options(set_))
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+
+
+def _compare_suite(out: Path, jobs: int | None, seed: int) -> None:
+    from dialogym.evaluation.suite import PICTURE_FILE, TABLE_FILE, compare_suite
+
+    compare_suite(out, jobs=jobs, seed=seed, console=console)
+    console.print(f"Table: {out / TABLE_FILE}, picture: {out / PICTURE_FILE}", soft_wrap=True)
 
 
 @app.command()

@@ -264,3 +264,37 @@ def demonstration_chart(results: Mapping[str, Any]) -> str | None:
         axes.set_xticks(x)
         axes.legend(fontsize=8, loc="lower right")
         return svg(figure, "success of SFT against the number of demonstrations")
+
+
+# Environments × agents
+
+
+def heat_map(
+    cells: Sequence[Sequence[float | None]], rows: Sequence[str], columns: Sequence[str], path: str | Path
+) -> None:
+    """Draws a table of numbers as a picture: colour from 0 (floor) to 1 (ceiling), the number written in each cell.
+
+    Args:
+        cells: a row for each of ``rows``; None is left blank.
+        rows, columns: their names.
+        path: of the PNG file.
+    """
+    import matplotlib.colors
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    values = np.array([[np.nan if cell is None else cell for cell in row] for row in cells], dtype=float)
+    figure = Figure(figsize=(1.5 + 1.15 * len(columns), 1.2 + 0.42 * max(1, len(rows))), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(
+        values.reshape(len(rows), len(columns)), cmap="viridis", norm=matplotlib.colors.Normalize(0, 1), aspect="auto"
+    )
+    axes.set_xticks(range(len(columns)), [label(name) for name in columns])
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0)
+    for y, x in itertools.product(range(len(rows)), range(len(columns))):
+        if not np.isnan(values[y, x]):
+            ink = "black" if values[y, x] > 0.6 else "white"
+            axes.text(x, y, f"{values[y, x]:.2f}", ha="center", va="center", color=ink, fontsize=9)
+    figure.colorbar(image, ax=axes, label="0 = floor, 1 = rule")
+    figure.savefig(str(path), dpi=150)

@@ -1,7 +1,6 @@
 """Rebuilds the tokenizer that ships: ``python -m dialogym.envs.tokenizer.build [FOLDER]``.
 
-Byte-level BPE (Sennrich et al., 2016, https://arxiv.org/abs/1508.07909, on the bytes of UTF-8), so that any text can be
-encoded without loss; its merges come from rule-agent conversations of ``TextDialog-v0`` on every split and from the
+Byte-level BPE (see :mod:`~dialogym.envs.tokenizer.fit`); its merges come from rule-agent conversations of ``TextDialog-v0`` on every split and from the
 restaurants, so that the words of both are single tokens. Placeholders are single tokens too, with and without the space
 before them. The same inputs and library version give the same files.
 """
@@ -20,13 +19,8 @@ from ..core import SPLITS, TextEnv
 from ..restaurant.wording import REPLIES, TEST, TRAIN
 from ..text_dialog import TextDialog
 from . import SHIPPED
+from .fit import fit_tokenizer
 
-END, PAD = "<|end|>", "<|pad|>"
-MARKERS = (PAD, END, "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
-TEMPLATE = (
-    "{% for message in messages %}{{ '<|' + message.role + '|>' + message.content + '<|end|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
 NUM_MERGED = 1024
 """Size of the vocabulary before the placeholders."""
 NUM_CONVERSATIONS = 1500
@@ -39,31 +33,9 @@ PLACEHOLDER = re.compile(r"\[[a-z_]+\]")
 
 def build(folder: str | Path) -> None:
     """Writes the tokenizer into ``folder``, as ``from_pretrained`` reads it."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
     texts = sorted(_texts())
     placeholders = sorted({found for text in texts for found in PLACEHOLDER.findall(text)})
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=NUM_MERGED,
-        special_tokens=list(MARKERS),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([PLACEHOLDER.sub(" ", text) for text in texts], trainer)
-    tokenizer.add_tokens([AddedToken(space + name, normalized=False) for name in placeholders for space in ("", " ")])
-    hf = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        eos_token=END,
-        extra_special_tokens=list(MARKERS[2:]),
-        clean_up_tokenization_spaces=False,
-    )
-    hf.chat_template = TEMPLATE
-    hf.save_pretrained(str(folder))
+    fit_tokenizer([PLACEHOLDER.sub(" ", text) for text in texts], folder, NUM_MERGED, placeholders)
 
 
 def _texts() -> Iterator[str]:

@@ -22,7 +22,7 @@ from transformers import (
 from dialogym import Partner, Policy, Task, register_task
 from dialogym.agents.language_model import LanguageModel
 from dialogym.envs.tokenizer import Tokenizer
-from dialogym.envs.tokenizer.build import MARKERS, TEMPLATE
+from dialogym.envs.tokenizer.fit import MARKERS, TEMPLATE
 
 WORDS = ("red", "blue")
 

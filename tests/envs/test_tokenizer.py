@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("transformers")
 
 from dialogym.envs.restaurant.wording import REPLIES, TEST, TRAIN
-from dialogym.envs.tokenizer import SHIPPED, Tokenizer, build, load_tokenizer
+from dialogym.envs.tokenizer import SHIPPED, Tokenizer, build, fit_tokenizer, load_tokenizer
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
@@ -138,3 +138,16 @@ def test_building_it_twice_gives_the_same_files(tmp_path, monkeypatch):
     assert files == sorted(path.name for path in SHIPPED.iterdir())
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_tokenizer_fitted_to_texts_knows_their_words_and_loses_nothing_else(tmp_path):
+    fit_tokenizer(["is it alive ?", "is it an animal ?"] * 50, tmp_path, size=300, whole=["[name]"])
+    tokenizer = load_tokenizer(str(tmp_path))
+    assert len(tokenizer.encode("is it alive ?")) < len("is it alive ?") / 2
+    assert len(tokenizer.encode("[name]")) == 1
+    assert tokenizer.decode(tokenizer.encode("漢字 🙂 [name]!")) == "漢字 🙂 [name]!"
+
+
+def test_a_vocabulary_too_small_for_all_bytes_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="size must be at least 262, got 100"):
+        fit_tokenizer(["a"], tmp_path, size=100)

@@ -1,0 +1,224 @@
+"""The comparison across environments: on which tasks does reinforcement learning add something to SFT?
+
+Each environment is compared by itself, with a report of its own, and one table gathers them: environments × agents,
+normalised between floor and ceiling.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..agents.demonstrations import demonstrate
+from ..agents.files import atomic_folder, atomic_write
+from .arms import Preset
+from .charts import heat_map
+from .compare import compare
+from .score import made, task_of
+
+AGENTS = ("do_nothing", "random", "rule", "q_learning", "sft", "sft_rl")
+COLUMNS = (*AGENTS[:2], "sft", "sft_rl", "q_learning", "rule")
+RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
+NUM_DEMONSTRATIONS = 300
+NUM_VOCABULARY_CONVERSATIONS = 600
+VOCABULARY_SIZE = 2048
+MAX_REPLY_TOKENS = 64
+SHIPPED_VOCABULARY = ("TextDialog-v0",)
+"""The environments that the shipped tokenizer was made for; for the others one is fitted to demonstrations."""
+DEMONSTRATIONS = {"TextDialog-v0": 140}
+"""Where fewer than ``NUM_DEMONSTRATIONS`` leave reinforcement learning something to show."""
+
+
+def compare_suite(
+    out: str | Path,
+    env_ids: Sequence[str] | None = None,
+    jobs: int | None = None,
+    seed: int = 0,
+    preset: Preset | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Compares the agents on every environment, and writes ``suite.json``, ``suite.md`` and ``suite.png`` into ``out``.
+
+    Args:
+        out: folder; each environment has one of its own in it, and what an interrupted call finished is kept.
+        env_ids: of registered environments; None takes every one of this package.
+        jobs, seed: as for :func:`~dialogym.evaluation.compare.compare`.
+        preset: how thorough; None is a small one: 200 test goals and 4,000 turns of reinforcement learning.
+        console: of rich, for the progress.
+
+    Returns:
+        {"schema": 1, "environments": {ID: {AGENT: {"success", "normalised", "return"}, ..., "rl_adds": {...}}}}.
+
+    Raises:
+        ValueError: for an unknown environment.
+        KeyboardInterrupt: when interrupted; a second call goes on.
+    """
+    console, folder = console or Console(), Path(out)
+    rows: dict[str, Any] = {}
+    failed: dict[str, str] = {}
+    ids = list(env_ids) if env_ids is not None else our_ids()
+    for number, env_id in enumerate(ids, start=1):
+        console.rule(f"{env_id} ({number} of {len(ids)})")
+        try:
+            rows[env_id] = _row(_compared(env_id, folder / env_id, jobs, seed, preset, console))
+        except (ImportError, RuntimeError) as error:  # one environment without its data shall not cost the others
+            failed[env_id] = str(error).splitlines()[0]
+            console.print(f"left out: {failed[env_id]}", markup=False)
+    results = {"schema": 1, "seed": seed, "environments": rows, "left_out": failed}
+    atomic_write(folder / RESULTS_FILE, json.dumps(results, indent=1, allow_nan=False) + "\n")
+    atomic_write(folder / TABLE_FILE, markdown(results))
+    heat_map(_cells(rows), list(rows), list(COLUMNS), folder / PICTURE_FILE)
+    console.print(table(results))
+    return results
+
+
+def our_ids() -> list[str]:
+    """Every environment of this package, sorted."""
+    return sorted(id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("dialogym."))
+
+
+# One environment
+
+
+def _compared(
+    env_id: str, folder: Path, jobs: int | None, seed: int, preset: Preset | None, console: Console
+) -> dict[str, Any]:
+    base = preset or suite_preset(DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS))
+    config = _model_config(env_id, folder / "tokenizer", seed)
+    shared = {name: {**base.config.get(name, {}), **config} for name in ("sft", "ppo")}
+    chosen = Preset(**{**vars(base), "config": {**base.config, **shared}})
+    return compare(env_id, chosen, folder, jobs, seed, agents=AGENTS, console=console)
+
+
+def suite_preset(demonstrations: int = NUM_DEMONSTRATIONS) -> Preset:
+    """What each environment gets: minutes on two cores."""
+    return Preset(
+        num_goals=200,
+        num_validation_goals=60,
+        num_seeds=1,
+        env_turns={"q_learning": 60_000, "sb3_ppo": 0, "ppo": 6_000},
+        demonstrations=demonstrations,
+        config={"sft": {"epochs": 8}, "ppo": {}},
+    )
+
+
+def _model_config(env_id: str, folder: Path, seed: int) -> dict[str, Any]:
+    """Tokenizer and reply limit of the small model: those that the words of this environment ask for."""
+    if env_id in SHIPPED_VOCABULARY:
+        return {}
+    from ..envs.tokenizer import fit_tokenizer, load_tokenizer
+
+    env = made(env_id)
+    shown = demonstrate(env, NUM_VOCABULARY_CONVERSATIONS, 0.3, seed).conversations
+    if not folder.is_dir():
+        texts = [message["content"] for messages in shown for message in messages]
+        with atomic_folder(folder) as draft:
+            fit_tokenizer([*texts, *task_of(env).examples], draft, VOCABULARY_SIZE)
+    tokenizer = load_tokenizer(str(folder))
+    lengths = [
+        len(tokenizer.encode(message["content"]))
+        for messages in shown
+        for message in messages
+        if message["role"] == "assistant"
+    ]
+    longest = min(MAX_REPLY_TOKENS, int(np.quantile(lengths, 0.99)) + 4)
+    return {"tokenizer": str(folder), "max_reply_tokens": longest}
+
+
+def _row(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What the table needs of one comparison."""
+    agents = {
+        name: {
+            "success": agent["success"],
+            "return": agent["return"],
+            "normalised": agent["normalised"],
+            "fluency": agent["fluency"],
+            "env_turns": agent["budget"]["env_turns"],
+        }
+        for name, agent in results["agents"].items()
+        if name in AGENTS
+    }
+    test = next((t for t in results["tests"] if (t["first"], t["second"]) == ("sft_rl", "sft")), None)
+    return {"agents": agents, "rl_adds": None if test is None else rl_adds(test), "left_out": results["left_out"]}
+
+
+def rl_adds(test: Mapping[str, Any]) -> dict[str, Any]:
+    """What the paired test of SFT→RL against SFT says, in one word: "adds", "harms" or "nothing shown"."""
+    difference = test["difference"]
+    verdict = "nothing shown"
+    if test["p_holm"] < 0.05:
+        verdict = "adds" if difference["mean"] > 0 else "harms"
+    return {
+        "difference": difference,
+        "return_difference": test["return_difference"],
+        "p": test["p_holm"],
+        "verdict": verdict,
+    }
+
+
+# The table
+
+
+def _cells(rows: Mapping[str, Any]) -> list[list[float | None]]:
+    """Normalised success, environments × agents; None where an agent has no place."""
+    return [
+        [row["agents"][name]["normalised"] if name in row["agents"] else None for name in COLUMNS]
+        for row in rows.values()
+    ]
+
+
+def _lines(results: Mapping[str, Any]) -> Iterable[list[str]]:
+    for env_id, row in results["environments"].items():
+        cells = [_cell(row["agents"].get(name)) for name in COLUMNS]
+        yield [env_id, *cells, _verdict(row["rl_adds"])]
+
+
+def _cell(agent: Mapping[str, Any] | None) -> str:
+    if agent is None:
+        return "–"
+    normalised = "–" if agent["normalised"] is None else f"{agent['normalised']:.2f}"
+    return f"{normalised} ({agent['success']['mean']:.2f})"
+
+
+def _verdict(rl: Mapping[str, Any] | None) -> str:
+    if rl is None:
+        return "–"
+    difference = rl["difference"]
+    interval = f"{difference['mean']:+.2f} [{difference['low']:+.2f}, {difference['high']:+.2f}]"
+    return f"{rl['verdict']}: {interval}, p = {rl['p']:.2g}"
+
+
+HEADINGS = ("environment", *(name.replace("_", " ") for name in COLUMNS), "RL after SFT")
+CAPTION = (
+    "success normalised between the better of do-nothing and random (0) and the rule (1); success itself in brackets"
+)
+
+
+def table(results: Mapping[str, Any]) -> Table:
+    """The results as a ``rich`` table."""
+    shown = Table(*HEADINGS, title="Environments × agents", caption=CAPTION)
+    for line in _lines(results):
+        shown.add_row(*line)
+    return shown
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """The results as a Markdown table."""
+    rows = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
+    rows += ["| " + " | ".join(line) + " |" for line in _lines(results)]
+    notes = [f"- {env_id} was left out: {why}" for env_id, why in results["left_out"].items()]
+    verdicts = [row["rl_adds"]["verdict"] for row in results["environments"].values() if row["rl_adds"] is not None]
+    counts = ", ".join(f"{verdicts.count(one)} × {one}" for one in ("adds", "nothing shown", "harms"))
+    notes.append(
+        f"- Reinforcement learning after SFT: {counts} (exact McNemar on the same goals, one training seed; Holm "
+        "within an environment, not across them)."
+    )
+    text = "\n".join([f"# Environments × agents\n\nCells: {CAPTION}.\n", *rows, "", *notes])
+    return text + f"\n\n![normalised success, environments × agents]({PICTURE_FILE})\n"

@@ -1,0 +1,84 @@
+"""Environments × agents: each compared by itself, gathered in one table that says what RL adds."""
+
+import json
+import os
+
+import pytest
+from rich.console import Console
+
+from dialogym.evaluation.arms import Preset
+from dialogym.evaluation.suite import compare_suite, markdown, our_ids, rl_adds, suite_preset
+
+from . import tasks  # noqa: F401 (registers EvaluationWords-v0)
+
+pytest.importorskip("matplotlib")
+transformers = pytest.importorskip("transformers")
+SMALL = Preset(
+    num_goals=30,
+    num_validation_goals=10,
+    num_seeds=1,
+    env_turns={"q_learning": 2000, "sb3_ppo": 0, "ppo": 120},
+    demonstrations=20,
+    config={
+        "sft": {"epochs": 1, "hidden_size": 32, "num_layers": 1},
+        "ppo": {"batch_conversations": 8, "hidden_size": 32, "num_layers": 1, "num_reports": 1},
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("suite")
+    with open(os.devnull, "w") as nowhere:
+        results = compare_suite(out, ["EvaluationWords-v0"], jobs=2, preset=SMALL, console=Console(file=nowhere))
+    return results, out
+
+
+def test_every_agent_that_has_a_place_is_in_the_row(finished):
+    row = finished[0]["environments"]["EvaluationWords-v0"]
+    assert set(row["agents"]) == {"do_nothing", "random", "rule", "q_learning", "sft", "sft_rl"}
+    assert row["agents"]["rule"]["normalised"] == 1.0
+    assert row["agents"]["do_nothing"]["success"]["mean"] == 0.0
+    assert row["rl_adds"]["verdict"] in ("adds", "nothing shown", "harms")
+
+
+def test_files_and_picture_are_left_beside_the_report_of_each_environment(finished):
+    results, out = finished
+    assert json.loads((out / "suite.json").read_text()) == results
+    assert (out / "suite.png").read_bytes().startswith(b"\x89PNG")
+    assert "| EvaluationWords-v0 | " in (out / "suite.md").read_text()
+    assert (out / "EvaluationWords-v0" / "report.html").is_file()
+
+
+def test_the_model_speaks_with_a_vocabulary_fitted_to_the_environment(finished):
+    folder = finished[1] / "EvaluationWords-v0" / "agents" / "sft_rl" / "seed-0" / "agent"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+    assert len(tokenizer("word17", add_special_tokens=False)["input_ids"]) <= 3
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "verdict"),
+    [(0.2, 0.001, "adds"), (-0.2, 0.001, "harms"), (0.2, 0.3, "nothing shown"), (-0.01, 1.0, "nothing shown")],
+)
+def test_the_verdict_is_that_of_the_paired_test(difference, p, verdict):
+    interval = {"mean": difference, "low": difference - 0.1, "high": difference + 0.1}
+    assert rl_adds({"difference": interval, "return_difference": interval, "p_holm": p})["verdict"] == verdict
+
+
+def test_harm_is_written_in_the_table():
+    interval = {"mean": -0.2, "low": -0.3, "high": -0.1}
+    rl = rl_adds({"difference": interval, "return_difference": interval, "p_holm": 0.001})
+    results = {
+        "environments": {"A-v0": {"agents": {}, "rl_adds": rl, "left_out": {}}},
+        "left_out": {"B-v0": "needs the data of nobody"},
+    }
+    text = markdown(results)
+    assert "harms: -0.20 [-0.30, -0.10], p = 0.001" in text
+    assert "1 × harms" in text
+    assert "B-v0 was left out: needs the data of nobody" in text
+
+
+def test_the_suite_is_every_environment_of_the_package_under_equal_terms():
+    assert "TextDialog-v0" in our_ids()
+    assert suite_preset().num_goals >= 200
+    assert suite_preset(140).demonstrations == 140
