@@ -126,11 +126,10 @@ def _play_as_agent(env_id: str, options: dict[str, Any], seed: int) -> None:
 
 
 def _play_as_user(env_id: str, agent: str, options: dict[str, Any], seed: int) -> None:
-    from dialogym.agents.registry import make_agent
     from dialogym.envs import seat_person
 
     base = _make(env_id, **{"interface": "text", **options})
-    player = _load(agent, base) if Path(agent).is_dir() else make_agent(agent, base, seed=seed)
+    player = _player(agent, base, seed)
     core = seat_person(base, player.interface, _ask)
     console.print("[dim]You are the user; say goodbye to end.[/]")
     observation, info = core.reset(seed=seed)
@@ -230,12 +229,11 @@ def evaluate(
     show: Annotated[int, typer.Option(min=0, help="Print so many conversations.")] = 1,
 ) -> None:
     """Score an agent on frozen held-out goals, with 95% intervals."""
-    from dialogym.agents.registry import make_agent
     from dialogym.evaluation.score import frozen_goals, score
     from dialogym.evaluation.statistics import bootstrap_interval, wilson_interval
 
     made = _make(env, **_options(set_))
-    player = _load(agent, made) if Path(agent).is_dir() else make_agent(agent, made, seed=seed)
+    player = _player(agent, made, seed)
     frozen = frozen_goals(made, split, goals, seed=0)
     scores = score(player, made, frozen.goals, split=split)
     table = Table("", "mean", "95% low", "95% high", title=f"{player.name} on {goals} {split} goals of {env}")
@@ -337,7 +335,14 @@ def _core(env: gym.Env[Any, Any]) -> dialogym.TextEnv:
     return core
 
 
-def _load(folder: str, env: Any) -> Any:
-    from dialogym.agents.registry import load_agent
+def _player(agent: str, env: Any, seed: int) -> Any:
+    """The agent of a folder, or of a name."""
+    from dialogym.agents.registry import load_agent, make_agent
 
-    return load_agent(folder, env=env)
+    if Path(agent).is_dir():
+        return load_agent(agent, env=env)
+    if len(Path(agent).parts) > 1:
+        raise FileNotFoundError(
+            f"expected the name of an agent or the folder of a trained one, got {agent!r}: no folder"
+        )
+    return make_agent(agent, env, seed=seed)

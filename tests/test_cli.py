@@ -1,0 +1,117 @@
+"""The command line: what it prints, what it says about mistakes, and what Ctrl-C leaves behind."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "dialogym"]
+ENVIRONMENT = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
+
+
+def dialogym(*arguments, folder=None, typed=""):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        input=typed, capture_output=True, text=True, check=False, cwd=folder, env=ENVIRONMENT,
+    )  # fmt: skip
+
+
+def test_list_names_environments_and_agents():
+    done = dialogym("list")
+    assert done.returncode == 0
+    assert "TextDialog-v0" in done.stdout
+    assert "q_learning" in done.stdout
+
+
+def test_help_names_every_command():
+    done = dialogym("--help")
+    assert all(command in done.stdout for command in ("list", "play", "train", "evaluate", "compare", "validate"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("evaluate", "rul"), "did you mean 'rule'?"),
+        (("evaluate", "runs/none/agent"), "got 'runs/none/agent': no folder"),
+        (("evaluate", "rule", "--env", "TextDialg-v0"), "did you mean 'TextDialog-v0'?"),
+        (("evaluate", "rule", "--set", "nois=0.1"), "did you mean 'noise'?"),
+        (("evaluate", "rule", "--set", "noise=2"), "noise must be a number in [0, 1), got 2"),
+        (("evaluate", "rule", "--set", "noise"), "expected KEY=VALUE, got 'noise'"),
+        (("evaluate", "rule", "--split", "tset"), "split must be one of train, validation, test, got 'tset'"),
+        (("train", "rule"), "rule has nothing to learn"),
+        (("train", "q_learning", "--config", "gama=1"), "did you mean 'gamma'?"),
+        (("compare", "--preset", "fast"), "'fast' is not one of 'quick', 'full'"),
+        (("validate", "NoSuch-v0"), "no environment 'NoSuch-v0'"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_is_right(arguments, message, tmp_path):
+    done = dialogym(*arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not any(tmp_path.glob("**/*.json*"))
+
+
+def test_evaluate_scores_on_frozen_goals_and_shows_a_conversation():
+    first, again = (dialogym("evaluate", "rule", "--goals", 30) for _ in range(2))
+    assert first.stdout == again.stdout
+    assert "success" in first.stdout
+    assert "1.000" in first.stdout
+    assert "user: " in first.stdout
+
+
+def test_a_table_is_trained_saved_and_scored(tmp_path):
+    trained = dialogym(
+        "train", "q_learning", "--config", "env_turns=3000", "--out", tmp_path / "q", "--validate-goals", 20
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert [json.loads(line)["env_turns"] for line in (tmp_path / "q" / "log.jsonl").read_text().splitlines()]
+    scored = dialogym("evaluate", tmp_path / "q" / "agent", "--goals", 20, "--show", 0)
+    assert scored.returncode == 0, scored.stderr
+    assert "q_learning on 20 test goals" in scored.stdout
+
+
+def test_ctrl_c_leaves_a_checkpoint_that_resume_goes_on_from(tmp_path):
+    arguments = ["train", "q_learning", "--out", str(tmp_path), "--validate-goals", "0", "--config", "env_turns=200000"]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    log, deadline = tmp_path / "log.jsonl", time.monotonic() + 60
+    while not (log.is_file() and log.read_text().count("\n") >= 2) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "--resume" in said
+    before = log.read_text().count("\n")
+    resumed = dialogym(*arguments, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    turns = [json.loads(line)["env_turns"] for line in log.read_text().splitlines()]
+    assert len(turns) > before
+    assert turns[-1] >= 200_000
+    assert (tmp_path / "agent").is_dir()
+
+
+def test_validate_passes_the_flagship_and_fails_a_broken_task(tmp_path):
+    assert dialogym("validate", "TextDialog-v0").returncode == 0
+    root = pathlib.Path(__file__).resolve().parents[1]
+    broken = dialogym("validate", "tests.evaluation.broken_tasks:EvaluationTooEasy-v0", folder=root)
+    assert broken.returncode == 1, broken.stderr
+    assert "FAILED" in broken.stdout
+
+
+def test_a_person_plays_the_agent():
+    done = dialogym("play", typed="which area ?\nquit\n")
+    assert "user: " in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_person_plays_the_user():
+    done = dialogym("play", "--as", "user", typed="i want chinese food in the north\ngoodbye\n")
+    assert done.returncode == 0, done.stderr
+    assert "agent:" in done.stdout
