@@ -2,15 +2,30 @@
 
     python examples/train_lm_ppo.py
 
-takes some minutes on a laptop CPU and prints, on 200 held-out goals (the first lines):
+takes four minutes on a laptop CPU and prints, on 200 held-out goals:
 
     SFT: success 0.715
       1077 turns: success in training 0.711
-      2326 turns: success in training 0.648
-      3507 turns: success in training 0.688
-    ...
+      2311 turns: success in training 0.688
+      3509 turns: success in training 0.734
+      4710 turns: success in training 0.664
+      5883 turns: success in training 0.820
+      7096 turns: success in training 0.820
+      8236 turns: success in training 0.867
+      9423 turns: success in training 0.805
+     10605 turns: success in training 0.805
+     11759 turns: success in training 0.875
+     12823 turns: success in training 0.891
+     13963 turns: success in training 0.867
+     15073 turns: success in training 0.891
+     16220 turns: success in training 0.852
+     17257 turns: success in training 0.898
+     18349 turns: success in training 0.930
+     19448 turns: success in training 0.914
+     20509 turns: success in training 0.875
+    SFT, then PPO: success 0.970
 
-The same recipe in `make demo` went from 0.696 to 0.978 on 500 test goals, see the README.
+The same recipe in `make demo` went from 0.696 to 0.980 on 500 test goals, see the README.
 """
 
 import argparse

@@ -3,21 +3,20 @@
     $ python examples/train_sb3_ppo.py
     untrained:            success 0.000 in 5.58 turns
     after   26624 turns:  success 0.046 in 7.43 turns
-    after   53248 turns:  success 0.598 in 7.35 turns
-    after   79872 turns:  success 1.000 in 7.16 turns
-    ...
+    after   53248 turns:  success 0.670 in 7.86 turns
+    after   79872 turns:  success 0.960 in 7.16 turns
+    after  106496 turns:  success 1.000 in 7.02 turns
 
     $ python examples/train_sb3_ppo.py --reward pydial
     untrained:            success 0.000 in 5.58 turns
     after   26624 turns:  success 0.000 in 5.06 turns
     after   53248 turns:  success 0.000 in 5.07 turns
-    after   79872 turns:  success 0.000 in 5.03 turns
-    ...
+    after   79872 turns:  success 0.000 in 5.05 turns
+    after  106496 turns:  success 0.000 in 5.04 turns
 
 It does where only success pays and the discount prefers short conversations. Where each turn costs one and failure
 nothing more, as in ``pydial``, the default, being left by the user as soon as possible is the nearest optimum, and the
-policy gradient does not leave it. The
-agent ``sb3_ppo`` of this package leaves that cost out while it learns.
+policy gradient does not leave it. The agent ``sb3_ppo`` of this package leaves that cost out while it learns.
 """
 
 from __future__ import annotations
