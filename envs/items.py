@@ -226,7 +226,7 @@ class OneReply(Partner):
     Args:
         instruction: the system message.
         prompt: the user's message.
-        accepts: the ground truth: whether a reply succeeds.
+        accepts: the ground truth: whether a reply succeeds; no lambda, since environments are pickled.
     """
 
     def __init__(self, instruction: str, prompt: str, accepts: Callable[[str], bool]):

@@ -26,14 +26,15 @@ from .score import made, task_of
 AGENTS = ("do_nothing", "random", "rule", "q_learning", "sft", "sft_rl")
 COLUMNS = (*AGENTS[:2], "sft", "sft_rl", "q_learning", "rule")
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
-NUM_DEMONSTRATIONS = 300
+NUM_DEMONSTRATIONS, NUM_ONE_TURN_DEMONSTRATIONS = 300, 1500
+"""For conversations of many turns and of one."""
 NUM_VOCABULARY_CONVERSATIONS = 600
 VOCABULARY_SIZE = 2048
 MAX_REPLY_TOKENS = 64
 SHIPPED_VOCABULARY = ("TextDialog-v0",)
 """The environments that the shipped tokenizer was made for; for the others one is fitted to demonstrations."""
 DEMONSTRATIONS = {"TextDialog-v0": 140}
-"""Where fewer than ``NUM_DEMONSTRATIONS`` leave reinforcement learning something to show."""
+"""Where fewer than usual leave reinforcement learning something to show."""
 
 
 def compare_suite(
@@ -90,11 +91,17 @@ def our_ids() -> list[str]:
 def _compared(
     env_id: str, folder: Path, jobs: int | None, seed: int, preset: Preset | None, console: Console
 ) -> dict[str, Any]:
-    base = preset or suite_preset(DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS))
+    base = preset or suite_preset(_num_demonstrations(env_id))
     config = _model_config(env_id, folder / "tokenizer", seed)
     shared = {name: {**base.config.get(name, {}), **config} for name in ("sft", "ppo")}
     chosen = Preset(**{**vars(base), "config": {**base.config, **shared}})
     return compare(env_id, chosen, folder, jobs, seed, agents=AGENTS, console=console)
+
+
+def _num_demonstrations(env_id: str) -> int:
+    core: Any = made(env_id).unwrapped
+    usual = NUM_ONE_TURN_DEMONSTRATIONS if core.max_turns == 1 else NUM_DEMONSTRATIONS
+    return DEMONSTRATIONS.get(env_id, usual)
 
 
 def suite_preset(demonstrations: int = NUM_DEMONSTRATIONS) -> Preset:
@@ -202,10 +209,10 @@ CAPTION = (
 
 
 def table(results: Mapping[str, Any]) -> Table:
-    """The results as a ``rich`` table."""
-    shown = Table(*HEADINGS, title="Environments × agents", caption=CAPTION)
-    for line in _lines(results):
-        shown.add_row(*line)
+    """The normalised success as a ``rich`` table, narrow enough for a terminal."""
+    shown = Table(*HEADINGS, title="Environments × agents", caption=CAPTION.partition(";")[0])
+    for env_id, *cells, verdict in _lines(results):
+        shown.add_row(env_id, *(cell.partition(" ")[0] for cell in cells), verdict.partition(" [")[0])
     return shown
 
 

@@ -1,8 +1,8 @@
 """Rebuilds the tokenizer that ships: ``python -m dialogym.envs.tokenizer.build [FOLDER]``.
 
-Byte-level BPE (see :mod:`~dialogym.envs.tokenizer.fit`); its merges come from rule-agent conversations of ``TextDialog-v0`` on every split and from the
-restaurants, so that the words of both are single tokens. Placeholders are single tokens too, with and without the space
-before them. The same inputs and library version give the same files.
+Byte-level BPE (see :mod:`~dialogym.envs.tokenizer.fit`); its merges come from rule-agent conversations of
+``TextDialog-v0`` on every split and from the restaurants, so that the words of both are single tokens. Placeholders are
+single tokens too, with and without the space before them. The same inputs and library version give the same files.
 """
 
 from __future__ import annotations

@@ -118,8 +118,10 @@ def test_nothing_returned_is_shared_between_calls(env_id, interface):
     env.action_space.seed(0)
     returned = [env.reset(seed=0)]
     for _ in range(3):
-        observation, _, _, _, info = env.step(env.action_space.sample())
+        observation, _, terminated, truncated, info = env.step(env.action_space.sample())
         returned.append((observation, info))
+        if terminated or truncated:
+            returned.append(env.reset())
     owners = {}
     for number, value in enumerate(returned):
         for part in _mutable_parts(value):
@@ -154,14 +156,14 @@ def test_the_spec_survives_json_and_makes_the_same_environment(env_id, interface
 def test_a_pickled_environment_goes_on_where_it_was(env_id, interface):
     env = gym.make(env_id, interface=interface)
     env.reset(seed=2)
-    action = env.action_space.sample()
-    env.step(action)
+    if env.unwrapped.max_turns > 1:
+        env.step(env.action_space.sample())
     twin = pickle.loads(pickle.dumps(env))
     for _ in range(3):
         action = env.action_space.sample()
         assert repr(env.step(action)) == repr(twin.step(action))
         if env.unwrapped.transcript.ended:
-            break
+            assert repr(env.reset()) == repr(twin.reset())
 
 
 @pytest.mark.parametrize("env_id", OUR_IDS)
@@ -278,7 +280,7 @@ def test_reset_replays_a_goal_and_refuses_a_misspelt_option(env_id):
     assert env.unwrapped.transcript.goal == opening
     with pytest.raises(ValueError, match="reset understands the option 'task'"):
         env.reset(options={"tsak": goal})
-    with pytest.raises(ValueError, match="a goal id is the text of a number"):
+    with pytest.raises(ValueError, match="a goal id .*is the text of a number"):
         env.reset(options={"task": "no such goal"})
 
 
