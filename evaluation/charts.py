@@ -22,6 +22,7 @@ LABELS = {
 }  # fmt: skip
 INK, FAINT = "#010203", "#040506"
 """Colours that stand for the page's own: they are replaced in the SVG."""
+ON_WHITE = {INK: "#222222", FAINT: "#dddddd"}
 
 
 def label(name: str) -> str:
@@ -107,9 +108,20 @@ def success_figure(results: Mapping[str, Any]) -> Iterator[Any]:
 def save_success_picture(results: Mapping[str, Any], path: str | Path) -> None:
     """The success chart as a PNG on white, for pages that show no inline SVG."""
     with success_figure(results) as figure:
-        for text in figure.findobj(match=lambda artist: hasattr(artist, "get_color") and artist.get_color() == INK):
-            text.set_color("#222222")
-        figure.savefig(path, dpi=160, facecolor="white")
+        _save(figure, path)
+
+
+def save_learning_picture(results: Mapping[str, Any], path: str | Path) -> None:
+    """The learning curves as a PNG on white."""
+    with learning_figure(results) as figure:
+        _save(figure, path)
+
+
+def _save(figure: Any, path: str | Path) -> None:
+    for artist in figure.findobj(match=lambda artist: hasattr(artist, "get_color")):
+        if artist.get_color() in ON_WHITE:
+            artist.set_color(ON_WHITE[artist.get_color()])
+    figure.savefig(path, dpi=160, facecolor="white")
 
 
 # Learning curves
@@ -118,6 +130,13 @@ LANGUAGE_MODELS, MENU_AGENTS = ("sft_rl", "rl"), ("sb3_ppo", "q_learning")
 
 
 def learning_chart(results: Mapping[str, Any]) -> str:
+    """Success on validation goals against environment turns."""
+    with learning_figure(results) as figure:
+        return svg(figure, "success on validation goals against environment turns")
+
+
+@contextmanager
+def learning_figure(results: Mapping[str, Any]) -> Iterator[Any]:
     """Success on validation goals against environment turns: language models left, agents with a menu right."""
     agents = results["agents"]
     with _drawing(8.8, 3.5, columns=2) as (figure, (left, right)):
@@ -137,7 +156,7 @@ def learning_chart(results: Mapping[str, Any]) -> str:
         _finish_learning_axes(left, "language models", "center right")
         _finish_learning_axes(right, "menu agents", "lower right")
         left.set_ylabel("success on validation goals")
-        return svg(figure, "success on validation goals against environment turns")
+        yield figure
 
 
 def _sft_points(sft: Mapping[str, Any]) -> list[tuple[float, float]]:

@@ -15,21 +15,24 @@ from .charts import (
     label,
     learning_chart,
     return_chart,
+    save_learning_picture,
     save_success_picture,
     success_chart,
 )
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
-HTML_FILE, MARKDOWN_FILE, PICTURE_FILE = "report.html", "report.md", "success.png"
+HTML_FILE, MARKDOWN_FILE = "report.html", "report.md"
+PICTURES = {"success.png": save_success_picture, "learning.png": save_learning_picture}
 
 
 def write_reports(results: Mapping[str, Any], out: str | Path) -> None:
-    """Writes ``report.html``, ``report.md`` and the picture that the latter shows into the folder ``out``."""
+    """Writes ``report.html``, ``report.md`` and the pictures that the latter shows into the folder ``out``."""
     out = Path(out)
     atomic_write(out / HTML_FILE, html_report(results))
-    draft = out / f".{PICTURE_FILE}.draft.png"
-    save_success_picture(results, draft)
-    draft.replace(out / PICTURE_FILE)
+    for name, save in PICTURES.items():
+        draft = out / f".draft-{name}"
+        save(results, draft)
+        draft.replace(out / name)
     atomic_write(out / MARKDOWN_FILE, markdown_report(results))
 
 
@@ -243,7 +246,8 @@ def markdown_report(results: Mapping[str, Any]) -> str:
     lines = [f"# {_cell(env['id'])}: how far does SFT get, and what does RL add?", ""]
     for answer in answers(results):
         lines += [f"**{answer['question']}** {answer['figure']}: {_cell(answer['text'])}", ""]
-    lines += [f"![success of each agent with 95% intervals]({PICTURE_FILE})", "", *_table(_rows(results)), ""]
+    lines += ["![success of each agent with 95% intervals](success.png)", "", *_table(_rows(results)), ""]
+    lines += ["![success on validation goals against environment turns](learning.png)", ""]
     lines += ["## Paired tests", "", *_table(_test_rows(results)), "", "## Notes", ""]
     lines += [f"- {_cell(note)}" for note in notes(results)]
     for aim in results["aims"]:

@@ -144,8 +144,12 @@ def test_markdown_has_a_row_for_each_agent_and_escapes(results):
 
 def test_the_files_are_written(results, tmp_path):
     write_reports(results, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md", "success.png"]
-    assert (tmp_path / "success.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "learning.png", "report.html", "report.md", "success.png"
+    ]  # fmt: skip
+    for picture in ("learning.png", "success.png"):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+        assert f"({picture})" in (tmp_path / "report.md").read_text()
 
 
 def test_equal_results_make_equal_pages(results):
