@@ -280,7 +280,7 @@ def test_reset_replays_a_goal_and_refuses_a_misspelt_option(env_id):
     assert env.unwrapped.transcript.goal == opening
     with pytest.raises(ValueError, match="reset understands the option 'task'"):
         env.reset(options={"tsak": goal})
-    with pytest.raises(ValueError, match="a goal id .*is the text of a number"):
+    with pytest.raises(ValueError, match=r"a goal id .*is the text of a number"):
         env.reset(options={"task": "no such goal"})
 
 
