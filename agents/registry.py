@@ -50,6 +50,7 @@ ENTRIES: dict[str, Entry] = {
     "reinforce": Entry(f"{_HERE}.reinforce:ReinforceAgent", "text", True, "language model, REINFORCE with a baseline"),
     "a2c": Entry(f"{_HERE}.a2c:A2CAgent", "text", True, "language model, advantage actor-critic"),
     "ppo": Entry(f"{_HERE}.ppo:PPOAgent", "text", True, "language model, PPO over turns"),
+    "bert": Entry(f"{_HERE}.bert:BertAgent", "text", True, "BERT-like classifier, for tasks with labelled texts"),
 }
 AGENTS: dict[str, str] = {name: entry.target for name, entry in ENTRIES.items()}
 """Name and "module:class" of each agent; put your own here to make it by name."""

@@ -42,6 +42,7 @@ class Preset:
         demonstrations: that SFT imitates.
         demonstration_curve: other numbers of demonstrations, to draw SFT's success against.
         num_noise_seeds: that pass^k is measured over, on ``num_noise_goals`` of the test goals.
+        labels: labelled texts that a BERT-like classifier learns from, where the task has labels; 0 leaves it out.
         config: settings of agents, by name in the registry.
     """
 
@@ -53,6 +54,7 @@ class Preset:
     demonstration_curve: tuple[int, ...] = ()
     num_noise_seeds: int = 1
     num_noise_goals: int = 100
+    labels: int = 0
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -65,6 +67,7 @@ PRESETS: dict[str, Preset] = {
         demonstrations=140,
         demonstration_curve=(80, 200),
         num_noise_seeds=4,
+        labels=1000,
     ),
     "full": Preset(
         num_goals=1000,
@@ -75,6 +78,7 @@ PRESETS: dict[str, Preset] = {
         demonstration_curve=(50, 100, 200, 400),
         num_noise_seeds=4,
         num_noise_goals=250,
+        labels=4000,
     ),
 }
 
@@ -122,6 +126,9 @@ def arms_of(preset: Preset, seed: int) -> list[Arm]:
         arms += [Arm(name, name, one, True, {**config.get(name, {}), "env_turns": turns[name]}) for one in seeds]
     arms += [Arm(name, name, seed) for name in ("do_nothing", "random", "rule")]
     arms.append(Arm("untrained", "ppo", seed, False, config.get("ppo", {})))
+    if preset.labels:
+        bert = {**config.get("bert", {}), "num_examples": preset.labels}
+        arms += [Arm("bert", "bert", one, True, bert) for one in seeds]
     for count in preset.demonstration_curve:
         arms += [
             Arm(f"sft_{count}", "sft", one, True, {**sft, "demonstrations": count}, section="curve") for one in seeds
@@ -299,7 +306,9 @@ def _scored(agent: Agent, plan: Plan, report: Report, stage: str, in_short: bool
         report({"stage": stage, "share": num_over / len(goals)})
 
     scores = score(agent, plan.env("test"), goals, split="test", progress=progress)
-    return _in_numbers(scores) if in_short else {**_in_numbers(scores), **_in_words(scores)}
+    if in_short:
+        return _in_numbers(scores)
+    return {**_in_numbers(scores), **_in_words(scores), "labels": _in_labels(agent, plan, scores)}
 
 
 def _in_numbers(scores: Scores) -> dict[str, Any]:
@@ -317,6 +326,28 @@ def _in_words(scores: Scores) -> dict[str, Any]:
         "replies": scores.replies[:MAX_REPLIES],
         "conversations": scores.conversations[:NUM_CONVERSATIONS],
     }
+
+
+def _in_labels(agent: Agent, plan: Plan, scores: Scores) -> dict[str, Any] | None:
+    """Accuracy, macro F1 and, of a classifier, calibration; None where the task has no labels."""
+    task: Any = plan.env("test").unwrapped.task  # type: ignore[attr-defined]
+    if not is_labelled(task):
+        return None
+    from .labels import label_scores
+
+    numbers = {label: number for number, label in enumerate(task.labels)}
+    said = [task.label_of(conversation[-1]["content"]) for conversation in scores.conversations]
+    gold = [numbers[task.references(task.goal(goal_id))[0]] for goal_id, _ in plan.goals.goals]
+    classifier = getattr(agent, "classifier", None)
+    texts = [conversation[-2]["content"] for conversation in scores.conversations]
+    probabilities = None if classifier is None else classifier.probabilities(texts)
+    found = label_scores(gold, [numbers.get(label, -1) for label in said], task.labels, probabilities)
+    return {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "calibration_error": found.calibration_error}
+
+
+def is_labelled(task: Any) -> bool:
+    """The task's texts have gold labels, so that a classifier can learn them."""
+    return hasattr(task, "labelled") and hasattr(task, "label_of")
 
 
 def _under_noise(agent: Agent, plan: Plan, report: Report) -> list[list[int]]:

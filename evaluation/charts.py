@@ -14,11 +14,12 @@ from typing import Any
 
 COLOURS = {
     "do_nothing": "#8e949e", "random": "#b48a5a", "untrained": "#c779b0", "rule": "#4f9d4f", "q_learning": "#3b8fd0",
-    "sb3_ppo": "#12a5a5", "sft": "#dd9a00", "rl": "#d9543a", "sft_rl": "#7c5cff",
+    "sb3_ppo": "#12a5a5", "bert": "#5b6ee1", "sft": "#dd9a00", "rl": "#d9543a", "sft_rl": "#7c5cff",
 }  # fmt: skip
 LABELS = {
     "do_nothing": "do nothing", "random": "random", "untrained": "untrained LM", "rule": "rule (oracle)",
-    "q_learning": "Q-learning", "sb3_ppo": "PPO, sb3", "sft": "SFT", "rl": "RL from scratch", "sft_rl": "SFT → RL",
+    "q_learning": "Q-learning", "sb3_ppo": "PPO, sb3", "bert": "BERT, supervised",
+    "sft": "SFT", "rl": "RL from scratch", "sft_rl": "SFT → RL",
 }  # fmt: skip
 INK, FAINT = "#010203", "#040506"
 """Colours that stand for the page's own: they are replaced in the SVG."""

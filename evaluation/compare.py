@@ -21,7 +21,19 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from .. import __version__
 from ..agents.files import atomic_write
 from ..envs import Task, spec_of
-from .arms import ARM_FILE, NUM_CONVERSATIONS, PRESETS, Arm, Plan, Preset, arms_of, read_record, run_arm, unfit
+from .arms import (
+    ARM_FILE,
+    NUM_CONVERSATIONS,
+    PRESETS,
+    Arm,
+    Plan,
+    Preset,
+    arms_of,
+    is_labelled,
+    read_record,
+    run_arm,
+    unfit,
+)
 from .provenance import provenance
 from .results import key_of, results_of, write_results
 from .scheduler import DONE, INTERRUPTED, Job, Outcome, Report, Watcher, run_jobs
@@ -66,6 +78,8 @@ def compare(
     chosen = _preset(preset)
     env = made(env_id, **(env_kwargs or {}))
     plan = _plan(env, chosen, Path(out))
+    if not is_labelled(task_of(env)):
+        chosen = dataclasses.replace(chosen, labels=0)
     arms = _arms(chosen, seed, agents)
     left_out = {**_not_asked_for(chosen, agents), **unfit(arms, env)}
     arms = [arm for arm in arms if arm.name not in left_out]

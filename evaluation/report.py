@@ -55,7 +55,8 @@ def html_report(results: Mapping[str, Any]) -> str:
     }
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
-        results=results, agents=results["agents"], charts=charts, answers=answers(results), notes=notes(results),
+        results=results, agents=results["agents"], charts=charts, labels=label_rows(results),
+        answers=answers(results), notes=notes(results),
         missed=[aim for aim in results["aims"] if not aim["met"]], provenance=results["provenance"],
     )  # fmt: skip
 
@@ -248,6 +249,8 @@ def markdown_report(results: Mapping[str, Any]) -> str:
         lines += [f"**{answer['question']}** {answer['figure']}: {_cell(answer['text'])}", ""]
     lines += ["![success of each agent with 95% intervals](success.png)", "", *_table(_rows(results)), ""]
     lines += ["![success on validation goals against environment turns](learning.png)", ""]
+    if any(agent.get("labels") for agent in results["agents"].values()):
+        lines += ["## Labels", "", *_table(label_rows(results)), ""]
     lines += ["## Paired tests", "", *_table(_test_rows(results)), "", "## Notes", ""]
     lines += [f"- {_cell(note)}" for note in notes(results)]
     for aim in results["aims"]:
@@ -283,6 +286,17 @@ def _rows(results: Mapping[str, Any]) -> list[list[str]]:
             count(budget["env_turns"]),
             count(budget["seconds"]),
         ])  # fmt: skip
+    return rows
+
+
+def label_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """Accuracy, macro F1 and calibration of the agents on a labelled task; the first row has the headings."""
+    rows = [["agent", "accuracy", "macro F1", "calibration error"]]
+    for name, agent in results["agents"].items():
+        found = agent.get("labels")
+        if found:
+            measures = (found["accuracy"], found["macro_f1"], found["calibration_error"])
+            rows.append([label(name), *(number(measure, 3) for measure in measures)])
     return rows
 
 

@@ -19,12 +19,12 @@ from ..agents.files import atomic_write
 from .statistics import bootstrap_interval, holm, paired_test, pass_hat_k, success_interval
 
 SCHEMA = 1
-NAMES = ("do_nothing", "random", "untrained", "rule", "q_learning", "sb3_ppo", "sft", "rl", "sft_rl")
+NAMES = ("do_nothing", "random", "untrained", "rule", "q_learning", "sb3_ppo", "bert", "sft", "rl", "sft_rl")
 """Agents in the order of the table."""
-REQUIRED = tuple(name for name in NAMES if name != "untrained")
+REQUIRED = tuple(name for name in NAMES if name not in ("untrained", "bert"))
 PAIRS = (
     ("sft_rl", "sft"), ("sft_rl", "rl"), ("sft_rl", "rule"), ("sft_rl", "sb3_ppo"), ("sft_rl", "q_learning"),
-    ("sb3_ppo", "q_learning"), ("sft", "rule"), ("rl", "random"),
+    ("bert", "sb3_ppo"), ("bert", "sft_rl"), ("sb3_ppo", "q_learning"), ("sft", "rule"), ("rl", "random"),
 )  # fmt: skip
 """Whom the paired tests compare: first with second."""
 MEASURES = ("success", "return", "turns")
@@ -78,6 +78,8 @@ METHODS = {
     "difference in success with a paired bootstrap",
     "normalised": "success, 0 at the better of do_nothing and random, 1 at rule",
     "fluency": "perplexity per token of the agent's utterances, each alone, under a small reference language model",
+    "labels": "accuracy and macro F1 of the labels in the replies (scikit-learn; one that names none is wrong), and "
+    "the expected calibration error of classifiers over 10 bins",
     "pass_k": "chance that k tries at a goal, under different noise, all succeed",
     "selection": "the model with the best success on validation goals is reported; 'final' is where training stopped",
 }
@@ -97,6 +99,7 @@ def _agent(records: Sequence[Record], fluency: Mapping[str, float | None]) -> di
         "distinct_2": _rounded(np.mean([record["best"]["distinct_2"] for record in records])),
         "pass_k": _pass_k(records),
         "kl_to_reference": _last_kl(records),
+        "labels": _mean_labels(records),
         "model": records[0]["model"],
     }
 
@@ -162,6 +165,17 @@ def _pass_k(records: Sequence[Record]) -> list[float] | None:
         num_goals = len(record["noise"][0])
         tables.append(np.array([record["best"]["success"][:num_goals], *record["noise"]]))
     return [_rounded(np.mean([pass_hat_k(table, k) for table in tables])) for k in range(1, len(tables[0]) + 1)]
+
+
+def _mean_labels(records: Sequence[Record]) -> dict[str, float | None] | None:
+    """Accuracy, macro F1 and calibration error, means over seeds; None where the task has no labels."""
+    found = [labels for record in records if (labels := record["best"].get("labels")) is not None]
+    if not found:
+        return None
+    return {
+        name: None if found[0][name] is None else _rounded(np.mean([labels[name] for labels in found]))
+        for name in found[0]
+    }
 
 
 def _last_kl(records: Sequence[Record]) -> float | None:

