@@ -23,7 +23,13 @@ SMALL = Preset(
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("labels")
     path = folder / "texts.jsonl"
-    texts = [(f"the {w} thing number {n}", label) for n in range(60) for w, label in (("good", "up"), ("bad", "down"))]
+    things = ("shop", "staff", "bread", "garden", "train", "door", "roof", "lamp")
+    texts = [
+        (f"the {word} {first} with the {second}", label)
+        for first in things
+        for second in things
+        for word, label in (("good", "up"), ("bad", "down"))
+    ]
     path.write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in texts), encoding="utf-8")
     with open(os.devnull, "w") as nowhere:
         found = compare(
