@@ -1,4 +1,4 @@
-"""The command line: ``dialogym list``, ``play``, ``train``, ``evaluate``, ``compare`` and ``validate``."""
+"""The command line: ``dialogym list``, ``rewards``, ``play``, ``train``, ``evaluate``, ``compare`` and ``validate``."""
 
 from __future__ import annotations
 
@@ -83,6 +83,17 @@ def list_() -> None:
     table = Table("agent", "plays", "learns", "what it is", title="Agents")
     for row in registry.describe_agents():
         table.add_row(*row)
+    console.print(table)
+
+
+@app.command()
+def rewards() -> None:
+    """List the rewards that have a name."""
+    from dialogym.rewards.registry import describe_rewards
+
+    table = Table("reward", "what it is", title="Rewards")
+    for name, about in describe_rewards():
+        table.add_row(name, about)
     console.print(table)
 
 

@@ -7,28 +7,39 @@ language model thinks of it; ``compose.py`` adds them up and ``registry.py`` kno
 from .base import FunctionReward, Reward, RewardError, as_reward
 from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
 from .fluency import Fluency, perplexity
+from .overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
 from .registry import register_reward, reward_names
+from .sentiment import Readability, Sentiment, flesch_reading_ease
 from .style import DistinctN, Length, Repetition, distinct_n, length_score, repeated_share
 from .task import failure, parts, success, turn
 from .transcript import Message, Transcript
 
 __all__ = [
+    "Bleu",
+    "ChrF",
     "ComposedReward",
     "DistinctN",
+    "ExactMatch",
     "Fluency",
     "FunctionReward",
     "Length",
     "Message",
     "Part",
+    "Readability",
     "Repetition",
     "Reward",
     "RewardError",
     "RewardSpec",
+    "Rouge",
+    "Sentiment",
+    "TokenF1",
     "Transcript",
     "add",
     "as_reward",
     "distinct_n",
+    "exact_match",
     "failure",
+    "flesch_reading_ease",
     "length_score",
     "parts",
     "perplexity",
@@ -38,5 +49,6 @@ __all__ = [
     "reward_names",
     "scale",
     "success",
+    "token_f1",
     "turn",
 ]

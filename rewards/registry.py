@@ -9,6 +9,7 @@ A package offers rewards through the entry point group ``dialogym.rewards``; the
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -55,6 +56,23 @@ def register_reward(name: str, reward: Any = None) -> Any:
 def reward_names() -> list[str]:
     """Every name that ``reward=`` understands, sorted."""
     return sorted({*_REWARDS, *(point.name for point in _offered())})
+
+
+def describe_rewards() -> list[tuple[str, str]]:
+    """Every name and what it stands for: its docstring's first line, or the terms of a sum."""
+    return [(name, _about(name)) for name in reward_names()]
+
+
+def _about(name: str) -> str:
+    reward = _REWARDS.get(name)
+    if reward is None:
+        return "offered by an installed package"
+    parts = getattr(reward, "parts", None)
+    if parts is not None:
+        return "the sum of " + ", ".join(f"{part.weight:+g} {part.name}" for part in parts)
+    if isinstance(reward, Mapping):
+        return "the sum of " + ", ".join(f"{weight:+g} {part}" for part, weight in reward.items())
+    return (inspect.getdoc(reward) or "").partition("\n")[0].replace("``", "").replace(":func:", "").replace("`", "")
 
 
 def lookup(name: str) -> Any:

@@ -45,7 +45,7 @@ def test_accuracy_is_success_and_macro_f1_stands_beside_it(results):
         assert agent["labels"]["accuracy"] == pytest.approx(agent["success"]["mean"], abs=1e-6)
     assert agents["rule"]["labels"] == {"accuracy": 1.0, "macro_f1": 1.0, "calibration_error": None}
     assert agents["do_nothing"]["labels"]["macro_f1"] == 0.0
-    assert agents["q_learning"]["labels"]["macro_f1"] > 0.9
+    assert 0.2 < agents["random"]["labels"]["macro_f1"] < 0.8  # chance is 0.5
 
 
 def test_the_reports_have_a_table_of_labels(results):

@@ -3,6 +3,7 @@ import importlib.metadata
 import pytest
 
 from dialogym.rewards import Reward, register_reward, registry, resolve, reward_names
+from dialogym.rewards.registry import describe_rewards
 
 from .conversations import saying
 
@@ -19,7 +20,15 @@ def test_our_names_are_there():
 
 def test_every_name_resolves_and_scores():
     for name in reward_names():
-        assert resolve(name).terms(saying("what area ?", max_turns=20))
+        assert resolve(name).terms(saying("what area ?", max_turns=20, references=("which area ?",)))
+
+
+def test_every_name_is_described_in_a_line():
+    described = dict(describe_rewards())
+    assert list(described) == reward_names()
+    assert described["pydial"] == "the sum of +20 success, -1 turn"
+    assert "bounds [0, 1]" in described["rouge"]
+    assert all(described.values())
 
 
 def test_a_name_can_be_registered_with_a_call_or_a_decorator():
@@ -45,7 +54,7 @@ def test_a_registered_class_is_made_when_it_is_asked_for():
 
 
 def test_an_unknown_name_lists_the_right_ones_and_the_nearest():
-    with pytest.raises(ValueError, match=r"unknown reward 'pydail': did you mean 'pydial'\? there are convlab, .*turn"):
+    with pytest.raises(ValueError, match=r"unknown reward 'pydail': did you mean 'pydial'\? there are .*pydial"):
         resolve("pydail")
     with pytest.raises(ValueError, match=r"unknown reward '': there are"):
         resolve("")
