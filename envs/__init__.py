@@ -13,6 +13,7 @@ __all__ = [
     "make", "make_vec", "pick", "register_task", "remake", "remake_vec", "seat_person", "spec_of",
 ]  # fmt: skip
 
+register_task("TextArithmetic-v0", "dialogym.envs.text_arithmetic:TextArithmetic", max_turns=1, reward="sparse")
 register_task(
     "TextClassification-v0", "dialogym.envs.text_classification:TextClassification", max_turns=1, reward="sparse"
 )
