@@ -61,7 +61,7 @@ class BertConfig:
     epochs: int = 3
     patience: int = 2
     batch_size: int = 16
-    learning_rate: float = 1e-4
+    learning_rate: float = 5e-5
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
 
@@ -272,7 +272,7 @@ def _last_of_user(info: Info) -> str:
     return said[-1] if said else ""
 
 
-def _batches(examples: Labelled, size: int, rng: random.Random) -> list[Labelled]:
+def _batches(examples: Labelled, size: int, rng: random.Random) -> list[list[tuple[str, int]]]:
     """The examples in batches of ``size``, roughly alike in length so that little is padded, in random order."""
     keys = [len(text) * (1 + 0.2 * rng.random()) for text, _ in examples]
     order = sorted(range(len(examples)), key=keys.__getitem__)

@@ -22,7 +22,7 @@ from .streams import Stream
 
 Item = Mapping[str, Any]
 Kind = type | tuple[type, ...]
-KIND_NAMES = {
+KIND_NAMES: dict[type, str] = {
     str: "text",
     int: "a whole number",
     float: "a number",
@@ -103,7 +103,7 @@ def _csv_lines(path: Path, text: str, kinds: Mapping[str, Kind]) -> list[tuple[s
 
 def _parsed(value: str, kind: Kind) -> Any:
     """A cell as its field's type where it reads as one, else the text, which the check of types will find."""
-    kinds = kind if isinstance(kind, tuple) else (kind,)
+    kinds = _kinds(kind)
     if list in kinds:
         return [part.strip() for part in value.split("|") if part.strip()]
     for number in (int, float):
@@ -122,12 +122,16 @@ def _check_fields(where: str, item: dict[str, Any], required: Mapping[str, Kind]
     for name, value in item.items():
         if name not in kinds:
             raise ValueError(f"{where}: expected the fields {', '.join(kinds)}, got {name!r}")
-        kind = kinds[name] if isinstance(kinds[name], tuple) else (kinds[name],)
-        is_flag = isinstance(value, bool) and bool not in kind  # a bool is an int to isinstance
-        is_number = float in kind and isinstance(value, int)
-        if is_flag or not (is_number or isinstance(value, kind)):
-            wanted = " or ".join(KIND_NAMES.get(one, one.__name__) for one in kind)
+        allowed = _kinds(kinds[name])
+        is_flag = isinstance(value, bool) and bool not in allowed  # a bool is an int to isinstance
+        is_number = float in allowed and isinstance(value, int)
+        if is_flag or not (is_number or isinstance(value, allowed)):
+            wanted = " or ".join(KIND_NAMES.get(kind, str(kind)) for kind in allowed)
             raise ValueError(f"{where}: {name} must be {wanted}, got {value!r:.80}")
+
+
+def _kinds(kind: Kind) -> tuple[type, ...]:
+    return kind if isinstance(kind, tuple) else (kind,)
 
 
 def package_file(package: str, file: str, extra: str) -> Any:

@@ -65,7 +65,10 @@ def label_scores(
         raise ImportError('scores of labels need scikit-learn: pip install "dialogym[bert]"') from error
     numbers = list(range(len(labels)))
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-        gold, predicted, labels=numbers, zero_division=0.0
+        gold,
+        predicted,
+        labels=numbers,
+        zero_division=0.0,  # type: ignore[arg-type]
     )
     bins = () if probabilities is None else reliability(probabilities, gold)
     return LabelScores(

@@ -161,10 +161,11 @@ def _sacrebleu(kind: str, reply: str, reference: str) -> float:
 @functools.cache
 def _sacrebleu_metric(kind: str) -> Any:
     try:
-        from sacrebleu import metrics
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
     except ImportError as error:
         raise ImportError(f'{kind} needs sacrebleu: pip install "dialogym[metrics]"') from error
-    return metrics.BLEU(effective_order=True) if kind == "BLEU" else metrics.CHRF()
+    return BLEU(effective_order=True) if kind == "BLEU" else CHRF()
 
 
 for _kind in (TokenF1, ExactMatch, Bleu, ChrF):
