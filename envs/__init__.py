@@ -18,3 +18,9 @@ register_task(
     "TextClassification-v0", "dialogym.envs.text_classification:TextClassification", max_turns=1, reward="sparse"
 )
 register_task("TextDialog-v0", "dialogym.envs.text_dialog:TextDialog", max_turns=20)
+register_task(
+    "TextTwentyQuestions-v0",
+    "dialogym.envs.text_twenty_questions:TextTwentyQuestions",
+    max_turns=20,
+    reward="sparse",
+)

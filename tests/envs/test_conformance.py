@@ -302,7 +302,9 @@ def test_splits_share_no_goal_content(env_id):
     contents = {
         split: {task.goal_content(g) for g in task.goal_ids(split, 150)} for split in ("train", "validation", "test")
     }
-    assert all(len(found) > 100 for found in contents.values())
+    for split, found in contents.items():
+        num_items = len(task.numbers_of(split)) if hasattr(task, "numbers_of") else 150
+        assert len(found) >= min(100, num_items) >= 10
     assert not contents["train"] & contents["validation"]
     assert not contents["train"] & contents["test"]
     assert not contents["validation"] & contents["test"]

@@ -1,0 +1,271 @@
+"""``TextTwentyQuestions-v0``: guess what the partner thinks of."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..rewards.transcript import Line
+from .core import Partner, Policy
+from .items import Item, ItemTask, read_items, shipped_file
+from .streams import Streams, pick
+
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "alive": ("is it alive ?", "living"),
+    "animal": ("is it an animal ?",),
+    "plant": ("is it a plant ?", "from a plant"),
+    "made": ("is it made by people ?", "man made", "made", "artificial"),
+    "bird": ("is it a bird ?",),
+    "fish": ("is it a fish ?",),
+    "insect": ("is it an insect ?",),
+    "mammal": ("is it a mammal ?",),
+    "pet": ("is it kept as a pet ?", "pet"),
+    "farm": ("is it found on a farm ?", "farm"),
+    "fierce": ("can it be dangerous ?", "dangerous"),
+    "flies": ("can it fly ?", "does it fly", "flies", "flying"),
+    "swims": ("can it swim or float ?", "swim", "float", "swims"),
+    "fur": ("does it have fur or hair ?", "fur", "furry"),
+    "legs": ("does it have legs ?", "legs"),
+    "fruit": ("is it a fruit ?",),
+    "vegetable": ("is it a vegetable ?",),
+    "eaten": ("do people eat it ?", "eat", "eaten", "food", "edible"),
+    "sweet": ("does it taste sweet ?", "sweet"),
+    "drunk": ("do people drink it ?", "drink"),
+    "tool": ("is it a tool ?", "tool"),
+    "furniture": ("is it furniture ?",),
+    "vehicle": ("is it a vehicle ?",),
+    "wheels": ("does it have wheels ?", "wheels"),
+    "worn": ("do people wear it ?", "wear", "worn", "clothing"),
+    "electric": ("is it electric ?", "electricity"),
+    "toy": ("do people play with it ?", "toy", "play with"),
+    "music": ("does it make music ?", "music", "instrument"),
+    "big": ("is it bigger than a person ?", "big", "bigger", "large"),
+    "small": ("can you hold it in one hand ?", "in one hand", "in your hand", "small"),
+    "kitchen": ("is it found in a kitchen ?", "kitchen"),
+    "metal": ("is it made of metal ?", "made of metal", "metal"),
+    "wooden": ("is it made of wood ?", "made of wood", "wood", "wooden"),
+    "glass": ("is it made of glass ?", "made of glass", "glass"),
+    "paper": ("has it to do with paper ?", "made of paper", "paper"),
+    "round": ("is it round ?",),
+    "red": ("is it red ?",),
+    "green": ("is it green ?",),
+    "yellow": ("is it yellow ?",),
+    "white": ("is it white ?",),
+    "sound": ("does it make a sound ?", "sound", "noise"),
+    "outdoors": ("is it found outdoors ?", "outdoors", "outside"),
+    "water": ("has it to do with water ?", "water"),
+    "sport": ("is it used for sport ?", "sport", "sports", "games"),
+    "light": ("does it give light ?", "give light", "light"),
+    "hot": ("is it hot ?", "hot"),
+    "cold": ("has it to do with cold ?", "cold"),
+    "body": ("is it part of a body ?", "part of a body", "body"),
+    "building": ("is it a building or part of one ?", "building"),
+    "school": ("is it found in a school ?", "school"),
+}
+"""For each attribute how it is asked for, and other words that mean it."""
+ATTRIBUTES = tuple(QUESTIONS)
+GUESS = len(ATTRIBUTES)
+"""The last reply of the menu."""
+BUCKETS = (1, 2, 3, 6, 12, 24, 60)
+"""The summary says how many things fit by the first of these that is not exceeded."""
+YES, NO = ("yes .", "yes , it does .", "that is right ."), ("no .", "no , not that .", "it is not like that .")
+PUZZLED = ("i did not understand , ask me something that i can answer with yes or no .",)
+_WORD = re.compile(r"[a-z0-9']+")
+
+
+class TextTwentyQuestions(ItemTask):
+    """Find out what the partner thinks of, by yes-or-no questions in words; there are twenty turns and one guess.
+
+    The partner thinks of one of 223 everyday things, of which it knows fifty attributes. A question is understood by
+    the attribute that it names (``is it alive ?``, ``can it fly ?``), a guess by the thing (``is it a cat ?``). A wrong
+    guess ends the game; a question about several attributes at once, or about none, gets no answer and costs a turn.
+
+    From the menu the agent asks about one attribute or guesses what fits best, and its summary says how many things
+    still fit what it heard and which attribute halves them best. The rule asks that one until a single thing is left:
+    the binary-search oracle, which is the ceiling: it finds every thing, and 7.8 answers would tell 223 things apart if
+    each of them halved what is left.
+
+    Things are split by name: those of the test split are never thought of in training, though they are among the
+    things that may be guessed. There are about twenty, so a long list of test goals repeats them in other words.
+
+    Data: the table is our own. ``data`` takes another one, a file with the fields ``thing`` and ``attributes`` (of the
+    same fifty), JSON Lines such as ``{"thing": "cat", "attributes": ["alive", "animal", "fur"]}``, or CSV where the
+    attributes are separated by ``|``. No two things may have the same attributes.
+
+    Args:
+        noise: chance in [0, 1) that an answer is wrong.
+        data: a table of your own; see above.
+
+    Raises:
+        ValueError: for ``noise`` out of range, or a wrong line in a table of your own.
+    """
+
+    name = "TextTwentyQuestions"
+    menu = (*(f"ask_{attribute}" for attribute in ATTRIBUTES), "guess")
+    summary_sizes = (len(BUCKETS) + 1, len(ATTRIBUTES) + 1)
+    examples = (*(questions[0] for questions in QUESTIONS.values()), "is it a cat ?", "it is the moon .")
+    ceiling = 0.98
+    floor = 0.1
+    min_gap = 0.85
+    max_reply_chars = 200
+
+    def __init__(self, noise: float = 0.0, data: str | None = None):
+        if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < 1:
+            raise ValueError(f"noise must be a number in [0, 1), got {noise!r}")
+        self.options = {"noise": noise, "data": data}
+        self.noise = float(noise)
+        super().__init__(load_things(data))
+        self.things = tuple([item["thing"] for item in self.items])
+        self.table = tuple([frozenset(item["attributes"]) for item in self.items])
+        self.knowledge = functools.lru_cache(maxsize=1 << 16)(self._knowledge)
+        self.policies = {"rule": Policy("choices", rule), "claim_success": Policy("text", claim_success)}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.options)
+
+    def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Thinker:
+        return Thinker(self, goal, streams)
+
+    def content(self, goal: Mapping[str, Any]) -> str:
+        return goal["thing"]
+
+    def secrets(self, goal: Mapping[str, Any]) -> Sequence[str]:
+        return (goal["thing"],)
+
+    def _knowledge(self, answers: frozenset[tuple[str, bool]]) -> tuple[list[int], int]:
+        """Numbers of the things that contradict the fewest answers, and the question that halves them best.
+
+        The question is the number of an attribute that was not asked for, or ``GUESS`` where none tells them apart.
+        """
+        wrong = [sum((attribute in have) != said for attribute, said in answers) for have in self.table]
+        fewest = min(wrong)
+        fitting = [number for number, count in enumerate(wrong) if count == fewest]
+        asked = {attribute for attribute, _ in answers}
+        best, best_rest = GUESS, len(fitting)
+        for number, attribute in enumerate(ATTRIBUTES):
+            if attribute not in asked:
+                count = sum(attribute in self.table[thing] for thing in fitting)
+                rest = max(count, len(fitting) - count)
+                if rest < best_rest:
+                    best, best_rest = number, rest
+        return fitting, best
+
+    @functools.cached_property
+    def phrases(self) -> list[tuple[tuple[str, ...], str, str]]:
+        """Words, "thing" or "attribute", and which; the longest first, so that a light bulb is no light."""
+        found = [(words_of(thing), "thing", thing) for thing in self.things]
+        for attribute, asked in QUESTIONS.items():
+            found += [(words_of(words), "attribute", attribute) for words in (*asked, attribute)]
+        return sorted(found, key=lambda phrase: -len(phrase[0]))
+
+    def understand(self, utterance: str) -> tuple[set[str], set[str]]:
+        """The things and the attributes that an utterance names."""
+        words = words_of(utterance)
+        things: set[str] = set()
+        attributes: set[str] = set()
+        while words:
+            for phrase, kind, meant in self.phrases:
+                if words[: len(phrase)] == phrase:
+                    (things if kind == "thing" else attributes).add(meant)
+                    words = words[len(phrase) :]
+                    break
+            else:
+                words = words[1:]
+        return things, attributes
+
+
+class Thinker(Partner):
+    """Thinks of a thing, and keeps the agent's record of what it heard."""
+
+    def __init__(self, task: TextTwentyQuestions, goal: Mapping[str, Any], streams: Streams):
+        self.task, self.thing, self.streams = task, goal["thing"], streams
+        self.attributes = frozenset(goal["attributes"])
+        self.answers: dict[str, bool] = {}
+        self.turn = 0
+
+    def open(self) -> list[Line]:
+        return [
+            ("system", "ask questions that can be answered with yes or no , then guess . you have one guess ."),
+            ("user", "i think of something . what is it ?"),
+        ]
+
+    def hear(self, utterance: str) -> list[Line]:
+        self.turn += 1
+        things, attributes = self.task.understand(utterance)
+        if len(things) == 1:
+            return self._hear_guess(things.pop())
+        if things or len(attributes) != 1:
+            return [("user", PUZZLED[0])]
+        attribute = attributes.pop()
+        true = attribute in self.attributes
+        said = true if self.task.noise == 0 or self.streams.noise.random() >= self.task.noise else not true
+        self.answers[attribute] = said
+        words = YES if said else NO
+        return [("user", words[pick(self.streams.wording, self.turn, len(words))])]
+
+    def _hear_guess(self, thing: str) -> list[Line]:
+        self.over = True
+        self.success = thing == self.thing
+        return [("user", "yes , you found it !" if self.success else "no , that is not it .")]
+
+    # The menu
+
+    def fitting(self) -> list[int]:
+        """Numbers of the things that contradict the fewest answers."""
+        return self.task.knowledge(frozenset(self.answers.items()))[0]
+
+    def summary(self) -> tuple[int, int]:
+        fitting, best = self.task.knowledge(frozenset(self.answers.items()))
+        bucket = next((number for number, limit in enumerate(BUCKETS) if len(fitting) <= limit), len(BUCKETS))
+        return bucket, best
+
+    def allowed(self) -> bytes:
+        return bytes([attribute not in self.answers for attribute in ATTRIBUTES] + [1])
+
+    def phrase(self, choice: int) -> str:
+        if choice == GUESS:
+            return f"is it the {self.task.things[self.fitting()[0]]} ?"
+        return QUESTIONS[ATTRIBUTES[choice]][0]
+
+
+def rule(observation: Any, info: Mapping[str, Any]) -> int:
+    """Asks what halves the things that fit, and guesses when nothing does."""
+    return int(observation[1])
+
+
+def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
+    """Claims to know it, and does not say what it is."""
+    return "i know what it is ."
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Lower-cased words."""
+    return tuple(_WORD.findall(text.lower()))
+
+
+@functools.cache
+def load_things(path: str | None) -> tuple[Item, ...]:
+    """The table of a file, or the one that ships.
+
+    Raises:
+        ValueError: for a wrong line, an unknown attribute, or two things that cannot be told apart.
+    """
+    source = str(shipped_file("things.csv")) if path is None else path
+    seen: dict[frozenset[str], str] = {}
+
+    def wrong(item: Mapping[str, Any]) -> str | None:
+        unknown = [attribute for attribute in item["attributes"] if attribute not in QUESTIONS]
+        if unknown:
+            return f"attributes must be among {', '.join(ATTRIBUTES)}, got {unknown[0]!r}"
+        if not words_of(item["thing"]) or item["thing"] in seen.values():
+            return f"thing must be a name that no other thing has, got {item['thing']!r}"
+        twin = seen.setdefault(frozenset(item["attributes"]), item["thing"])
+        return None if twin == item["thing"] else f"{item['thing']!r} has the same attributes as {twin!r}"
+
+    return tuple(read_items(source, {"thing": str, "attributes": list}, check=wrong))
+
+
+def _rebuild(kind: type[TextTwentyQuestions], options: dict[str, Any]) -> TextTwentyQuestions:
+    return kind(**options)

@@ -1,0 +1,114 @@
+"""Twenty questions: what is understood, how it ends, who wins, and a user's own table."""
+
+import itertools
+
+import gymnasium as gym
+import pytest
+
+from dialogym.agents.registry import make_agent
+from dialogym.envs.streams import Streams
+from dialogym.envs.text_twenty_questions import ATTRIBUTES, NO, PUZZLED, QUESTIONS, YES, TextTwentyQuestions
+from dialogym.evaluation.score import frozen_goals, score
+
+TASK = TextTwentyQuestions()
+
+
+def partner_of(thing, **options):
+    task = TextTwentyQuestions(**options) if options else TASK
+    return task.partner(task.items[task.things.index(thing)], Streams(), "train")
+
+
+def test_every_pair_of_at_least_150_things_differs():
+    assert len(TASK.things) >= 150
+    assert all(one != other for one, other in itertools.combinations(TASK.table, 2))
+    assert all(any(attribute in have for have in TASK.table) for attribute in ATTRIBUTES)
+
+
+@pytest.mark.parametrize(("attribute", "asked"), [(a, words) for a, asked in QUESTIONS.items() for words in asked])
+def test_every_way_to_ask_is_understood_as_its_attribute(attribute, asked):
+    assert TASK.understand(asked) == (set(), {attribute})
+
+
+@pytest.mark.parametrize("thing", TASK.things)
+def test_every_thing_can_be_guessed(thing):
+    assert TASK.understand(f"Is it a {thing}?")[0] == {thing}
+
+
+def test_answers_are_true():
+    for thing, question, answers in (
+        ("cat", "is it alive ?", YES), ("cat", "can it fly ?", NO), ("moon", "so , is it ROUND", YES),
+        ("violin", "music?", YES),
+    ):  # fmt: skip
+        ((role, said),) = partner_of(thing).hear(question)
+        assert role == "user"
+        assert said in answers
+
+
+@pytest.mark.parametrize("nonsense", ["", "  ", "is it alive and round ?", "hm", "漢字", "cat or dog ?", "x" * 300])
+def test_nonsense_gets_no_answer_and_does_not_end_the_game(nonsense):
+    partner = partner_of("cat")
+    assert partner.hear(nonsense) == [("user", PUZZLED[0])]
+    assert (partner.over, partner.answers) == (False, {})
+
+
+def test_a_guess_ends_the_game():
+    right, wrong = partner_of("cat"), partner_of("cat")
+    right.hear("is it a cat ?")
+    wrong.hear("is it a dog ?")
+    assert (right.over, right.success) == (True, True)
+    assert (wrong.over, wrong.success) == (True, False)
+
+
+def test_the_turn_limit_is_twenty():
+    env = gym.make("TextTwentyQuestions-v0", interface="text")
+    env.reset(seed=0)
+    for turn in range(1, 21):
+        _, reward, terminated, truncated, info = env.step("hm")
+        assert (terminated, truncated) == (False, turn == 20)
+    assert (reward, info["success"]) == (0.0, False)
+
+
+def test_the_oracle_finds_every_thing_in_few_questions():
+    env = gym.make("TextTwentyQuestions-v0")
+    oracle = make_agent("rule", env)
+    goals = [(str(number), number) for number in range(len(TASK.things))]
+    scores = score(oracle, env, goals)
+    assert scores.success.all()
+    assert scores.turns.mean() < 11
+    assert scores.turns.max() <= 20
+
+
+def test_more_noise_means_less_success():
+    env = gym.make("TextTwentyQuestions-v0")
+    goals = frozen_goals(env, "test", 100).goals
+    found = []
+    for noise in (0.0, 0.1, 0.3):
+        noisy = gym.make("TextTwentyQuestions-v0", noise=noise)
+        found.append(score(make_agent("rule", noisy), noisy, goals).success.mean())
+    assert found[0] > found[1] > found[2]
+
+
+def test_a_table_of_ones_own(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("thing,attributes\nleaf,plant|green\nblood,red|body\n", encoding="utf-8")
+    assert TextTwentyQuestions(data=str(path)).things == ("leaf", "blood")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("leaf,plant|grean", "line 3: attributes must be among .*, got 'grean'"),
+        ("blade,plant|green", "line 3: 'blade' has the same attributes as 'leaf'"),
+        ("leaf,plant", "line 3: thing must be a name that no other thing has, got 'leaf'"),
+    ],
+)
+def test_a_wrong_table_is_told(tmp_path, line, message):
+    path = tmp_path / "own.csv"
+    path.write_text(f"thing,attributes\nleaf,plant|green\n{line}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        TextTwentyQuestions(data=str(path))
+
+
+def test_a_wrong_noise_is_told():
+    with pytest.raises(ValueError, match=r"noise must be a number in \[0, 1\), got 1.5"):
+        TextTwentyQuestions(noise=1.5)
