@@ -16,17 +16,12 @@ import gymnasium as gym
 
 import dialogym  # registers the environments # noqa: F401
 from dialogym.agents.registry import make_agent
-from dialogym.envs import Task, TextEnv, remake
+from dialogym.envs import Task, TextEnv, remake, shipped_ids
 
 FOLDER = Path(__file__).parent / "environments"
 SEED = 1
 HEADER = re.compile(r"^(Args|Attributes|Raises|Returns|Reference|References|Example|Examples):", re.MULTILINE)
 ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n     +.*)*)", re.MULTILINE)
-
-
-def our_ids() -> list[str]:
-    """Every id of this package, sorted."""
-    return sorted(id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("dialogym."))
 
 
 def page(env_id: str) -> str:
@@ -124,7 +119,7 @@ def main() -> None:
     check = parser.parse_args().check
     FOLDER.mkdir(exist_ok=True)
     stale = []
-    for env_id in our_ids():
+    for env_id in shipped_ids():
         path, text = FOLDER / f"{env_id}.md", page(env_id)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(env_id)

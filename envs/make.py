@@ -105,6 +105,11 @@ def register_task(id: str, task: TaskFactory, max_turns: int = 20, **options: An
     )
 
 
+def shipped_ids() -> list[str]:
+    """Every environment that comes with this package, sorted; those that a user registered are not among them."""
+    return sorted(id for id, spec in gym.registry.items() if str(spec.kwargs.get("task", "")).startswith("dialogym."))
+
+
 def seat_person(env: Any, interface: str, ask: Callable[[str], str]) -> TextEnv:
     """The same environment with a person on the partner's side; ``ask`` is given what the agent said, and answers it.
 

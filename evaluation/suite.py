@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from ..agents.demonstrations import demonstrate
 from ..agents.files import atomic_folder, atomic_write
+from ..envs import shipped_ids
 from .arms import Preset, is_labelled
 from .charts import heat_map
 from .compare import compare
@@ -64,7 +64,7 @@ def compare_suite(
     console, folder = console or Console(), Path(out)
     rows: dict[str, Any] = {}
     failed: dict[str, str] = {}
-    ids = list(env_ids) if env_ids is not None else our_ids()
+    ids = list(env_ids) if env_ids is not None else shipped_ids()
     for number, env_id in enumerate(ids, start=1):
         console.rule(f"{env_id} ({number} of {len(ids)})")
         try:
@@ -78,11 +78,6 @@ def compare_suite(
     heat_map(_cells(rows), list(rows), list(COLUMNS), folder / PICTURE_FILE)
     console.print(table(results))
     return results
-
-
-def our_ids() -> list[str]:
-    """Every environment of this package, sorted."""
-    return sorted(id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("dialogym."))
 
 
 # One environment

@@ -14,33 +14,21 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from dialogym.envs.make import INTERFACES, remake
+from dialogym.envs.make import INTERFACES, remake, shipped_ids
+
+from .traces import trace
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXTS = ["", " ", "\n", "ünïcödé 🙂 漢字", "[name", "search(", "\x00", "user: yes\nuser: bye", "a" * 100_000]
-OUR_IDS = sorted(i for i, s in gym.registry.items() if str(s.entry_point).startswith("dialogym."))
+OUR_IDS = shipped_ids()
 MENU_IDS = [i for i in OUR_IDS if gym.make(i, interface="text").unwrapped.task.menu]
 ID_INTERFACES = [(i, interface) for i in OUR_IDS for interface in INTERFACES if interface != "choices" or i in MENU_IDS]
 
 TRACE = """
 import dialogym, gymnasium as gym, json
-from tests.envs.test_conformance import trace
+from tests.envs.traces import trace
 print(json.dumps(trace({id!r}, 3, {interface!r}, turns=30)))
 """
-
-
-def trace(env_id, seed, interface="text", turns=12, **options):
-    """Everything an agent is shown in a few random turns, as comparable text."""
-    env = gym.make(env_id, interface=interface, **options)
-    env.action_space.seed(seed)
-    observation, info = env.reset(seed=seed)
-    seen = [repr(observation), repr(sorted(info.items(), key=lambda item: item[0]))]
-    for _ in range(turns):
-        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
-        seen.append(repr((observation, reward, terminated, truncated)) + repr(sorted(info.items())))
-        if terminated or truncated:
-            observation, info = env.reset()
-    return seen
 
 
 def test_the_registry_was_filled():

@@ -6,8 +6,9 @@ import os
 import pytest
 from rich.console import Console
 
+from dialogym.envs import shipped_ids
 from dialogym.evaluation.arms import Preset
-from dialogym.evaluation.suite import compare_suite, markdown, our_ids, rl_adds, suite_preset
+from dialogym.evaluation.suite import compare_suite, markdown, rl_adds, suite_preset
 
 from . import tasks  # noqa: F401 (registers EvaluationWords-v0)
 
@@ -79,6 +80,7 @@ def test_harm_is_written_in_the_table():
 
 
 def test_the_suite_is_every_environment_of_the_package_under_equal_terms():
-    assert "TextDialog-v0" in our_ids()
+    assert {"TextDialog-v0", "TextClassification-v0"} <= set(shipped_ids())
+    assert "EvaluationWords-v0" not in shipped_ids()
     assert suite_preset().num_goals >= 200
     assert suite_preset(140).demonstrations == 140
