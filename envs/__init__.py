@@ -24,3 +24,4 @@ register_task(
     max_turns=20,
     reward="sparse",
 )
+register_task("TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward="sparse")

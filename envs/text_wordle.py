@@ -1,0 +1,227 @@
+"""``TextWordle-v0``: find a word of five letters in six tries."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..rewards.transcript import Line
+from .core import Partner, Policy
+from .items import Item, ItemTask, read_items, shipped_file
+from .streams import Streams
+
+LENGTH = 5
+ABSENT, ELSEWHERE, RIGHT = "-", "?", "!"
+MARKS = (ABSENT, ELSEWHERE, RIGHT)
+_WORD = re.compile(r"\b[a-z]{5}\b")
+_SAID = re.compile(r"[a-z] [-?!](?: [a-z] [-?!]){4}")
+
+
+class TextWordle(ItemTask):
+    """Find a word of five letters in six tries.
+
+    After each guess the partner marks its letters: ``!`` in the right place, ``?`` in another place, ``-`` not in the
+    word (or no further time). ``c - r ? a ! n - e -`` answers ``crane``. A reply is the guess when it holds exactly one
+    word of five letters (``i try crane``). A guess that is not on the list, or no guess, is answered and costs a try.
+
+    In hard mode every letter that was marked must be used: a guess that contradicts what is known is refused, and costs
+    a try.
+
+    The ceiling is that of an entropy solver: of all words on the list it guesses the one whose marks are the most
+    informative about the words that still fit (in hard mode: of the words that fit). Words are split by themselves, so
+    that those of the test split are never looked for in training, though they are on the list.
+
+    Data: 1,336 common English words, our own list. ``data`` takes another one, a file with the field ``word``, JSON
+    Lines such as ``{"word": "crane"}``, or CSV with a header.
+
+    Args:
+        hard: hard mode.
+        data: a word list of your own; see above.
+
+    Raises:
+        ValueError: for a wrong line in a list of your own.
+    """
+
+    name = "TextWordle"
+    examples = ("crane", "is it house ?", "i try plant", "storm", "light", "music .")
+    ceiling = 0.98
+    floor = 0.05
+    max_reply_chars = 100
+
+    def __init__(self, hard: bool = False, data: str | None = None):
+        if not isinstance(hard, bool):
+            raise ValueError(f"hard must be True or False, got {hard!r}")
+        self.options = {"hard": hard, "data": data}
+        self.hard = hard
+        super().__init__(load_words(data))
+        self.words = tuple([item["word"] for item in self.items])
+        self.known = frozenset(self.words)
+        self.policies = {
+            "rule": Policy("text", Solver(self.words, hard)),
+            "inform_everything": Policy("text", recite),
+            "claim_success": Policy("text", claim_success),
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.options)
+
+    def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Marker:
+        return Marker(self, goal["word"])
+
+    def content(self, goal: Mapping[str, Any]) -> str:
+        return goal["word"]
+
+    def secrets(self, goal: Mapping[str, Any]) -> Sequence[str]:
+        return (goal["word"],)
+
+
+class Marker(Partner):
+    """Knows the word and marks guesses."""
+
+    def __init__(self, task: TextWordle, word: str):
+        self.task, self.word = task, word
+        self.heard: list[tuple[str, str]] = []
+
+    def open(self) -> list[Line]:
+        rules = "find the word of five letters . ! means right , ? means elsewhere , - means not in it ."
+        return [("system", rules), ("user", "what is your first guess ?")]
+
+    def hear(self, utterance: str) -> list[Line]:
+        found = _WORD.findall(utterance.lower())
+        if len(found) != 1:
+            return [("user", "say one word of five letters .")]
+        guess = found[0]
+        if guess not in self.task.known:
+            return [("user", f"{guess} is not on my list .")]
+        if self.task.hard and not fits(guess, self.heard):
+            return [("user", f"{guess} does not use what you know .")]
+        marks = mark(guess, self.word)
+        self.heard.append((guess, marks))
+        self.over = self.success = guess == self.word
+        return [("user", " ".join(f"{letter} {sign}" for letter, sign in zip(guess, marks, strict=True)))]
+
+
+def mark(guess: str, word: str) -> str:
+    """The marks of a guess, one of ``MARKS`` for each letter; a letter is marked as often as the word has it."""
+    rest = [letter for letter, said in zip(word, guess, strict=True) if letter != said]
+    marks = []
+    for letter, said in zip(word, guess, strict=True):
+        if letter == said:
+            marks.append(RIGHT)
+        elif said in rest:
+            rest.remove(said)
+            marks.append(ELSEWHERE)
+        else:
+            marks.append(ABSENT)
+    return "".join(marks)
+
+
+def fits(word: str, heard: Sequence[tuple[str, str]]) -> bool:
+    """``word`` would have got those marks for those guesses."""
+    return all(mark(guess, word) == marks for guess, marks in heard)
+
+
+class Solver:
+    """The policy that guesses the word whose marks tell the most about the words that still fit, in bits.
+
+    Args:
+        words: the list.
+        hard: guess only words that fit.
+    """
+
+    def __init__(self, words: Sequence[str], hard: bool):
+        self.words, self.hard = tuple(words), hard
+        self.best = functools.lru_cache(maxsize=1 << 14)(self._best)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Solver, (self.words, self.hard)
+
+    def __call__(self, observation: Any, info: Mapping[str, Any]) -> str:
+        heard = []
+        for message in info["messages"]:
+            if message["role"] == "user" and _SAID.fullmatch(message["content"]):
+                said = message["content"].split()
+                heard.append(("".join(said[::2]), "".join(said[1::2])))
+        return self.best(tuple(heard))
+
+    def _best(self, heard: tuple[tuple[str, str], ...]) -> str:
+        table, numbers = marks_table(self.words), {word: number for number, word in enumerate(self.words)}
+        left = np.ones(len(self.words), dtype=bool)
+        for guess, marks in heard:
+            left &= table[numbers[guess]] == _code(marks)
+        candidates = np.flatnonzero(left)
+        if len(candidates) <= 2:
+            return self.words[candidates[0]]
+        guesses = candidates if self.hard else np.arange(len(self.words))
+        bits = entropy(table[np.ix_(guesses, candidates)]) + 1e-6 * left[guesses]  # of equals, one that fits
+        return self.words[guesses[int(bits.argmax())]]
+
+
+def entropy(codes: np.ndarray) -> np.ndarray:
+    """(G,) bits that the marks of each guess tell about N words: the entropy of each row of codes (G, N)."""
+    num_guesses, num_words = codes.shape
+    offsets = 3**LENGTH * np.arange(num_guesses)[:, None]
+    counts = np.bincount((codes + offsets).ravel(), minlength=3**LENGTH * num_guesses).reshape(num_guesses, -1)
+    shares = counts / num_words
+    return -(shares * np.log2(np.where(shares > 0, shares, 1.0))).sum(1)
+
+
+@functools.lru_cache(maxsize=2)
+def marks_table(words: tuple[str, ...]) -> np.ndarray:
+    """(N, N) codes of the marks that each guess gets for each word, as :func:`mark` gives them."""
+    letters = np.array([[ord(letter) for letter in word] for word in words])  # (N, 5)
+    guess, word = letters[:, None, :], letters[None, :, :]  # (N, 1, 5), (1, N, 5)
+    right = guess == word
+    codes = 2 * right.astype(np.int64)
+    free = np.broadcast_to(~right, codes.shape).copy()  # letters of the word that no mark has used yet
+    for place in range(LENGTH):
+        open_ = ~right[:, :, place]
+        for other in range(LENGTH):
+            hit = open_ & free[:, :, other] & (guess[:, :, place] == word[:, :, other])
+            codes[:, :, place][hit] = 1
+            free[:, :, other][hit] = False
+            open_ = open_ & ~hit
+    return codes @ (3 ** np.arange(LENGTH))
+
+
+def _code(marks: str) -> int:
+    return sum(MARKS.index(one) * 3**place for place, one in enumerate(marks))
+
+
+def recite(observation: Any, info: Mapping[str, Any]) -> str:
+    """Names many words at once."""
+    return "crane house plant storm light music"
+
+
+def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
+    """Claims to have found it."""
+    return "i know it , it is done ."
+
+
+@functools.cache
+def load_words(path: str | None) -> tuple[Item, ...]:
+    """The words of a file, or those that ship.
+
+    Raises:
+        ValueError: for a wrong line.
+    """
+    seen: set[str] = set()
+
+    def wrong(item: Mapping[str, Any]) -> str | None:
+        word = item["word"]
+        if not _WORD.fullmatch(word):
+            return f"word must be five letters from a to z, got {word!r}"
+        if word in seen:
+            return f"word must be new, got {word!r} again"
+        seen.add(word)
+        return None
+
+    return tuple(read_items(str(shipped_file("words.csv")) if path is None else path, {"word": str}, check=wrong))
+
+
+def _rebuild(kind: type[TextWordle], options: dict[str, Any]) -> TextWordle:
+    return kind(**options)

@@ -1,0 +1,121 @@
+"""Wordle: marks worked by hand, tries that are lost, hard mode, the entropy solver, and a user's own words."""
+
+import math
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from dialogym.agents.registry import make_agent
+from dialogym.envs.text_wordle import Solver, TextWordle, _code, entropy, fits, mark, marks_table
+from dialogym.evaluation.score import frozen_goals, score
+
+
+@pytest.mark.parametrize(
+    ("guess", "word", "marks"),
+    [
+        ("crane", "crane", "!!!!!"), ("crane", "storm", "-?---"), ("allow", "label", "???--"),
+        ("label", "allow", "??--?"), ("eerie", "there", "?-?-!"), ("geese", "these", "--!!!"),
+        ("speed", "abide", "--?-?"), ("civic", "civil", "!!!!-"),
+    ],
+)  # fmt: skip
+def test_marks_are_those_worked_by_hand(guess, word, marks):
+    assert mark(guess, word) == marks
+
+
+def test_the_table_has_the_marks_of_every_pair():
+    words = ("crane", "eerie", "there", "allow", "label", "geese", "these", "civic")
+    table = marks_table(words)
+    for row, guess in enumerate(words):
+        assert table[row].tolist() == [_code(mark(guess, word)) for word in words]
+
+
+def test_entropy_is_in_bits():
+    codes = np.array([[0, 0, 0, 0], [0, 1, 2, 3], [0, 0, 1, 1], [5, 5, 5, 7]])
+    three_to_one = -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25))
+    assert entropy(codes) == pytest.approx([0, 2, 1, three_to_one])
+
+
+def test_there_are_at_least_a_thousand_different_words():
+    words = TextWordle().words
+    assert len(set(words)) == len(words) >= 1000
+    assert all(len(word) == 5 and word.isascii() and word.islower() for word in words)
+
+
+def playing(word, **options):
+    env = gym.make("TextWordle-v0", interface="text", **options)
+    task = env.unwrapped.task
+    env.reset(seed=0, options={"task": str(task.words.index(word))})
+    return env
+
+
+def said(env, guess):
+    _, _, terminated, truncated, info = env.step(guess)
+    return info["messages"][-1]["content"], terminated, truncated, info["success"]
+
+
+def test_the_word_ends_the_game_whatever_stands_around_it():
+    env = playing("storm")
+    assert said(env, "I try CRANE !") == ("c - r ? a - n - e -", False, False, False)
+    assert said(env, "is it storm ?") == ("s ! t ! o ! r ! m !", True, False, True)
+
+
+@pytest.mark.parametrize(
+    ("guess", "answer"),
+    [
+        ("zzzzz", "zzzzz is not on my list ."), ("", "say one word of five letters ."),
+        ("crane house", "say one word of five letters ."), ("漢字", "say one word of five letters ."),
+        ("houses", "say one word of five letters ."),
+    ],
+)  # fmt: skip
+def test_a_guess_that_is_none_costs_a_try(guess, answer):
+    env = playing("storm")
+    for turn in range(1, 7):
+        assert said(env, guess) == (answer, False, turn == 6, False)
+
+
+def test_hard_mode_refuses_a_guess_that_does_not_use_what_is_known():
+    easy, hard = playing("storm"), playing("storm", hard=True)
+    for env in (easy, hard):
+        said(env, "crane")
+    assert said(easy, "house")[0] == "h - o ? u - s ? e -"
+    assert said(hard, "house")[0] == "house does not use what you know ."
+    assert fits("storm", [("crane", "-?---")])
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_the_solver_reaches_the_ceiling_and_the_floors_stay_low(hard):
+    env = gym.make("TextWordle-v0", hard=hard)
+    task = env.unwrapped.task
+    goals = frozen_goals(env, "test", 100).goals
+    assert score(make_agent("rule", env), env, goals).success.mean() >= task.ceiling
+    for floor in ("do_nothing", "random", "repeat_last", "inform_everything", "claim_success"):
+        assert score(make_agent(floor, env), env, goals).success.mean() <= task.floor
+
+
+def test_in_hard_mode_the_solver_only_guesses_what_fits():
+    words = TextWordle().words
+    heard = (("crane", "-?---"),)
+    assert fits(Solver(words, hard=True).best(heard), heard)
+
+
+def test_a_list_of_ones_own(tmp_path):
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"word": "hello"}\n{"word": "world"}', encoding="utf-8")
+    assert TextWordle(data=str(path)).words == ("hello", "world")
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("hell", "line 3: word must be five letters from a to z, got 'hell'"), ("hello", "line 3: word must be new")],
+)
+def test_a_wrong_list_is_told(tmp_path, word, message):
+    path = tmp_path / "own.csv"
+    path.write_text(f"word\nhello\n{word}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        TextWordle(data=str(path))
+
+
+def test_hard_must_be_a_flag():
+    with pytest.raises(ValueError, match="hard must be True or False, got 'yes'"):
+        TextWordle(hard="yes")
