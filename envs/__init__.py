@@ -14,6 +14,7 @@ __all__ = [
 ]  # fmt: skip
 
 register_task("TextArithmetic-v0", "dialogym.envs.text_arithmetic:TextArithmetic", max_turns=1, reward="sparse")
+register_task("TextChat-v0", "dialogym.envs.text_chat:TextChat", max_turns=10, reward="chat")
 register_task(
     "TextClassification-v0", "dialogym.envs.text_classification:TextClassification", max_turns=1, reward="sparse"
 )

@@ -5,6 +5,7 @@ language model thinks of it; ``compose.py`` adds them up and ``registry.py`` kno
 """
 
 from .base import FunctionReward, Reward, RewardError, as_reward
+from .chat import ChatRating, Coherence, Novelty, Relevance
 from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
 from .fluency import Fluency, perplexity
 from .overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
@@ -16,7 +17,9 @@ from .transcript import Message, Transcript
 
 __all__ = [
     "Bleu",
+    "ChatRating",
     "ChrF",
+    "Coherence",
     "ComposedReward",
     "DistinctN",
     "ExactMatch",
@@ -24,8 +27,10 @@ __all__ = [
     "FunctionReward",
     "Length",
     "Message",
+    "Novelty",
     "Part",
     "Readability",
+    "Relevance",
     "Repetition",
     "Reward",
     "RewardError",
