@@ -23,6 +23,8 @@ from .scheduler import Report
 from .score import FrozenGoals, Scores, score, with_noise
 
 ARM_FILE, LOG_FILE = "arm.json", "log.jsonl"
+SPEAKERS = ("sft", "ppo")
+"""Agents that are language models."""
 NUM_CONVERSATIONS = 3
 """Conversations of each agent that a report shows: those about the first goals of the list."""
 MAX_REPLIES = 2000
@@ -146,6 +148,7 @@ class Plan:
         goals, validation_goals: frozen lists.
         num_noise_seeds, num_noise_goals: of pass^k.
         out: folder of the comparison.
+        speech: settings of the small language model that suit the environment; those of an arm come before them.
     """
 
     spec: EnvSpec
@@ -155,6 +158,7 @@ class Plan:
     num_noise_seeds: int
     num_noise_goals: int
     out: Path
+    speech: Mapping[str, Any] = field(default_factory=dict)
 
     def env(self, split: str) -> gym.Env[Any, Any]:
         """The environment, in this process."""
@@ -209,6 +213,8 @@ def read_record(plan: Plan, key: str) -> dict[str, Any] | None:
 def _make(arm: Arm, plan: Plan) -> tuple[Agent, dict[str, Any] | None]:
     """The agent before training, and the budget of the arm it starts from."""
     config, inherited = dict(arm.config), None
+    if arm.agent in SPEAKERS and config.get("model") is None:
+        config = {**plan.speech, **config}
     if arm.start_from is not None:
         before = read_record(plan, arm.start_from)
         assert before is not None, f"{arm.key} starts from {arm.start_from}, which is not finished"

@@ -25,11 +25,11 @@ from .arms import (
     ARM_FILE,
     NUM_CONVERSATIONS,
     PRESETS,
+    SPEAKERS,
     Arm,
     Plan,
     Preset,
     arms_of,
-    is_labelled,
     read_record,
     run_arm,
     unfit,
@@ -38,8 +38,10 @@ from .provenance import provenance
 from .results import key_of, results_of, write_results
 from .scheduler import DONE, INTERRUPTED, Job, Outcome, Report, Watcher, run_jobs
 from .score import FrozenGoals, frozen_goals, made, task_of
+from .suited import speech_settings, suited_preset
 
 SETTINGS_FILE, FLUENCY_FILE, RESULTS_FILE = "settings.json", "fluency.json", "results.json"
+TOKENIZER_FOLDER = "tokenizer"
 NOT_ASKED = "not asked for"
 
 
@@ -57,7 +59,8 @@ def compare(
 
     Args:
         env_id: id of an environment (with or without ``module:``), or one made by ``gym.make``.
-        preset: "quick", "full", or a preset of your own.
+        preset: "quick", "full", or a preset of your own; see :func:`~dialogym.evaluation.suited.suited_preset` for what
+            is adapted to the environment.
         out: folder; one that an interrupted comparison of the same settings left is gone on with.
         jobs: processes at a time; None is the number of CPUs.
         seed: of the first training run; the test goals do not depend on it.
@@ -75,16 +78,16 @@ def compare(
     """
     began = time.perf_counter()
     console = console or Console()
-    chosen = _preset(preset)
     env = made(env_id, **(env_kwargs or {}))
+    chosen = suited_preset(_preset(preset), env)
     plan = _plan(env, chosen, Path(out))
-    if not is_labelled(task_of(env)):
-        chosen = dataclasses.replace(chosen, labels=0)
     arms = _arms(chosen, seed, agents)
     left_out = {**_not_asked_for(chosen, agents), **unfit(arms, env)}
     arms = [arm for arm in arms if arm.name not in left_out]
     settings = _settings(plan, arms, preset if isinstance(preset, str) else "own", seed)
     _claim_folder(plan.out, settings)
+    if any(arm.agent in SPEAKERS for arm in arms):
+        plan = dataclasses.replace(plan, speech=speech_settings(env, plan.out / TOKENIZER_FOLDER, seed))
     failures = _run(arms, plan, jobs, console)
     records = _records(arms, plan)
     left_out |= _failed_names(failures, records)

@@ -11,12 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..agents.demonstrations import demonstrate
-from ..agents.files import atomic_folder, atomic_write
+from ..agents.files import atomic_write
 from ..envs import shipped_ids
 from .arms import Preset, is_labelled
 from .charts import heat_map
@@ -26,13 +24,7 @@ from .score import made, task_of
 AGENTS = ("do_nothing", "random", "rule", "q_learning", "bert", "sft", "sft_rl")
 COLUMNS = ("do_nothing", "random", "sft", "sft_rl", "q_learning", "bert", "rule")
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
-NUM_DEMONSTRATIONS, NUM_ONE_TURN_DEMONSTRATIONS = 300, 1500
-"""For conversations of many turns and of one."""
-NUM_VOCABULARY_CONVERSATIONS = 600
-VOCABULARY_SIZE = 2048
-MAX_REPLY_TOKENS = 64
-SHIPPED_VOCABULARY = ("TextDialog-v0",)
-"""The environments that the shipped tokenizer was made for; for the others one is fitted to demonstrations."""
+NUM_DEMONSTRATIONS = 200
 DEMONSTRATIONS = {"TextDialog-v0": 140}
 """Where fewer than usual leave reinforcement learning something to show."""
 
@@ -86,18 +78,10 @@ def compare_suite(
 def _compared(
     env_id: str, folder: Path, jobs: int | None, seed: int, preset: Preset | None, console: Console
 ) -> dict[str, Any]:
-    base = preset or suite_preset(_num_demonstrations(env_id))
-    config = _model_config(env_id, folder / "tokenizer", seed)
-    shared = {name: {**base.config.get(name, {}), **config} for name in ("sft", "ppo")}
-    chosen = Preset(**{**vars(base), "config": {**base.config, **shared}})
-    agents = [name for name in AGENTS if name != "bert" or is_labelled(task_of(made(env_id)))]
-    return compare(env_id, chosen, folder, jobs, seed, agents=agents, console=console)
-
-
-def _num_demonstrations(env_id: str) -> int:
-    core: Any = made(env_id).unwrapped
-    usual = NUM_ONE_TURN_DEMONSTRATIONS if core.max_turns == 1 else NUM_DEMONSTRATIONS
-    return DEMONSTRATIONS.get(env_id, usual)
+    env = made(env_id)
+    chosen = preset or suite_preset(DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS))
+    agents = [name for name in AGENTS if name != "bert" or is_labelled(task_of(env))]
+    return compare(env, chosen, folder, jobs, seed, agents=agents, console=console)
 
 
 def suite_preset(demonstrations: int = NUM_DEMONSTRATIONS) -> Preset:
@@ -108,32 +92,9 @@ def suite_preset(demonstrations: int = NUM_DEMONSTRATIONS) -> Preset:
         num_seeds=1,
         env_turns={"q_learning": 60_000, "sb3_ppo": 0, "ppo": 6_000},
         demonstrations=demonstrations,
-        labels=1000,
+        labels=2000,
         config={"sft": {"epochs": 8}, "ppo": {}},
     )
-
-
-def _model_config(env_id: str, folder: Path, seed: int) -> dict[str, Any]:
-    """Tokenizer and reply limit of the small model: those that the words of this environment ask for."""
-    if env_id in SHIPPED_VOCABULARY:
-        return {}
-    from ..envs.tokenizer import fit_tokenizer, load_tokenizer
-
-    env = made(env_id)
-    shown = demonstrate(env, NUM_VOCABULARY_CONVERSATIONS, 0.3, seed).conversations
-    if not folder.is_dir():
-        texts = [message["content"] for messages in shown for message in messages]
-        with atomic_folder(folder) as draft:
-            fit_tokenizer([*texts, *task_of(env).examples], draft, VOCABULARY_SIZE)
-    tokenizer = load_tokenizer(str(folder))
-    lengths = [
-        len(tokenizer.encode(message["content"]))
-        for messages in shown
-        for message in messages
-        if message["role"] == "assistant"
-    ]
-    longest = min(MAX_REPLY_TOKENS, int(np.quantile(lengths, 0.99)) + 4)
-    return {"tokenizer": str(folder), "max_reply_tokens": longest}
 
 
 def _row(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""What a comparison adapts to its environment: how much there is to imitate, and the small language model's words."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from ..agents.demonstrations import demonstrate
+from ..agents.files import atomic_folder
+from .arms import Preset, is_labelled
+from .score import task_of
+
+ONE_TURN_FACTOR = 10
+"""A demonstration of one turn shows less than one of a whole conversation, so there are so many times more."""
+SHIPPED_VOCABULARY = ("TextDialog",)
+"""Tasks that the shipped tokenizer was made for; for the others one is fitted to demonstrations."""
+NUM_VOCABULARY_CONVERSATIONS = 600
+VOCABULARY_SIZE = 2048
+MAX_REPLY_TOKENS = 64
+
+
+def suited_preset(preset: Preset, env: gym.Env[Any, Any]) -> Preset:
+    """``preset`` with the demonstrations that suit an environment.
+
+    Labelled texts are their own demonstrations: the language model imitates as many gold labels, without flaws, as the
+    classifier learns from. Where a conversation is a single turn, there are ``ONE_TURN_FACTOR`` times more.
+    """
+    core: Any = env.unwrapped
+    if is_labelled(core.task) and preset.labels:
+        shown = _with_demonstrations(preset, preset.labels)
+        return dataclasses.replace(shown, config={**shown.config, "sft": {**shown.config.get("sft", {}), **FLAWLESS}})
+    preset = dataclasses.replace(preset, labels=0)
+    if core.max_turns == 1:
+        return _with_demonstrations(preset, ONE_TURN_FACTOR * preset.demonstrations)
+    return preset
+
+
+FLAWLESS = {"flaw_rate": 0.0}
+
+
+def _with_demonstrations(preset: Preset, count: int) -> Preset:
+    """So many demonstrations, and a curve that keeps its proportions."""
+    curve = tuple([round(other * count / preset.demonstrations) for other in preset.demonstration_curve])
+    return dataclasses.replace(preset, demonstrations=count, demonstration_curve=curve)
+
+
+def speech_settings(env: gym.Env[Any, Any], folder: Path, seed: int) -> dict[str, Any]:
+    """Tokenizer and reply limit of the small language model: those that the words of an environment ask for.
+
+    Args:
+        env: an environment whose task has a rule policy; without one the defaults serve.
+        folder: where the tokenizer is fitted, unless it was before.
+        seed: of the demonstrations that it is fitted to.
+
+    Returns:
+        Settings of :class:`~dialogym.agents.language_model.ModelConfig`.
+    """
+    task = task_of(env)
+    if task.name in SHIPPED_VOCABULARY or "rule" not in task.policies:
+        return {}
+    from ..envs.tokenizer import fit_tokenizer, load_tokenizer
+
+    messages = [
+        message
+        for conversation in demonstrate(env, NUM_VOCABULARY_CONVERSATIONS, 0.3, seed).conversations
+        for message in conversation
+    ]
+    if not folder.is_dir():
+        texts = [message["content"] for message in messages]
+        with atomic_folder(folder) as draft:
+            fit_tokenizer([*texts, *task.examples], draft, VOCABULARY_SIZE)
+    tokenizer = load_tokenizer(str(folder))
+    replies = [message["content"] for message in messages if message["role"] == "assistant"]
+    longest = int(np.quantile([len(tokenizer.encode(reply)) for reply in replies], 0.99)) + 4
+    return {"tokenizer": str(folder), "max_reply_tokens": min(MAX_REPLY_TOKENS, longest)}
