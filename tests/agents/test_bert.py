@@ -120,7 +120,24 @@ def test_a_task_without_labels_is_refused():
         make_agent("bert", "TextDialog-v0")
 
 
-@pytest.mark.parametrize(("option", "value"), [("epochs", 0), ("num_examples", -1), ("max_length", 0)])
+@pytest.mark.parametrize(("side", "what_counts"), [("right", "start"), ("left", "end")])
+def test_the_side_that_is_cut_off_a_long_text_does_not_count(env, encoder, tmp_path, side, what_counts):
+    agent = make_agent("bert", env, **config_of(encoder, max_length=8, truncation_side=side))
+    agent.save(tmp_path)
+    middle = "the shop is the staff is the bread is"
+    texts = {
+        "start": [f"{start} the garden is {middle} late late late" for start in ("lovely", "awful")],
+        "end": [f"late late late {middle} {end}" for end in ("lovely", "awful")],
+    }
+    for classifier in (agent.classifier, load_agent(tmp_path).classifier):
+        for place, pair in texts.items():
+            one, other = classifier.probabilities(pair)
+            assert (one[0] == pytest.approx(other[0], abs=1e-7)) == (place != what_counts)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("epochs", 0), ("num_examples", -1), ("max_length", 0), ("truncation_side", "top")]
+)
 def test_a_wrong_setting_is_told(option, value):
     with pytest.raises(ValueError, match=option):
         BertConfig(**{option: value})
