@@ -24,10 +24,10 @@ OUR_IDS = shipped_ids()
 MENU_IDS = [i for i in OUR_IDS if gym.make(i, interface="text").unwrapped.task.menu]
 ID_INTERFACES = [(i, interface) for i in OUR_IDS for interface in INTERFACES if interface != "choices" or i in MENU_IDS]
 
-TRACE = """
-import dialogym, gymnasium as gym, json
+TRACES = """
+import dialogym, gymnasium as gym, json, sys
 from tests.envs.traces import trace
-print(json.dumps(trace({id!r}, 3, {interface!r}, turns=30)))
+print(json.dumps([trace(id, 3, interface, turns=30) for id, interface in json.loads(sys.argv[1])]))
 """
 
 
@@ -58,19 +58,25 @@ def test_same_seed_same_trace(env_id, interface):
     assert first != other
 
 
-@pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
-def test_the_hash_seed_of_the_process_changes_nothing(env_id, interface):
+@pytest.fixture(scope="module")
+def traces_under_two_hash_seeds():
+    """Of every environment in every interface, each time from a process of its own."""
     traces = []
     for hash_seed in ("1", "2"):
-        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
         done = subprocess.run(
-            [sys.executable, "-c", TRACE.format(id=env_id, interface=interface)],
-            env=environment, capture_output=True, text=True, check=False, cwd=ROOT,
+            [sys.executable, "-c", TRACES, json.dumps(ID_INTERFACES)],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=False, cwd=ROOT,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        traces.append(json.loads(done.stdout))
-    assert traces[0] == traces[1]
-    assert len(traces[0]) > 10
+        traces.append(dict(zip(ID_INTERFACES, json.loads(done.stdout), strict=True)))
+    return traces
+
+
+@pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
+def test_the_hash_seed_of_the_process_changes_nothing(env_id, interface, traces_under_two_hash_seeds):
+    first, second = (traces[env_id, interface] for traces in traces_under_two_hash_seeds)
+    assert first == second
+    assert len(first) > 10
 
 
 @pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)
