@@ -10,7 +10,7 @@ demo: $(VENV)/ready
 	$(BIN)/dialogym compare --preset quick --out $(OUT)
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dialogym.agents.registry import make_agent
 from dialogym.envs import Task, TextEnv, remake, shipped_ids
 
 FOLDER = Path(__file__).parent / "environments"
+SUITE = Path(__file__).parent / "suite" / "suite.json"
 SEED = 1
 HEADER = re.compile(r"^(Args|Attributes|Raises|Returns|Reference|References|Example|Examples):", re.MULTILINE)
 ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n     +.*)*)", re.MULTILINE)
@@ -38,9 +40,10 @@ def page(env_id: str) -> str:
         "## Spaces\n\n" + spaces(env_id, core.task),
         "## Ends, reward, ceiling and floor\n\n" + ends(env, core),
         "## Keyword arguments\n\n" + (arguments or "None of its own.") + COMMON,
+        baselines(env_id),
         f"## A conversation\n\nThe rule, on a held-out goal (`seed={SEED}`):\n\n```text\n{conversation(env_id)}\n```",
     ]
-    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+    return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
 
 
 COMMON = (
@@ -96,6 +99,22 @@ def ends(env: gym.Env[Any, Any], core: TextEnv) -> str:
         f"rule succeeds on at least {task.ceiling:g} of held-out goals; do-nothing, random, repeat-last"
         f"{' and ' + floors if floors else ''} on at most {task.floor:g}. `dialogym validate {core.spec.id}` checks it."  # type: ignore[union-attr]
     )
+
+
+def baselines(env_id: str) -> str:
+    """What the agents of the comparison across environments achieved, where it has been run."""
+    if not SUITE.is_file():
+        return ""
+    results = json.loads(SUITE.read_text(encoding="utf-8"))
+    if env_id not in results["environments"]:
+        return ""
+    rows = ["| agent | success (95 %) | return | turns to learn from |", "| --- | --- | --- | --- |"]
+    for name, agent in results["environments"][env_id]["agents"].items():
+        success, turns = agent["success"], f"{agent['env_turns']:,}" if agent["env_turns"] else "–"
+        interval = f"{success['mean']:.3f} ({success['low']:.3f}–{success['high']:.3f})"
+        rows.append(f"| `{name}` | {interval} | {agent['return']['mean']:.2f} | {turns} |")
+    heading = "## Baselines\n\nOf `dialogym compare --suite`, on the same held-out goals, one training seed:\n\n"
+    return heading + "\n".join(rows)
 
 
 def conversation(env_id: str) -> str:
