@@ -8,6 +8,7 @@ from .base import FunctionReward, Reward, RewardError, as_reward
 from .chat import ChatRating, Coherence, Novelty, Relevance
 from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
 from .fluency import Fluency, perplexity
+from .ngram import NGramModel
 from .overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
 from .registry import register_reward, reward_names
 from .sentiment import Readability, Sentiment, flesch_reading_ease
@@ -27,6 +28,7 @@ __all__ = [
     "FunctionReward",
     "Length",
     "Message",
+    "NGramModel",
     "Novelty",
     "Part",
     "Readability",
