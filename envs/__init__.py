@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import text_keywords as _text_keywords  # registers its reward by name  # noqa: F401
 from .core import Partner, Policy, Task, TextEnv
 from .make import make, make_vec, register_task, remake, remake_vec, seat_person, shipped_ids, spec_of
 from .spaces import Utterance
@@ -19,6 +20,7 @@ register_task(
     "TextClassification-v0", "dialogym.envs.text_classification:TextClassification", max_turns=1, reward="sparse"
 )
 register_task("TextDialog-v0", "dialogym.envs.text_dialog:TextDialog", max_turns=20)
+register_task("TextKeywords-v0", "dialogym.envs.text_keywords:TextKeywords", max_turns=1, reward="keywords")
 register_task(
     "TextTwentyQuestions-v0",
     "dialogym.envs.text_twenty_questions:TextTwentyQuestions",

@@ -8,6 +8,7 @@ from .base import FunctionReward, Reward, RewardError, as_reward
 from .chat import ChatRating, Coherence, Novelty, Relevance
 from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
 from .fluency import Fluency, perplexity
+from .keywords import FluencyGuard, Keywords, coverage
 from .ngram import NGramModel
 from .overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
 from .registry import register_reward, reward_names
@@ -25,7 +26,9 @@ __all__ = [
     "DistinctN",
     "ExactMatch",
     "Fluency",
+    "FluencyGuard",
     "FunctionReward",
+    "Keywords",
     "Length",
     "Message",
     "NGramModel",
@@ -43,6 +46,7 @@ __all__ = [
     "Transcript",
     "add",
     "as_reward",
+    "coverage",
     "distinct_n",
     "exact_match",
     "failure",
