@@ -21,6 +21,7 @@ register_task(
 )
 register_task("TextDialog-v0", "dialogym.envs.text_dialog:TextDialog", max_turns=20)
 register_task("TextKeywords-v0", "dialogym.envs.text_keywords:TextKeywords", max_turns=1, reward="keywords")
+register_task("TextNegotiation-v0", "dialogym.envs.text_negotiation:TextNegotiation", max_turns=10, reward="surplus")
 register_task(
     "TextTwentyQuestions-v0",
     "dialogym.envs.text_twenty_questions:TextTwentyQuestions",

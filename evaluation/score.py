@@ -220,7 +220,9 @@ class _Scoring:
 def row_info(envs: TextVectorEnv, infos: dict[str, Any], row: int) -> dict[str, Any]:
     """What the single environment would say in ``info`` where row ``row`` stands."""
     transcript = envs.transcripts[row]
-    info = {"success": transcript.success, "turn": transcript.turn, "task": envs.tasks[row]}
+    partner = envs.conversations[row].partner
+    info = {} if partner is None else partner.facts()
+    info.update(success=transcript.success, turn=transcript.turn, task=envs.tasks[row])
     for name in ("messages", "action_mask"):
         if name in infos:
             info[name] = infos[name][row]

@@ -10,6 +10,7 @@ from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
 from .fluency import Fluency, perplexity
 from .keywords import FluencyGuard, Keywords, coverage
 from .ngram import NGramModel
+from .negotiation import Surplus, surplus_share
 from .overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
 from .registry import register_reward, reward_names
 from .sentiment import Readability, Sentiment, flesch_reading_ease
@@ -42,6 +43,7 @@ __all__ = [
     "RewardSpec",
     "Rouge",
     "Sentiment",
+    "Surplus",
     "TokenF1",
     "Transcript",
     "add",
@@ -60,6 +62,7 @@ __all__ = [
     "reward_names",
     "scale",
     "success",
+    "surplus_share",
     "token_f1",
     "turn",
 ]

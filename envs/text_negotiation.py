@@ -1,0 +1,314 @@
+"""``TextNegotiation-v0``: buy or sell an item."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..rewards.transcript import Line
+from .core import Partner, Policy, Task
+from .items import Item, read_items, shipped_file
+from .negotiation_game import (
+    MAX_GAIN,
+    NO_ZONE_SURPLUSES,
+    OPENINGS,
+    PATIENCE,
+    PROFILES,
+    SURPLUSES,
+    Answer,
+    Kind,
+    respond,
+    start,
+)
+from .negotiation_optimum import ACCEPT, WALK, optimum
+from .negotiation_words import BANKS, offer_of, opening_of, understand, worded
+from .streams import Streams
+
+ROLES = ("buyer", "seller")
+MIN_PRICE = 30
+"""Cheaper goods have too few prices to haggle about."""
+WORDS = ("accept", "walk_away", "small_talk", "ask_better")
+"""Replies of the menu without a price; after them one for each gain, from a step to ``MAX_GAIN``."""
+STEPS = (1, 2, 5)
+SPREAD = 5
+"""The agent's limit is up to so many steps worse than the typical price."""
+
+
+class TextNegotiation(Task):
+    """Haggle: buy or sell an item at a price that is good for you, with a partner whose limit and tactic are hidden.
+
+    The agent is told its own limit and who it is, buyer or seller; the partner opens far beyond that limit. Prices go
+    in steps, twenty to fifty of which make up the typical price of the item; all below is counted in steps of the
+    agent's *gain*, so that buying and selling are one game. There are 3 to 10 steps to share, the *surplus*. Who says a
+    new price makes an offer; who names the partner's price, or says yes to it, takes it; ``goodbye`` walks away. The
+    partner answers an offer with a deal, a price of its own, or by leaving. Anything else gets a reply and costs
+    patience.
+
+    The partner concedes by one of five tactics, each as likely (Faratin, Sierra & Jennings 1998): ``boulware`` (late),
+    ``linear``, ``conceder`` (early), ``tit_for_tat`` (as much as the agent last did), and ``impatient`` (linear, and
+    leaves after five offers without a warning; the others after eight, the last of their own named as such). It takes
+    what leaves it as much as its next offer would, at least a step, but never an offer that takes back a concession.
+    The third strike ends its patience: one for an offer without a concession of a step, or more than three steps beyond
+    the partner's limit, or a turn without an offer; two for taking back.
+
+    Success is a deal that both gain from, that is, at a price strictly between the two limits. It says nothing of how
+    much the agent kept; that is the default reward, ``surplus``: on the last turn the share of the surplus that the
+    deal leaves the agent, and 0 without a deal, or with one at a loss. With ``no_deal_share`` above 0 no price suits
+    both in that share of goals: there success is to walk away before the partner leaves, and ``surplus`` pays nothing.
+    It is 0 by default, since nobody gains anything there.
+
+    The rule is the optimum: dynamic programming over what the agent knows (``envs/negotiation_optimum.py``) finds the
+    greatest expected share, which is 0.594; who knew the partner's limit and tactic would get 0.633, the
+    clairvoyant ceiling. The rule seeks surplus, not success, and takes a risk for it: it closes 0.975 of its deals. By
+    tactic, the shares of who knows the tactic but not the limit: boulware 0.519, linear 0.609, conceder 0.657,
+    tit_for_tat 0.403, impatient 0.821.
+
+    Measured on 500 held-out goals: the rule succeeds in 0.964 and keeps a share of 0.583, random replies succeed in
+    0.046 and keep 0.010, the other floors never succeed. Two seeds of ``q_learning`` succeed in 0.73 and 0.68 after
+    30,000 turns (shares 0.20 and 0.18), and in 0.74 and 0.87 after 200,000 (0.29 and 0.34).
+
+    From the menu the agent offers a price that leaves it a gain of 1 to 12 steps, takes the partner's price, walks
+    away, or says something else; masked out are offers that are worse than the partner's. Its summary holds, in steps:
+    the offers made, the partner's offer (0 while it leaves no gain), the agent's lowest, strikes, how far the partner
+    just moved, and whether it called the offer far or its own the last. The agent's role is not in it: nothing depends
+    on it. ``info["heard"]`` is the record that the rule reads.
+
+    Data: 160 everyday goods with a typical price, our own list. ``data`` takes another one, a file with the fields
+    ``item`` (a name without digits) and ``price`` (a whole number of at least 30), JSON Lines such as
+    ``{"item": "bike", "price": 180}``, or CSV with a header.
+
+    Args:
+        profile: the partner's tactic, or "mixed" (drawn per conversation).
+        no_deal_share: share of goals in [0, 1) where no price suits both.
+        data: a list of goods of your own; see above.
+
+    Raises:
+        ValueError: for an option out of range, or a wrong line in a list of your own.
+    """
+
+    name = "TextNegotiation"
+    menu = (*WORDS, *(f"gain_{gain}" for gain in range(1, MAX_GAIN + 1)))
+    summary_sizes = (9, max(SURPLUSES), MAX_GAIN + 2, PATIENCE, 5, 4)
+    examples = (
+        "i can pay 95 .", "you can have it for 120 .", "how about 60 ?", "deal .", "no deal , goodbye .",
+        "can you do better ?", "it is in good shape .",
+    )  # fmt: skip
+    ceiling = 0.95
+    floor = 0.06
+    max_reply_chars = 200
+
+    def __init__(self, profile: str = "mixed", no_deal_share: float = 0.0, data: str | None = None):
+        if profile != "mixed" and profile not in PROFILES:
+            raise ValueError(f"profile must be mixed or one of {', '.join(PROFILES)}, got {profile!r}")
+        if isinstance(no_deal_share, bool) or not isinstance(no_deal_share, (int, float)) or not 0 <= no_deal_share < 1:
+            raise ValueError(f"no_deal_share must be a number in [0, 1), got {no_deal_share!r}")
+        self.options = {"profile": profile, "no_deal_share": no_deal_share, "data": data}
+        self.profiles = tuple(PROFILES) if profile == "mixed" else (profile,)
+        self.no_deal_share = float(no_deal_share)
+        self.goods = load_goods(data)
+        self.policies = {
+            "rule": Policy("choices", functools.partial(optimal, profile, self.no_deal_share)),
+            "inform_everything": Policy("text", name_prices),
+            "claim_success": Policy("text", claim_success),
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.options)
+
+    def draw_goal(self, rng: random.Random) -> dict[str, Any]:
+        """A good, who the agent is, its limit, and the partner's limit, tactic and opening; "price" is the deal's."""
+        good = self.goods[rng.randrange(len(self.goods))]
+        step = step_of(good["price"])
+        role = ROLES[rng.randrange(2)]
+        sign = 1 if role == "buyer" else -1
+        limit = good["price"] // step * step + sign * step * rng.randrange(SPREAD + 1)
+        surpluses = NO_ZONE_SURPLUSES if rng.random() < self.no_deal_share else SURPLUSES
+        partner_limit = limit - sign * step * surpluses[rng.randrange(len(surpluses))]
+        return {
+            "item": good["item"],
+            "step": step,
+            "role": role,
+            "buyer_limit": limit if role == "buyer" else partner_limit,
+            "seller_limit": partner_limit if role == "buyer" else limit,
+            "profile": self.profiles[rng.randrange(len(self.profiles))],
+            "opening": OPENINGS[rng.randrange(len(OPENINGS))],
+            "price": None,
+        }
+
+    def content(self, goal: Mapping[str, Any]) -> str:
+        return repr(sorted((key, value) for key, value in goal.items() if key != "price"))
+
+    def secrets(self, goal: Mapping[str, Any]) -> Sequence[str]:
+        return (str(goal["seller_limit" if goal["role"] == "buyer" else "buyer_limit"]), goal["profile"])
+
+    def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Haggler:
+        assert isinstance(goal, dict)
+        return Haggler(goal, streams, split)
+
+
+class Haggler(Partner):
+    """Buys or sells by the tactic of its kind, and keeps the agent's record of what was said.
+
+    Args:
+        goal: of this conversation alone: "price" is filled in when there is a deal.
+        streams: of the conversation; only the wording is used.
+        split: of the wordings.
+    """
+
+    def __init__(self, goal: dict[str, Any], streams: Streams, split: str):
+        self.goal, self.wording = goal, streams.wording
+        self.role: str = goal["role"]
+        self.limit: int = goal[f"{self.role}_limit"]
+        self.per_step = -goal["step"] if self.role == "buyer" else goal["step"]
+        surplus = (goal["buyer_limit"] - goal["seller_limit"]) // goal["step"]
+        self.kind = Kind(surplus, goal["profile"])
+        self.bank = BANKS["seller" if self.role == "buyer" else "buyer", split == "test"]
+        self.state = start(goal["opening"])
+        self.last_offer: float | None = None
+        self.turns: list[list[Any]] = []
+        """For each turn: the agent's offer or None, the partner's, whether that was far, and the last one."""
+
+    def price_of(self, gain: float) -> Any:
+        """The price that leaves the agent ``gain`` steps."""
+        return self.limit + gain * self.per_step
+
+    def gain_of(self, price: float) -> float:
+        """How many steps of gain a price leaves the agent; an int on the grid of steps."""
+        gain = (price - self.limit) / self.per_step
+        return int(gain) if gain == int(gain) else gain
+
+    def open(self) -> list[Line]:
+        said = self._say("open", item=self.goal["item"], price=self.price_of(self.state.partner_offer))
+        return [("system", opening_of(self.role, self.limit, self.goal["step"], self.goal["item"])), ("user", said)]
+
+    def hear(self, utterance: str) -> list[Line]:
+        own = None if self.last_offer is None else self.price_of(self.last_offer)
+        meaning = understand(utterance, self.price_of(self.state.partner_offer), own)
+        if meaning.act == "accept":
+            return self._agree(self.state.partner_offer)
+        if meaning.act == "walk_away":
+            self.over, self.success = True, self.kind.surplus <= 0
+            return [("user", self._say("walked"))]
+        move = None if meaning.price is None else self.gain_of(meaning.price)
+        answer = respond(self.kind, self.goal["opening"], self.state, move)
+        if answer.outcome == "deal":
+            assert move is not None
+            return self._agree(move)
+        if answer.state is None:
+            self.over = True
+            return [("user", self._say("left"))]
+        said = self._counter(answer, move) if move is not None else self._say(meaning.act)
+        self.turns.append([move, answer.state.partner_offer, answer.far, answer.last])
+        self.state, self.last_offer = answer.state, self.last_offer if move is None else move
+        return [("user", said)]
+
+    def _agree(self, gain: float) -> list[Line]:
+        self.over, self.success = True, 0 < gain < self.kind.surplus
+        self.goal["price"] = self.price_of(gain)
+        return [("user", self._say("deal"))]
+
+    def _counter(self, answer: Answer, move: float) -> str:
+        """The partner's next offer, after what it thinks of the agent's; reads the state before it."""
+        assert answer.state is not None
+        lowest = self.state.own_offer
+        remarks = []
+        if answer.far:
+            remarks.append("far")
+        elif answer.state.strikes > self.state.strikes:
+            remarks.append("withdrawn" if lowest is not None and move > lowest else "stalled")
+        if answer.last:
+            remarks.append("last")
+        price = self.price_of(answer.state.partner_offer)
+        return " ".join([*map(self._say, remarks), self._say("counter", price=price)])
+
+    def _say(self, act: str, **values: object) -> str:
+        return worded(self.bank, act, self.wording, len(self.turns), **values)
+
+    # The menu
+
+    def summary(self) -> tuple[int, int, int, int, int, int]:
+        """Offers made, the partner's offer, the agent's (0: none), strikes, the partner's last move, its remarks.
+
+        Offers are gains of the agent in steps; the partner's counts as 0 as long as it leaves no gain.
+        """
+        state = self.state
+        own = 0 if state.own_offer is None else min(max(int(state.own_offer), 1), MAX_GAIN + 1)
+        moved = far = last = 0
+        if self.turns:
+            before = self.turns[-2][1] if len(self.turns) > 1 else self.goal["opening"]
+            moved, far, last = state.partner_offer - before, *self.turns[-1][2:]
+        return state.round, max(state.partner_offer, 0), own, state.strikes, min(moved, 4), 2 * last + far
+
+    def allowed(self) -> bytes:
+        """Offers that leave more than the partner's does make sense, and so do words."""
+        offer = self.state.partner_offer
+        return bytes([1] * len(WORDS) + [gain > offer for gain in range(1, MAX_GAIN + 1)])
+
+    def phrase(self, choice: int) -> str:
+        if choice >= len(WORDS):
+            return offer_of(self.role, self.price_of(choice - len(WORDS) + 1))
+        return {
+            "accept": "deal .",
+            "walk_away": "no deal , goodbye .",
+            "small_talk": f"it is a nice {self.goal['item']} .",
+            "ask_better": "can you do better ?",
+        }[WORDS[choice]]
+
+    def facts(self) -> dict[str, Any]:
+        """ "heard": the partner's opening and the turns so far, as :class:`Optimum` reads them, in steps of gain."""
+        return {"heard": [self.goal["opening"], *map(list, self.turns)]}
+
+
+def optimal(profile: str, no_deal_share: float, observation: Any, info: Mapping[str, Any]) -> int:
+    """The rule: the move with the greatest expected share of the surplus."""
+    opening, *heard = info["heard"]
+    move = optimum(profile, no_deal_share, opening).move(heard)
+    if move == ACCEPT:
+        return WORDS.index("accept")
+    if move == WALK:
+        return WORDS.index("walk_away")
+    return len(WORDS) + int(move) - 1
+
+
+def name_prices(observation: Any, info: Mapping[str, Any]) -> str:
+    """Names many prices at once."""
+    return "i can do 20 or 50 or 100 or 200 or 500 or 1000 ."
+
+
+def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
+    """Claims that there is a deal, whatever was offered."""
+    return "it is a deal , we both gain ."
+
+
+def step_of(price: int) -> int:
+    """The step between prices: the greatest of 1, 2, 5, 10, 20, 50 ... that goes twenty times into a typical price."""
+    powers = [10**power for power in range(len(str(price)))]
+    return max(part * power for power in powers for part in STEPS if part * power * 20 <= price)
+
+
+@functools.cache
+def load_goods(path: str | None) -> tuple[Item, ...]:
+    """The goods of a file, or those that ship.
+
+    Raises:
+        ValueError: for a wrong line.
+    """
+    seen: set[str] = set()
+
+    def wrong(item: Mapping[str, Any]) -> str | None:
+        name, price = item["item"], item["price"]
+        if not name.strip() or name in seen or any(character.isdigit() for character in name):
+            return f"item must be a new name without digits, got {name!r}"
+        if price < MIN_PRICE:
+            return f"price must be at least {MIN_PRICE}, got {price}"
+        seen.add(name)
+        return None
+
+    source = str(shipped_file("goods.csv")) if path is None else path
+    return tuple(read_items(source, {"item": str, "price": int}, check=wrong))
+
+
+def _rebuild(kind: type[TextNegotiation], options: dict[str, Any]) -> TextNegotiation:
+    return kind(**options)
