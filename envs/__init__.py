@@ -19,6 +19,7 @@ register_task("TextChat-v0", "dialogym.envs.text_chat:TextChat", max_turns=10, r
 register_task(
     "TextClassification-v0", "dialogym.envs.text_classification:TextClassification", max_turns=1, reward="sparse"
 )
+register_task("TextContinuation-v0", "dialogym.envs.text_continuation:TextContinuation", max_turns=1, reward="steering")
 register_task("TextDialog-v0", "dialogym.envs.text_dialog:TextDialog", max_turns=20)
 register_task("TextKeywords-v0", "dialogym.envs.text_keywords:TextKeywords", max_turns=1, reward="keywords")
 register_task("TextNegotiation-v0", "dialogym.envs.text_negotiation:TextNegotiation", max_turns=10, reward="surplus")

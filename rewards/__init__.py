@@ -6,6 +6,7 @@ language model thinks of it; ``compose.py`` adds them up and ``registry.py`` kno
 
 from .base import FunctionReward, Reward, RewardError, as_reward
 from .chat import ChatRating, Coherence, Novelty, Relevance
+from .classifier import Classifier
 from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
 from .fluency import Fluency, perplexity
 from .keywords import FluencyGuard, Keywords, coverage
@@ -14,6 +15,7 @@ from .negotiation import Surplus, surplus_share
 from .overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
 from .registry import register_reward, reward_names
 from .sentiment import Readability, Sentiment, flesch_reading_ease
+from .steering import Plausibility, Steering, plausibility
 from .style import DistinctN, Length, Repetition, distinct_n, length_score, repeated_share
 from .task import failure, parts, success, turn
 from .transcript import Message, Transcript
@@ -22,6 +24,7 @@ __all__ = [
     "Bleu",
     "ChatRating",
     "ChrF",
+    "Classifier",
     "Coherence",
     "ComposedReward",
     "DistinctN",
@@ -35,6 +38,7 @@ __all__ = [
     "NGramModel",
     "Novelty",
     "Part",
+    "Plausibility",
     "Readability",
     "Relevance",
     "Repetition",
@@ -44,6 +48,7 @@ __all__ = [
     "Rouge",
     "Sentiment",
     "Surplus",
+    "Steering",
     "TokenF1",
     "Transcript",
     "add",
@@ -56,6 +61,7 @@ __all__ = [
     "length_score",
     "parts",
     "perplexity",
+    "plausibility",
     "register_reward",
     "repeated_share",
     "resolve",
