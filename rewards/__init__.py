@@ -8,6 +8,7 @@ from .base import FunctionReward, Reward, RewardError, as_reward
 from .chat import ChatRating, Coherence, Novelty, Relevance
 from .classifier import Classifier
 from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
+from .embedding import EmbeddingSimilarity
 from .fluency import Fluency, perplexity
 from .keywords import FluencyGuard, Keywords, coverage
 from .ngram import NGramModel
@@ -28,6 +29,7 @@ __all__ = [
     "Coherence",
     "ComposedReward",
     "DistinctN",
+    "EmbeddingSimilarity",
     "ExactMatch",
     "Fluency",
     "FluencyGuard",

@@ -15,7 +15,7 @@ import numpy as np
 
 from .base import Reward
 from .registry import register_reward
-from .transcript import Transcript
+from .transcript import Transcript, before_reply
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 FUNCTION_WORD_WEIGHT = 0.2
@@ -162,9 +162,8 @@ class Relevance(Reward):
 
 def _reply_and_earlier(transcript: Transcript) -> tuple[str, list[str]]:
     """The last reply, and what both speakers said before it; the system's words are nobody's."""
-    said = [message for message in transcript.messages if message["role"] != "system"]
-    last = max((place for place, message in enumerate(said) if message["role"] == "assistant"), default=-1)
-    return (said[last]["content"] if last >= 0 else ""), [message["content"] for message in said[: max(last, 0)]]
+    earlier, reply = before_reply([message for message in transcript.messages if message["role"] != "system"])
+    return reply, [message["content"] for message in earlier]
 
 
 # Ratings

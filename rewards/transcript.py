@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 
@@ -18,6 +18,17 @@ Words = str | Callable[[], str]
 
 Line = tuple[str, Words]
 """Role and words of one message, before anyone has read it."""
+
+
+def before_reply(messages: Sequence[Message]) -> tuple[list[Message], str]:
+    """The messages before the agent's last utterance, and that utterance: "" where it has said nothing yet.
+
+    What the partner answered is left out: a reply is judged by what came before it.
+    """
+    for place in range(len(messages) - 1, -1, -1):
+        if messages[place]["role"] == "assistant":
+            return list(messages[:place]), messages[place]["content"]
+    return list(messages), ""
 
 
 class Transcript:

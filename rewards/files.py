@@ -1,0 +1,30 @@
+"""Files: those that installed packages bring, and those that are either the old ones or the new ones, never half."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+
+def package_file(package: str, file: str, extra: str) -> Any:
+    """A data file inside an installed package, without importing the package; has ``read_text`` and ``open``.
+
+    Raises:
+        ImportError: if the package is missing, with the extra that brings it.
+    """
+    from importlib.util import find_spec
+
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(f'this needs the data of {package}: pip install "dialogym[{extra}]"', name=package)
+    return Path(next(iter(spec.submodule_search_locations))).joinpath(file)
+
+
+def atomic_write(path: str | Path, content: str | bytes) -> None:
+    """Writes a file beside ``path`` and renames it onto ``path``, so that a reader never sees half of it."""
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    draft.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(draft, path)
