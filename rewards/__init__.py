@@ -9,10 +9,12 @@ from .chat import ChatRating, Coherence, Novelty, Relevance
 from .classifier import Classifier
 from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
 from .embedding import EmbeddingSimilarity
+from .endpoint import ChatEndpoint, EndpointError
 from .fluency import Fluency, perplexity
 from .keywords import FluencyGuard, Keywords, coverage
 from .ngram import NGramModel
 from .negotiation import Surplus, surplus_share
+from .judge import Judge
 from .overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
 from .registry import register_reward, reward_names
 from .sentiment import Readability, Sentiment, flesch_reading_ease
@@ -23,6 +25,7 @@ from .transcript import Message, Transcript
 
 __all__ = [
     "Bleu",
+    "ChatEndpoint",
     "ChatRating",
     "ChrF",
     "Classifier",
@@ -30,11 +33,13 @@ __all__ = [
     "ComposedReward",
     "DistinctN",
     "EmbeddingSimilarity",
+    "EndpointError",
     "ExactMatch",
     "Fluency",
     "FluencyGuard",
     "FunctionReward",
     "Keywords",
+    "Judge",
     "Length",
     "Message",
     "NGramModel",

@@ -57,6 +57,7 @@ class SentenceEncoder:
     def _forward(self, texts: list[str], max_tokens: int) -> np.ndarray:
         import torch
 
+        texts = [text.encode(errors="replace").decode() for text in texts]  # a tokenizer refuses half a surrogate pair
         inputs = self.tokenizer(texts, padding=True, truncation=True, max_length=max_tokens, return_tensors="pt")
         with torch.no_grad():
             states = self.model(**inputs).last_hidden_state  # (B, T, D)

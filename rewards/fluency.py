@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .base import Reward
+from .registry import register_reward
 from .transcript import Transcript
 
 
@@ -24,9 +25,9 @@ class Likelihood(NamedTuple):
 
 
 class Fluency(Reward):
-    """1 / perplexity of the last reply: the geometric mean of its tokens' probabilities.
+    """1 / perplexity of the last reply under a causal language model; bounds [0, 1], 0.0 for an empty reply.
 
-    Bounds [0, 1]: 1.0 when the model is certain of every token, 0.0 for an empty reply (no token to score).
+    The geometric mean of its tokens' probabilities: 1.0 when the model is certain of every token.
 
     Args:
         model: a causal LM, or the name or folder of one for ``from_pretrained``.
@@ -169,3 +170,6 @@ def _transformers() -> Any:
     except ImportError as error:
         raise ImportError('language-model fluency needs torch and transformers: pip install "dialogym[lm]"') from error
     return transformers
+
+
+register_reward(Fluency.name, Fluency)

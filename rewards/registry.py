@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "dialogym.rewards"
 
 Registrable = Callable[[Transcript], float] | Mapping[Any, float] | type
-"""A function, a Reward, a class of them that needs no arguments, or a dict of rewards with their weights."""
+"""A function, a Reward, a class of them, or a dict of rewards with their weights."""
 
 AnyReward = TypeVar("AnyReward", bound=Registrable)
 
@@ -66,26 +66,50 @@ def describe_rewards() -> list[tuple[str, str]]:
 def _about(name: str) -> str:
     reward = _REWARDS.get(name)
     if reward is None:
-        return "offered by an installed package"
+        return _offer(name)
     parts = getattr(reward, "parts", None)
     if parts is not None:
         return "the sum of " + ", ".join(f"{part.weight:+g} {part.name}" for part in parts)
     if isinstance(reward, Mapping):
         return "the sum of " + ", ".join(f"{weight:+g} {part}" for part, weight in reward.items())
-    return (inspect.getdoc(reward) or "").partition("\n")[0].replace("``", "").replace(":func:", "").replace("`", "")
+    line = (inspect.getdoc(reward) or "").partition("\n")[0].replace("``", "").replace(":func:", "").replace("`", "")
+    needed = _needed(reward) if isinstance(reward, type) else ""
+    return f"{line} Made as {needed}." if needed else line
+
+
+def _offer(name: str) -> str:
+    (point, *_) = [point for point in _offered() if point.name == name]
+    package = f" {point.dist.name}" if point.dist is not None else ""
+    return f"{point.value}, offered by the installed package{package}"
 
 
 def lookup(name: str) -> Any:
     """What is registered under ``name``.
 
     Raises:
-        ValueError: for an unknown name; lists the right ones, the nearest first.
+        ValueError: for an unknown name; lists the right ones, the nearest first. Also for a class that needs arguments.
         ImportError: if an installed package offers the name but fails to import (the cause is chained).
     """
     if name not in _REWARDS:
         _REWARDS[name] = _load(name)
     reward = _REWARDS[name]
-    return reward() if isinstance(reward, type) else reward
+    return _made(name, reward) if isinstance(reward, type) else reward
+
+
+def _made(name: str, kind: type) -> Any:
+    """A reward of a class; one that cannot be made without arguments has a name for lists alone."""
+    if _needed(kind):
+        raise ValueError(f"reward {name!r} needs arguments: pass {_needed(kind)} instead of its name")
+    return kind()
+
+
+def _needed(kind: type) -> str:
+    """How a class is called that needs arguments, as "Judge(model=...)"; "" for any other."""
+    empty = inspect.Parameter.empty
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(kind).parameters.values()
+    needed = [parameter.name for parameter in parameters if parameter.default is empty and parameter.kind not in kinds]
+    return f"{kind.__name__}({', '.join(f'{name}=...' for name in needed)})" if needed else ""
 
 
 def _load(name: str) -> Any:

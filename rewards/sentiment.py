@@ -83,7 +83,7 @@ def _syllables(word: str) -> int:
 
 
 class Readability(Reward):
-    """:func:`flesch_reading_ease` of the last reply over 100, cut to [0, 1]; 0.0 for an empty reply."""
+    """:func:`flesch_reading_ease` of the last reply over 100; bounds [0, 1], 0.0 for an empty reply."""
 
     name: str = "readability"
 

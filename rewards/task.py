@@ -35,7 +35,7 @@ def failure(transcript: Transcript) -> float:
 
 @as_reward
 def turn(transcript: Transcript) -> float:
-    """1.0 on every agent turn: what a turn costs is its weight, -1 in the presets."""
+    """1.0 on every agent turn, so bounds [1, 1]: what a turn costs is its weight, -1 in the presets."""
     return 1.0
 
 

@@ -18,16 +18,12 @@ def test_our_names_are_there():
     assert ours | {"length", "repetition", "distinct_n"} <= set(reward_names())
 
 
-def test_every_name_resolves_and_scores():
-    for name in reward_names():
-        assert resolve(name).terms(saying("what area ?", max_turns=20, references=("which area ?",)))
-
-
 def test_every_name_is_described_in_a_line():
     described = dict(describe_rewards())
     assert list(described) == reward_names()
     assert described["pydial"] == "the sum of +20 success, -1 turn"
     assert "bounds [0, 1]" in described["rouge"]
+    assert described["fluency"].endswith("Made as Fluency(model=...).")
     assert all(described.values())
 
 
@@ -91,6 +87,7 @@ def offer(monkeypatch, value):
 def test_an_installed_package_offers_rewards_that_load_when_asked_for(monkeypatch):
     offer(monkeypatch, "tests.rewards.test_compose:polite")
     assert "offered" in reward_names()
+    assert dict(describe_rewards())["offered"].startswith("tests.rewards.test_compose:polite, offered by")
     assert resolve("offered").terms(saying("please")) == {"offered": 1.0}
     with pytest.raises(ValueError, match="offered"):
         resolve("ofered")

@@ -1,0 +1,217 @@
+"""Any OpenAI-compatible chat-completions endpoint, asked with patience: the shared leaf of the judge and the api agent.
+
+Only the standard library. The key travels in one header, never in a message, a ``repr`` or a redirected request.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import functools
+import json
+import os
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from time import sleep
+from typing import Any
+
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+BASE_URL_VARIABLE = "OPENAI_BASE_URL"
+KEY_VARIABLE = "OPENAI_API_KEY"
+MAX_WAIT = 60.0
+"""Seconds; the longest pause between two tries. A server that asks for more is not asked again."""
+_RETRIED = {408, 409, 425, 429}
+_jitter = random.Random()  # of pauses alone; the global stream stays where it is
+
+
+class EndpointError(RuntimeError):
+    """An endpoint that could not be asked, or did not answer as it should."""
+
+
+class _PassingError(EndpointError):
+    """An error that may be gone at the next try; ``wait`` is what the server asked for, in seconds, or None."""
+
+    def __init__(self, message: str, wait: float | None = None):
+        super().__init__(message)
+        self.wait = wait
+
+
+class ChatEndpoint:
+    """Asks one model of one server.
+
+    Args:
+        model: as the server calls it.
+        base_url: where ``/chat/completions`` is; None takes the environment variable ``OPENAI_BASE_URL``, else
+            OpenAI's.
+        api_key: None takes the environment variable of the name ``key_variable``; "" sends none, as local servers want
+            it. A key given here is pickled with the object; one from the variable is not.
+        options: further fields of the request, such as ``temperature``; sent as they are.
+        timeout: seconds that the server may be silent.
+        max_retries: tries after the first on a timeout, a lost connection, HTTP 408, 409, 425, 429 and 5xx, and an
+            answer that is no chat completion. Any other HTTP error is raised at once.
+        backoff: seconds before the second try, doubled for each further one, up to ``MAX_WAIT``, and cut at random by
+            up to a half. A ``Retry-After`` of the server goes before.
+
+    Raises:
+        ValueError: for an argument outside its range, or a missing key, with the name of the variable.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        key_variable: str = KEY_VARIABLE,
+        options: Mapping[str, Any] | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 5,
+        backoff: float = 1.0,
+    ):
+        if not model or not isinstance(model, str):
+            raise ValueError(f"model must be the name that the server calls it by, got {model!r}")
+        if timeout <= 0 or max_retries < 0 or backoff < 0:
+            got = f"timeout={timeout}, max_retries={max_retries} and backoff={backoff}"
+            raise ValueError(f"expected timeout > 0, max_retries >= 0 and backoff >= 0, got {got}")
+        self.model, self.base_url = model, _checked_url(base_url or os.environ.get(BASE_URL_VARIABLE) or None)
+        self.options = dict(options or {})
+        self.timeout, self.max_retries, self.backoff = timeout, max_retries, backoff
+        self.key_variable, self._given_key = key_variable, api_key
+        self._key()  # a missing key is told now, not in the middle of an episode
+
+    def __repr__(self) -> str:
+        return f"ChatEndpoint({self.model!r}, {self.base_url!r})"
+
+    def complete(self, messages: Iterable[Mapping[str, str]]) -> str:
+        """What the model says to ``messages``: ``choices[0].message.content``, or its refusal.
+
+        Raises:
+            EndpointError: when the last try failed, or one that no retry can help.
+        """
+        request = {"model": self.model, "messages": [dict(message) for message in messages], **self.options}
+        body = json.dumps(request).encode()
+        for attempt in range(self.max_retries + 1):
+            try:
+                return self._ask(body)
+            except _PassingError as error:
+                if attempt == self.max_retries or (error.wait or 0.0) > MAX_WAIT:
+                    tries = f"{attempt + 1} {'try' if attempt == 0 else 'tries'}"
+                    asked = f"; it asks to wait {error.wait:.0f} seconds" if error.wait else ""
+                    raise EndpointError(f"gave up after {tries}: {error}{asked}") from error
+                sleep(self._pause(attempt) if error.wait is None else error.wait)
+        raise AssertionError("unreachable")
+
+    def _pause(self, attempt: int) -> float:
+        return min(MAX_WAIT, self.backoff * 2**attempt) * _jitter.uniform(0.5, 1.0)
+
+    def _ask(self, body: bytes) -> str:
+        """One try."""
+        from http.client import HTTPException
+        from urllib.error import HTTPError
+        from urllib.request import Request
+
+        url = f"{self.base_url}/chat/completions"
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "dialogym"}
+        if key := self._key():
+            headers["Authorization"] = f"Bearer {key}"
+        try:
+            with _opener().open(Request(url, body, headers, method="POST"), timeout=self.timeout) as response:
+                return _content(url, response.read())
+        except HTTPError as error:
+            raise self._http_error(url, error) from None
+        except (OSError, HTTPException) as error:  # refused, reset, timed out, cut off
+            reason = getattr(error, "reason", None) or error
+            raise _PassingError(self._safe(f"no answer from {url}: {reason or type(error).__name__}")) from error
+
+    def _http_error(self, url: str, error: Any) -> EndpointError:
+        from http.client import HTTPException
+
+        try:
+            with error:
+                said = " ".join(error.read(2000).decode(errors="replace").split())
+        except (OSError, HTTPException) as lost:  # the status says enough
+            said = f"(its explanation was cut off: {type(lost).__name__})"
+        hint = f" (the key is that of {self._key_source()})" if error.code in (401, 403) else ""
+        message = self._safe(f"HTTP {error.code} from {url}{hint}: {said or error.reason}")
+        if error.code in _RETRIED or error.code >= 500:
+            return _PassingError(message, retry_after(error.headers.get("Retry-After")))
+        return EndpointError(message)
+
+    def _key(self) -> str:
+        """The key, "" for none; read where it is kept at each request, so that no copy is pickled."""
+        key = self._given_key if self._given_key is not None else os.environ.get(self.key_variable, "")
+        key = key.strip()
+        if not key and self._given_key is None:
+            raise ValueError(
+                f"expected the key of {self.base_url} in the environment variable {self.key_variable}, got none; "
+                'a server that wants no key takes api_key=""'
+            )
+        if not all("!" <= letter <= "~" for letter in key):  # http.client would show it in its error
+            raise ValueError(f"{self._key_source()} must be printable ASCII without spaces; it is not")
+        return key
+
+    def _key_source(self) -> str:
+        return "api_key" if self._given_key is not None else f"the environment variable {self.key_variable}"
+
+    def _safe(self, message: str) -> str:
+        """``message`` without the key, which some servers repeat."""
+        key = self._key()
+        return message.replace(key, "***") if key else message
+
+
+def threaded(function: Any, arguments: Sequence[Any], num_threads: int) -> list[Any]:
+    """``function`` of each argument, ``num_threads`` at once, in order; the first error stops the rest."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    if len(arguments) < 2 or num_threads == 1:
+        return [function(argument) for argument in arguments]
+    pool = ThreadPoolExecutor(max_workers=min(num_threads, len(arguments)))
+    try:
+        return list(pool.map(function, arguments))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def retry_after(value: str | None) -> float | None:
+    """The seconds of a ``Retry-After`` header, a number or a date (RFC 9110, section 10.2.3); None for neither."""
+    if value is None:
+        return None
+    if value.strip().isascii() and value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _content(url: str, body: bytes) -> str:
+    text = body.decode(errors="replace")
+    try:
+        message = json.loads(text)["choices"][0]["message"]
+        content = message["content"] if message.get("content") is not None else message.get("refusal")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _PassingError(f"expected a chat completion from {url}, got {text!r:.200}") from error
+    if not isinstance(content, str):
+        raise _PassingError(f"expected a text in the message from {url}, got {message!r:.200}")
+    return content
+
+
+def _checked_url(url: str | None) -> str:
+    url = DEFAULT_BASE_URL if url is None else url
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"base_url must begin with http:// or https://, got {url!r:.200}")
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("base_url must not hold a name or a password: give the key by its environment variable")
+    url = url.rstrip("/")
+    return url.removesuffix("/chat/completions")
+
+
+@functools.cache
+def _opener() -> Any:
+    """urllib's opener, proxies and all, that follows no redirect: the key is for one address only."""
+    from urllib.request import HTTPRedirectHandler, build_opener
+
+    class NoRedirect(HTTPRedirectHandler):
+        def redirect_request(self, *arguments: Any, **options: Any) -> None:
+            return None
+
+    return build_opener(NoRedirect())
