@@ -36,6 +36,7 @@ ENTRIES: dict[str, Entry] = {
     "claim_success": Entry(f"{_HERE}.floors:ClaimSuccessAgent", "text", False, "says that all is done; a floor"),
     "rule": Entry(f"{_HERE}.rule:RuleAgent", "any", False, "the rule that comes with the task; the ceiling"),
     "human": Entry(f"{_HERE}.human:HumanAgent", "text", False, "you, at the terminal"),
+    "api": Entry(f"{_HERE}.api:ApiAgent", "text", False, "a served model: any OpenAI-compatible endpoint"),
     "q_learning": Entry(f"{_HERE}.q_learning:QLearningAgent", "choices", True, "Q-learning, a table"),
     "sarsa": Entry(f"{_HERE}.sarsa:SarsaAgent", "choices", True, "SARSA, a table"),
     "expected_sarsa": Entry(f"{_HERE}.expected_sarsa:ExpectedSarsaAgent", "choices", True, "expected SARSA, a table"),

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import dialogym  # registers the environments
+from dialogym.rewards import EndpointError
 
 app = typer.Typer(
     name="dialogym",
@@ -27,6 +28,7 @@ errors = Console(stderr=True)
 
 DEFAULT_ENV = "TextDialog-v0"
 INTERRUPTED = 130
+MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, FileNotFoundError, NotADirectoryError)
 
 
 class Seat(str, Enum):
@@ -47,7 +49,7 @@ def main() -> None:
     """Runs the command line; what a user did wrong is one line, not a traceback."""
     try:
         app()
-    except (ValueError, TypeError, ImportError, gym.error.Error, FileNotFoundError, NotADirectoryError) as e:
+    except (*MISTAKES, EndpointError) as e:
         errors.print(f"[bold red]Error:[/] {_plain(e)}", highlight=False, soft_wrap=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
@@ -65,6 +67,10 @@ EnvOption = Annotated[str, typer.Option("--env", help="Id of a registered enviro
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Keyword argument of the environment, such as noise=0.15; repeat."),
+]
+ConfigOption = Annotated[
+    list[str] | None,
+    typer.Option("--config", metavar="KEY=VALUE", help="Setting of the agent, such as learning_rate=3e-4; repeat."),
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 
@@ -166,10 +172,7 @@ def train(
     env: EnvOption = DEFAULT_ENV,
     out: Annotated[Path | None, typer.Option(help="Folder for the agent, its log and its checkpoint.")] = None,
     set_: SetOption = None,
-    config: Annotated[
-        list[str] | None,
-        typer.Option("--config", metavar="KEY=VALUE", help="Setting of the agent, such as learning_rate=3e-4; repeat."),
-    ] = None,
+    config: ConfigOption = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
     validate_goals: Annotated[int, typer.Option(min=0, help="Validation goals to choose the model on; 0: none.")] = 200,
     seed: SeedOption = 0,
@@ -236,6 +239,7 @@ def evaluate(
     goals: Annotated[int, typer.Option(min=1, help="How many frozen goals.")] = 500,
     split: Annotated[str, typer.Option(help="Which goals and wordings: train, validation or test.")] = "test",
     set_: SetOption = None,
+    config: ConfigOption = None,
     seed: SeedOption = 0,
     show: Annotated[int, typer.Option(min=0, help="Print so many conversations.")] = 1,
 ) -> None:
@@ -244,7 +248,7 @@ def evaluate(
     from dialogym.evaluation.statistics import bootstrap_interval, wilson_interval
 
     made = _make(env, **_options(set_))
-    player = _player(agent, made, seed)
+    player = _player(agent, made, seed, _options(config))
     frozen = frozen_goals(made, split, goals, seed=0)
     scores = score(player, made, frozen.goals, split=split)
     table = Table("", "mean", "95% low", "95% high", title=f"{player.name} on {goals} {split} goals of {env}")
@@ -346,14 +350,16 @@ def _core(env: gym.Env[Any, Any]) -> dialogym.TextEnv:
     return core
 
 
-def _player(agent: str, env: Any, seed: int) -> Any:
-    """The agent of a folder, or of a name."""
+def _player(agent: str, env: Any, seed: int, config: dict[str, Any] | None = None) -> Any:
+    """The agent of a folder, or of a name and its settings."""
     from dialogym.agents.registry import load_agent, make_agent
 
     if Path(agent).is_dir():
+        if config:
+            raise ValueError(f"--config is for an agent made by name; that of {agent} was saved with it")
         return load_agent(agent, env=env)
     if len(Path(agent).parts) > 1:
         raise FileNotFoundError(
             f"expected the name of an agent or the folder of a trained one, got {agent!r}: no folder"
         )
-    return make_agent(agent, env, seed=seed)
+    return make_agent(agent, env, seed=seed, **(config or {}))

@@ -14,13 +14,13 @@ from dialogym.agents.registry import ENTRIES, agent_class, describe_agents
 
 ENV = "dialogym:TextDialog-v0"
 NAMES = [
-    "do_nothing", "random", "repeat_last", "inform_everything", "claim_success", "rule", "human",
+    "do_nothing", "random", "repeat_last", "inform_everything", "claim_success", "rule", "human", "api",
     "q_learning", "sarsa", "expected_sarsa", "double_q_learning",
     "sb3_ppo", "sb3_a2c", "sb3_dqn", "sb3_maskable_ppo",
     "sft", "reinforce", "a2c", "ppo", "bert",
 ]  # fmt: skip
 NEEDS_TORCH = NAMES[NAMES.index("sb3_ppo") :]
-LIGHT = [name for name in ENTRIES if name not in NEEDS_TORCH]
+LIGHT = [name for name in ENTRIES if name not in NEEDS_TORCH and name != "api"]  # needs a model: test_api.py
 
 
 def test_the_registry_was_filled() -> None:
