@@ -11,10 +11,10 @@ from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
 from .embedding import EmbeddingSimilarity
 from .endpoint import ChatEndpoint, EndpointError
 from .fluency import Fluency, perplexity
-from .keywords import FluencyGuard, Keywords, coverage
-from .ngram import NGramModel
-from .negotiation import Surplus, surplus_share
 from .judge import Judge
+from .keywords import FluencyGuard, Keywords, coverage
+from .negotiation import Surplus, surplus_share
+from .ngram import NGramModel
 from .overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
 from .registry import register_reward, reward_names
 from .sentiment import Readability, Sentiment, flesch_reading_ease
@@ -38,8 +38,8 @@ __all__ = [
     "Fluency",
     "FluencyGuard",
     "FunctionReward",
-    "Keywords",
     "Judge",
+    "Keywords",
     "Length",
     "Message",
     "NGramModel",
@@ -54,8 +54,8 @@ __all__ = [
     "RewardSpec",
     "Rouge",
     "Sentiment",
-    "Surplus",
     "Steering",
+    "Surplus",
     "TokenF1",
     "Transcript",
     "add",
