@@ -21,7 +21,7 @@ GOLD = "no , the music of the big bands was better"
 ODD = ("漢字 🙂", "?!", "search(food=italian)", ASKED, "word " * 500, "\x00\ud800", "wonderful awful wonderful")
 """Replies that no reward may be thrown by."""
 SENTENCE = "the music is as good as the rest of the film , and i liked all of it ."
-PRAISE = (
+PRAISE = "a wonderful , great , happy and beautiful story , which i loved , with the best actors , who are superb ."
     "a wonderful , great , funny , happy and beautiful story , which i loved , with the best actors , who are superb ."
 )
 WORDS = {"goal": {"words": ["music", "film"]}}
