@@ -22,8 +22,6 @@ ODD = ("漢字 🙂", "?!", "search(food=italian)", ASKED, "word " * 500, "\x00\
 """Replies that no reward may be thrown by."""
 SENTENCE = "the music is as good as the rest of the film , and i liked all of it ."
 PRAISE = "a wonderful , great , happy and beautiful story , which i loved , with the best actors , who are superb ."
-    "a wonderful , great , funny , happy and beautiful story , which i loved , with the best actors , who are superb ."
-)
 WORDS = {"goal": {"words": ["music", "film"]}}
 HAGGLE = {"role": "buyer", "buyer_limit": 100, "seller_limit": 60}
 WON = {"ended": True, "success": True}
