@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-from dialogym.rewards import Fluency, Judge, Message, Transcript, resolve, reward_names
+from dialogym.rewards import ComposedReward, Fluency, Judge, Message, Transcript, resolve, reward_names
 
 ROUNDS = 3
 BATCH_SIZE = 32
@@ -70,6 +70,11 @@ def judge(url: str) -> Judge:
 
 MAKERS: dict[str, Callable[[str], Any]] = {"fluency": fluency, "judge": judge}
 """How to make the rewards that a name alone does not make, given the address of a server."""
+
+
+def made(name: str, url: str) -> ComposedReward:
+    """The reward of a name."""
+    return resolve(MAKERS[name](url) if name in MAKERS else name)
 
 
 def serve() -> ThreadingHTTPServer:
@@ -128,14 +133,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=0.2, help="per round, reward and kind of call")
     parser.add_argument("--max-pydial", type=float, default=None, metavar="MICROSECONDS")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="these rewards instead of all")
     options = parser.parse_args()
     server = serve()
     url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     transcripts = map(fifth_turn, itertools.count())
-    costs = {
-        name: measure(resolve(MAKERS[name](url) if name in MAKERS else name), transcripts, options.seconds)
-        for name in reward_names()
-    }
+    costs = {name: measure(made(name, url), transcripts, options.seconds) for name in options.only or reward_names()}
     server.shutdown()
     server.server_close()
     cheapest = min(cost.single for cost in costs.values())

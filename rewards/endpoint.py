@@ -5,7 +5,6 @@ Only the standard library. The key travels in one header, never in a message, a 
 
 from __future__ import annotations
 
-import email.utils
 import functools
 import json
 import os
@@ -177,8 +176,10 @@ def retry_after(value: str | None) -> float | None:
         return None
     if value.strip().isascii() and value.strip().isdigit():
         return float(value)
+    from email.utils import parsedate_to_datetime  # rarely needed
+
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return None
 

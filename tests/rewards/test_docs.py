@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dialogym.rewards import registry, resolve
+from dialogym.rewards import registry, resolve, reward_names
 
 from .conversations import saying
 
@@ -54,8 +54,19 @@ def test_the_example_of_an_own_reward_runs(monkeypatch, capsys):
 
 
 def test_the_speed_benchmark_runs_and_can_fail(monkeypatch, capsys):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     benchmark = load(ROOT / "benchmarks" / "reward_speed.py")
     for limit, status in (("1000", 0), ("0", 1)):
-        monkeypatch.setattr(sys, "argv", ["reward_speed.py", "--seconds", "0.001", "--max-pydial", limit])
+        arguments = ["--seconds", "0.001", "--max-pydial", limit, "--only", "pydial", "judge"]
+        monkeypatch.setattr(sys, "argv", ["reward_speed.py", *arguments])
         assert benchmark.main() == status
-    assert "pydial" in capsys.readouterr().out
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["reward", "pydial", "judge"] * 2
+
+
+@pytest.mark.parametrize("name", [name for name in reward_names() if name != "judge"])  # measured above
+def test_the_speed_benchmark_can_score_every_reward(name):
+    if name in ("fluency", "embedding"):
+        pytest.importorskip("transformers")
+    benchmark = load(ROOT / "benchmarks" / "reward_speed.py")
+    turns = [benchmark.fifth_turn(number) for number in range(2)]
+    assert len(benchmark.made(name, "").batch(turns)) == 2
