@@ -37,6 +37,9 @@ REPLIES = (
 )
 LAST = "the phone number is [phone] , and table {} is free . anything else ?"
 
+GOAL = {"words": ["phone", "table"], "role": "buyer", "buyer_limit": 100, "seller_limit": 60, "price": 70}
+"""What the rewards of one task or another read."""
+
 
 class Cost(NamedTuple):
     """Seconds to score one transcript, alone and as one of a batch."""
@@ -51,7 +54,8 @@ def fifth_turn(number: int) -> Transcript:
     for reply in (*REPLIES, LAST.format(number)):
         messages += [{"role": "user", "content": "go on"}, {"role": "assistant", "content": reply}]
     said = ("can i help you with anything else ?",)
-    transcript = Transcript.of(messages, max_turns=20, references=said, goal={"expected": [said] * 5})
+    goal = {**GOAL, "expected": [said] * 5}
+    transcript = Transcript.of(messages, max_turns=20, references=said, goal=goal, ended=True)
     assert transcript.messages
     return transcript
 
