@@ -110,7 +110,10 @@ _ACCEPT = re.compile(
     r"\b(?:deal|accept(?:ed)?|agree|agreed|sold|ok|okay|yes|yep|sure|fine|done|i take it|i'll take it|"
     r"i will take it|take it|it is yours|it's yours|settled)\b"
 )
-_REFUSE = re.compile(r"\b(?:no|not|never|cannot|nope|\w+n['’]?t|too (?:much|high|low|little|expensive|cheap|dear))\b")
+_REFUSE = re.compile(
+    r"\b(?:no|not|never|cannot|nope|(?:ca|wo|do|does|did|is|are|was|would|could|should)n['’]?t|"
+    r"too (?:much|high|low|little|expensive|cheap|dear))\b"
+)
 _NO_REFUSAL = re.compile(r"\b(?:no problem|why not|not bad|no doubt)\b")
 _BETTER = re.compile(
     r"\b(?:better|best|discount|lower|less|cheaper|higher|more|come down|go down|come up|go up|your (?:last )?price|"

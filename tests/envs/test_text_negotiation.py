@@ -126,6 +126,29 @@ def test_from_an_impatient_partner_all_but_its_last_step_can_be_had():
     assert optimal_values("impatient")["clairvoyant"] == pytest.approx(closed_form)
 
 
+def along_a_line(kind, opening, first, step):
+    """The gain of who opens at ``first``, concedes ``step`` each turn, and takes what is no worse than that."""
+    state, move = start(opening), first
+    while state.partner_offer < move:
+        answer = respond(kind, opening, state, move)
+        if answer.state is None:
+            return move if answer.outcome == "deal" else 0
+        state, move = answer.state, max(move - step, 1)
+    return state.partner_offer
+
+
+def test_no_straight_line_comes_near_the_optimum():
+    chances, lines = prior(), {}
+    for line in [(first, step) for first in range(1, game.MAX_GAIN + 1) for step in (1, 2, 3)]:
+        gains = [(c / 3, k, along_a_line(k, opening, *line)) for k, c in chances.items() for opening in game.OPENINGS]
+        share = sum(chance * gain / kind.surplus for chance, kind, gain in gains)
+        lines[line] = share, sum(chance for chance, _, gain in gains if gain > 0)
+    best = max(lines, key=lines.__getitem__)
+    assert best == (8, 1)
+    assert "it keeps {:.3f} and succeeds in {:.3f}".format(*lines[best]) in " ".join(TextNegotiation.__doc__.split())
+    assert lines[best][0] < optimal_values()["uninformed"] / 2
+
+
 def test_without_a_zone_the_optimum_walks_away():
     assert Optimum({Kind(-1, "linear"): 1.0}, -8).move([]) == "walk"
 
@@ -165,6 +188,7 @@ def test_the_figures_of_the_documentation_are_those_of_the_optimum():
         ("no deal , goodbye .", "walk_away", None), ("60 is too much , bye", "walk_away", None),
         ("i am not interested", "walk_away", None), ("i am out", "walk_away", None),
         ("no deal", "refuse", None), ("60 is too much", "refuse", None), ("i can't accept that", "refuse", None),
+        ("i dont agree", "refuse", None), ("i want the tent , it is a deal", "accept", None),
         ("can you do better ?", "better", None), ("is that your best price ?", "better", None),
         ("is that ok ?", "chat", None), ("it is a nice bike .", "chat", None),
         ("", "puzzled", None), ("zzz", "puzzled", None), ("!?", "puzzled", None), ("漢字", "puzzled", None),
@@ -172,6 +196,14 @@ def test_the_figures_of_the_documentation_are_those_of_the_optimum():
 )  # fmt: skip
 def test_what_is_understood(utterance, act, price):
     assert understand(utterance, 60, 40) == Meaning(act, price)
+
+
+def test_no_name_of_a_good_sounds_like_an_answer():
+    for good in TextNegotiation().goods:
+        assert understand(f"it is a nice {good['item']} .", 60, 40) == Meaning("chat")
+        for bank in BANKS.values():
+            for words in bank["open"]:
+                assert understand(words.format(item=good["item"], price=60), 60, None) == Meaning("accept")
 
 
 def test_train_and_test_wordings_differ_and_name_one_price():
@@ -285,6 +317,13 @@ def test_the_summary_holds_what_was_said_in_steps():
     moved = info["heard"][1][1] + 7
     assert observation.tolist() == [1, 0, 8, 1, min(moved, 4), 1]
     assert info["heard"] == [-7, [8, -3, True, False]]  # 10 steps * (1 / 8) ** 0.4 = 4.4
+
+
+def test_the_record_tells_odd_prices_as_the_nearest_step():
+    env, _ = haggling(seller_limit=80)
+    env.step("1")
+    *_, info = env.step("i meant 81.50")
+    assert [turn[0] for turn in info["heard"][1:]] == [13, 4]
 
 
 def test_offers_that_are_worse_than_the_partners_are_masked_out():
