@@ -69,7 +69,8 @@ class TextNegotiation(Task):
     Open with a gain of 8 and concede a step each turn: no such straight line does better, and it keeps 0.294 and
     succeeds in 0.733. Measured on 500 held-out goals: the rule succeeds in 0.966 with a share of 0.599, random
     replies in 0.042 with 0.009, the other floors never. Two seeds of ``q_learning`` succeed in 0.72 and 0.67 after
-    30,000 turns, with a share of 0.20 both.
+    30,000 turns, with a share of 0.20 both; ``sft`` after 600 demonstrations in 0.19 of 200 validation goals, with
+    0.10.
 
     From the menu the agent offers a price that leaves it a gain of 1 to 12 steps, takes the partner's price, walks
     away, or says something else; masked out are offers that are worse than the partner's. Its summary holds, in steps:
