@@ -1,6 +1,7 @@
 """A sequence classifier as a reward: probabilities of a tiny one, its labels, and the folder of a saved agent."""
 
 import json
+import sys
 
 import gymnasium as gym
 import pytest
@@ -130,3 +131,9 @@ def test_a_saved_bert_agent_rewards_continuations(folder, tmp_path):
             assert info["reward_terms"] == {reward.name: scores[reply]}
         lovely, awful, empty = scores.values()
         assert lovely > 0.7 > 0.3 > awful >= empty == 0.0
+
+
+def test_without_transformers_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ImportError, match=r'pip install "dialogym\[lm\]"'):
+        Classifier("no/such/folder")

@@ -1,9 +1,11 @@
 """Steering: guards worked by hand, and what the product of sentiment and guards cannot be bought with."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from dialogym.rewards import Plausibility, Reward, Steering, Transcript, plausibility, resolve
+from dialogym.rewards import Plausibility, Reward, Steering, Transcript, plausibility, resolve, sentiment
 from dialogym.rewards.steering import GUARDS, PLAIN, STRANGE, TOO_PLAIN, TOO_STRANGE, guards, ramp
 
 OPENING = "i went to see this film with my brother and"
@@ -115,3 +117,11 @@ def test_vader_reads_the_reply_towards_the_goals_target():
     assert positive + negative == pytest.approx(1.0)
     assert resolve("steering")(saying(FINE)) == positive
     assert resolve("plausibility")(saying(FINE)) == 1.0
+
+
+def test_without_vader_the_extra_is_named_and_another_sentiment_works(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vaderSentiment.vaderSentiment", None)
+    sentiment._analyzer.cache_clear()
+    with pytest.raises(ImportError, match=r'pip install "dialogym\[metrics\]"'):
+        resolve("steering")
+    assert Steering(Constant(1.0))(saying(FINE)) == 1.0
