@@ -75,7 +75,7 @@ class TextContinuation(ItemTask):
     Args:
         target: "positive", "negative", or "mixed": drawn for each review, either as likely; the instruction says it.
         source: "imdb" or "rotten_tomatoes", whose sentences are short: take ``prompt_words=6``. The guards were set on
-            IMDB; there real continuations keep 0.83 of their sentiment.
+            IMDB; of these sentences real continuations keep 0.83 of their sentiment.
         prompt_words: words and punctuation marks of the opening.
         data: a file of your own; see above.
 
