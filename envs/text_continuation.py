@@ -48,10 +48,10 @@ class TextContinuation(ItemTask):
         reward = Steering(Classifier("runs/bert/agent"))  # of what the ``bert`` agent saved, times the guards
 
     The bare ``Classifier`` is what RL4LMs pays, and can be gamed. One that ``bert`` fine-tuned on 900 reviews (86 s of
-    one core) agrees with the label on 69 % of 630 validation continuations; bare, it gives "great great great great" 0.66
-    and real positive continuations 0.54; times the guards, 0 and 0.52. For language models, add how likely a model finds
-    the reply, ``reward={"steering": 1, Fluency(folder): 0.5}``, and start ``ppo`` from the weights of ``sft`` (its
-    option ``init``): then it is fined for its KL divergence from them, RL4LMs' own guard.
+    one core) agrees with the label on 69 % of 630 validation continuations. Bare, it gives "great great great great"
+    0.66 and real positive continuations 0.54; times the guards, 0 and 0.52. For language models, add how likely a
+    model finds the reply, ``reward={"steering": 1, Fluency(folder): 0.5}``, and start ``ppo`` from the weights of
+    ``sft`` (its option ``init``): then it is fined for its KL divergence from them, RL4LMs' own guard.
 
     The truth is another judge than the reward, so that a reward that is gamed shows: a reply succeeds when its guards
     multiply to at least 0.5, and naive Bayes on words and pairs, counted on the labels of 4,955 training reviews, gives
