@@ -7,6 +7,7 @@ show the same episode as token ids or as a menu of choices, and ``vector.py`` pl
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import random
@@ -43,6 +44,8 @@ class Partner(ABC):
         success: the ground truth; may be True only once the conversation is over.
         parts_done: finished parts of the task so far, for rewards that pay for them.
     """
+
+    __slots__ = ()
 
     over: bool = False
     success: bool = False
@@ -217,8 +220,7 @@ class Conversation:
         self.clipped = False
         partner = self.partner = self.task.partner(goal, self.streams, self.split)
         transcript = self.transcript = Transcript(goal, self.task.references(goal), self.max_turns)
-        for line in partner.open():
-            transcript.append(line)
+        transcript.extend(partner.open())
 
     def say(self, utterance: str) -> None:
         """One agent turn in words; an over-long utterance is cut at the limit and ``clipped`` says so."""
@@ -241,8 +243,7 @@ class Conversation:
 
     def _answer(self, partner: Partner, lines: Sequence[Line]) -> None:
         transcript = self.transcript
-        for line in lines:
-            transcript.append(line)
+        transcript.extend(lines)
         transcript.turn += 1
         parts_done = partner.parts_done
         transcript.parts_done_now = parts_done - transcript.parts_done
@@ -341,7 +342,7 @@ class TextEnv(gym.Env[Any, Any]):
         if self._in_words:
             return self._text()
         assert self.conversation.partner is not None
-        return np.array(self.conversation.partner.summary(), dtype=np.int64)
+        return summary_array(self.conversation.partner.summary())
 
     def _info(self) -> dict[str, Any]:
         conversation = self.conversation
@@ -435,9 +436,27 @@ def goal_option(options: Mapping[str, Any] | None) -> str | None:
     return options["task"]
 
 
+def summary_array(summary: Sequence[int]) -> np.ndarray:
+    """(D,) int64, a fresh array of what :meth:`Partner.summary` says."""
+    return _summary_array(tuple(summary)).copy()
+
+
 def mask_array(allowed: bytes) -> np.ndarray:
     """(K,) int8, a fresh array of what :meth:`Partner.allowed` says."""
-    return np.frombuffer(allowed, dtype=np.int8).copy()
+    return _mask_array(allowed).copy()
+
+
+# The same few hundred summaries and masks come again and again, and copying an array is cheaper than making one.
+
+
+@functools.lru_cache(maxsize=4096)
+def _summary_array(summary: tuple[int, ...]) -> np.ndarray:
+    return np.array(summary, dtype=np.int64)
+
+
+@functools.lru_cache(maxsize=4096)
+def _mask_array(allowed: bytes) -> np.ndarray:
+    return np.frombuffer(allowed, dtype=np.int8)
 
 
 def check_utterance(action: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 
@@ -82,6 +82,10 @@ class Transcript:
         if spoken is not None:
             self._spoken[len(self._lines)] = spoken
         self._lines.append(line)
+
+    def extend(self, lines: Iterable[Line]) -> None:
+        """Adds lines that sound as they are written."""
+        self._lines.extend(lines)
 
     def _render(self) -> list[str]:
         texts = self._texts

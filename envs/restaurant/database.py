@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import functools
 import itertools
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -140,9 +139,3 @@ def _read(text: str, source: str) -> tuple[Venue, ...]:
 def load_database(path: str | None = None) -> Database:
     """The database of a file, read once per process."""
     return Database(path)
-
-
-def constraints_of(pairs: Sequence[tuple[str, str]]) -> Constraints:
-    """The pairs in the order of ``CONSTRAINT_SLOTS``."""
-    given = dict(pairs)
-    return tuple((slot, given[slot]) for slot in CONSTRAINT_SLOTS if slot in given)

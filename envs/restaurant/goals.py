@@ -6,7 +6,6 @@ import random
 from typing import NamedTuple, TypedDict
 
 from .database import (
-    BOOKING_SLOTS,
     CONSTRAINT_SLOTS,
     DAYS,
     DONTCARE,
@@ -15,7 +14,6 @@ from .database import (
     TIMES,
     Constraints,
     Database,
-    constraints_of,
     replaced,
 )
 
@@ -73,15 +71,15 @@ def draw_goal(database: Database, rates: GoalRates, rng: random.Random) -> Goal:
     requests = tuple([slot for slot in REQUEST_SLOTS if rng.random() < REQUEST_RATE])
     if not requests and booking is None:
         requests = (_choice(rng, REQUEST_SLOTS),)
-    return Goal(
-        constraints=constraints,
-        relax=relax,
-        change=change,
-        alternative=alternative,
-        requests=requests,
-        booking=booking,
-        fallback=fallback,
-    )
+    return {
+        "constraints": constraints,
+        "relax": relax,
+        "change": change,
+        "alternative": alternative,
+        "requests": requests,
+        "booking": booking,
+        "fallback": fallback,
+    }
 
 
 def final_constraints(goal: Goal) -> Constraints:
@@ -98,14 +96,17 @@ def _possible(database: Database, rng: random.Random) -> Constraints:
     size = 1 if draw < 0.2 else 2 if draw < 0.5 else 3
     slots = _choice(rng, CONSTRAINT_SETS[size])
     venue = _choice(rng, database.venues)
-    pairs = [(slot, getattr(venue, slot)) for slot in slots]
-    pairs += [(slot, DONTCARE) for slot in CONSTRAINT_SLOTS if slot not in slots and rng.random() < DONTCARE_RATE]
-    return constraints_of(pairs)
+    constraints = []
+    for slot in CONSTRAINT_SLOTS:
+        if slot in slots:
+            constraints.append((slot, getattr(venue, slot)))
+        elif rng.random() < DONTCARE_RATE:
+            constraints.append((slot, DONTCARE))
+    return tuple(constraints)
 
 
 def _booking(rng: random.Random) -> tuple[tuple[tuple[str, str], ...], tuple[str, str] | None]:
-    values = (_choice(rng, PEOPLE), _choice(rng, DAYS), _choice(rng, TIMES))
-    booking = tuple(zip(BOOKING_SLOTS, values, strict=True))
+    booking = (("people", _choice(rng, PEOPLE)), ("day", _choice(rng, DAYS)), ("time", _choice(rng, TIMES)))
     if rng.random() >= FALLBACK_RATE:
         return booking, None
     slot, options = ("day", DAYS) if rng.random() < 0.5 else ("time", TIMES)

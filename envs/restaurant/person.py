@@ -27,6 +27,8 @@ class RestaurantPerson(RestaurantUser):
     There is no goal, so the conversation has no success; it ends when the person says goodbye.
     """
 
+    __slots__ = ("ask",)
+
     def __init__(self, world: World, streams: Streams, split: str, ask: Ask):
         super().__init__(world, NO_GOAL, streams, split)
         self.ask = ask

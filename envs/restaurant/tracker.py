@@ -123,26 +123,14 @@ class Tracker:
         """One 0 or 1 for each reply of the menu: 1 where it makes sense now."""
         if not self.masks:
             return _ALL
-        found, booking = self.found, self.booking
-        search = 0 if found < 0 else 1 if found == 0 else 2
-        return _allowed(*self.status, search, *self.asked_about, booking, self.last == OFF_TOPIC)
+        return _allowed(self.summary())
 
 
 @functools.cache
-def _allowed(
-    food: int,
-    area: int,
-    pricerange: int,
-    search: int,
-    phone: int,
-    address: int,
-    postcode: int,
-    description: int,
-    booking: int,
-    off_topic: bool,
-) -> bytes:
+def _allowed(summary: tuple[int, ...]) -> bytes:
+    food, area, pricerange, search, _, phone, address, postcode, _, booking, last = summary
     knows_something = bool(food or area or pricerange)
-    has_match = search == 2
+    has_match = search > 1
     refused = {
         "ask_food": food != 0, "ask_area": area != 0, "ask_pricerange": pricerange != 0,
         "confirm_food": food != 1, "confirm_area": area != 1, "confirm_pricerange": pricerange != 1,
@@ -156,6 +144,6 @@ def _allowed(
         "book": booking != COMPLETE or not has_match,
         "confirm_booking": booking not in (RESERVED, TOLD),
         "booking_failed": booking != FULL,
-        "out_of_domain": not off_topic,
+        "out_of_domain": last != OFF_TOPIC,
     }  # fmt: skip
     return bytes(not refused.get(name, False) for name in MENU)

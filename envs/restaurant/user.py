@@ -8,6 +8,7 @@ sampled initiative rather than a stack with learned push probabilities.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import random
 import re
@@ -55,7 +56,8 @@ class Reservation(NamedTuple):
     reference: str
 
 
-class World(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class World:
     """What all conversations of a task share."""
 
     database: Database
@@ -69,6 +71,14 @@ class World(NamedTuple):
 class RestaurantUser(Partner):
     """One user with one goal, the tools the agent reads the world through, and the agent's record of what it heard."""
 
+    __slots__ = (
+        "accepted", "answers", "asked_to_book", "bank", "booking", "booking_confirmed", "change", "constraints",
+        "declined", "deferred", "described", "fallback", "goal", "initiative", "last_acts", "last_booking_failed",
+        "noise", "over", "patience", "pending", "record", "relax", "reservation", "rng", "said_booking", "streams",
+        "success", "to_inform", "to_request", "told", "tools_in_a_row", "tracker", "turn", "venue", "wants",
+        "wants_alternative", "world",
+    )  # fmt: skip
+
     def __init__(self, world: World, goal: Goal, streams: Streams, split: str):
         self.world, self.goal, self.streams = world, goal, streams
         self.bank = BANKS[split]
@@ -77,6 +87,7 @@ class RestaurantUser(Partner):
         self.tracker = Tracker(world.masks)
         self._draw_parameters()
         self.turn = 0
+        self.over = self.success = False
         # what the user still wants
         self.constraints = goal["constraints"]
         self.wants = dict(goal["constraints"])
@@ -191,15 +202,8 @@ class RestaurantUser(Partner):
 
     def _filled(self, values: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """The values with placeholders filled; a placeholder with nothing to fill it is dropped."""
-        filled = []
-        for slot, value in values:
-            if value[0] == "[":
-                found = self._value_of(value[1:-1])
-                if found is None:
-                    continue
-                value = found
-            filled.append((slot, value))
-        return filled
+        filled = [(slot, self._value_of(value[1:-1]) if value[0] == "[" else value) for slot, value in values]
+        return [(slot, value) for slot, value in filled if value is not None]
 
     def _value_of(self, placeholder: str) -> str | None:
         venue = None if self.record is None else self.world.database.venues[self.record]
@@ -452,7 +456,8 @@ class RestaurantUser(Partner):
         if self.venue is None or len(self.answers) < len(requests):
             return False
         venue = self.world.database.venues[self.venue]
-        return all(self.answers.get(slot) == (getattr(venue, slot) or "unknown") for slot in requests)
+        truth = [getattr(venue, slot) or "unknown" for slot in requests]
+        return [self.answers.get(slot) for slot in requests] == truth
 
     def _booked(self) -> bool:
         table = self.reservation
@@ -460,7 +465,7 @@ class RestaurantUser(Partner):
             table is not None
             and self.booking_confirmed
             and table.venue == self.venue
-            and (table.people, table.day, table.time) == tuple(self.booking[slot] for slot in BOOKING_SLOTS)
+            and (table.people, table.day, table.time) == tuple([self.booking[slot] for slot in BOOKING_SLOTS])
         )
 
     def _complete(self) -> bool:
@@ -502,11 +507,11 @@ def shuffled(items: list[tuple[str, str]], rng: random.Random) -> list[tuple[str
 
 def _value(placeholder: str, venue: Venue | None, reservation: Reservation | None, heard: dict[str, str]) -> str | None:
     """What a placeholder stands for; None when there is nothing to fill it with."""
-    if placeholder.startswith("said_"):
-        return heard.get(placeholder[5:])
+    if placeholder in COLUMNS:
+        return (getattr(venue, placeholder) or "unknown") if venue is not None else None
     if placeholder in TABLE_PLACEHOLDERS:
         return getattr(reservation, placeholder) if reservation is not None else None
-    return (getattr(venue, placeholder) or "unknown") if venue is not None and placeholder in COLUMNS else None
+    return heard.get(placeholder.removeprefix("said_"))
 
 
 def _fill(utterance: str, venue: Venue | None, reservation: Reservation | None, heard: dict[str, str]) -> str:
