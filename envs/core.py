@@ -19,7 +19,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..rewards import ComposedReward, resolve
-from ..rewards.transcript import Line, Message, Transcript, Words
+from ..rewards.transcript import Line, Message, Transcript, Words, written_line
 from .spaces import Utterance
 from .streams import Stream, Streams, pick
 
@@ -481,18 +481,9 @@ def check_choice(action: Any, num_choices: int) -> int:
 
 def conversation_text(transcript: Transcript) -> str:
     """The conversation as the agent reads it: one ``role: text`` line per message, oldest first."""
-    return _as_lines(transcript.messages)
+    return transcript.written
 
 
 def spoken_text(transcript: Transcript) -> str:
     """The conversation as people read it: placeholders filled."""
-    return _as_lines(transcript.spoken_messages)
-
-
-def _as_lines(messages: list[Message]) -> str:
-    """A line break inside a message is indented, so that no utterance looks like another turn."""
-    return "".join([f"{message['role']}: {_indented(message['content'])}\n" for message in messages])
-
-
-def _indented(content: str) -> str:
-    return "\n    ".join(content.splitlines()) if "\n" in content or "\r" in content else content
+    return "".join([written_line(message["role"], message["content"]) for message in transcript.spoken_messages])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         for row in np.flatnonzero(mask).tolist():
             self._begin(row, goals[row])
         self._over[mask] = False
-        return self._observations(), self._infos([None] * self.num_envs)
+        return self._observations(), self._infos()
 
     def _begin(self, row: int, goal_id: str | None) -> None:
         conversation = self.conversations[row]
@@ -148,29 +149,31 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _score(self, spoke: list[int]) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         conversations = self.conversations
+        transcripts = [conversations[row].transcript for row in spoke]
+        terms = self.reward.batch_terms(transcripts)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
+        rewards[spoke] = [sum(parts.values()) for parts in terms]
+        ended = [row for row, transcript in zip(spoke, transcripts, strict=True) if transcript.ended]
         terminated = np.zeros(self.num_envs, dtype=bool)
+        terminated[ended] = [conversations[row].terminated for row in ended]
         truncated = np.zeros(self.num_envs, dtype=bool)
-        terms: list[dict[str, float] | None] = [None] * self.num_envs
-        scored = self.reward.batch_terms([conversations[row].transcript for row in spoke])
-        for row, parts in zip(spoke, scored, strict=True):
-            terms[row] = parts
-            rewards[row] = sum(parts.values())
-            conversation = conversations[row]
-            if conversation.transcript.ended:
-                self._over[row] = True
-                over = conversation.terminated
-                terminated[row], truncated[row] = over, not over
-        return self._observations(), rewards, terminated, truncated, self._infos(terms)
+        truncated[ended] = ~terminated[ended]
+        self._over[ended] = True
+        infos = self._infos()
+        if spoke:
+            infos["reward_terms"], infos["_reward_terms"] = self._columns(spoke, terms)
+        return self._observations(), rewards, terminated, truncated, infos
 
     # What the agent sees
 
     def _observations(self) -> Any:
         if self._in_words:
             return tuple([conversation_text(conversation.transcript) for conversation in self.conversations])
-        return np.array([conversation.partner.summary() for conversation in self.conversations], dtype=np.int64)  # type: ignore[union-attr]
+        summaries = [conversation.partner.summary() for conversation in self.conversations]  # type: ignore[union-attr]
+        numbers = itertools.chain.from_iterable(summaries)
+        return np.fromiter(numbers, np.int64, self.num_envs * len(summaries[0])).reshape(self.num_envs, -1)
 
-    def _infos(self, terms: Sequence[dict[str, float] | None]) -> dict[str, Any]:
+    def _infos(self) -> dict[str, Any]:
         everywhere = np.ones(self.num_envs, dtype=bool)
         infos: dict[str, Any] = {"success": self.successes, "_success": everywhere}
         if self._in_words:
@@ -180,21 +183,16 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             infos.update(messages=texts, _messages=everywhere.copy())
         else:
             infos.update(action_mask=self._masks().copy(), _action_mask=everywhere.copy())
-        scored = [row for row, parts in enumerate(terms) if parts is not None]
-        if scored:
-            infos["reward_terms"], infos["_reward_terms"] = self._gathered(scored, terms)
         return infos
 
-    def _gathered(
-        self, scored: list[int], terms: Sequence[dict[str, float] | None]
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        gathered = {name: np.zeros(self.num_envs) for name in terms[scored[0]] or ()}
-        for row in scored:
-            for name, value in (terms[row] or {}).items():
-                gathered[name][row] = value
+    def _columns(self, rows: list[int], terms: Sequence[dict[str, float]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The reward terms of some rows as (N,) arrays by name, 0 elsewhere, and which rows those are."""
+        columns = {name: np.zeros(self.num_envs) for name in self.reward.names}
+        for name, column in columns.items():
+            column[rows] = [parts[name] for parts in terms]
         present = np.zeros(self.num_envs, dtype=bool)
-        present[scored] = True
-        return gathered, present
+        present[rows] = True
+        return columns, present
 
     # Direct access
 

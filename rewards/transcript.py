@@ -47,7 +47,7 @@ class Transcript:
     """
 
     __slots__ = (
-        "_lines", "_spoken", "_texts", "ended", "goal", "max_turns", "parts_done", "parts_done_now",
+        "_lines", "_spoken", "_texts", "_written", "ended", "goal", "max_turns", "parts_done", "parts_done_now",
         "references", "success", "turn",
     )  # fmt: skip
 
@@ -64,6 +64,7 @@ class Transcript:
         self.parts_done_now = 0
         self._lines: list[Line] = []
         self._texts: list[str] = []  # the rendered prefix of _lines
+        self._written: list[str] = []  # and what ``written`` joins of it
         self._spoken: dict[int, Words] = {}
 
     @classmethod
@@ -99,6 +100,15 @@ class Transcript:
         return [{"role": line[0], "content": text} for line, text in zip(self._lines, self._render(), strict=True)]
 
     @property
+    def written(self) -> str:
+        """The conversation as one text, a ``role: content`` line per message, oldest first."""
+        written = self._written
+        start = len(written)
+        for line, text in zip(self._lines[start:], self._render()[start:], strict=True):
+            written.append(written_line(line[0], text))
+        return "".join(written)
+
+    @property
     def spoken_messages(self) -> list[Message]:
         """The conversation as heard: like ``messages``, with the agent's placeholders filled."""
         messages = self.messages
@@ -122,3 +132,10 @@ class Transcript:
     def __len__(self) -> int:
         """How many messages there are."""
         return len(self._lines)
+
+
+def written_line(role: str, content: str) -> str:
+    """One message as a line; a line break inside it is indented, so that no utterance looks like another turn."""
+    if "\n" in content or "\r" in content:
+        content = "\n    ".join(content.splitlines())
+    return f"{role}: {content}\n"
