@@ -43,7 +43,7 @@ class RaggedLayer(CacheLayerMixin):
         keys[rows[:, None], :, positions] = key_states.transpose(1, 2)
         values[rows[:, None], :, positions] = value_states.transpose(1, 2)
         keys, values = keys[:, :, :width], values[:, :, :width]
-        return (keys, values) if len(rows) == len(keys) else (keys[rows], values[rows])
+        return (keys, values) if cache.in_order else (keys[rows], values[rows])
 
     def grown(self) -> tuple[Tensor, Tensor]:
         """Keys and values, with room for as many positions as the cache has reserved."""
@@ -91,7 +91,8 @@ class RaggedCache(Cache):
     def __init__(self, num_layers: int, num_rows: int, device: torch.device | str = "cpu"):
         super().__init__(layers=[RaggedLayer(self) for _ in range(num_layers)])
         self.lengths = torch.zeros(num_rows, dtype=torch.long, device=device)
-        self.rows = torch.arange(num_rows, device=device)
+        self.rows = self._all_rows = torch.arange(num_rows, device=device)
+        self.in_order = True
         self.positions = torch.zeros(num_rows, 1, dtype=torch.long, device=device)
         self.width = 0
         self.capacity = CHUNK
@@ -107,8 +108,8 @@ class RaggedCache(Cache):
             The model's keyword arguments: ``position_ids`` (R, T), ``attention_mask`` (R, 1, T, width) bool, True where
             a token may look, and ``past_key_values``.
         """
-        self.rows = torch.arange(len(self.lengths), device=self.lengths.device) if rows is None else rows
-        lengths = self.lengths[self.rows]
+        self.rows, self.in_order = (self._all_rows, True) if rows is None else (rows, False)
+        lengths = self.lengths if self.in_order else self.lengths[rows]
         self.positions = lengths[:, None] + torch.arange(num_tokens, device=lengths.device)
         self.width = int(lengths.max()) + num_tokens
         self.reserve(self.width)
@@ -118,7 +119,10 @@ class RaggedCache(Cache):
 
     def commit(self, num_tokens: Tensor | int) -> None:
         """Says how many of the tokens just passed each of the rows keeps: an int, or (R,) int64."""
-        self.lengths = self.lengths.index_add(0, self.rows, torch.zeros_like(self.rows) + num_tokens)
+        if self.in_order:
+            self.lengths = self.lengths + num_tokens
+        else:
+            self.lengths = self.lengths.index_add(0, self.rows, torch.zeros_like(self.rows) + num_tokens)
 
     def select(self, rows: Tensor) -> RaggedCache:
         """A cache of copies of some rows, in that order; row -1 stands for an empty one."""

@@ -8,11 +8,11 @@ show the same episode as token ids or as a menu of choices, and ``vector.py`` pl
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any, ClassVar, NamedTuple
 
 import gymnasium as gym
@@ -152,7 +152,7 @@ class Task(ABC):
 
     def split_of(self, goal: Mapping[str, Any]) -> str:
         """The split a goal belongs to, by a hash of its content: 80 % train, 10 % validation, 10 % test."""
-        bucket = hashlib.blake2b(self.content(goal).encode(), digest_size=4).digest()[0] % 10
+        bucket = blake2b(self.content(goal).encode(), digest_size=4).digest()[0] % 10
         return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
 
     def sample_goal(self, seed: int, split: str) -> tuple[str, Mapping[str, Any]]:
@@ -169,7 +169,7 @@ class Task(ABC):
     def goal_ids(self, split: str, count: int, seed: int = 0) -> list[str]:
         """A frozen list of ``count`` goals of a split, different in content while the split has that many."""
         _check_split(split)
-        digest = hashlib.blake2b(f"{self.name}/{split}/{seed}".encode(), digest_size=8).digest()
+        digest = blake2b(f"{self.name}/{split}/{seed}".encode(), digest_size=8).digest()
         rng = Stream(int.from_bytes(digest, "little"))
         chosen: list[str] = []
         seen: set[str] = set()

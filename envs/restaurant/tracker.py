@@ -24,6 +24,7 @@ SUMMARY_NAMES = (
 )  # fmt: skip
 
 _ALL = bytes([1]) * len(MENU)
+_BOOKING_DETAILS = frozenset(BOOKING_SLOTS)
 
 
 class Tracker:
@@ -87,7 +88,7 @@ class Tracker:
         self.status[position] = 1
 
     def _booking_status(self) -> int:
-        return COMPLETE if all(slot in self.heard for slot in BOOKING_SLOTS) else INCOMPLETE
+        return COMPLETE if self.heard.keys() >= _BOOKING_DETAILS else INCOMPLETE
 
     def hear_agent(self, understood: Understood) -> None:
         """Takes in what the agent itself said."""
@@ -97,7 +98,7 @@ class Tracker:
                 self.offered = 1
                 self.asked_about[3] = 0
             elif understood.is_question:
-                self.confirming = tuple(slot for slot in CONSTRAINT_SLOTS if slot in slots)
+                self.confirming = tuple([slot for slot in CONSTRAINT_SLOTS if slot in slots])
             for position, slot in enumerate(REQUEST_SLOTS):
                 if slot in slots:
                     self.asked_about[position] = 0

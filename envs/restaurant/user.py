@@ -202,7 +202,8 @@ class RestaurantUser(Partner):
 
     def _filled(self, values: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """The values with placeholders filled; a placeholder with nothing to fill it is dropped."""
-        filled = [(slot, self._value_of(value[1:-1]) if value[0] == "[" else value) for slot, value in values]
+        value_of = self._value_of
+        filled = [(slot, value_of(value[1:-1]) if value[0] == "[" else value) for slot, value in values]
         return [(slot, value) for slot, value in filled if value is not None]
 
     def _value_of(self, placeholder: str) -> str | None:
@@ -411,7 +412,7 @@ class RestaurantUser(Partner):
             number = self.world.database.index.get(wanted["name"])
             found: tuple[int, ...] = () if number is None else (number,)
         else:
-            found = self.world.database.matches(*(wanted.get(slot, DONTCARE) for slot in CONSTRAINT_SLOTS))
+            found = self.world.database.matches(*[wanted.get(slot, DONTCARE) for slot in CONSTRAINT_SLOTS])
             if self.declined:
                 found = tuple(number for number in found if number not in self.declined)
         self.record = found[0] if found else None
@@ -443,8 +444,7 @@ class RestaurantUser(Partner):
 
     def _is_full(self, day: str, time: str) -> bool:
         """Goals with a fallback find the day and time they first want fully booked."""
-        first = dict(self.goal["booking"] or ())
-        return self.goal["fallback"] is not None and (first["day"], first["time"]) == (day, time)
+        return self.goal["fallback"] is not None and {("day", day), ("time", time)} <= set(self.goal["booking"] or ())
 
     # The truth
 
@@ -533,4 +533,4 @@ def _details(database: Database, number: int) -> str:
 
 def _reference(wording: int, turn: int) -> str:
     digits = "bcdfghjkmnpqrstvwxz23456789"
-    return "".join(digits[pick(wording, 1000 + 8 * turn + place, len(digits))] for place in range(5))
+    return "".join([digits[pick(wording, 1000 + 8 * turn + place, len(digits))] for place in range(5)])
