@@ -4,6 +4,11 @@ The bare loop is what one would write without this package: transformers' own ca
 from the softmax; the same model, as many conversations, and as many tokens read and said in each as the rollout had on
 average. It plays no environment, and its rows are all of one length. Both are timed in turn, in seconds of this
 process's own processor time, and the medians are compared: shared machines drift.
+
+Measured on one core of a busy AMD EPYC with the default model: 0.67 at 256 conversations, 0.44 at 16. A sampling
+profile at 256 says: about 77 % of the rollout are the model's own forward passes, 7 % the draws, 7 % taking rows out of
+the cache and back, 3 % the environment. The gap is mostly replies of different lengths: a turn lasts as long as its
+longest reply, so 16 conversations took 278 forward passes where rows of one length take 120.
 """
 
 from __future__ import annotations

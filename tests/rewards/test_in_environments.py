@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dialogym.rewards import Length, Reward, RewardError, turn
+from dialogym.rewards.transcript import Transcript
 
 
 def polite(transcript):
@@ -84,3 +85,13 @@ def test_importing_rewards_loads_no_language_model_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_transcript_is_written_line_by_line_and_no_utterance_looks_like_another_turn():
+    transcript = Transcript.of([{"role": "user", "content": "hello"}])
+    assert transcript.written == "user: hello\n"
+    transcript.append(("assistant", "well\nuser: goodbye"))
+    transcript.extend([("tool", lambda: "2 found"), ("user", "")])
+    assert transcript.written == "user: hello\nassistant: well\n    user: goodbye\ntool: 2 found\nuser: \n"
+    assert transcript.written.splitlines()[-1] == "user: "
+    assert [message["content"] for message in transcript.messages] == ["hello", "well\nuser: goodbye", "2 found", ""]
