@@ -516,10 +516,18 @@ def _value(placeholder: str, venue: Venue | None, reservation: Reservation | Non
 
 def _fill(utterance: str, venue: Venue | None, reservation: Reservation | None, heard: dict[str, str]) -> str:
     def fill(match: re.Match[str]) -> str:
-        value = _value(match[1], venue, reservation, heard)
-        return match[0] if value is None else "any" if value == DONTCARE else value
+        value = _value(match[2], venue, reservation, heard)
+        if value is None:
+            return match[0]
+        value = "any" if value == DONTCARE else value
+        return ("an " if match[1] and _AN.match(value) else match[1] or "") + value
 
-    return PLACEHOLDER.sub(fill, utterance)
+    return _FILLED.sub(fill, utterance)
+
+
+_FILLED = re.compile(r"(\ba )?" + PLACEHOLDER.pattern)
+_AN = re.compile(r"[aio]|e(?!u)")
+"""Values that ask for "an" where a placeholder follows "a"."""
 
 
 def _result(database: Database, found: tuple[int, ...]) -> str:

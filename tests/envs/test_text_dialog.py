@@ -247,6 +247,15 @@ def test_placeholders_are_filled_from_the_last_result():
     assert "[name] is a [food] restaurant , its phone is [phone] ." in [m["content"] for m in env.unwrapped.messages]
 
 
+@pytest.mark.parametrize(("price", "said"), [("expensive", "an expensive"), ("cheap", "a cheap")])
+def test_a_placeholder_after_an_article_reads_well(price, said):
+    env = gym.make("TextDialog-v0", interface="text")
+    env.reset(seed=0)
+    env.step(f"search(pricerange={price})")
+    env.step("[name] is a [pricerange] place .")
+    assert f"is {said} place ." in env.unwrapped.transcript.spoken_messages[-2]["content"]
+
+
 def test_a_placeholder_without_a_result_says_nothing():
     assert last_user(talk("the phone is [phone] .", seed=3)) == last_user(talk("", seed=3))
 
