@@ -43,7 +43,7 @@ def compare_suite(
         out: folder; each environment has one of its own in it, and what an interrupted call finished is kept.
         env_ids: of registered environments; None takes every one of this package.
         jobs, seed: as for :func:`~dialogym.evaluation.compare.compare`.
-        preset: how thorough; None is a small one: 200 test goals and 4,000 turns of reinforcement learning.
+        preset: how thorough; None is a small one: 200 test goals and 10,000 turns of PPO, those of the demonstrations among them.
         console: of rich, for the progress.
 
     Returns:
@@ -90,7 +90,7 @@ def suite_preset(demonstrations: int = NUM_DEMONSTRATIONS) -> Preset:
         num_goals=200,
         num_validation_goals=60,
         num_seeds=1,
-        env_turns={"q_learning": 60_000, "sb3_ppo": 0, "ppo": 6_000},
+        env_turns={"q_learning": 60_000, "sb3_ppo": 0, "ppo": 10_000},
         demonstrations=demonstrations,
         labels=2000,
         config={"sft": {"epochs": 8}, "ppo": {}},
