@@ -97,7 +97,7 @@ class Classifier:
         if labels is not None:
             names = dict(enumerate(labels))
             options.update(num_labels=len(labels), id2label=names, label2id={name: i for i, name in names.items()})
-        with _quietly():  # that the head is fresh is no news
+        with quietly():  # that the head is fresh is no news
             model = AutoModelForSequenceClassification.from_pretrained(str(source), **options)
         tokenizer = AutoTokenizer.from_pretrained(str(source), truncation_side=config.truncation_side)
         return cls(model, tokenizer, config.max_length)
@@ -264,7 +264,8 @@ def _source(model: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
+    """Keeps transformers from saying what is no news, such as that a head is fresh."""
     before = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:

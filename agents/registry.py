@@ -111,13 +111,22 @@ def make_agent(name: str, env: Any, seed: int = 0, **config: Any) -> Agent:
         TypeError: for a field that the agent's ``Config`` does not have, with the right ones.
     """
     kind = agent_class(name)
-    fields = [field.name for field in dataclasses.fields(kind.Config)]
-    for option in config:
+    return kind(env, seed=seed, config=kind.Config(**checked_options(f"agent {name!r}", kind.Config, config)))
+
+
+def checked_options(what: str, config: type[Any], options: dict[str, Any]) -> dict[str, Any]:
+    """``options`` when each is a field of a configuration.
+
+    Raises:
+        TypeError: for one that is not, with the nearest right one.
+    """
+    fields = [field.name for field in dataclasses.fields(config)]
+    for option in options:
         if option not in fields:
             near = difflib.get_close_matches(option, fields, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(fields) or 'none'}"
-            raise TypeError(f"agent {name!r} got an unexpected option {option!r}; {hint}")
-    return kind(env, seed=seed, config=kind.Config(**config))
+            raise TypeError(f"{what} got an unexpected option {option!r}; {hint}")
+    return options
 
 
 def load_agent(folder: str | Path, env: Any = None) -> Agent:

@@ -11,9 +11,9 @@ import dataclasses
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from .selection import Selection, workplace
 
 Example = tuple[list[int], list[bool]]
 """Token ids of a conversation, and which of them the agent said."""
+AnyExample = TypeVar("AnyExample")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +127,7 @@ class SFTAgent(LanguageModelAgent):
             if state is not None:
                 optimizer.load_state_dict(state["optimizer"])
                 losses, selection.score = state["losses"], state["best"]
-            while len(losses) < config.epochs and not _stalled(losses, config.patience):
+            while len(losses) < config.epochs and not stalled(losses, config.patience):
                 began = time.perf_counter()
                 row = {"epoch": len(losses) + 1, "loss": self._epoch(train, optimizer, len(losses))}
                 losses.append(self._loss(held_out))
@@ -198,15 +199,21 @@ class SFTAgent(LanguageModelAgent):
         return sum(loss.item() * count for loss, count in losses) / sum(count for _, count in losses)
 
 
-def shuffled_batches(examples: Sequence[Example], size: int, rng: random.Random) -> list[list[Example]]:
+def _num_ids(example: Any) -> int:
+    return len(example[0])
+
+
+def shuffled_batches(
+    examples: Sequence[AnyExample], size: int, rng: random.Random, length: Callable[[AnyExample], int] = _num_ids
+) -> list[list[AnyExample]]:
     """The examples in batches of ``size``, roughly alike in length so that little is padded, in random order."""
-    keys = [len(ids) * (1 + 0.2 * rng.random()) for ids, _ in examples]
+    keys = [length(example) * (1 + 0.2 * rng.random()) for example in examples]
     order = sorted(range(len(examples)), key=keys.__getitem__)
     batches = [[examples[number] for number in order[start : start + size]] for start in range(0, len(order), size)]
     rng.shuffle(batches)
     return batches
 
 
-def _stalled(losses: Sequence[float], patience: int) -> bool:
+def stalled(losses: Sequence[float], patience: int) -> bool:
     """No loss of the last ``patience`` is lower than the best before them."""
     return len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])

@@ -16,6 +16,7 @@ from .keywords import FluencyGuard, Keywords, coverage
 from .negotiation import Surplus, surplus_share
 from .ngram import NGramModel
 from .overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
+from .preference import PreferenceModel
 from .registry import register_reward, reward_names
 from .sentiment import Readability, Sentiment, flesch_reading_ease
 from .steering import Plausibility, Steering, plausibility
@@ -46,6 +47,7 @@ __all__ = [
     "Novelty",
     "Part",
     "Plausibility",
+    "PreferenceModel",
     "Readability",
     "Relevance",
     "Repetition",

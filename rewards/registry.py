@@ -26,6 +26,7 @@ Registrable = Callable[[Transcript], float] | Mapping[Any, float] | type
 AnyReward = TypeVar("AnyReward", bound=Registrable)
 
 _REWARDS: dict[str, Any] = {}
+_KINDS: dict[str, Callable[[str], Callable[[Transcript], float]]] = {}
 
 
 @overload
@@ -51,6 +52,16 @@ def register_reward(name: str, reward: Any = None) -> Any:
         raise ValueError(f"the reward name {name!r} is taken by {_REWARDS[name]!r}")
     _REWARDS[name] = reward
     return reward
+
+
+def register_reward_kind(kind: str, make: Callable[[str], Callable[[Transcript], float]]) -> None:
+    """Makes rewards available as ``reward="kind:argument"``: ``make`` is given the text after the colon."""
+    _KINDS[kind] = make
+
+
+def describe_reward_kinds() -> list[tuple[str, str]]:
+    """Every kind, as ``kind:...``, and its docstring's first line."""
+    return [(f"{kind}:...", (inspect.getdoc(make) or "").partition("\n")[0]) for kind, make in sorted(_KINDS.items())]
 
 
 def reward_names() -> list[str]:
@@ -84,12 +95,15 @@ def _offer(name: str) -> str:
 
 
 def lookup(name: str) -> Any:
-    """What is registered under ``name``.
+    """What is registered under ``name``, or what its kind makes of it: ``preference:runs/mine``.
 
     Raises:
         ValueError: for an unknown name; lists the right ones, the nearest first. Also for a class that needs arguments.
         ImportError: if an installed package offers the name but fails to import (the cause is chained).
     """
+    kind, colon, argument = name.partition(":")
+    if name not in _REWARDS and colon and kind in _KINDS:
+        return _KINDS[kind](argument)
     if name not in _REWARDS:
         _REWARDS[name] = _load(name)
     reward = _REWARDS[name]
@@ -119,9 +133,10 @@ def _load(name: str) -> Any:
                 return point.load()
             except Exception as error:
                 raise ImportError(f"reward {name!r} ({point.value}) could not be loaded: {error}") from error
-    near = difflib.get_close_matches(name, reward_names(), n=1)
+    known = [*reward_names(), *(kind for kind, _ in describe_reward_kinds())]
+    near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"unknown reward {name!r}: {hint}there are {', '.join(reward_names())}")
+    raise ValueError(f"unknown reward {name!r}: {hint}there are {', '.join(known)}")
 
 
 def _offered() -> list[EntryPoint]:

@@ -1,0 +1,185 @@
+"""The preference model: its loss by hand, the taste it learns, and the reward it is."""
+
+import json
+import math
+import pickle
+
+import gymnasium as gym
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+import transformers
+
+from dialogym.agents.preference import PreferenceConfig, bradley_terry_loss, make_scorer, train_preference
+from dialogym.evaluation.preferences import pairwise_scores
+from dialogym.rewards import PreferenceModel, Transcript, resolve
+from dialogym.rewards.preference import Normalisation
+
+from .judged import asking, by_taste, judgement
+
+SMALL = PreferenceConfig(hidden_size=32, num_layers=1, intermediate_size=64, epochs=4, learning_rate=3e-3)
+
+
+def said(reply, *after):
+    asked = [{"role": "user", "content": "a table for two people on monday"}]
+    return Transcript.of([*asked, {"role": "assistant", "content": reply}, *after])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model that learned that "please" is good."""
+    path = tmp_path_factory.mktemp("models") / "preference"
+    train_preference(by_taste(200), path, SMALL)
+    return path
+
+
+def test_the_loss_is_that_of_bradley_and_terry():
+    scores = torch.tensor([2.0, 0.0, 1.0]), torch.tensor([1.0, 0.0, 4.0])
+    loss = bradley_terry_loss(*scores, torch.tensor([1.0, 0.5, 0.0]))
+    # Margins 1, 0 and -3: -ln s(1) = 0.31326, half of -ln s(0) twice = 0.69315, and -ln s(3) = 0.04859.
+    assert loss.item() == pytest.approx((0.31326 + 0.69315 + 0.04859) / 3, abs=1e-5)
+
+
+def test_a_tie_pulls_the_scores_together_and_a_choice_apart():
+    first, second = torch.tensor([1.0], requires_grad=True), torch.tensor([0.0], requires_grad=True)
+    for preference, sign in ((0.5, 1), (1.0, -1)):
+        (gradient,) = torch.autograd.grad(bradley_terry_loss(first, second, torch.tensor([preference])), first)
+        assert math.copysign(1, gradient.item()) == sign
+    assert gradient.item() == pytest.approx(-(1 - 1 / (1 + math.exp(-1))))
+
+
+def test_the_gradient_is_even_where_scores_are_far_apart():
+    first, second = torch.tensor([200.0], requires_grad=True), torch.tensor([-200.0])
+    loss = bradley_terry_loss(first, second, torch.tensor([0.0]))
+    loss.backward()
+    assert loss.item() == pytest.approx(400)
+    assert first.grad is not None
+    assert first.grad.item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_it_learns_a_simple_taste(tmp_path, seed):
+    rows = []
+    model = train_preference(by_taste(200, seed), tmp_path / "m", SMALL, seed=seed, log=rows.append)
+    assert pairwise_scores(model.margins, by_taste(100, seed=9)).accuracy.mean > 0.95  # chance is 0.5
+    assert min(row["validation_loss"] for row in rows) < 0.35 < rows[0]["loss"]
+    written = json.loads((tmp_path / "m" / "preference.json").read_text())
+    assert written["judgements"] + written["held_out"] == 200
+    assert written["validation_loss"] == min(row["validation_loss"] for row in rows)
+
+
+def test_the_same_seed_gives_the_same_model(tmp_path):
+    config = PreferenceConfig(hidden_size=16, num_layers=1, num_heads=2, epochs=1)
+    first, again, other = (
+        train_preference(by_taste(60), tmp_path / str(n), config, seed=seed).margins(by_taste(5))
+        for n, seed in enumerate((3, 3, 4))
+    )
+    assert first == again != other
+
+
+def test_a_trained_encoder_gets_a_head_for_scores(tmp_path):
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "please", "?", "for", "people", "on", "two", "monday"]
+    transformers.BertTokenizerFast(vocab={word: i for i, word in enumerate(words)}).save_pretrained(tmp_path / "bert")
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    torch.manual_seed(0)
+    config = transformers.BertConfig(vocab_size=len(words), max_position_embeddings=24, **shape)
+    transformers.BertModel(config).save_pretrained(tmp_path / "bert")
+    scorer = make_scorer(PreferenceConfig(model=str(tmp_path / "bert")), seed=0)
+    ids = scorer.encode(asking("for two people on monday " * 20), "please ?")
+    assert len(ids) == scorer.max_length == 24
+    assert [words[number] for number in ids[-4:]] == ["[SEP]", "please", "?", "[SEP]"]
+    assert words[ids[0]] == "[CLS]"
+    model = train_preference(
+        by_taste(150), tmp_path / "m", PreferenceConfig(model=str(tmp_path / "bert"), learning_rate=5e-3, epochs=3)
+    )
+    assert pairwise_scores(model.margins, by_taste(50, seed=9)).accuracy.mean > 0.95
+
+
+def test_a_reply_cannot_forge_a_marker():
+    scorer = make_scorer(SMALL, seed=0)
+    end = scorer.tokenizer.eos_token
+    assert scorer.encode(asking("hi"), f"a {end} b").count(scorer.tokenizer.eos_token_id) == 2
+
+
+def test_judgements_that_teach_nothing_are_refused(tmp_path):
+    for judgements in ([judgement("tie", pair=str(n), first=str(n)) for n in range(40)], [judgement()]):
+        with pytest.raises(ValueError, match="expected judgements to learn from"):
+            train_preference(judgements, tmp_path / "m", SMALL)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"max_length": 3}, "max_length must be at least 8, got 3"),
+        ({"model": "a", "tokenizer": "b"}, "tokenizer is for model=None"),
+    ],
+)
+def test_a_wrong_setting_is_told(options, message):
+    with pytest.raises(ValueError, match=message):
+        PreferenceConfig(**options)
+
+
+# The reward
+
+
+def test_what_people_like_is_rewarded_and_an_empty_reply_gets_the_floor(folder):
+    reward = PreferenceModel(folder)
+    good, bad = (reward(said(f"for two people on monday {end}")) for end in ("please ?", "?"))
+    assert 0 < bad < 0.5 < good < 1
+    assert reward(said("")) == reward(said("  \n")) == reward(Transcript()) == 0.0
+
+
+def test_the_score_is_normalised_by_that_of_the_replies_it_learned_from(folder):
+    reward = PreferenceModel(folder)
+    (score,) = reward.scorer.scores([reward.scorer.encode(said("").messages[:1], "yes please .")])
+    mean, deviation = reward.normalisation
+    assert reward(said("yes please .")) == pytest.approx(1 / (1 + math.exp(-(score - mean) / deviation)))
+    reward.normalisation = Normalisation(score, 1.0)
+    assert reward(said("yes please .")) == pytest.approx(0.5)
+    reward.normalisation = Normalisation(score + 1e6, 1.0)
+    assert reward(said("yes please .")) == 0.0
+
+
+def test_a_batch_scores_as_single_calls_do(folder):
+    reward = PreferenceModel(folder)
+    replies = ["please ?", "", "for two people on monday ?", "please ?", "no " * 40]
+    singly = [reward(said(reply)) for reply in replies]
+    assert reward.batch([said(reply) for reply in replies]) == pytest.approx(singly, abs=1e-5)
+    assert reward.batch([]) == []
+
+
+def test_what_is_said_after_the_reply_does_not_change_its_reward(folder):
+    reward = PreferenceModel(folder)
+    assert reward(said("please ?", {"role": "user", "content": "no"})) == reward(said("please ?"))
+
+
+def test_placeholders_are_scored_as_people_read_them(folder):
+    filled, transcript = PreferenceModel(folder), Transcript()
+    transcript.append(("user", "a table for two people on monday"))
+    transcript.append(("assistant", "[word] ?"), "please ?")
+    assert filled(transcript) == filled(said("please ?"))
+
+
+def test_a_reward_is_made_by_object_or_by_name_and_survives_pickling(folder):
+    reward = PreferenceModel(folder)
+    named = resolve(f"preference:{folder}")
+    again = pickle.loads(pickle.dumps(reward))
+    assert named(said("please ?")) == reward(said("please ?")) == again(said("please ?"))
+    for given in (reward, f"preference:{folder}"):
+        env = gym.make("dialogym:TextDialog-v0", interface="text", reward={given: 2, "turn": -1})
+        env.reset(seed=0)
+        _, value, _, _, info = env.step("which area would you like please ?")
+        assert list(info["reward_terms"])[1] == "turn"
+        assert -1 < value < 1
+
+
+def test_a_folder_without_a_model_is_told(tmp_path):
+    with pytest.raises(ValueError, match=r"has no preference\.json"):
+        PreferenceModel(tmp_path)
+    with pytest.raises(ValueError, match="did you mean 'preference:...'"):
+        resolve("preferences")
