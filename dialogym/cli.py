@@ -1,4 +1,4 @@
-"""The command line: ``dialogym list``, ``rewards``, ``play``, ``train``, ``evaluate``, ``compare`` and ``validate``."""
+"""The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ errors = Console(stderr=True)
 DEFAULT_ENV = "TextDialog-v0"
 INTERRUPTED = 130
 MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, FileNotFoundError, NotADirectoryError)
+PREFERENCE = "preference"
+"""What `train` calls the reward model of judgements, which is no agent."""
 
 
 class Seat(str, Enum):
@@ -95,10 +97,10 @@ def list_() -> None:
 @app.command()
 def rewards() -> None:
     """List the rewards that have a name."""
-    from dialogym.rewards.registry import describe_rewards
+    from dialogym.rewards.registry import describe_reward_kinds, describe_rewards
 
     table = Table("reward", "what it is", title="Rewards")
-    for name, about in describe_rewards():
+    for name, about in [*describe_rewards(), *describe_reward_kinds()]:
         table.add_row(name, about)
     console.print(table)
 
@@ -167,19 +169,127 @@ def _ask(heard: str) -> str:
 
 
 @app.command()
+def rate(
+    agent_a: Annotated[str | None, typer.Argument(help="Name of an agent, or the folder of a trained one.")] = None,
+    agent_b: Annotated[
+        str | None, typer.Argument(help="Who it is compared with; the same one is sampled twice.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="File that the judgements are added to.")] = Path("runs/ratings.jsonl"),
+    rater: Annotated[str | None, typer.Option(help="Your name; you go on where you stopped.")] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="File of pairs to judge; without it they are sampled once and kept beside --out."),
+    ] = None,
+    num_pairs: Annotated[int, typer.Option(min=1, help="How many pairs to sample.")] = 50,
+    env: EnvOption = DEFAULT_ENV,
+    set_: SetOption = None,
+    split: Annotated[str, typer.Option(help="Goals and wordings to sample from: train, validation or test.")] = "train",
+    temperature: Annotated[
+        float, typer.Option(min=0, help="That language models are sampled at; 0 says the likeliest.")
+    ] = 1.0,
+    web: Annotated[bool, typer.Option("--web", help="Rate on a web page, served to this machine alone.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")] = 8000,
+    summary: Annotated[
+        Path | None, typer.Option(help="Print what a file of judgements says: win rates, agreement; nothing is rated.")
+    ] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Compare replies of AGENT_A and AGENT_B, blind and side by side; or print a --summary of what was judged."""
+    from dialogym.evaluation.rating import RatingSession
+
+    if summary is not None:
+        _summarise(summary)
+        return
+    if rater is None:
+        raise ValueError("expected the name of who judges: give --rater NAME")
+    kept = pairs if pairs is not None else out.with_suffix(".pairs.jsonl")
+    if not kept.is_file() and pairs is None:
+        _sample_pairs(kept, (agent_a, agent_b), num_pairs, _make(env, **_options(set_)), split, temperature, seed)
+    session = RatingSession(_kept_pairs(kept, agent_a, agent_b), out, rater, seed)
+    if session.mended:
+        errors.print(f"The last line of {out} was half written and is removed; that pair is asked again.")
+    _rate_on_page(session, port) if web else _rate_here(session)
+
+
+def _sample_pairs(
+    path: Path, agents: tuple[str | None, str | None], num: int, env: Any, split: str, temperature: float, seed: int
+) -> None:
+    from dialogym.agents.judgements import save_pairs
+    from dialogym.evaluation.pairs import PairSampler, sampled_at
+
+    first, second = agents
+    if first is None or second is None:
+        raise ValueError("expected two agents to compare, or --pairs FILE: dialogym rate AGENT_A AGENT_B --rater NAME")
+    players = [sampled_at(_player(agent, env, seed), temperature, seed + n) for n, agent in enumerate((first, second))]
+    found = PairSampler(env, *players, names=(first, second), split=split, seed=seed).sample(num)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_pairs(path, found)
+    console.print(f"{num} pairs sampled, kept in {path}", soft_wrap=True)
+
+
+def _kept_pairs(path: Path, *agents: str | None) -> Any:
+    """The pairs of a file; agents that were named must be those they are from."""
+    from dialogym.agents.judgements import read_pairs
+
+    pairs = read_pairs(path)
+    if None not in agents and {frozenset(pair.agents) for pair in pairs} != {frozenset(agents)}:
+        of = ", ".join(sorted({name for pair in pairs for name in pair.agents}))
+        raise ValueError(f"{path} holds pairs of {of}, not of {' and '.join(map(str, agents))}: give another --out")
+    return pairs
+
+
+def _rate_here(session: Any) -> None:
+    from dialogym.evaluation.rate_terminal import rate as ask
+
+    ask(session, console)
+
+
+def _rate_on_page(session: Any, port: int) -> None:
+    from dialogym.evaluation.rate_web import RatingServer
+
+    with RatingServer(session, port) as server:
+        console.print(f"Rate at {server.url} (Ctrl-C ends; every answer is saved at once)", soft_wrap=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            console.print(f"\n{session.done} of {session.total} judged, in {session.out}", soft_wrap=True)
+
+
+def _summarise(path: Path) -> None:
+    from dialogym.agents.judgements import read_judgements
+    from dialogym.evaluation.preferences import summary_tables
+
+    for table in summary_tables(read_judgements(path)):
+        console.print(table)
+
+
+@app.command()
 def train(
-    agent: Annotated[str, typer.Argument(help="Name of a learning agent, see `dialogym list`.")],
+    agent: Annotated[
+        str, typer.Argument(help="Name of a learning agent, see `dialogym list`; or preference: a model of judgements.")
+    ],
     env: EnvOption = DEFAULT_ENV,
     out: Annotated[Path | None, typer.Option(help="Folder for the agent, its log and its checkpoint.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="For preference: the judgements, a file that `dialogym rate` wrote.")
+    ] = None,
     set_: SetOption = None,
     config: ConfigOption = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
     validate_goals: Annotated[int, typer.Option(min=0, help="Validation goals to choose the model on; 0: none.")] = 200,
     seed: SeedOption = 0,
 ) -> None:
-    """Train AGENT; Ctrl-C leaves a checkpoint that --resume goes on from."""
+    """Train AGENT; Ctrl-C leaves a checkpoint that --resume goes on from.
+
+    `dialogym train preference --data FILE` fits a reward to judgements: `--set reward=preference:FOLDER` uses it.
+    """
     from dialogym.agents.registry import make_agent
 
+    if agent == PREFERENCE:
+        _train_preference(data, out if out is not None else Path("runs") / PREFERENCE, _options(config), resume, seed)
+        return
+    if data is not None:
+        raise ValueError(f"--data is for {PREFERENCE}, got it for {agent}; conversations for sft: --config data={data}")
     made = _make(env, **_options(set_))
     learner = make_agent(agent, made, seed=seed, **_options(config))
     if not learner.learns:
@@ -193,6 +303,33 @@ def train(
         raise typer.Exit(INTERRUPTED) from None
     learner.save(folder / "agent")
     console.print(f"Saved to {folder / 'agent'}; score it with: dialogym evaluate {folder / 'agent'}", soft_wrap=True)
+
+
+def _train_preference(data: Path | None, out: Path, options: dict[str, Any], resume: bool, seed: int) -> None:
+    from dialogym.agents.judgements import read_judgements, split_judgements
+    from dialogym.agents.preference import PreferenceConfig, train_preference
+    from dialogym.agents.registry import checked_options
+    from dialogym.evaluation.preferences import pairwise_scores
+
+    if data is None or resume:
+        raise ValueError(f"{PREFERENCE} takes the judgements, --data FILE, and starts anew every time")
+    config = PreferenceConfig(**checked_options(PREFERENCE, PreferenceConfig, options))
+    judgements = read_judgements(data)
+
+    def log(row: dict[str, Any]) -> None:
+        console.print("  ".join(f"{key} {_short(value)}" for key, value in row.items() if key in SHOWN), soft_wrap=True)
+
+    model = train_preference(judgements, out, config, seed, log)
+    _, held_out = split_judgements(judgements, config.validation_share)
+    scores = pairwise_scores(model.margins, held_out)
+    console.print(
+        f"On {scores.num_judgements} held-out judgements, which chose the epoch: pairwise accuracy "
+        f"{scores.accuracy.mean:.3f} (95% {scores.accuracy.low:.3f} to {scores.accuracy.high:.3f}), "
+        f"loss {scores.loss:.3f} nats, calibration error {scores.calibration_error:.3f}\n"
+        f"Saved to {out}; a reward by the name of preference:{out}",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) -> None:

@@ -181,5 +181,5 @@ def test_a_reward_is_made_by_object_or_by_name_and_survives_pickling(folder):
 def test_a_folder_without_a_model_is_told(tmp_path):
     with pytest.raises(ValueError, match=r"has no preference\.json"):
         PreferenceModel(tmp_path)
-    with pytest.raises(ValueError, match="did you mean 'preference:...'"):
+    with pytest.raises(ValueError, match=r"did you mean 'preference:\.\.\.'"):
         resolve("preferences")

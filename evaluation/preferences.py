@@ -1,0 +1,193 @@
+"""What judgements say: how often an agent wins, how far raters agree, and how good a preference model is."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..agents.judgements import TIE, Judgement, Pair
+from .labels import calibration_error
+from .statistics import Interval, wilson_interval
+
+
+class WinRate(NamedTuple):
+    """How often the replies of one agent were preferred to those of another.
+
+    Attributes:
+        agent, other: their names.
+        rate: share of pairs that ``agent`` won, with its Wilson interval over pairs; a tie counts half to each, and a
+            pair that several people judged counts once, by their mean.
+        num_pairs: different pairs.
+        num_judgements: of all raters.
+        ties: share of the judgements that were ties.
+    """
+
+    agent: str
+    other: str
+    rate: Interval
+    num_pairs: int
+    num_judgements: int
+    ties: float
+
+
+class Agreement(NamedTuple):
+    """How far two raters agree on the pairs that both judged.
+
+    Attributes:
+        raters: the two.
+        kappa: Cohen's kappa of their choices, in [-1, 1]; None where both always made the same choice, for then
+            chance alone explains it.
+        same: share of equal choices.
+        num_pairs: that both judged.
+    """
+
+    raters: tuple[str, str]
+    kappa: float | None
+    same: float
+    num_pairs: int
+
+
+def win_rates(judgements: Sequence[Judgement]) -> list[WinRate]:
+    """One entry for every two agents that were compared, under the name that comes first in the alphabet."""
+    shares: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for judgement in judgements:
+        agent, other = sorted(judgement.agents)
+        if agent != other:
+            won = judgement.preference if judgement.agents[0] == agent else 1 - judgement.preference
+            shares[agent, other][judgement.pair].append(won)
+    return [_win_rate(agent, other, of_pairs) for (agent, other), of_pairs in sorted(shares.items())]
+
+
+def _win_rate(agent: str, other: str, of_pairs: dict[str, list[float]]) -> WinRate:
+    everything = [won for several in of_pairs.values() for won in several]
+    means = [sum(several) / len(several) for several in of_pairs.values()]
+    ties = sum(won == 0.5 for won in everything) / len(everything)
+    rate = wilson_interval(math.fsum(means), len(means))
+    return WinRate(agent, other, rate, len(means), len(everything), ties)
+
+
+def left_rate(judgements: Sequence[Judgement]) -> Interval | None:
+    """How often the reply on the left was chosen, ties aside: far from a half, the side decided. None without any."""
+    decided = [judgement for judgement in judgements if judgement.choice != TIE]
+    left = sum(judgement.choice == judgement.shown_first for judgement in decided)
+    return wilson_interval(left, len(decided)) if decided else None
+
+
+def agreements(judgements: Sequence[Judgement]) -> list[Agreement]:
+    """One entry for every two raters with pairs in common.
+
+    Raises:
+        ImportError: without scikit-learn, if there are two such raters.
+    """
+    by_rater: dict[str, dict[str, str]] = defaultdict(dict)
+    for judgement in judgements:
+        by_rater[judgement.rater][judgement.pair] = judgement.choice
+    found = []
+    for one, other in itertools.combinations(sorted(by_rater), 2):
+        shared = sorted(by_rater[one].keys() & by_rater[other].keys())
+        if shared:
+            choices = [[by_rater[rater][pair] for pair in shared] for rater in (one, other)]
+            same = sum(a == b for a, b in zip(*choices, strict=True)) / len(shared)
+            found.append(Agreement((one, other), cohen_kappa(*choices), same, len(shared)))
+    return found
+
+
+def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
+    """Agreement of two raters beyond chance: (observed - expected) / (1 - expected); None where expected is 1.
+
+    Args:
+        first, second: (N,) choices of each, about the same N things.
+
+    Raises:
+        ImportError: without scikit-learn, whose ``cohen_kappa_score`` this is, with the extra that brings it.
+
+    Reference: Cohen (1960), https://doi.org/10.1177/001316446002000104.
+    """
+    try:
+        from sklearn.metrics import cohen_kappa_score
+    except ImportError as error:
+        raise ImportError('Cohen\'s kappa needs scikit-learn: pip install "dialogym[preference]"') from error
+    if len({*first, *second}) < 2:
+        return None
+    return float(cohen_kappa_score(first, second))
+
+
+class PairwiseScores(NamedTuple):
+    """How well a preference model predicts judgements.
+
+    Attributes:
+        accuracy: share of judgements, ties aside, whose better reply it scores higher, with its Wilson interval.
+        loss: mean negative log-likelihood under Bradley and Terry, in nats, ties as half of each; ln 2 is knowing
+            nothing.
+        calibration_error: of the probability that it gives to the reply it prefers, in [0, 1], ties aside.
+        num_judgements: ties included.
+    """
+
+    accuracy: Interval
+    loss: float
+    calibration_error: float
+    num_judgements: int
+
+
+def pairwise_scores(score: Callable[[Sequence[Pair]], Any], judgements: Sequence[Judgement]) -> PairwiseScores:
+    """Scores of a model on judgements that it did not learn from.
+
+    Args:
+        score: (N,) log-odds that the first reply of each pair is preferred, such as
+            :meth:`dialogym.rewards.PreferenceModel.margins` gives.
+        judgements: at least one that is no tie.
+
+    Raises:
+        ValueError: if all of them are ties.
+    """
+    decided = [judgement for judgement in judgements if judgement.choice != TIE]
+    if not decided:
+        raise ValueError(f"expected at least one judgement that is no tie, got {len(judgements)}")
+    margins = np.asarray(score(judgements), dtype=np.float64)
+    preferences = np.array([judgement.preference for judgement in judgements])
+    loss = np.logaddexp(0, -margins) * preferences + np.logaddexp(0, margins) * (1 - preferences)
+    clear = preferences != 0.5
+    margins, gold = margins[clear], (preferences[clear] == 0).astype(int)
+    first = 1 / (1 + np.exp(-margins))
+    right = int(((margins > 0) == (gold == 0)).sum())
+    return PairwiseScores(
+        wilson_interval(right, len(decided)),
+        float(loss.mean()),
+        calibration_error(np.stack([first, 1 - first], 1), gold.tolist()),
+        len(judgements),
+    )
+
+
+def summary_tables(judgements: Sequence[Judgement]) -> list[Any]:
+    """What ``dialogym rate --summary`` prints, as tables of rich."""
+    from rich.table import Table
+
+    raters = Table("rater", "judgements", "ties", "median seconds", title="Raters")
+    for rater in sorted({judgement.rater for judgement in judgements}):
+        own = [judgement for judgement in judgements if judgement.rater == rater]
+        ties = sum(judgement.choice == TIE for judgement in own)
+        raters.add_row(rater, str(len(own)), str(ties), f"{np.median([one.seconds for one in own]):.1f}")
+    wins = Table("agent", "against", "wins", "95% low", "95% high", "pairs", "judgements", "ties", title="Win rates")
+    wins.caption = "a tie counts half to each; a pair judged by several people counts once, by their mean"
+    for row in win_rates(judgements):
+        counts = (str(row.num_pairs), str(row.num_judgements), f"{row.ties:.2f}")
+        wins.add_row(row.agent, row.other, *(f"{value:.3f}" for value in row.rate), *counts)
+    tables = [raters, wins]
+    both = agreements(judgements)
+    if both:
+        table = Table("raters", "Cohen's kappa", "same choice", "pairs of both", title="Agreement")
+        for found in both:
+            kappa = "always one choice" if found.kappa is None else f"{found.kappa:.3f}"
+            table.add_row(" and ".join(found.raters), kappa, f"{found.same:.2f}", str(found.num_pairs))
+        tables.append(table)
+    left = left_rate(judgements)
+    if left is not None:
+        table = Table("left chosen", "95% low", "95% high", title="Did the side decide?")
+        table.add_row(*(f"{value:.3f}" for value in left))
+        tables.append(table)
+    return tables
