@@ -206,6 +206,7 @@ def rate(
     if not kept.is_file() and pairs is None:
         _sample_pairs(kept, (agent_a, agent_b), num_pairs, _make(env, **_options(set_)), split, temperature, seed)
     session = RatingSession(_kept_pairs(kept, agent_a, agent_b), out, rater, seed)
+    console.print(f"{session.total} pairs, kept in {kept}", soft_wrap=True)
     if session.mended:
         errors.print(f"The last line of {out} was half written and is removed; that pair is asked again.")
     _rate_on_page(session, port) if web else _rate_here(session)
@@ -224,7 +225,6 @@ def _sample_pairs(
     found = PairSampler(env, *players, names=(first, second), split=split, seed=seed).sample(num)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_pairs(path, found)
-    console.print(f"{num} pairs sampled, kept in {path}", soft_wrap=True)
 
 
 def _kept_pairs(path: Path, *agents: str | None) -> Any:

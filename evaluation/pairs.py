@@ -99,8 +99,10 @@ class PairSampler:
 
 def sampled_at(agent: Agent, temperature: float, seed: int) -> Agent:
     """The agent, which from now on samples at a temperature if it is a language model; any other is left as it is."""
-    if hasattr(agent.config, "temperature"):
+    forget = getattr(agent, "forget", None)
+    if forget is not None:  # a language model; what it keeps in mind samples at the former temperature
         agent.config, agent.seed = dataclasses.replace(agent.config, temperature=temperature), seed
+        forget()
     return agent
 
 

@@ -30,7 +30,9 @@ def test_list_names_environments_and_agents():
 
 def test_help_names_every_command():
     done = dialogym("--help")
-    assert all(command in done.stdout for command in ("list", "play", "train", "evaluate", "compare", "validate"))
+    assert all(
+        command in done.stdout for command in ("list", "play", "rate", "train", "evaluate", "compare", "validate")
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,10 @@ pytest.importorskip("transformers")
 
 import torch
 import transformers
+from typer.testing import CliRunner
 
+from dialogym import cli
+from dialogym.agents.judgements import append_judgement
 from dialogym.agents.preference import PreferenceConfig, bradley_terry_loss, make_scorer, train_preference
 from dialogym.evaluation.preferences import pairwise_scores
 from dialogym.rewards import PreferenceModel, Transcript, resolve
@@ -183,3 +186,42 @@ def test_a_folder_without_a_model_is_told(tmp_path):
         PreferenceModel(tmp_path)
     with pytest.raises(ValueError, match=r"did you mean 'preference:\.\.\.'"):
         resolve("preferences")
+
+
+# On the command line
+
+runner = CliRunner()
+
+
+def fit(*arguments):
+    return runner.invoke(cli.app, ["train", "preference", *map(str, arguments)])
+
+
+def test_the_command_line_fits_a_model_says_how_good_it_is_and_names_its_reward(tmp_path):
+    data, out = tmp_path / "ratings.jsonl", tmp_path / "model"
+    for one in by_taste(120):
+        append_judgement(data, one)
+    small = [f"--config={setting}" for setting in ("hidden_size=16", "num_heads=2", "num_layers=1", "epochs=2")]
+    done = fit("--data", data, "--out", out, *small)
+    assert done.exit_code == 0, done.exception
+    assert "pairwise accuracy" in done.output
+    assert f"preference:{out}" in done.output
+    assert 0 < resolve(f"preference:{out}")(said("please ?")) < 1
+    again = fit("--data", data, "--out", out, *small)  # in the place of the former
+    assert again.output == done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("preference",), "takes the judgements, --data FILE"),
+        (("preference", "--data", "none.jsonl"), "none.jsonl"),
+        (("preference", "--data", "none.jsonl", "--config", "epoch=1"), "did you mean 'epochs'?"),
+        (("sft", "--data", "chats.jsonl"), "conversations for sft: --config data=chats.jsonl"),
+    ],
+)
+def test_what_the_command_line_cannot_do_is_told(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    done = runner.invoke(cli.app, ["train", *arguments])
+    assert message in str(done.exception)
+    assert list(tmp_path.iterdir()) == []

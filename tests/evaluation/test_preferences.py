@@ -46,6 +46,7 @@ def test_the_side_is_counted_without_ties():
 
 
 def test_kappa_is_that_worked_by_hand():
+    pytest.importorskip("sklearn")
     first = ["first"] * 25 + ["second"] * 25
     second = ["first"] * 20 + ["second"] * 5 + ["first"] * 10 + ["second"] * 15
     # Equal 35 of 50; by chance 25/50 * 30/50 + 25/50 * 20/50 = 0.5; (0.7 - 0.5) / (1 - 0.5) = 0.4.
@@ -55,6 +56,7 @@ def test_kappa_is_that_worked_by_hand():
 
 
 def test_kappa_of_random_raters_is_about_zero_and_agreement_needs_shared_pairs():
+    pytest.importorskip("sklearn")
     rng = random.Random(0)
     raters = [judged(rng.choices(("first", "second", "tie"), k=3000), rater=rater) for rater in ("anna", "ben")]
     (found,) = agreements([*raters[0], *raters[1]])
@@ -117,7 +119,17 @@ def test_agents_that_say_the_same_cannot_be_compared():
         sampler("rule", "rule").sample(2)
 
 
-def test_only_a_language_model_gets_a_temperature():
-    rule, speaker = make_agent("rule", "TextDialog-v0"), make_agent("sft", "TextDialog-v0")
-    assert sampled_at(rule, 0.7, 3) is rule
-    assert (sampled_at(speaker, 0.7, 3).config.temperature, speaker.seed) == (0.7, 3)
+def test_a_language_model_is_sampled_twice_even_after_it_spoke_at_another_temperature():
+    pytest.importorskip("torch")
+    from ..agents.tiny_lm import echo_env
+
+    env = echo_env()
+    speaker = make_agent("sft", env, hidden_size=16, num_layers=1, num_heads=2, max_reply_tokens=3)
+    with pytest.raises(ValueError, match="ask for fewer, or sample at a higher temperature"):
+        PairSampler(env, speaker, speaker).sample(2)
+    assert sampled_at(speaker, 1.0, 3) is speaker
+    pairs = PairSampler(env, speaker, speaker).sample(5)
+    assert all(pair.first != pair.second for pair in pairs)
+    rule = make_agent("rule", env)
+    assert sampled_at(rule, 1.0, 3) is rule
+    assert rule.seed == 0

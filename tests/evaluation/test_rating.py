@@ -171,9 +171,9 @@ def test_markup_in_a_reply_is_shown_as_it_is(tmp_path, monkeypatch):
 def test_pairs_are_sampled_once_and_the_next_rater_gets_the_same(tmp_path):
     out = tmp_path / "ratings.jsonl"
     arguments = ("rule", "random", "--out", out, "--num-pairs", 3, "--env", "TextDialog-v0")
-    assert "3 pairs sampled" in typed(["1", "1", "1"], *arguments, "--rater", "anna")
+    assert "3 pairs, kept in" in typed(["1", "1", "1"], *arguments, "--rater", "anna")
     before = (tmp_path / "ratings.pairs.jsonl").read_text()
-    assert "pairs sampled" not in typed(["2", "2", "2"], *arguments, "--rater", "ben", "--seed", 5)
+    assert "3 pairs, kept in" in typed(["2", "2", "2"], *arguments, "--rater", "ben", "--seed", 5, "--num-pairs", 9)
     assert (tmp_path / "ratings.pairs.jsonl").read_text() == before
     judgements = read_judgements(out)
     assert len(judgements) == 6
