@@ -117,10 +117,17 @@ def save_pairs(path: str | Path, pairs: Sequence[Pair]) -> None:
 
 
 def append_judgement(path: str | Path, judgement: Judgement) -> None:
-    """Adds a judgement to a file, in one write, and returns when it is on the disk."""
+    """Adds a judgement to a file, in one write, and returns when it is on the disk.
+
+    Raises:
+        OSError: if it could not be written, or only in part (a full disk); :func:`mend` removes such a part.
+    """
+    line = _line(judgement).encode()
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(file, _line(judgement).encode())
+        written = os.write(file, line)
+        if written != len(line):
+            raise OSError(f"{path}: expected to write {len(line)} bytes, wrote {written}")
         os.fsync(file)
     finally:
         os.close(file)

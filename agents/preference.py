@@ -22,7 +22,7 @@ from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
 from ..envs.tokenizer import load_tokenizer
-from ..rewards.preference import Normalisation, PreferenceModel, Scorer, save_scorer
+from ..rewards.preference import PREFERENCE_FILE, Normalisation, PreferenceModel, Scorer, save_scorer
 from .base import Log, discard
 from .bert import quietly
 from .files import atomic_folder
@@ -104,9 +104,14 @@ def train_preference(
             "progress".
 
     Raises:
-        ValueError: if one side of the split has no judgement, or all of those to learn from are ties.
+        ValueError: if one side of the split has no judgement, all of those to learn from are ties, or ``out`` is a
+            folder of something else.
     """
     config = config or PreferenceConfig()
+    if Path(out).is_dir() and any(Path(out).iterdir()) and not (Path(out) / PREFERENCE_FILE).is_file():
+        raise ValueError(
+            f"expected a new folder or that of a preference model, got {str(out)!r}, which holds other files"
+        )
     train, held_out = split_judgements(judgements, config.validation_share)
     if not held_out or all(judgement.preference == 0.5 for judgement in train):
         raise ValueError(

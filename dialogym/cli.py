@@ -247,7 +247,11 @@ def _rate_here(session: Any) -> None:
 def _rate_on_page(session: Any, port: int) -> None:
     from dialogym.evaluation.rate_web import RatingServer
 
-    with RatingServer(session, port) as server:
+    try:
+        page = RatingServer(session, port)
+    except OSError as e:
+        raise ValueError(f"port {port} cannot be served ({e}): --port 0 takes a free one") from e
+    with page as server:
         console.print(f"Rate at {server.url} (Ctrl-C ends; every answer is saved at once)", soft_wrap=True)
         try:
             server.serve_forever()

@@ -51,7 +51,7 @@ class RatingSession:
         mended: the last judgement in ``out`` was only half written and is asked again.
 
     Raises:
-        ValueError: without a name or pairs, or for a wrong line in ``out``.
+        ValueError: without a name or pairs, if ``out`` does not end in .jsonl, or for a wrong line in it.
     """
 
     def __init__(self, pairs: Sequence[Pair], out: str | Path, rater: str, seed: int = 0):
@@ -59,6 +59,8 @@ class RatingSession:
             raise ValueError("rater must be a name, got an empty one")
         if not pairs:
             raise ValueError("expected at least one pair to rate, got none")
+        if Path(out).suffix != ".jsonl":
+            raise ValueError(f"expected a file that ends in .jsonl for the judgements, got {str(out)!r}")
         self.out, self.rater, self.seed = Path(out), rater, seed
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self.mended = mend(self.out)

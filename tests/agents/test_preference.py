@@ -114,6 +114,13 @@ def test_judgements_that_teach_nothing_are_refused(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="expected a new folder or that of a preference model"):
+        train_preference(by_taste(60), tmp_path, SMALL)
+    assert (tmp_path / "thesis.txt").is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

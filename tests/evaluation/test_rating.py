@@ -50,7 +50,7 @@ def test_the_side_that_is_recorded_is_the_side_that_was_shown(out):
 
 
 def test_sides_and_order_are_shuffled_by_seed_and_rater(tmp_path):
-    sessions = [RatingSession(PAIRS, tmp_path / str(n), *who) for n, who in enumerate(
+    sessions = [RatingSession(PAIRS, tmp_path / f"{n}.jsonl", *who) for n, who in enumerate(
         [("anna", 0), ("anna", 0), ("anna", 1), ("ben", 0)]
     )]  # fmt: skip
     shown = [judge_all(session, lambda question: "tie") for session in sessions]
@@ -119,6 +119,8 @@ def test_a_session_needs_a_name_and_pairs(out):
         RatingSession(PAIRS, out, " ")
     with pytest.raises(ValueError, match="at least one pair"):
         RatingSession([], out, "anna")
+    with pytest.raises(ValueError, match=r"ends in \.jsonl for the judgements, got 'ratings\.txt'"):
+        RatingSession(PAIRS, "ratings.txt", "anna")
 
 
 # At the terminal
@@ -228,6 +230,23 @@ def ask(server, method, path, body=None, **headers):
     content = answer.read().decode()
     connection.close()
     return answer, json.loads(content) if answer.getheader("Content-Type") == "application/json" else content
+
+
+def test_the_command_says_where_the_page_is_and_how_far_the_rater_came(kept, out, monkeypatch):
+    def interrupted(self):
+        self.session.answer(self.session.question().pair, "left", 1.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RatingServer, "serve_forever", interrupted)
+    said = typed([], "--pairs", kept, "--rater", "anna", "--out", out, "--web", "--port", 0)
+    assert "Rate at http://127.0.0.1:" in said
+    assert "1 of 4 judged" in said
+
+
+def test_a_port_that_is_taken_is_told(server, kept, out):
+    arguments = ["--pairs", kept, "--rater", "ben", "--out", out, "--web", "--port", server.server_port]
+    done = runner.invoke(cli.app, ["rate", *map(str, arguments)])
+    assert "--port 0 takes a free one" in str(done.exception)
 
 
 def test_the_server_listens_to_this_machine_alone(server):
