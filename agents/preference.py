@@ -119,13 +119,14 @@ def train_preference(
             f"{len(held_out)}: have more pairs judged"
         )
     scorer = make_scorer(config, seed)
-    losses = _Fit(scorer, config, seed).run(train, held_out, log)
+    examples = _examples(scorer, train)
+    losses = _Fit(scorer, config, seed).run(examples, _examples(scorer, held_out), log)
     facts = {
         "config": dataclasses.asdict(config), "seed": seed, "judgements": len(train), "held_out": len(held_out),
         "epochs": len(losses), "validation_loss": min(losses),
     }  # fmt: skip
     with atomic_folder(out) as draft:
-        save_scorer(draft, scorer, _normalisation(scorer, train), facts)
+        save_scorer(draft, scorer, _normalisation(scorer, examples), facts)
     return PreferenceModel(out)
 
 
@@ -174,15 +175,14 @@ class _Fit:
             scorer.model.parameters(), self.learning_rate, weight_decay=config.weight_decay
         )
 
-    def run(self, train: Sequence[Judgement], held_out: Sequence[Judgement], log: Log) -> list[float]:
+    def run(self, train: Sequence[_Example], held_out: Sequence[_Example], log: Log) -> list[float]:
         """Leaves the best model in the scorer; the validation losses of all epochs."""
         config, model = self.config, self.scorer.model
-        examples, losses = [_Example.of(self.scorer, judgement) for judgement in train], []
+        losses: list[float] = []
         best = copy.deepcopy(model.state_dict())
-        held_out_examples = [_Example.of(self.scorer, judgement) for judgement in held_out]
         while len(losses) < config.epochs and not stalled(losses, config.patience):
-            loss = self._epoch(examples, len(losses))
-            losses.append(self._loss(held_out_examples))
+            loss = self._epoch(train, len(losses))
+            losses.append(self._loss(held_out))
             if losses[-1] == min(losses):
                 best = copy.deepcopy(model.state_dict())
             progress = len(losses) / config.epochs
@@ -230,17 +230,19 @@ class _Example:
     second: list[int]
     preference: float
 
-    @classmethod
-    def of(cls, scorer: Scorer, judgement: Judgement) -> _Example:
-        first, second = (scorer.encode(judgement.messages, reply) for reply in judgement.replies())
-        return cls(first, second, judgement.preference)
-
     def __len__(self) -> int:
         return max(len(self.first), len(self.second))
 
 
-def _normalisation(scorer: Scorer, judgements: Sequence[Judgement]) -> Normalisation:
+def _examples(scorer: Scorer, judgements: Sequence[Judgement]) -> list[_Example]:
+    asked = [(judgement.messages, reply) for judgement in judgements for reply in judgement.replies()]
+    ids = scorer.encode(asked)
+    pairs = zip(ids[::2], ids[1::2], judgements, strict=True)
+    return [_Example(first, second, judgement.preference) for first, second, judgement in pairs]
+
+
+def _normalisation(scorer: Scorer, examples: Sequence[_Example]) -> Normalisation:
     """Of the scores of the different replies, each in its context."""
-    encoded = (scorer.encode(judgement.messages, reply) for judgement in judgements for reply in judgement.replies())
-    scores = np.array(scorer.scores([list(ids) for ids in dict.fromkeys(map(tuple, encoded))]))
+    different = {tuple(ids) for example in examples for ids in (example.first, example.second)}
+    scores = np.array(scorer.scores(sorted(different)))
     return Normalisation(float(scores.mean()), float(scores.std()) or 1.0)

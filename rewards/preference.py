@@ -46,17 +46,22 @@ class Scorer:
     def __init__(self, model: Any, tokenizer: Any, max_length: int):
         self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
 
-    def encode(self, messages: Sequence[Message], reply: str) -> list[int]:
-        """The ids of a reply in its context, at most ``max_length``."""
+    def encode(self, asked: Sequence[tuple[Sequence[Message], str]]) -> list[list[int]]:
+        """The ids of each reply in its context, at most ``max_length`` of them."""
         begin = _first_of(self.tokenizer.cls_token_id, self.tokenizer.bos_token_id)
         end = _first_of(self.tokenizer.sep_token_id, self.tokenizer.eos_token_id)
-        context = self._ids("".join(f"{message['role']}: {message['content']}\n" for message in messages))
-        said = self._ids(reply)[: self.max_length - len(begin) - 2 * len(end)]
-        room = self.max_length - len(begin) - 2 * len(end) - len(said)
-        return [*begin, *(context[-room:] if room > 0 else []), *end, *said, *end]
+        contexts = self._ids([_as_lines(messages) for messages, _ in asked])
+        encoded = []
+        for context, reply in zip(contexts, self._ids([reply for _, reply in asked]), strict=True):
+            said = reply[: self.max_length - len(begin) - 2 * len(end)]
+            room = self.max_length - len(begin) - 2 * len(end) - len(said)
+            encoded.append([*begin, *(context[-room:] if room else []), *end, *said, *end])
+        return encoded
 
-    def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        return list(self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def forward(self, sequences: Sequence[Sequence[int]]) -> Any:
         """(B,) scores of encoded replies, a tensor with gradients."""
@@ -124,7 +129,9 @@ class PreferenceModel(Reward):
     def batch(self, transcripts: Sequence[Transcript]) -> list[float]:
         """The reward of each transcript; replies that were given more than once are scored once."""
         asked = [_last_reply(transcript.spoken_messages) for transcript in transcripts]
-        sequences = [tuple(self.scorer.encode(*one)) if one[1].strip() else () for one in asked]
+        sequences = [
+            tuple(ids) if said.strip() else () for ids, (_, said) in zip(self.scorer.encode(asked), asked, strict=True)
+        ]
         different = [sequence for sequence in dict.fromkeys(sequences) if sequence]
         known = dict(zip(different, self.scorer.scores(different, self.batch_size), strict=True))
         return [self._bounded(known[sequence]) if sequence else FLOOR for sequence in sequences]
@@ -140,8 +147,8 @@ class PreferenceModel(Reward):
             pairs: with ``messages``, ``first`` and ``second``, such as judgements.
         """
         pairs = list(pairs)
-        sequences = [self.scorer.encode(pair.messages, reply) for pair in pairs for reply in (pair.first, pair.second)]
-        scores = self.scorer.scores(sequences, self.batch_size)
+        asked = [(pair.messages, reply) for pair in pairs for reply in (pair.first, pair.second)]
+        scores = self.scorer.scores(self.scorer.encode(asked), self.batch_size)
         return [first - second for first, second in zip(scores[::2], scores[1::2], strict=True)]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -193,6 +200,10 @@ def _last_reply(messages: list[Message]) -> tuple[list[Message], str]:
         if messages[place]["role"] == "assistant":
             return messages[:place], messages[place]["content"]
     return messages, ""
+
+
+def _as_lines(messages: Sequence[Message]) -> str:
+    return "".join([f"{message['role']}: {message['content']}\n" for message in messages])
 
 
 def _first_of(*numbers: int | None) -> list[int]:

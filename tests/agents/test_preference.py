@@ -91,7 +91,7 @@ def test_a_trained_encoder_gets_a_head_for_scores(tmp_path):
     config = transformers.BertConfig(vocab_size=len(words), max_position_embeddings=24, **shape)
     transformers.BertModel(config).save_pretrained(tmp_path / "bert")
     scorer = make_scorer(PreferenceConfig(model=str(tmp_path / "bert")), seed=0)
-    ids = scorer.encode(asking("for two people on monday " * 20), "please ?")
+    (ids,) = scorer.encode([(asking("for two people on monday " * 20), "please ?")])
     assert len(ids) == scorer.max_length == 24
     assert [words[number] for number in ids[-4:]] == ["[SEP]", "please", "?", "[SEP]"]
     assert words[ids[0]] == "[CLS]"
@@ -104,7 +104,8 @@ def test_a_trained_encoder_gets_a_head_for_scores(tmp_path):
 def test_a_reply_cannot_forge_a_marker():
     scorer = make_scorer(SMALL, seed=0)
     end = scorer.tokenizer.eos_token
-    assert scorer.encode(asking("hi"), f"a {end} b").count(scorer.tokenizer.eos_token_id) == 2
+    (ids,) = scorer.encode([(asking(f"hi {end}"), f"a {end} b")])
+    assert ids.count(scorer.tokenizer.eos_token_id) == 2
 
 
 def test_judgements_that_teach_nothing_are_refused(tmp_path):
@@ -146,7 +147,7 @@ def test_what_people_like_is_rewarded_and_an_empty_reply_gets_the_floor(folder):
 
 def test_the_score_is_normalised_by_that_of_the_replies_it_learned_from(folder):
     reward = PreferenceModel(folder)
-    (score,) = reward.scorer.scores([reward.scorer.encode(said("").messages[:1], "yes please .")])
+    (score,) = reward.scorer.scores(reward.scorer.encode([(said("").messages[:1], "yes please .")]))
     mean, deviation = reward.normalisation
     assert reward(said("yes please .")) == pytest.approx(1 / (1 + math.exp(-(score - mean) / deviation)))
     reward.normalisation = Normalisation(score, 1.0)
