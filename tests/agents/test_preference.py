@@ -23,7 +23,9 @@ from dialogym.rewards.preference import Normalisation
 
 from .judged import asking, by_taste, judgement
 
-SMALL = PreferenceConfig(hidden_size=32, num_layers=1, intermediate_size=64, epochs=4, learning_rate=3e-3)
+SMALL = PreferenceConfig(
+    hidden_size=32, num_layers=1, intermediate_size=64, epochs=4, batch_size=16, learning_rate=5e-3
+)
 
 
 def said(reply, *after):
@@ -35,7 +37,7 @@ def said(reply, *after):
 def folder(tmp_path_factory):
     """A model that learned that "please" is good."""
     path = tmp_path_factory.mktemp("models") / "preference"
-    train_preference(by_taste(200), path, SMALL)
+    train_preference(by_taste(120), path, SMALL)
     return path
 
 
@@ -66,11 +68,11 @@ def test_the_gradient_is_even_where_scores_are_far_apart():
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_learns_a_simple_taste(tmp_path, seed):
     rows = []
-    model = train_preference(by_taste(200, seed), tmp_path / "m", SMALL, seed=seed, log=rows.append)
-    assert pairwise_scores(model.margins, by_taste(100, seed=9)).accuracy.mean > 0.95  # chance is 0.5
+    model = train_preference(by_taste(120, seed), tmp_path / "m", SMALL, seed=seed, log=rows.append)
+    assert pairwise_scores(model.margins, by_taste(60, seed=9)).accuracy.mean > 0.95  # chance is 0.5
     assert min(row["validation_loss"] for row in rows) < 0.35 < rows[0]["loss"]
     written = json.loads((tmp_path / "m" / "preference.json").read_text())
-    assert written["judgements"] + written["held_out"] == 200
+    assert written["judgements"] + written["held_out"] == 120
     assert written["validation_loss"] == min(row["validation_loss"] for row in rows)
 
 
@@ -96,7 +98,7 @@ def test_a_trained_encoder_gets_a_head_for_scores(tmp_path):
     assert [words[number] for number in ids[-4:]] == ["[SEP]", "please", "?", "[SEP]"]
     assert words[ids[0]] == "[CLS]"
     model = train_preference(
-        by_taste(150), tmp_path / "m", PreferenceConfig(model=str(tmp_path / "bert"), learning_rate=5e-3, epochs=3)
+        by_taste(120), tmp_path / "m", PreferenceConfig(model=str(tmp_path / "bert"), learning_rate=5e-3, epochs=3)
     )
     assert pairwise_scores(model.margins, by_taste(50, seed=9)).accuracy.mean > 0.95
 
