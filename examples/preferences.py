@@ -1,0 +1,196 @@
+"""Can a taste be learned from judgements, and then be reinforced? Raters of a known taste, a preference model, and PPO.
+
+    python examples/preferences.py
+
+A host confirms tables. Two synthetic raters, who like courtesy and few words, compare replies of an SFT agent blind and
+choose with the noise of Bradley and Terry's model; a preference model is fitted to what they said; PPO maximises it
+from the SFT agent, held to it by a KL penalty. The taste itself then says whether that was an improvement, and the task
+whether the host still does its job. It used 6 minutes of processor time on a machine that was busy with other work, and
+printed:
+
+    SFT: success 1.000
+    875 judgements, 16% against the taste; kappa of the raters 0.42
+    preference model: right on 0.944 of held-out pairs (95% 0.903 to 0.969)
+        320 turns: learned reward 0.823, KL 0.37
+        640 turns: learned reward 0.834, KL 0.44
+        960 turns: learned reward 0.834, KL 0.40
+       1280 turns: learned reward 0.833, KL 0.38
+      sampled replies: taste -1.05 -> 0.15, gain 1.20 (95% 1.12 to 1.29); success 1.000 -> 1.000
+        SFT: thank you , i booked a table for you . can i help you with anything else ?
+        PPO: thank you , it is booked .
+      likeliest replies: taste -0.77 -> 0.30, gain 1.07 (95% 1.05 to 1.08); success 1.000 -> 1.000
+        SFT: i booked a table for you .
+        PPO: thank you , it is booked .
+
+Held-out pairs are of test goals, and right is what the taste without its noise says. Success is not part of what was
+maximised: an SFT agent trained for half as long, sampled at temperature 1, fell from 0.855 to 0.625.
+"""
+
+import argparse
+import math
+import random
+import tempfile
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+
+from dialogym import Policy, Task, register_task, remake
+from dialogym.agents.judgements import Judgement, read_judgements
+from dialogym.agents.preference import PreferenceConfig, train_preference
+from dialogym.agents.registry import make_agent
+from dialogym.envs.items import OneReply
+from dialogym.evaluation.pairs import PairSampler, sampled_at
+from dialogym.evaluation.preferences import agreements, pairwise_scores
+from dialogym.evaluation.rating import RatingSession
+from dialogym.evaluation.score import frozen_goals, score
+from dialogym.evaluation.statistics import bootstrap_interval
+
+SHARPNESS = 3.0
+"""Log-odds, per unit of taste, that a rater chooses the better reply."""
+TEMPERATURE = 0.7
+"""That replies are sampled at: for the raters, by PPO, and in the comparison."""
+SMALL = {"hidden_size": 64, "num_layers": 1, "num_heads": 4, "intermediate_size": 128}
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+OPENINGS = ("", "", "okay , ", "yes , right , ", "thank you , ")
+MIDDLES = (
+    "it is booked .",
+    "i booked a table for you .",
+    "your table is booked for you , for the time that you said , is that right ?",
+)
+CLOSINGS = ("", " goodbye .", " please tell me if that is not right .", " can i help you with anything else ?")
+
+
+class Confirm(Task):
+    """Confirm a table in any words: success is to say that it is booked."""
+
+    name = "Confirm"
+    examples = ("okay .", "thank you .")
+
+    def __init__(self):
+        self.policies = {"rule": Policy("text", self.confirm)}
+
+    def draw_goal(self, rng):
+        time = f"{rng.randrange(11, 22)}:{rng.choice(('00', '15', '30', '45'))}"
+        return {"people": str(rng.randrange(2, 9)), "day": rng.choice(DAYS), "time": time}
+
+    def partner(self, goal, streams, split):
+        asked = "a table for {people} people on {day} at {time} please .".format(**goal)
+        return OneReply("you take bookings .", asked, says_it_is_booked)
+
+    def confirm(self, observation, info):
+        """The rule; its wording hangs on the goal, so that demonstrations have every one."""
+        rng = random.Random(info["task"])
+        return rng.choice(OPENINGS) + rng.choice(MIDDLES) + rng.choice(CLOSINGS)
+
+
+def says_it_is_booked(reply):
+    return "booked" in reply.split()
+
+
+register_task("Confirm-v0", Confirm, max_turns=1, reward="sparse")
+
+
+def taste(reply):
+    """What the raters like: a courtesy is worth 1, a word costs a tenth."""
+    words = reply.split()
+    return float("thank" in words or "please" in words) - 0.1 * len(words)
+
+
+def rate(session, rng):
+    """A rater judges every pair of a session; the better reply is chosen with the sigmoid of how much better it is."""
+    while (question := session.question()) is not None:
+        margin = SHARPNESS * (taste(question.left) - taste(question.right))
+        side = "left" if rng.random() < 1 / (1 + math.exp(-margin)) else "right"
+        session.answer(question.pair, side, seconds=1.0)
+
+
+def noise_free(pair):
+    """What the taste itself says of a pair."""
+    margin = taste(pair.first) - taste(pair.second)
+    choice = "tie" if abs(margin) < 1e-9 else "first" if margin > 0 else "second"
+    return Judgement.of(pair, "first", choice, "taste", 0.0)
+
+
+def compare(first, second, env, goals):
+    """Prints what the true taste and the task say of two agents, on the same goals."""
+    for temperature, how in ((TEMPERATURE, "sampled"), (0.0, "likeliest")):
+        scores = [score(sampled_at(agent, temperature, seed=7), env, goals) for agent in (first, second)]
+        tastes = [np.array([taste(reply) for reply in one.replies]) for one in scores]
+        gain = bootstrap_interval(tastes[1] - tastes[0])
+        print(
+            f"  {how} replies: taste {tastes[0].mean():.2f} -> {tastes[1].mean():.2f}, "
+            f"gain {gain.mean:.2f} (95% {gain.low:.2f} to {gain.high:.2f}); "
+            f"success {scores[0].success.mean():.3f} -> {scores[1].success.mean():.3f}"
+        )
+        for name, one in zip(("SFT", "PPO"), scores, strict=True):
+            print(f"    {name}: {one.replies[0]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Preferences, a reward model, and RL on it.")
+    parser.add_argument("--num-pairs", type=int, default=700)
+    parser.add_argument("--env-turns", type=int, default=1280)
+    parser.add_argument("--quick", action="store_true", help="a moment of each")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    num_pairs, env_turns = (30, 16) if quick else (arguments.num_pairs, arguments.env_turns)
+    env = gym.make("Confirm-v0", interface="text")
+    test_goals = frozen_goals(env, "test", 10 if quick else 200).goals
+    choice_goals = frozen_goals(env, "validation", 10 if quick else 60).goals
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        demonstrations, epochs = (40, 1) if quick else (240, 8)
+        sft = make_agent(
+            "sft", env, demonstrations=demonstrations, flaw_rate=0.0, epochs=epochs, learning_rate=5e-3,
+            warmup_updates=20, **SMALL,
+        )  # fmt: skip
+        sft.learn(env)
+        sft.save(folder / "sft")
+        print(f"SFT: success {score(sft, env, test_goals).success.mean():.3f}", flush=True)
+
+        sampler = PairSampler(env, sampled_at(sft, TEMPERATURE, seed=1), sft, names=("sft", "sft"))
+        pairs = sampler.sample(num_pairs)
+        for seed, (rater, own) in enumerate({"anna": pairs, "ben": pairs[: num_pairs // 4]}.items()):
+            rate(RatingSession(own, folder / "ratings.jsonl", rater), random.Random(seed))
+        judgements = read_judgements(folder / "ratings.jsonl")
+        against = np.mean([noise_free(one).preference == 1 - one.preference for one in judgements])
+        (both,) = agreements(judgements)
+        print(
+            f"{len(judgements)} judgements, {against:.0%} against the taste; kappa of the raters {both.kappa:.2f}",
+            flush=True,
+        )
+
+        config = PreferenceConfig(**SMALL, max_length=64, epochs=1 if quick else 8, learning_rate=3e-3)
+        model = train_preference(judgements, folder / "preference", config)
+        sampler = PairSampler(env, sft, sft, names=("sft", "sft"), split="test", seed=1)
+        held_out = pairwise_scores(model.margins, [noise_free(pair) for pair in sampler.sample(len(test_goals))])
+        accuracy = held_out.accuracy
+        print(
+            f"preference model: right on {accuracy.mean:.3f} of held-out pairs (95% {accuracy.low:.3f} to "
+            f"{accuracy.high:.3f})",
+            flush=True,
+        )
+
+        liked = remake(env, reward=model)
+        ppo = make_agent(
+            "ppo", liked, init=str(folder / "sft"), env_turns=env_turns, batch_conversations=16 if quick else 64,
+            reward_scale=1.0, sampling_temperature=TEMPERATURE, learning_rate=1e-3, kl_target=0.2, num_reports=4,
+        )  # fmt: skip
+        ppo.learn(
+            liked,
+            log=lambda row: (
+                print(
+                    f"  {row['env_turns']:5} turns: learned reward {row['return']:.3f}, KL {row['kl']:.2f}", flush=True
+                )
+                if "validation" in row
+                else None
+            ),
+            validate=lambda agent: float(score(agent, liked, choice_goals, split="validation").returns.mean()),
+        )
+        compare(sft, ppo, env, test_goals)
+
+
+if __name__ == "__main__":
+    main()
