@@ -22,8 +22,9 @@ printed:
         SFT: i booked a table for you .
         PPO: thank you , it is booked .
 
-Held-out pairs are of test goals, and right is what the taste without its noise says. Success is not part of what was
-maximised: an SFT agent trained for half as long, sampled at temperature 1, fell from 0.855 to 0.625.
+Held-out pairs are of test goals, and right is what the taste without its noise says; the wordings are few, so that many
+of their replies were seen in training too. Success is no part of what was maximised, and nothing guarantees it: with
+fewer demonstrations (180, 6 epochs), 300 pairs, temperature 1 and a KL target of 0.3 it fell from 0.855 to 0.625.
 """
 
 import argparse
