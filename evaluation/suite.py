@@ -43,7 +43,7 @@ def compare_suite(
         out: folder; each environment has one of its own in it, and what an interrupted call finished is kept.
         env_ids: of registered environments; None takes every one of this package.
         jobs, seed: as for :func:`~dialogym.evaluation.compare.compare`.
-        preset: how thorough; None is a small one: 200 test goals and 10,000 turns of PPO, those of the demonstrations among them.
+        preset: how thorough; None is a small one: 200 test goals, and 10,000 turns with those of the demonstrations.
         console: of rich, for the progress.
 
     Returns:
