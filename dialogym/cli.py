@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from enum import Enum
 from pathlib import Path
@@ -10,11 +9,27 @@ from typing import Annotated, Any
 
 import gymnasium as gym
 import typer
-from rich.console import Console
 from rich.table import Table
 
-import dialogym  # registers the environments
-from dialogym.rewards import EndpointError
+from .cli_common import (
+    DEFAULT_ENV,
+    INTERRUPTED,
+    SHOWN,
+    ConfigOption,
+    EnvOption,
+    SeedOption,
+    SetOption,
+    console,
+    core_of,
+    errors,
+    known_ids,
+    make_env,
+    options_of,
+    player_of,
+    short,
+)
+from .cli_rating import PREFERENCE, rate, train_preference_model
+from .rewards import EndpointError
 
 app = typer.Typer(
     name="dialogym",
@@ -23,14 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console()
-errors = Console(stderr=True)
-
-DEFAULT_ENV = "TextDialog-v0"
-INTERRUPTED = 130
 MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, FileNotFoundError, NotADirectoryError)
-PREFERENCE = "preference"
-"""What `train` calls the reward model of judgements, which is no agent."""
 
 
 class Seat(str, Enum):
@@ -65,26 +73,14 @@ def _plain(e: Exception) -> str:
     return escape(str(e).split(" was raised from the environment creator")[0])
 
 
-EnvOption = Annotated[str, typer.Option("--env", help="Id of a registered environment, or module:Name-v0.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Keyword argument of the environment, such as noise=0.15; repeat."),
-]
-ConfigOption = Annotated[
-    list[str] | None,
-    typer.Option("--config", metavar="KEY=VALUE", help="Setting of the agent, such as learning_rate=3e-4; repeat."),
-]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-
-
 @app.command("list")
 def list_() -> None:
     """List the environments and the agents."""
     from dialogym.agents import registry
 
     table = Table("environment", "interfaces", "replies", "ceiling", "floor", title="Environments")
-    for id in _our_ids():
-        task = _core(gym.make(id, interface="text")).task
+    for id in known_ids():
+        task = core_of(gym.make(id, interface="text")).task
         interfaces = "choices, text, tokens" if task.menu else "text, tokens"
         table.add_row(id, interfaces, str(len(task.menu) or "any text"), f"{task.ceiling:g}", f"{task.floor:g}")
     console.print(table)
@@ -118,7 +114,7 @@ def play(
     seed: SeedOption = 0,
 ) -> None:
     """Talk: as the agent with a simulated user, or as the user with an agent."""
-    options = _options(set_)
+    options = options_of(set_)
     if as_ is Seat.user:
         _play_as_user(env, agent, options, seed)
     else:
@@ -128,7 +124,7 @@ def play(
 def _play_as_agent(env_id: str, options: dict[str, Any], seed: int) -> None:
     from dialogym.agents.registry import make_agent
 
-    made = _make(env_id, **{"interface": "text", **options})
+    made = make_env(env_id, **{"interface": "text", **options})
     person = make_agent("human", made, seed=seed)
     observation, info = made.reset(seed=seed)
     total, ended = 0.0, False
@@ -136,7 +132,7 @@ def _play_as_agent(env_id: str, options: dict[str, Any], seed: int) -> None:
         observation, reward, terminated, truncated, info = made.step(person.act(observation, info))
         total += float(reward)
         ended = terminated or truncated
-    core = _core(made)
+    core = core_of(made)
     console.print(core.transcript.spoken_messages[-1]["content"])
     verdict = "[green]success[/]" if info["success"] else "[red]no success[/]"
     console.print(
@@ -147,8 +143,8 @@ def _play_as_agent(env_id: str, options: dict[str, Any], seed: int) -> None:
 def _play_as_user(env_id: str, agent: str, options: dict[str, Any], seed: int) -> None:
     from dialogym.envs import seat_person
 
-    base = _make(env_id, **{"interface": "text", **options})
-    player = _player(agent, base, seed)
+    base = make_env(env_id, **{"interface": "text", **options})
+    player = player_of(agent, base, seed)
     core = seat_person(base, player.interface, _ask)
     console.print("[dim]You are the user; say goodbye to end.[/]")
     observation, info = core.reset(seed=seed)
@@ -168,103 +164,7 @@ def _ask(heard: str) -> str:
     return console.input("[bold green]you:[/] ")
 
 
-@app.command()
-def rate(
-    agent_a: Annotated[str | None, typer.Argument(help="Name of an agent, or the folder of a trained one.")] = None,
-    agent_b: Annotated[
-        str | None, typer.Argument(help="Who it is compared with; the same one is sampled twice.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="File that the judgements are added to.")] = Path("runs/ratings.jsonl"),
-    rater: Annotated[str | None, typer.Option(help="Your name; you go on where you stopped.")] = None,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(help="File of pairs to judge; without it they are sampled once and kept beside --out."),
-    ] = None,
-    num_pairs: Annotated[int, typer.Option(min=1, help="How many pairs to sample.")] = 50,
-    env: EnvOption = DEFAULT_ENV,
-    set_: SetOption = None,
-    split: Annotated[str, typer.Option(help="Goals and wordings to sample from: train, validation or test.")] = "train",
-    temperature: Annotated[
-        float, typer.Option(min=0, help="That language models are sampled at; 0 says the likeliest.")
-    ] = 1.0,
-    web: Annotated[bool, typer.Option("--web", help="Rate on a web page, served to this machine alone.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")] = 8000,
-    summary: Annotated[
-        Path | None, typer.Option(help="Print what a file of judgements says: win rates, agreement; nothing is rated.")
-    ] = None,
-    seed: SeedOption = 0,
-) -> None:
-    """Compare replies of AGENT_A and AGENT_B, blind and side by side; or print a --summary of what was judged."""
-    from dialogym.evaluation.rating import RatingSession
-
-    if summary is not None:
-        _summarise(summary)
-        return
-    if rater is None:
-        raise ValueError("expected the name of who judges: give --rater NAME")
-    kept = pairs if pairs is not None else out.with_suffix(".pairs.jsonl")
-    if not kept.is_file() and pairs is None:
-        _sample_pairs(kept, (agent_a, agent_b), num_pairs, _make(env, **_options(set_)), split, temperature, seed)
-    session = RatingSession(_kept_pairs(kept, agent_a, agent_b), out, rater, seed)
-    console.print(f"{session.total} pairs, kept in {kept}", soft_wrap=True)
-    if session.mended:
-        errors.print(f"The last line of {out} was half written and is removed; that pair is asked again.")
-    _rate_on_page(session, port) if web else _rate_here(session)
-
-
-def _sample_pairs(
-    path: Path, agents: tuple[str | None, str | None], num: int, env: Any, split: str, temperature: float, seed: int
-) -> None:
-    from dialogym.agents.judgements import save_pairs
-    from dialogym.evaluation.pairs import PairSampler, sampled_at
-
-    first, second = agents
-    if first is None or second is None:
-        raise ValueError("expected two agents to compare, or --pairs FILE: dialogym rate AGENT_A AGENT_B --rater NAME")
-    players = [sampled_at(_player(agent, env, seed), temperature, seed + n) for n, agent in enumerate((first, second))]
-    found = PairSampler(env, *players, names=(first, second), split=split, seed=seed).sample(num)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_pairs(path, found)
-
-
-def _kept_pairs(path: Path, *agents: str | None) -> Any:
-    """The pairs of a file; agents that were named must be those they are from."""
-    from dialogym.agents.judgements import read_pairs
-
-    pairs = read_pairs(path)
-    if None not in agents and {frozenset(pair.agents) for pair in pairs} != {frozenset(agents)}:
-        of = ", ".join(sorted({name for pair in pairs for name in pair.agents}))
-        raise ValueError(f"{path} holds pairs of {of}, not of {' and '.join(map(str, agents))}: give another --out")
-    return pairs
-
-
-def _rate_here(session: Any) -> None:
-    from dialogym.evaluation.rate_terminal import rate as ask
-
-    ask(session, console)
-
-
-def _rate_on_page(session: Any, port: int) -> None:
-    from dialogym.evaluation.rate_web import RatingServer
-
-    try:
-        page = RatingServer(session, port)
-    except OSError as e:
-        raise ValueError(f"port {port} cannot be served ({e}): --port 0 takes a free one") from e
-    with page as server:
-        console.print(f"Rate at {server.url} (Ctrl-C ends; every answer is saved at once)", soft_wrap=True)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            console.print(f"\n{session.done} of {session.total} judged, in {session.out}", soft_wrap=True)
-
-
-def _summarise(path: Path) -> None:
-    from dialogym.agents.judgements import read_judgements
-    from dialogym.evaluation.preferences import summary_tables
-
-    for table in summary_tables(read_judgements(path)):
-        console.print(table)
+app.command()(rate)
 
 
 @app.command()
@@ -290,12 +190,14 @@ def train(
     from dialogym.agents.registry import make_agent
 
     if agent == PREFERENCE:
-        _train_preference(data, out if out is not None else Path("runs") / PREFERENCE, _options(config), resume, seed)
+        train_preference_model(
+            data, out if out is not None else Path("runs") / PREFERENCE, options_of(config), resume, seed
+        )
         return
     if data is not None:
         raise ValueError(f"--data is for {PREFERENCE}, got it for {agent}; conversations for sft: --config data={data}")
-    made = _make(env, **_options(set_))
-    learner = make_agent(agent, made, seed=seed, **_options(config))
+    made = make_env(env, **options_of(set_))
+    learner = make_agent(agent, made, seed=seed, **options_of(config))
     if not learner.learns:
         raise ValueError(f"{agent} has nothing to learn; evaluate it with `dialogym evaluate {agent}`")
     folder = out if out is not None else Path("runs") / f"{agent}-{seed}"
@@ -307,33 +209,6 @@ def train(
         raise typer.Exit(INTERRUPTED) from None
     learner.save(folder / "agent")
     console.print(f"Saved to {folder / 'agent'}; score it with: dialogym evaluate {folder / 'agent'}", soft_wrap=True)
-
-
-def _train_preference(data: Path | None, out: Path, options: dict[str, Any], resume: bool, seed: int) -> None:
-    from dialogym.agents.judgements import read_judgements, split_judgements
-    from dialogym.agents.preference import PreferenceConfig, train_preference
-    from dialogym.agents.registry import checked_options
-    from dialogym.evaluation.preferences import pairwise_scores
-
-    if data is None or resume:
-        raise ValueError(f"{PREFERENCE} takes the judgements, --data FILE, and starts anew every time")
-    config = PreferenceConfig(**checked_options(PREFERENCE, PreferenceConfig, options))
-    judgements = read_judgements(data)
-
-    def log(row: dict[str, Any]) -> None:
-        console.print("  ".join(f"{key} {_short(value)}" for key, value in row.items() if key in SHOWN), soft_wrap=True)
-
-    model = train_preference(judgements, out, config, seed, log)
-    _, held_out = split_judgements(judgements, config.validation_share)
-    scores = pairwise_scores(model.margins, held_out)
-    console.print(
-        f"On {scores.num_judgements} held-out judgements, which chose the epoch: pairwise accuracy "
-        f"{scores.accuracy.mean:.3f} (95% {scores.accuracy.low:.3f} to {scores.accuracy.high:.3f}), "
-        f"loss {scores.loss:.3f} nats, calibration error {scores.calibration_error:.3f}\n"
-        f"Saved to {out}; a reward by the name of preference:{out}",
-        soft_wrap=True,
-        highlight=False,
-    )
 
 
 def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) -> None:
@@ -357,20 +232,13 @@ def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) 
         def log(row: dict[str, Any]) -> None:
             file.write(json.dumps(row, default=float) + "\n")
             file.flush()
-            shown = "  ".join(f"{key} {_short(value)}" for key, value in row.items() if key in SHOWN)
+            shown = "  ".join(f"{key} {short(value)}" for key, value in row.items() if key in SHOWN)
             share = row.get("progress")
             progress.update(bar, row=shown, total=1.0 if share is not None else None, completed=share or 0)
 
         learner.learn(
             made, log=log, validate=validation if goals else None, checkpoint=folder / "checkpoint", resume=resume
         )
-
-
-SHOWN = ("env_turns", "epoch", "success", "return", "validation", "validation_loss", "kl")
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 @app.command()
@@ -388,8 +256,8 @@ def evaluate(
     from dialogym.evaluation.score import frozen_goals, score
     from dialogym.evaluation.statistics import bootstrap_interval, wilson_interval
 
-    made = _make(env, **_options(set_))
-    player = _player(agent, made, seed, _options(config))
+    made = make_env(env, **options_of(set_))
+    player = player_of(agent, made, seed, options_of(config))
     frozen = frozen_goals(made, split, goals, seed=0)
     scores = score(player, made, frozen.goals, split=split)
     table = Table("", "mean", "95% low", "95% high", title=f"{player.name} on {goals} {split} goals of {env}")
@@ -430,8 +298,8 @@ def compare(
     if suite:
         _compare_suite(out, jobs, seed)
         return
-    _make(env)
-    run(env, preset=preset.value, out=out, jobs=jobs, seed=seed, env_kwargs=_options(set_))
+    make_env(env)
+    run(env, preset=preset.value, out=out, jobs=jobs, seed=seed, env_kwargs=options_of(set_))
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
 
 
@@ -450,57 +318,8 @@ def validate(
     """Check that an environment can be trusted: ceiling, floors, determinism, no leaks, difficulty."""
     from dialogym.evaluation.validate import validate as check
 
-    _make(env_id, **_options(set_))
-    report = check(env_id, **_options(set_))
+    make_env(env_id, **options_of(set_))
+    report = check(env_id, **options_of(set_))
     console.print(report.table())
     if not report.passed:
         raise typer.Exit(1)
-
-
-def _options(pairs: list[str] | None) -> dict[str, Any]:
-    """``KEY=VALUE`` arguments as a dict; values are read as JSON where they are, else as text."""
-    options: dict[str, Any] = {}
-    for pair in pairs or []:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.isidentifier():
-            raise ValueError(f"expected KEY=VALUE, got {pair!r}")
-        try:
-            options[key] = json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
-        except json.JSONDecodeError:
-            options[key] = value
-    return options
-
-
-def _make(env_id: str, **options: Any) -> gym.Env[Any, Any]:
-    """The environment; an unknown id names the nearest right ones."""
-    known = _our_ids()
-    if ":" not in env_id and env_id not in gym.registry:
-        near = difflib.get_close_matches(env_id, known, n=1, cutoff=0.3)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no environment {env_id!r}{hint} There are: {', '.join(known)}")
-    return gym.make(env_id, **options)
-
-
-def _our_ids() -> list[str]:
-    return sorted(id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("dialogym."))
-
-
-def _core(env: gym.Env[Any, Any]) -> dialogym.TextEnv:
-    core = env.unwrapped
-    assert isinstance(core, dialogym.TextEnv)
-    return core
-
-
-def _player(agent: str, env: Any, seed: int, config: dict[str, Any] | None = None) -> Any:
-    """The agent of a folder, or of a name and its settings."""
-    from dialogym.agents.registry import load_agent, make_agent
-
-    if Path(agent).is_dir():
-        if config:
-            raise ValueError(f"--config is for an agent made by name; that of {agent} was saved with it")
-        return load_agent(agent, env=env)
-    if len(Path(agent).parts) > 1:
-        raise FileNotFoundError(
-            f"expected the name of an agent or the folder of a trained one, got {agent!r}: no folder"
-        )
-    return make_agent(agent, env, seed=seed, **(config or {}))

@@ -1,0 +1,86 @@
+"""What the commands share: where they print, the options that several take, and how arguments become objects."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium as gym
+import typer
+from rich.console import Console
+
+import dialogym  # registers the environments
+
+console = Console()
+errors = Console(stderr=True)
+DEFAULT_ENV = "TextDialog-v0"
+INTERRUPTED = 130
+EnvOption = Annotated[str, typer.Option("--env", help="Id of a registered environment, or module:Name-v0.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Keyword argument of the environment, such as noise=0.15; repeat."),
+]
+ConfigOption = Annotated[
+    list[str] | None,
+    typer.Option("--config", metavar="KEY=VALUE", help="Setting of the agent, such as learning_rate=3e-4; repeat."),
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+SHOWN = ("env_turns", "epoch", "success", "return", "validation", "validation_loss", "kl")
+
+
+def short(value: Any) -> str:
+    """A number as a progress line has room for it."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def options_of(pairs: list[str] | None) -> dict[str, Any]:
+    """``KEY=VALUE`` arguments as a dict; values are read as JSON where they are, else as text."""
+    options: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"expected KEY=VALUE, got {pair!r}")
+        try:
+            options[key] = json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
+        except json.JSONDecodeError:
+            options[key] = value
+    return options
+
+
+def make_env(env_id: str, **options: Any) -> gym.Env[Any, Any]:
+    """The environment; an unknown id names the nearest right ones."""
+    known = known_ids()
+    if ":" not in env_id and env_id not in gym.registry:
+        near = difflib.get_close_matches(env_id, known, n=1, cutoff=0.3)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no environment {env_id!r}{hint} There are: {', '.join(known)}")
+    return gym.make(env_id, **options)
+
+
+def known_ids() -> list[str]:
+    """Ids of all registered dialogym environments, a user's own among them."""
+    return sorted(id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("dialogym."))
+
+
+def core_of(env: gym.Env[Any, Any]) -> dialogym.TextEnv:
+    """The environment inside the wrappers."""
+    core = env.unwrapped
+    assert isinstance(core, dialogym.TextEnv)
+    return core
+
+
+def player_of(agent: str, env: Any, seed: int, config: dict[str, Any] | None = None) -> Any:
+    """The agent of a folder, or of a name and its settings."""
+    from dialogym.agents.registry import load_agent, make_agent
+
+    if Path(agent).is_dir():
+        if config:
+            raise ValueError(f"--config is for an agent made by name; that of {agent} was saved with it")
+        return load_agent(agent, env=env)
+    if len(Path(agent).parts) > 1:
+        raise FileNotFoundError(
+            f"expected the name of an agent or the folder of a trained one, got {agent!r}: no folder"
+        )
+    return make_agent(agent, env, seed=seed, **(config or {}))

@@ -1,0 +1,153 @@
+"""``dialogym rate`` and ``dialogym train preference``: people compare replies, and a reward is fitted to that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .cli_common import (
+    DEFAULT_ENV,
+    SHOWN,
+    EnvOption,
+    SeedOption,
+    SetOption,
+    console,
+    errors,
+    make_env,
+    options_of,
+    player_of,
+    short,
+)
+
+PREFERENCE = "preference"
+"""What `train` calls the reward model of judgements, which is no agent."""
+
+
+def rate(
+    agent_a: Annotated[str | None, typer.Argument(help="Name of an agent, or the folder of a trained one.")] = None,
+    agent_b: Annotated[
+        str | None, typer.Argument(help="Who it is compared with; the same one is sampled twice.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="File that the judgements are added to.")] = Path("runs/ratings.jsonl"),
+    rater: Annotated[str | None, typer.Option(help="Your name; you go on where you stopped.")] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="File of pairs to judge; without it they are sampled once and kept beside --out."),
+    ] = None,
+    num_pairs: Annotated[int, typer.Option(min=1, help="How many pairs to sample.")] = 50,
+    env: EnvOption = DEFAULT_ENV,
+    set_: SetOption = None,
+    split: Annotated[str, typer.Option(help="Goals and wordings to sample from: train, validation or test.")] = "train",
+    temperature: Annotated[
+        float, typer.Option(min=0, help="That language models are sampled at; 0 says the likeliest.")
+    ] = 1.0,
+    web: Annotated[bool, typer.Option("--web", help="Rate on a web page, served to this machine alone.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")] = 8000,
+    summary: Annotated[
+        Path | None, typer.Option(help="Print what a file of judgements says: win rates, agreement; nothing is rated.")
+    ] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Compare replies of AGENT_A and AGENT_B, blind and side by side; or print a --summary of what was judged."""
+    from dialogym.evaluation.rating import RatingSession
+
+    if summary is not None:
+        _summarise(summary)
+        return
+    if rater is None:
+        raise ValueError("expected the name of who judges: give --rater NAME")
+    kept = pairs if pairs is not None else out.with_suffix(".pairs.jsonl")
+    if not kept.is_file() and pairs is None:
+        _sample_pairs(kept, (agent_a, agent_b), num_pairs, make_env(env, **options_of(set_)), split, temperature, seed)
+    session = RatingSession(_kept_pairs(kept, agent_a, agent_b), out, rater, seed)
+    console.print(f"{session.total} pairs, kept in {kept}", soft_wrap=True)
+    if session.mended:
+        errors.print(f"The last line of {out} was half written and is removed; that pair is asked again.")
+    _rate_on_page(session, port) if web else _rate_here(session)
+
+
+def _sample_pairs(
+    path: Path, agents: tuple[str | None, str | None], num: int, env: Any, split: str, temperature: float, seed: int
+) -> None:
+    from dialogym.agents.judgements import save_pairs
+    from dialogym.evaluation.pairs import PairSampler, sampled_at
+
+    first, second = agents
+    if first is None or second is None:
+        raise ValueError("expected two agents to compare, or --pairs FILE: dialogym rate AGENT_A AGENT_B --rater NAME")
+    players = [
+        sampled_at(player_of(agent, env, seed), temperature, seed + n) for n, agent in enumerate((first, second))
+    ]
+    found = PairSampler(env, *players, names=(first, second), split=split, seed=seed).sample(num)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_pairs(path, found)
+
+
+def _kept_pairs(path: Path, *agents: str | None) -> Any:
+    """The pairs of a file; agents that were named must be those they are from."""
+    from dialogym.agents.judgements import read_pairs
+
+    pairs = read_pairs(path)
+    if None not in agents and {frozenset(pair.agents) for pair in pairs} != {frozenset(agents)}:
+        of = ", ".join(sorted({name for pair in pairs for name in pair.agents}))
+        raise ValueError(f"{path} holds pairs of {of}, not of {' and '.join(map(str, agents))}: give another --out")
+    return pairs
+
+
+def _rate_here(session: Any) -> None:
+    from dialogym.evaluation.rate_terminal import rate as ask
+
+    ask(session, console)
+
+
+def _rate_on_page(session: Any, port: int) -> None:
+    from dialogym.evaluation.rate_web import RatingServer
+
+    try:
+        page = RatingServer(session, port)
+    except OSError as e:
+        raise ValueError(f"port {port} cannot be served ({e}): --port 0 takes a free one") from e
+    with page as server:
+        console.print(f"Rate at {server.url} (Ctrl-C ends; every answer is saved at once)", soft_wrap=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            console.print(f"\n{session.done} of {session.total} judged, in {session.out}", soft_wrap=True)
+
+
+def _summarise(path: Path) -> None:
+    from dialogym.agents.judgements import read_judgements
+    from dialogym.evaluation.preferences import summary_tables
+
+    for table in summary_tables(read_judgements(path)):
+        console.print(table)
+
+
+def train_preference_model(data: Path | None, out: Path, options: dict[str, Any], resume: bool, seed: int) -> None:
+    """Fits a reward to judgements: what ``dialogym train preference`` does."""
+    from dialogym.agents.judgements import read_judgements, split_judgements
+    from dialogym.agents.preference import PreferenceConfig, train_preference
+    from dialogym.agents.registry import checked_options
+    from dialogym.evaluation.preferences import pairwise_scores
+
+    if data is None or resume:
+        raise ValueError(f"{PREFERENCE} takes the judgements, --data FILE, and starts anew every time")
+    config = PreferenceConfig(**checked_options(PREFERENCE, PreferenceConfig, options))
+    judgements = read_judgements(data)
+
+    def log(row: dict[str, Any]) -> None:
+        console.print("  ".join(f"{key} {short(value)}" for key, value in row.items() if key in SHOWN), soft_wrap=True)
+
+    model = train_preference(judgements, out, config, seed, log)
+    _, held_out = split_judgements(judgements, config.validation_share)
+    scores = pairwise_scores(model.margins, held_out)
+    console.print(
+        f"On {scores.num_judgements} held-out judgements, which chose the epoch: pairwise accuracy "
+        f"{scores.accuracy.mean:.3f} (95% {scores.accuracy.low:.3f} to {scores.accuracy.high:.3f}), "
+        f"loss {scores.loss:.3f} nats, calibration error {scores.calibration_error:.3f}\n"
+        f"Saved to {out}; a reward by the name of preference:{out}",
+        soft_wrap=True,
+        highlight=False,
+    )
