@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..rewards.ngrams import NaiveBayes, Trigrams, Vocabulary, words_of
 from ..rewards.steering import SHORTEST, plausibility
+from ..rewards.word_statistics import NaiveBayes, Trigrams, Vocabulary, words_of
 from .core import SPLITS, Policy
 from .items import Item, ItemTask, OneReply, read_items
 from .reviews import LABELS, SOURCES, load_reviews, spaced

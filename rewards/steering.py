@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from .base import Reward
 from .chat import FUNCTION_WORDS
-from .ngrams import words_of
 from .registry import register_reward
 from .sentiment import Sentiment
 from .style import repeated_share
 from .transcript import Transcript
+from .word_statistics import words_of
 
 TOO_SHORT, SHORTEST, LONGEST, TOO_LONG = 4, 10, 60, 120
 """Words and marks of a reply."""
@@ -35,7 +35,7 @@ GUARDS = ("length", "variety", "novelty", "grammar", "fluency")
 
 
 class Language(Protocol):
-    """What knows how likely words are, such as :class:`~dialogym.rewards.ngrams.Trigrams`."""
+    """What knows how likely words are, such as :class:`~dialogym.rewards.word_statistics.Trigrams`."""
 
     def logprobs(self, words: Sequence[str], context: Sequence[str] = ()) -> Any:
         """(T,) natural log-probability of each word after those before it, in nats."""
