@@ -128,7 +128,7 @@ class ChatPartner(Partner):
         self.poor += not is_good
         self.num_replies += 1
         self.said.append(utterance)
-        self.__dict__.pop("candidates", None)
+        vars(self).pop("candidates", None)  # of the turn before
         if self.poor > POOR_ALLOWED:
             return self._end(LEAVES, False)
         if self.num_replies >= self.turns:

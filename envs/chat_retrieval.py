@@ -53,7 +53,8 @@ class TfidfIndex(Index):
             from sklearn.feature_extraction.text import TfidfVectorizer
         except ImportError as e:
             raise ImportError('retrieval needs scikit-learn: pip install "dialogym[chat]"', name="sklearn") from e
-        vectorizer = TfidfVectorizer(analyzer=words_of, sublinear_tf=True, dtype=np.float32)
+        options: dict[str, Any] = {"analyzer": words_of, "sublinear_tf": True, "dtype": np.float32}
+        vectorizer = TfidfVectorizer(**options)
         columns = vectorizer.fit_transform(texts).tocsc()
         self.words: dict[str, int] = {word: int(column) for word, column in vectorizer.vocabulary_.items()}
         self.idf = vectorizer.idf_
