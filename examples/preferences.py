@@ -132,9 +132,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Preferences, a reward model, and RL on it.")
     parser.add_argument("--num-pairs", type=int, default=700)
     parser.add_argument("--env-turns", type=int, default=1280)
+    parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--quick", action="store_true", help="a moment of each")
     arguments = parser.parse_args()
-    quick = arguments.quick
+    quick, seed = arguments.quick, arguments.seed
     num_pairs, env_turns = (30, 16) if quick else (arguments.num_pairs, arguments.env_turns)
     env = gym.make("Confirm-v0", interface="text")
     test_goals = frozen_goals(env, "test", 10 if quick else 200).goals
@@ -144,17 +145,17 @@ def main() -> None:
         folder = Path(name)
         demonstrations, epochs = (40, 1) if quick else (240, 8)
         sft = make_agent(
-            "sft", env, demonstrations=demonstrations, flaw_rate=0.0, epochs=epochs, learning_rate=5e-3,
+            "sft", env, seed=seed, demonstrations=demonstrations, flaw_rate=0.0, epochs=epochs, learning_rate=5e-3,
             warmup_updates=20, **SMALL,
         )  # fmt: skip
         sft.learn(env)
         sft.save(folder / "sft")
         print(f"SFT: success {score(sft, env, test_goals).success.mean():.3f}", flush=True)
 
-        sampler = PairSampler(env, sampled_at(sft, TEMPERATURE, seed=1), sft, names=("sft", "sft"))
+        sampler = PairSampler(env, sampled_at(sft, TEMPERATURE, seed=seed + 1), sft, names=("sft", "sft"), seed=seed)
         pairs = sampler.sample(num_pairs)
-        for seed, (rater, own) in enumerate({"anna": pairs, "ben": pairs[: num_pairs // 4]}.items()):
-            rate(RatingSession(own, folder / "ratings.jsonl", rater), random.Random(seed))
+        for number, (rater, own) in enumerate({"anna": pairs, "ben": pairs[: num_pairs // 4]}.items()):
+            rate(RatingSession(own, folder / "ratings.jsonl", rater), random.Random(2 * seed + number))
         judgements = read_judgements(folder / "ratings.jsonl")
         against = np.mean([noise_free(one).preference == 1 - one.preference for one in judgements])
         (both,) = agreements(judgements)
@@ -164,8 +165,8 @@ def main() -> None:
         )
 
         config = PreferenceConfig(**SMALL, max_length=64, epochs=1 if quick else 8, learning_rate=3e-3)
-        model = train_preference(judgements, folder / "preference", config)
-        sampler = PairSampler(env, sft, sft, names=("sft", "sft"), split="test", seed=1)
+        model = train_preference(judgements, folder / "preference", config, seed)
+        sampler = PairSampler(env, sft, sft, names=("sft", "sft"), split="test", seed=seed + 1)
         held_out = pairwise_scores(model.margins, [noise_free(pair) for pair in sampler.sample(len(test_goals))])
         accuracy = held_out.accuracy
         print(
@@ -176,8 +177,9 @@ def main() -> None:
 
         liked = remake(env, reward=model)
         ppo = make_agent(
-            "ppo", liked, init=str(folder / "sft"), env_turns=env_turns, batch_conversations=16 if quick else 64,
-            reward_scale=1.0, sampling_temperature=TEMPERATURE, learning_rate=1e-3, kl_target=0.2, num_reports=4,
+            "ppo", liked, seed=seed, init=str(folder / "sft"), env_turns=env_turns,
+            batch_conversations=16 if quick else 64, reward_scale=1.0, sampling_temperature=TEMPERATURE,
+            learning_rate=1e-3, kl_target=0.2, num_reports=4,
         )  # fmt: skip
         ppo.learn(
             liked,
