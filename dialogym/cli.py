@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +29,7 @@ from .cli_common import (
     options_of,
     player_of,
     short,
+    task_of,
 )
 from .cli_rating import PREFERENCE, rate, train_preference_model
 from .rewards import EndpointError
@@ -38,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, FileNotFoundError, NotADirectoryError)
+MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError)
 
 
 class Seat(str, Enum):
@@ -78,11 +81,12 @@ def list_() -> None:
     """List the environments and the agents."""
     from dialogym.agents import registry
 
-    table = Table("environment", "interfaces", "replies", "ceiling", "floor", title="Environments")
+    caption = "Every one has the interfaces text and tokens, and one with a menu also choices."
+    table = Table("environment", "menu", "ceiling", "floor", "extras", title="Environments", caption=caption)
     for id in known_ids():
-        task = core_of(gym.make(id, interface="text")).task
-        interfaces = "choices, text, tokens" if task.menu else "text, tokens"
-        table.add_row(id, interfaces, str(len(task.menu) or "any text"), f"{task.ceiling:g}", f"{task.floor:g}")
+        task = task_of(id)
+        menu = f"{len(task.menu)} replies" if task.menu else "–"
+        table.add_row(id, menu, f"{task.ceiling:g}", f"{task.floor:g}", task.extras or "–")
     console.print(table)
     table = Table("agent", "plays", "learns", "what it is", title="Agents")
     for row in registry.describe_agents():
@@ -205,7 +209,10 @@ def train(
     try:
         _learn(learner, made, folder, resume, validate_goals)
     except KeyboardInterrupt:
-        errors.print(f"\nInterrupted. Go on with: dialogym train {agent} --out {folder} --resume", soft_wrap=True)
+        again = [part for part in sys.argv[1:] if part != "--resume"]
+        if out is None:
+            again += ["--out", str(folder)]
+        errors.print(f"\nInterrupted. Go on with: dialogym {shlex.join(again)} --resume", soft_wrap=True, markup=False)
         raise typer.Exit(INTERRUPTED) from None
     learner.save(folder / "agent")
     console.print(f"Saved to {folder / 'agent'}; score it with: dialogym evaluate {folder / 'agent'}", soft_wrap=True)
@@ -296,6 +303,8 @@ def compare(
     from dialogym.evaluation.compare import compare as run
 
     if suite:
+        if (env, preset, set_) != (DEFAULT_ENV, Preset.quick, None):
+            raise ValueError("--suite compares every environment as it is: --env, --preset and --set are not for it")
         _compare_suite(out, jobs, seed)
         return
     make_env(env)

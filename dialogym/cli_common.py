@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 import dialogym  # registers the environments
+from dialogym.envs import task_class
 
 console = Console()
 errors = Console(stderr=True)
@@ -62,6 +63,14 @@ def make_env(env_id: str, **options: Any) -> gym.Env[Any, Any]:
 def known_ids() -> list[str]:
     """Ids of all registered dialogym environments, a user's own among them."""
     return sorted(id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("dialogym."))
+
+
+def task_of(id: str) -> Any:
+    """The class of an id's task, or the task itself where a function makes it; a class needs no data."""
+    try:
+        return task_class(id)
+    except TypeError:
+        return core_of(gym.make(id, interface="text")).task
 
 
 def core_of(env: gym.Env[Any, Any]) -> dialogym.TextEnv:

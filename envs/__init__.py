@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import text_keywords as _text_keywords  # registers its reward by name  # noqa: F401
 from .core import Partner, Policy, Task, TextEnv
-from .make import make, make_vec, register_task, remake, remake_vec, seat_person, shipped_ids, spec_of
+from .make import make, make_vec, register_task, remake, remake_vec, seat_person, shipped_ids, spec_of, task_class
 from .spaces import Utterance
 from .streams import Stream, Streams, pick
 from .vector import TextVectorEnv
@@ -12,6 +12,7 @@ from .vector import TextVectorEnv
 __all__ = [
     "Partner", "Policy", "Stream", "Streams", "Task", "TextEnv", "TextVectorEnv", "Utterance",
     "make", "make_vec", "pick", "register_task", "remake", "remake_vec", "seat_person", "shipped_ids", "spec_of",
+    "task_class",
 ]  # fmt: skip
 
 register_task("TextArithmetic-v0", "dialogym.envs.text_arithmetic:TextArithmetic", max_turns=1, reward="sparse")

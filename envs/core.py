@@ -109,6 +109,8 @@ class Task(ABC):
     min_gap: ClassVar[float] = 0.9
     """How far the rule stays above the floors, at least; lower where chance alone succeeds, as between two labels."""
     policies: Mapping[str, Policy] = {}
+    extras: ClassVar[str] = ""
+    """Extras of the package that bring the task's own data, as ``pip install "dialogym[...]"`` wants them."""
 
     @abstractmethod
     def draw_goal(self, rng: random.Random) -> Mapping[str, Any]:

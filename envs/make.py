@@ -105,6 +105,21 @@ def register_task(id: str, task: TaskFactory, max_turns: int = 20, **options: An
     )
 
 
+def task_class(id: str) -> type[Task]:
+    """The task of a registered id, without its data.
+
+    Raises:
+        ValueError: for an unknown id.
+        TypeError: if its task is made by a function.
+    """
+    if id not in gym.registry:
+        raise ValueError(f"no environment {id!r} is registered")
+    factory = _load(gym.registry[id].kwargs["task"])
+    if not isinstance(factory, type):
+        raise TypeError(f"the task of {id} is made by {factory!r}, not by a class")
+    return factory
+
+
 def shipped_ids() -> list[str]:
     """Every environment that comes with this package, sorted; those that a user registered are not among them."""
     return sorted(id for id, spec in gym.registry.items() if str(spec.kwargs.get("task", "")).startswith("dialogym."))

@@ -89,6 +89,7 @@ class TextChat(ItemTask):
         "i like to read , and you ?",
         "oh , really ? tell me more .",
     )
+    extras = "chat"
     ceiling = 0.99
     floor = 0.05
     max_reply_chars = 300

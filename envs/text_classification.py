@@ -51,6 +51,8 @@ class TextClassification(ItemTask):
     """
 
     name = "TextClassification"
+    menu = LABELS
+    extras = "reviews"
     ceiling = 1.0
     floor = 0.6
     min_gap = 0.35

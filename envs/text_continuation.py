@@ -95,6 +95,7 @@ class TextContinuation(ItemTask):
         "the film was shot in new york .",
         "great movie !",
     )
+    extras = "reviews,metrics"
     ceiling = 0.98
     floor = 0.05
     max_reply_chars = 500

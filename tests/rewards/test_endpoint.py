@@ -135,6 +135,21 @@ def test_401_fails_at_once_and_does_not_show_the_key(monkeypatch):
     assert KEY not in repr(caught.value)
 
 
+def test_an_answer_that_repeats_the_key_does_not_show_it_however_it_is_cut(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    for padding in range(150, 200, 7):
+        body = '{"error": "' + "x" * padding + f' bad key {KEY}"}}'
+        with serving([Answer(200, body)]) as stub, pytest.raises(EndpointError) as caught:
+            asked(stub, api_key=None, max_retries=0)
+        assert "expected a chat completion" in str(caught.value)
+        assert not any(KEY[:length] in str(caught.value) for length in range(6, len(KEY) + 1))
+
+
+def test_an_address_that_is_no_text_is_told():
+    with pytest.raises(TypeError, match="base_url must be a text, got 5"):
+        ChatEndpoint("model", 5, api_key="")
+
+
 def test_a_redirect_is_not_followed_with_the_key():
     with serving([saying("hi")]) as other, serving([Answer(302, headers=(("Location", other.url),))]) as stub:
         with pytest.raises(EndpointError, match="HTTP 302"):
