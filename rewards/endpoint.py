@@ -142,7 +142,7 @@ class ChatEndpoint:
         if not key and self._given_key is None:
             raise ValueError(
                 f"expected the key of {self.base_url} in the environment variable {self.key_variable}, got none; "
-                'a server that wants no key takes api_key=""'
+                'a server that wants no key takes api_key="" (the agent `api`: key_variable="")'
             )
         if not all("!" <= letter <= "~" for letter in key):  # http.client would show it in its error
             raise ValueError(f"{self._key_source()} must be printable ASCII without spaces; it is not")

