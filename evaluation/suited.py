@@ -26,26 +26,22 @@ MAX_REPLY_TOKENS = 64
 def suited_preset(preset: Preset, env: gym.Env[Any, Any]) -> Preset:
     """``preset`` with the demonstrations that suit an environment.
 
-    Labelled texts are their own demonstrations: the language model imitates as many gold labels, without flaws, as the
-    classifier learns from. Where a conversation is a single turn, there are ``ONE_TURN_FACTOR`` times more.
+    Where a conversation is a single turn, there are ``ONE_TURN_FACTOR`` times more, without flaws: there is no turn left
+    to make up for one, and the few flawed replies would be the likeliest of all, since the good ones all differ. Labelled
+    texts are their own demonstrations: the language model imitates as many as the classifier learns from.
     """
     core: Any = env.unwrapped
     if is_labelled(core.task) and preset.labels:
-        shown = _with_demonstrations(preset, preset.labels)
-        return dataclasses.replace(shown, config={**shown.config, "sft": {**shown.config.get("sft", {}), **FLAWLESS}})
+        return _with_flawless(preset, preset.labels)
     preset = dataclasses.replace(preset, labels=0)
-    if core.max_turns == 1:
-        return _with_demonstrations(preset, ONE_TURN_FACTOR * preset.demonstrations)
-    return preset
+    return _with_flawless(preset, ONE_TURN_FACTOR * preset.demonstrations) if core.max_turns == 1 else preset
 
 
-FLAWLESS = {"flaw_rate": 0.0}
-
-
-def _with_demonstrations(preset: Preset, count: int) -> Preset:
-    """So many demonstrations, and a curve that keeps its proportions."""
+def _with_flawless(preset: Preset, count: int) -> Preset:
+    """So many demonstrations without flaws, and a curve that keeps its proportions."""
     curve = tuple([round(other * count / preset.demonstrations) for other in preset.demonstration_curve])
-    return dataclasses.replace(preset, demonstrations=count, demonstration_curve=curve)
+    config = {**preset.config, "sft": {**preset.config.get("sft", {}), "flaw_rate": 0.0}}
+    return dataclasses.replace(preset, demonstrations=count, demonstration_curve=curve, config=config)
 
 
 def speech_settings(env: gym.Env[Any, Any], folder: Path, seed: int) -> dict[str, Any]:
