@@ -26,8 +26,8 @@ MAX_REPLY_TOKENS = 64
 def suited_preset(preset: Preset, env: gym.Env[Any, Any]) -> Preset:
     """``preset`` with the demonstrations that suit an environment.
 
-    Where a conversation is a single turn, there are ``ONE_TURN_FACTOR`` times more, without flaws: there is no turn left
-    to make up for one, and the few flawed replies would be the likeliest of all, since the good ones all differ. Labelled
+    Where a conversation is a single turn, there are ``ONE_TURN_FACTOR`` times more, without flaws: no turn is left to
+    make up for one, and the few flawed replies would be the likeliest of all, since the good ones all differ. Labelled
     texts are their own demonstrations: the language model imitates as many as the classifier learns from.
     """
     core: Any = env.unwrapped
