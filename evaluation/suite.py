@@ -25,6 +25,8 @@ AGENTS = ("do_nothing", "random", "rule", "q_learning", "bert", "sft", "sft_rl")
 COLUMNS = ("do_nothing", "random", "sft", "sft_rl", "q_learning", "bert", "rule")
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
 NUM_DEMONSTRATIONS = 200
+MAX_DRIFT = 1.2
+"""Perplexity of the words after RL over that before, up to which they count as the same language."""
 DEMONSTRATIONS = {"TextDialog-v0": 140}
 """Where fewer than usual leave reinforcement learning something to show."""
 
@@ -111,7 +113,10 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
         if name in AGENTS
     }
     test = next((t for t in results["tests"] if (t["first"], t["second"]) == ("sft_rl", "sft")), None)
-    return {"agents": agents, "rl_adds": None if test is None else rl_adds(test), "left_out": results["left_out"]}
+    verdict = None if test is None else rl_adds(test)
+    if verdict is not None:
+        verdict["perplexity"] = [agents[name]["fluency"] for name in ("sft", "sft_rl")]
+    return {"agents": agents, "rl_adds": verdict, "left_out": results["left_out"]}
 
 
 def rl_adds(test: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +162,14 @@ def _verdict(rl: Mapping[str, Any] | None) -> str:
         return "–"
     difference = rl["difference"]
     interval = f"{difference['mean']:+.2f} [{difference['low']:+.2f}, {difference['high']:+.2f}]"
-    return f"{rl['verdict']}: {interval}, p = {rl['p']:.2g}"
+    return f"{rl['verdict']}: {interval}, p = {rl['p']:.2g}{_drift(*rl.get('perplexity', (None, None)))}"
+
+
+def _drift(before: float | None, after: float | None) -> str:
+    """How the words changed, where a reference language model finds them that much less likely."""
+    if before is None or after is None or after <= MAX_DRIFT * before:
+        return ""
+    return f"; the words drift, perplexity {before:.1f} to {after:.1f}"
 
 
 HEADINGS = ("environment", *(name.replace("_", " ") for name in COLUMNS), "RL after SFT")

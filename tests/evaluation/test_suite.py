@@ -79,6 +79,15 @@ def test_harm_is_written_in_the_table():
     assert "B-v0 was left out: needs the data of nobody" in text
 
 
+def test_a_gain_at_the_price_of_the_words_is_told():
+    interval = {"mean": 0.2, "low": 0.1, "high": 0.3}
+    rl = rl_adds({"difference": interval, "return_difference": interval, "p_holm": 0.001})
+    for perplexity, told in (([2.0, 54.0], True), ([2.0, 2.3], False), ([None, 5.0], False)):
+        row = {"agents": {}, "rl_adds": {**rl, "perplexity": perplexity}, "left_out": {}}
+        text = markdown({"environments": {"A-v0": row}, "left_out": {}})
+        assert ("the words drift, perplexity 2.0 to 54.0" in text) == told
+
+
 def test_the_suite_is_every_environment_of_the_package_under_equal_terms():
     assert {"TextDialog-v0", "TextClassification-v0"} <= set(shipped_ids())
     assert "EvaluationWords-v0" not in shipped_ids()
