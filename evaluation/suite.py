@@ -24,11 +24,13 @@ from .score import made, task_of
 AGENTS = ("do_nothing", "random", "rule", "q_learning", "bert", "sft", "sft_rl")
 COLUMNS = ("do_nothing", "random", "sft", "sft_rl", "q_learning", "bert", "rule")
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
-NUM_DEMONSTRATIONS = 200
+NUM_DEMONSTRATIONS, NUM_PPO_TURNS = 200, 10_000
 MAX_DRIFT = 1.2
 """Perplexity of the words after RL over that before, up to which they count as the same language."""
-DEMONSTRATIONS = {"TextDialog-v0": 140}
-"""Where fewer than usual leave reinforcement learning something to show."""
+DEMONSTRATIONS = {"TextDialog-v0": 140, "TextSummary-v0": 45}
+"""Where fewer than usual leave reinforcement learning something to show, or are as many as there are texts."""
+PPO_TURNS = {"TextSummary-v0": 2_000}
+"""Where a turn takes long, since hundreds of tokens are read for it."""
 
 
 def compare_suite(
@@ -81,18 +83,20 @@ def _compared(
     env_id: str, folder: Path, jobs: int | None, seed: int, preset: Preset | None, console: Console
 ) -> dict[str, Any]:
     env = made(env_id)
-    chosen = preset or suite_preset(DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS))
+    chosen = preset or suite_preset(
+        DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS), PPO_TURNS.get(env_id, NUM_PPO_TURNS)
+    )
     agents = [name for name in AGENTS if name != "bert" or is_labelled(task_of(env))]
     return compare(env, chosen, folder, jobs, seed, agents=agents, console=console)
 
 
-def suite_preset(demonstrations: int = NUM_DEMONSTRATIONS) -> Preset:
+def suite_preset(demonstrations: int = NUM_DEMONSTRATIONS, ppo_turns: int = NUM_PPO_TURNS) -> Preset:
     """What each environment gets: minutes on two cores."""
     return Preset(
         num_goals=200,
         num_validation_goals=60,
         num_seeds=1,
-        env_turns={"q_learning": 60_000, "sb3_ppo": 0, "ppo": 10_000},
+        env_turns={"q_learning": 60_000, "sb3_ppo": 0, "ppo": ppo_turns},
         demonstrations=demonstrations,
         labels=2000,
         config={"sft": {"epochs": 8}, "ppo": {}},
