@@ -120,15 +120,19 @@ def append_judgement(path: str | Path, judgement: Judgement) -> None:
     """Adds a judgement to a file, in one write, and returns when it is on the disk.
 
     Raises:
-        OSError: if it could not be written, or only in part (a full disk); :func:`mend` removes such a part.
+        OSError: if it could not be written, or only in part (a full disk); the file is then as it was.
     """
     line = _line(judgement).encode()
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    size = os.fstat(file).st_size
     try:
         written = os.write(file, line)
         if written != len(line):
             raise OSError(f"{path}: expected to write {len(line)} bytes, wrote {written}")
         os.fsync(file)
+    except OSError:
+        os.ftruncate(file, size)
+        raise
     finally:
         os.close(file)
 

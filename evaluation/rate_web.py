@@ -77,8 +77,10 @@ class _Handler(BaseHTTPRequestHandler):
             if not isinstance(told, dict) or set(told) != {"pair", "side", "seconds"}:
                 raise ValueError(f"expected an object with pair, side and seconds, got {body!r:.80}")
             self.server.session.answer(told["pair"], told["side"], told["seconds"])
-        except (ValueError, TypeError) as e:  # a broken answer; TypeError is an id that cannot be looked up
+        except (ValueError, TypeError, RecursionError) as e:  # TypeError is an id that cannot be looked up
             self._say(HTTPStatus.BAD_REQUEST, {"error": str(e)})
+        except OSError as e:  # the answer could not be written down; the question stays
+            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": str(e)})
         else:
             self._say(HTTPStatus.OK, self._question())
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import threading
 
 import pytest
@@ -298,6 +299,26 @@ def test_a_broken_answer_is_told_and_the_server_goes_on(server, out, body):
     assert told["error"]
     assert ask(server, "GET", "/question")[0].status == 200
     assert not out.exists()
+
+
+def test_an_answer_that_nests_too_deep_is_told(server, capfd):
+    answer, _ = ask(server, "POST", "/answer", "[" * 9000, Content_Type="application/json")
+    assert answer.status == 400
+    assert capfd.readouterr().err == ""
+
+
+def test_an_answer_that_a_full_disk_cannot_take_is_told_and_the_next_one_is_whole(server, out, monkeypatch, capfd):
+    pair, write = server.session.question().pair, os.write
+    body = json.dumps({"pair": pair, "side": "left", "seconds": 1})
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, line: write(file, line[:20]))
+        answer, told = ask(server, "POST", "/answer", body, Content_Type="application/json")
+    assert answer.status == 500
+    assert "wrote 20" in told["error"]
+    assert out.read_bytes() == b""
+    assert ask(server, "POST", "/answer", body, Content_Type="application/json")[0].status == 200
+    assert [one.pair for one in read_judgements(out)] == [pair]
+    assert capfd.readouterr().err == ""
 
 
 def test_an_unknown_address_is_not_found_and_nothing_may_come_from_elsewhere(server):
