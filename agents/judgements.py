@@ -47,8 +47,16 @@ class Pair:
 
     def __post_init__(self) -> None:
         if not self.pair:
-            content = json.dumps([list(self.messages), self.first, self.second, self.agents])
-            object.__setattr__(self, "pair", hashlib.blake2b(content.encode(), digest_size=8).hexdigest())
+            object.__setattr__(self, "pair", self._hash())
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Id and content: equal for judgements of the same pair, and of no other that was given the same id."""
+        return self.pair, self._hash()
+
+    def _hash(self) -> str:
+        content = json.dumps([list(self.messages), self.first, self.second, self.agents])
+        return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
     def replies(self) -> tuple[str, str]:
         """Both, as they are numbered."""
@@ -88,15 +96,19 @@ _OF_JUDGEMENT = {"pair": str, "agents": list, "shown_first": str, "choice": str,
 
 
 def read_pairs(path: str | Path) -> list[Pair]:
-    """The pairs of a file, those with the same id once.
+    """The pairs of a file, those with the same id and content once.
 
     Raises:
-        ValueError: for a line that is no pair, with its number.
+        ValueError: for a line that is no pair, or has the id of another one, with its number.
         FileNotFoundError: if there is no such file.
     """
-    items = read_items(path, _OF_PAIR, {"agents": list, "pair": str}, check=_wrong_pair)
-    pairs = [Pair(**_tuples(item)) for item in items]
-    return list({pair.pair: pair for pair in pairs}.values())
+    pairs: dict[str, Pair] = {}
+
+    def wrong(item: Mapping[str, Any]) -> str | None:
+        return _wrong_pair(item) or _add(pairs, Pair(**_tuples(item)))
+
+    read_items(path, _OF_PAIR, {"agents": list, "pair": str}, check=wrong)
+    return list(pairs.values())
 
 
 def read_judgements(path: str | Path) -> list[Judgement]:
@@ -108,7 +120,7 @@ def read_judgements(path: str | Path) -> list[Judgement]:
     """
     items = read_items(path, {**_OF_PAIR, **_OF_JUDGEMENT}, check=_wrong_judgement)
     judgements = [Judgement(**_tuples(item)) for item in items]
-    return list({(judgement.rater, judgement.pair): judgement for judgement in judgements}.values())
+    return list({(judgement.rater, judgement.key): judgement for judgement in judgements}.values())
 
 
 def save_pairs(path: str | Path, pairs: Sequence[Pair]) -> None:
@@ -175,6 +187,13 @@ def _position(pair: Pair) -> float:
 
 def _line(pair: Pair) -> str:
     return json.dumps(dataclasses.asdict(pair), ensure_ascii=False) + "\n"
+
+
+def _add(pairs: dict[str, Pair], pair: Pair) -> str | None:
+    """Adds a pair; what is wrong with it when its id is that of another one."""
+    if pairs.setdefault(pair.pair, pair) != pair:
+        return f"expected an id for every pair, got {pair.pair!r:.80} again with other content"
+    return None
 
 
 def _tuples(item: Mapping[str, Any]) -> dict[str, Any]:

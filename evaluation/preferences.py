@@ -54,16 +54,16 @@ class Agreement(NamedTuple):
 
 def win_rates(judgements: Sequence[Judgement]) -> list[WinRate]:
     """One entry for every two agents that were compared, under the name that comes first in the alphabet."""
-    shares: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    shares: dict[tuple[str, str], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
     for judgement in judgements:
         agent, other = sorted(judgement.agents)
         if agent != other:
             won = judgement.preference if judgement.agents[0] == agent else 1 - judgement.preference
-            shares[agent, other][judgement.pair].append(won)
+            shares[agent, other][judgement.key].append(won)
     return [_win_rate(agent, other, of_pairs) for (agent, other), of_pairs in sorted(shares.items())]
 
 
-def _win_rate(agent: str, other: str, of_pairs: dict[str, list[float]]) -> WinRate:
+def _win_rate(agent: str, other: str, of_pairs: dict[tuple[str, str], list[float]]) -> WinRate:
     everything = [won for several in of_pairs.values() for won in several]
     means = [sum(several) / len(several) for several in of_pairs.values()]
     ties = sum(won == 0.5 for won in everything) / len(everything)
@@ -84,9 +84,9 @@ def agreements(judgements: Sequence[Judgement]) -> list[Agreement]:
     Raises:
         ImportError: without scikit-learn, if there are two such raters.
     """
-    by_rater: dict[str, dict[str, str]] = defaultdict(dict)
+    by_rater: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
     for judgement in judgements:
-        by_rater[judgement.rater][judgement.pair] = judgement.choice
+        by_rater[judgement.rater][judgement.key] = judgement.choice
     found = []
     for one, other in itertools.combinations(sorted(by_rater), 2):
         shared = sorted(by_rater[one].keys() & by_rater[other].keys())

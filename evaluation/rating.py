@@ -72,8 +72,8 @@ class RatingSession:
     def _read(self) -> set[str]:
         if not self.out.is_file() or not self.out.stat().st_size:
             return set()
-        own = {judgement.pair for judgement in read_judgements(self.out) if judgement.rater == self.rater}
-        return own & self._pairs.keys()
+        own = {judgement.key for judgement in read_judgements(self.out) if judgement.rater == self.rater}
+        return {pair.pair for pair in self._pairs.values() if pair.key in own}
 
     def _draw(self, pair: Pair, what: str) -> float:
         return random.Random(f"{self.seed}/{self.rater}/{what}/{pair.pair}").random()

@@ -47,6 +47,16 @@ def test_pairs_need_neither_agents_nor_an_id(tmp_path):
     assert read_pairs(path) == [one, other]
 
 
+def test_an_id_that_comes_again_with_other_content_is_told_with_its_line(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    lines = [{"messages": [], "first": f"{n} .", "second": "no .", "pair": "q1"} for n in (1, 1, 2)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines[:2]))
+    assert len(read_pairs(path)) == 1
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    with pytest.raises(ValueError, match=r"line 3: expected an id for every pair, got 'q1' again with other content"):
+        read_pairs(path)
+
+
 def line(**changes):
     told = {
         "pair": "p", "messages": [{"role": "user", "content": "hi"}], "first": "a", "second": "b", "agents": ["x", "y"],

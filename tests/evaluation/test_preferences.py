@@ -65,6 +65,7 @@ def test_kappa_of_random_raters_is_about_zero_and_agreement_needs_shared_pairs()
     assert abs(found.kappa) < 0.06  # four standard errors
     assert found.same == pytest.approx(1 / 3, abs=0.04)
     assert agreements([judgement(pair="p"), judgement(pair="q", rater="ben")]) == []
+    assert agreements([judgement(), judgement(rater="ben", first="we are .")]) == []  # one id, other content
 
 
 def test_scores_of_a_model_are_those_worked_by_hand():

@@ -81,6 +81,14 @@ def test_a_session_goes_on_where_the_rater_stopped_and_another_rater_begins(out)
     assert len(judge_all(again, lambda question: "left")) == 39
 
 
+def test_a_judgement_of_other_content_under_the_same_id_does_not_count_as_judged(out):
+    judge_all(RatingSession([Pair((), "one", "two", pair="q1")], out, "anna"), lambda question: "left")
+    session = RatingSession([Pair((), "three", "four", pair="q1")], out, "anna")
+    assert session.done == 0
+    judge_all(session, lambda question: "left")
+    assert [one.first for one in read_judgements(out)] == ["one", "three"]
+
+
 def test_a_crash_in_the_middle_of_a_line_loses_that_one_judgement_only(out):
     judge_all(RatingSession(PAIRS[:3], out, "anna"), lambda question: "left")
     whole = out.read_bytes()
