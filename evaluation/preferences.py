@@ -121,7 +121,8 @@ class PairwiseScores(NamedTuple):
     """How well a preference model predicts judgements.
 
     Attributes:
-        accuracy: share of judgements, ties aside, whose better reply it scores higher, with its Wilson interval.
+        accuracy: share of judgements, ties aside, whose better reply it scores higher, with its Wilson interval over
+            pairs; equal scores are wrong, and a pair that was judged several times counts once, by its mean.
         loss: mean negative log-likelihood under Bradley and Terry, in nats, ties as half of each; ln 2 is knowing
             nothing.
         calibration_error: of the probability that it gives to the reply it prefers, in [0, 1], ties aside.
@@ -154,9 +155,13 @@ def pairwise_scores(score: Callable[[Sequence[Pair]], Any], judgements: Sequence
     clear = preferences != 0.5
     margins, gold = margins[clear], (preferences[clear] == 0).astype(int)
     first = 1 / (1 + np.exp(-margins))
-    right = int(((margins > 0) == (gold == 0)).sum())
+    right = np.where(gold == 0, margins > 0, margins < 0)
+    of_pairs: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for judgement, one in zip(decided, right.tolist(), strict=True):
+        of_pairs[judgement.key].append(one)
+    means = [sum(several) / len(several) for several in of_pairs.values()]
     return PairwiseScores(
-        wilson_interval(right, len(decided)),
+        wilson_interval(math.fsum(means), len(means)),
         float(loss.mean()),
         calibration_error(np.stack([first, 1 - first], 1), gold.tolist()),
         len(judgements),

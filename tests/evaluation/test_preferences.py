@@ -81,7 +81,12 @@ def test_scores_of_a_model_are_those_worked_by_hand():
 
 def test_a_model_that_cannot_tell_is_not_right():
     scores = pairwise_scores(lambda pairs: [0.0, 0.0], judged(["first", "second"]))
-    assert scores.accuracy.mean < 1
+    assert scores.accuracy.mean == 0
+
+
+def test_a_pair_that_was_judged_twice_is_one_of_those_a_model_is_right_about():
+    judgements = judged(["first", "first"]) + judged(["second", "first"], rater="ben")
+    assert pairwise_scores(lambda pairs: [1.0] * len(pairs), judgements).accuracy == wilson_interval(1.5, 2)
 
 
 def test_ties_alone_are_refused():
