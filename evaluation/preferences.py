@@ -84,17 +84,28 @@ def agreements(judgements: Sequence[Judgement]) -> list[Agreement]:
     Raises:
         ImportError: without scikit-learn, if there are two such raters.
     """
+    return [
+        Agreement(raters, cohen_kappa(*choices), _same(*choices), len(choices[0]))
+        for raters, choices in _shared_choices(judgements)
+    ]
+
+
+def _shared_choices(judgements: Sequence[Judgement]) -> list[tuple[tuple[str, str], list[list[str]]]]:
+    """Every two raters with pairs in common, and the choices of each about those, in the same order."""
     by_rater: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
     for judgement in judgements:
         by_rater[judgement.rater][judgement.key] = judgement.choice
     found = []
-    for one, other in itertools.combinations(sorted(by_rater), 2):
-        shared = sorted(by_rater[one].keys() & by_rater[other].keys())
+    for raters in itertools.combinations(sorted(by_rater), 2):
+        shared = sorted(by_rater[raters[0]].keys() & by_rater[raters[1]].keys())
         if shared:
-            choices = [[by_rater[rater][pair] for pair in shared] for rater in (one, other)]
-            same = sum(a == b for a, b in zip(*choices, strict=True)) / len(shared)
-            found.append(Agreement((one, other), cohen_kappa(*choices), same, len(shared)))
+            found.append((raters, [[by_rater[rater][pair] for pair in shared] for rater in raters]))
     return found
+
+
+def _same(first: Sequence[str], second: Sequence[str]) -> float:
+    """Share of equal choices."""
+    return sum(a == b for a, b in zip(first, second, strict=True)) / len(first)
 
 
 def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
@@ -183,12 +194,12 @@ def summary_tables(judgements: Sequence[Judgement]) -> list[Any]:
         counts = (str(row.num_pairs), str(row.num_judgements), f"{row.ties:.2f}")
         wins.add_row(row.agent, row.other, *(f"{value:.3f}" for value in row.rate), *counts)
     tables = [raters, wins]
-    both = agreements(judgements)
+    both = _shared_choices(judgements)
     if both:
         table = Table("raters", "Cohen's kappa", "same choice", "pairs of both", title="Agreement")
-        for found in both:
-            kappa = "always one choice" if found.kappa is None else f"{found.kappa:.3f}"
-            table.add_row(" and ".join(found.raters), kappa, f"{found.same:.2f}", str(found.num_pairs))
+        for raters, choices in both:
+            same, num_pairs = f"{_same(*choices):.2f}", str(len(choices[0]))
+            table.add_row(" and ".join(raters), _kappa_cell(*choices), same, num_pairs)
         tables.append(table)
     left = left_rate(judgements)
     if left is not None:
@@ -196,3 +207,14 @@ def summary_tables(judgements: Sequence[Judgement]) -> list[Any]:
         table.add_row(*(f"{value:.3f}" for value in left))
         tables.append(table)
     return tables
+
+
+def _kappa_cell(first: Sequence[str], second: Sequence[str]) -> Any:
+    """Kappa for people to read, or what it needs."""
+    from rich.text import Text
+
+    try:
+        kappa = cohen_kappa(first, second)
+    except ImportError as error:
+        return Text(str(error))  # as text: the brackets of an extra are no markup
+    return "always one choice" if kappa is None else f"{kappa:.3f}"
