@@ -26,7 +26,7 @@ from ..rewards.preference import PREFERENCE_FILE, Normalisation, PreferenceModel
 from .base import Log, discard
 from .bert import quietly
 from .files import atomic_folder
-from .judgements import Judgement, split_judgements
+from .judgements import TIE, Judgement, split_judgements
 from .sft import learning_rate_factor, shuffled_batches, stalled
 
 
@@ -70,6 +70,10 @@ class PreferenceConfig:
             raise ValueError(f"tokenizer is for model=None, got {self.tokenizer!r} beside model={self.model!r}")
         if self.max_length < 8:
             raise ValueError(f"max_length must be at least 8, got {self.max_length}")
+        if self.num_heads < 1 or self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_heads, got {self.hidden_size} and {self.num_heads}"
+            )
         for name in ("epochs", "patience", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -104,18 +108,20 @@ def train_preference(
             "progress".
 
     Raises:
-        ValueError: if one side of the split has no judgement, all of those to learn from are ties, or ``out`` is a
-            folder of something else.
+        ValueError: if one side of the split has no judgement but ties, or ``out`` is a file or a folder of something
+            else.
     """
     config = config or PreferenceConfig()
+    if Path(out).exists() and not Path(out).is_dir():
+        raise ValueError(f"expected a folder for the model, got {str(out)!r}, which is a file")
     if Path(out).is_dir() and any(Path(out).iterdir()) and not (Path(out) / PREFERENCE_FILE).is_file():
         raise ValueError(
             f"expected a new folder or that of a preference model, got {str(out)!r}, which holds other files"
         )
     train, held_out = split_judgements(judgements, config.validation_share)
-    if not held_out or all(judgement.preference == 0.5 for judgement in train):
+    if any(all(judgement.choice == TIE for judgement in side) for side in (train, held_out)):
         raise ValueError(
-            f"expected judgements to learn from that are not all ties, and some held out, got {len(train)} and "
+            f"expected judgements to learn from, and some held out, neither of them all ties, got {len(train)} and "
             f"{len(held_out)}: have more pairs judged"
         )
     scorer = make_scorer(config, seed)

@@ -61,6 +61,7 @@ class Scorer:
     def _ids(self, texts: list[str]) -> list[list[int]]:
         if not texts:
             return []
+        texts = [text.encode(errors="replace").decode() for text in texts]  # a tokenizer refuses half a surrogate pair
         return list(self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def forward(self, sequences: Sequence[Sequence[int]]) -> Any:
@@ -187,6 +188,7 @@ def load_scorer(folder: str | Path) -> tuple[Scorer, Normalisation]:
         import transformers
     except ImportError as error:
         raise ImportError('a preference model needs torch and transformers: pip install "dialogym[lm]"') from error
+    transformers.utils.logging.disable_progress_bar()  # of reading a folder, which takes no time here
     described = json.loads(path.read_text(encoding="utf-8"))
     model = transformers.AutoModelForSequenceClassification.from_pretrained(str(folder), dtype=torch.float32)
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))

@@ -1,5 +1,6 @@
 """The preference model: its loss by hand, the taste it learns, and the reward it is."""
 
+import dataclasses
 import json
 import math
 import pickle
@@ -15,7 +16,7 @@ import transformers
 from typer.testing import CliRunner
 
 from dialogym import cli
-from dialogym.agents.judgements import append_judgement
+from dialogym.agents.judgements import append_judgement, split_judgements
 from dialogym.agents.preference import PreferenceConfig, bradley_terry_loss, make_scorer, train_preference
 from dialogym.evaluation.preferences import pairwise_scores
 from dialogym.rewards import PreferenceModel, Transcript, resolve
@@ -117,6 +118,23 @@ def test_judgements_that_teach_nothing_are_refused(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+def test_a_file_is_no_place_for_a_model_and_stays(tmp_path):
+    path = tmp_path / "ratings.jsonl"
+    path.write_text("years of work")
+    with pytest.raises(ValueError, match=r"expected a folder for the model, got .*ratings\.jsonl', which is a file"):
+        train_preference(by_taste(60), path, SMALL)
+    assert path.read_text() == "years of work"
+
+
+def test_held_out_judgements_that_are_all_ties_are_refused_before_anything_is_learned(tmp_path):
+    _, held_out = split_judgements(by_taste(60), SMALL.validation_share)
+    keys = {one.key for one in held_out}
+    judgements = [dataclasses.replace(one, choice="tie") if one.key in keys else one for one in by_taste(60)]
+    with pytest.raises(ValueError, match="neither of them all ties"):
+        train_preference(judgements, tmp_path / "m", SMALL)
+    assert not (tmp_path / "m").exists()
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ValueError, match="expected a new folder or that of a preference model"):
@@ -128,6 +146,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     ("options", "message"),
     [
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"hidden_size": 30, "num_heads": 4}, "hidden_size must be a multiple of num_heads, got 30 and 4"),
         ({"max_length": 3}, "max_length must be at least 8, got 3"),
         ({"model": "a", "tokenizer": "b"}, "tokenizer is for model=None"),
     ],
@@ -156,6 +175,12 @@ def test_the_score_is_normalised_by_that_of_the_replies_it_learned_from(folder):
     assert reward(said("yes please .")) == pytest.approx(0.5)
     reward.normalisation = Normalisation(score + 1e6, 1.0)
     assert reward(said("yes please .")) == 0.0
+
+
+def test_half_a_surrogate_pair_is_scored_and_loading_shows_no_progress(folder, capfd):
+    transformers.utils.logging.enable_progress_bar()
+    assert 0 < PreferenceModel(folder)(said("\ud800 please ?")) < 1
+    assert capfd.readouterr().err == ""
 
 
 def test_a_batch_scores_as_single_calls_do(folder):
