@@ -17,7 +17,7 @@ STYLES = {"system": "dim", "user": "bold cyan", "assistant": "green", "tool": "y
 
 
 def rate(session: RatingSession, console: Console) -> None:
-    """Asks until every pair is judged, or the rater types q, or there is nothing more to read."""
+    """Asks until every pair is judged, or the rater types q or Ctrl-C, or there is nothing more to read."""
     console.print("Which reply is better? 1: the left one, 2: the right one, t: neither, q: stop; then Enter.")
     while (question := session.question()) is not None:
         _show(question, session, console)
@@ -33,7 +33,8 @@ def _ask(console: Console) -> str | None:
     while True:
         try:
             key = console.input("[bold]1 / 2 / t / q:[/] ").strip().lower()
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
+            console.print()
             return None
         if key == "q":
             return None

@@ -41,7 +41,7 @@ class RatingSession:
     are the same when a session goes on, and differ from rater to rater. Several threads may ask and answer.
 
     Args:
-        pairs: what to ask about.
+        pairs: what to ask about, those with equal replies aside.
         out: the file that judgements are added to; those that the rater has made there are not asked again.
         rater: a name.
         seed: of the order and the sides.
@@ -57,14 +57,15 @@ class RatingSession:
     def __init__(self, pairs: Sequence[Pair], out: str | Path, rater: str, seed: int = 0):
         if not rater.strip():
             raise ValueError("rater must be a name, got an empty one")
-        if not pairs:
-            raise ValueError("expected at least one pair to rate, got none")
+        different = [pair for pair in pairs if pair.first != pair.second]
+        if not different:
+            raise ValueError(f"expected at least one pair of different replies to rate, got {len(pairs)} of equal ones")
         if Path(out).suffix != ".jsonl":
             raise ValueError(f"expected a file that ends in .jsonl for the judgements, got {str(out)!r}")
         self.out, self.rater, self.seed = Path(out), rater, seed
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self.mended = mend(self.out)
-        self._pairs = {pair.pair: pair for pair in sorted(pairs, key=lambda pair: self._draw(pair, "order"))}
+        self._pairs = {pair.pair: pair for pair in sorted(different, key=lambda pair: self._draw(pair, "order"))}
         self.total = len(self._pairs)
         self._judged = self._read()
         self._lock = threading.Lock()

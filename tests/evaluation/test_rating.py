@@ -127,8 +127,10 @@ def test_a_wrong_answer_is_told_and_not_written(out, answer, message):
 def test_a_session_needs_a_name_and_pairs(out):
     with pytest.raises(ValueError, match="rater must be a name"):
         RatingSession(PAIRS, out, " ")
-    with pytest.raises(ValueError, match="at least one pair"):
-        RatingSession([], out, "anna")
+    for pairs in ([], [Pair(asking("open ?"), "yes .", "yes .")]):
+        with pytest.raises(ValueError, match=f"at least one pair of different replies to rate, got {len(pairs)}"):
+            RatingSession(pairs, out, "anna")
+    assert RatingSession([PAIRS[0], Pair(asking("open ?"), "yes .", "yes .")], out, "anna").total == 1
     with pytest.raises(ValueError, match=r"ends in \.jsonl for the judgements, got 'ratings\.txt'"):
         RatingSession(PAIRS, "ratings.txt", "anna")
 
@@ -167,6 +169,17 @@ def test_a_person_rates_at_the_terminal_stops_and_goes_on(kept, out):
 
 def test_nothing_more_to_read_ends_the_session(kept, out):
     assert "0 of 4 judged" in typed([], "--pairs", kept, "--rater", "anna", "--out", out)
+
+
+def test_an_interrupted_session_says_how_far_the_rater_came(tmp_path, monkeypatch):
+    console = Console(record=True, width=100)
+
+    def interrupted(prompt):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(console, "input", interrupted)
+    rate_terminal.rate(RatingSession(PAIRS[:2], tmp_path / "out.jsonl", "anna"), console)
+    assert "0 of 2 judged" in console.export_text()
 
 
 def test_markup_in_a_reply_is_shown_as_it_is(tmp_path, monkeypatch):
