@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import typing
 from pathlib import Path
+from types import UnionType
 from typing import Any, NamedTuple
 
 from .base import Agent, read_description
@@ -115,18 +117,30 @@ def make_agent(name: str, env: Any, seed: int = 0, **config: Any) -> Agent:
 
 
 def checked_options(what: str, config: type[Any], options: dict[str, Any]) -> dict[str, Any]:
-    """``options`` when each is a field of a configuration.
+    """``options`` when each is a field of a configuration, and of its type.
 
     Raises:
-        TypeError: for one that is not, with the nearest right one.
+        TypeError: for one that is not, with the nearest right one, or what was expected and what came.
     """
+    types = typing.get_type_hints(config)
     fields = [field.name for field in dataclasses.fields(config)]
     for option in options:
         if option not in fields:
             near = difflib.get_close_matches(option, fields, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(fields) or 'none'}"
             raise TypeError(f"{what} got an unexpected option {option!r}; {hint}")
+        if not _is_of(types[option], options[option]):
+            expected = getattr(types[option], "__name__", str(types[option]))
+            raise TypeError(f"{what}: expected {expected} for {option}, got {options[option]!r:.80}")
     return options
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    """Whether a value is of a plain type or a union of such; types that are more than that are not looked at."""
+    kinds = typing.get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if not set(kinds) <= {bool, int, float, str, type(None)}:
+        return True
+    return type(value) in kinds or (isinstance(value, int) and not isinstance(value, bool) and float in kinds)
 
 
 def load_agent(folder: str | Path, env: Any = None) -> Agent:

@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,24 @@ def test_an_agent_made_by_name_saves_and_loads_by_folder(name: str, tmp_path: Pa
 
 def test_options_reach_the_configuration() -> None:
     assert make_agent("q_learning", ENV, gamma=0.5, env_turns=7).config.gamma == 0.5
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"env_turns": "abc"}, "agent 'q_learning': expected int for env_turns, got 'abc'"),
+        ({"env_turns": 7.5}, "expected int for env_turns, got 7.5"),
+        ({"env_turns": True}, "expected int for env_turns, got True"),
+        ({"gamma": None}, "expected float for gamma, got None"),
+    ],
+)
+def test_an_option_of_another_type_is_told(option: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make_agent("q_learning", ENV, **option)
+
+
+def test_a_whole_number_will_do_for_a_float() -> None:
+    assert make_agent("q_learning", ENV, gamma=1).config.gamma == 1
 
 
 def test_a_wrong_name_names_the_right_one() -> None:
