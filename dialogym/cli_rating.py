@@ -58,6 +58,7 @@ def rate(
         return
     if rater is None:
         raise ValueError("expected the name of who judges: give --rater NAME")
+    agent_a, agent_b = (None if agent is None else str(Path(agent)) for agent in (agent_a, agent_b))  # no last slash
     kept = pairs if pairs is not None else out.with_suffix(".pairs.jsonl")
     if not kept.is_file() and pairs is None:
         _sample_pairs(kept, (agent_a, agent_b), num_pairs, make_env(env, **options_of(set_)), split, temperature, seed)

@@ -200,6 +200,9 @@ def test_pairs_are_sampled_once_and_the_next_rater_gets_the_same(tmp_path):
     before = (tmp_path / "ratings.pairs.jsonl").read_text()
     assert "3 pairs, kept in" in typed(["2", "2", "2"], *arguments, "--rater", "ben", "--seed", 5, "--num-pairs", 9)
     assert (tmp_path / "ratings.pairs.jsonl").read_text() == before
+    assert "3 of 3 judged" in typed(
+        [], "rule/", "random/", "--out", out, "--rater", "ben"
+    )  # as a shell completes names
     judgements = read_judgements(out)
     assert len(judgements) == 6
     assert {one.agents for one in judgements} == {("rule", "random")}
