@@ -179,6 +179,10 @@ class Judges(NamedTuple):
         """(T,) log-probability of each word after the words before it, in nats."""
         return _models(self.source)[0].logprobs(words, context)
 
+    def word_logprobs(self, words: Sequence[str]) -> np.ndarray:
+        """(T,) log-probability of each word on its own, in nats."""
+        return _models(self.source)[0].word_logprobs(words)
+
     def reads_as(self, target: str, reply: str) -> float:
         """Probability that a reply has the target's sentiment, by naive Bayes."""
         positive = _models(self.source)[1].probability(words_of(reply))

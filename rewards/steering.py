@@ -31,7 +31,9 @@ TOO_TELEGRAPHIC, TELEGRAPHIC = 0.08, 0.22
 """Share of function words."""
 TOO_PLAIN, PLAIN, STRANGE, TOO_STRANGE = 2.8, 3.6, 6.7, 8.0
 """Mean surprise of the words under the trigram model, in nats a word."""
-GUARDS = ("length", "variety", "novelty", "grammar", "fluency")
+DISORDERED, ORDERED = 0.0, 0.5
+"""Nats a word by which the words are likelier after each other than on their own."""
+GUARDS = ("length", "variety", "novelty", "grammar", "fluency", "order")
 
 
 class Language(Protocol):
@@ -39,6 +41,10 @@ class Language(Protocol):
 
     def logprobs(self, words: Sequence[str], context: Sequence[str] = ()) -> Any:
         """(T,) natural log-probability of each word after those before it, in nats."""
+        ...
+
+    def word_logprobs(self, words: Sequence[str]) -> Any:
+        """(T,) natural log-probability of each word on its own, in nats."""
         ...
 
 
@@ -53,34 +59,43 @@ def guards(reply: str, opening: str = "", language: Language | None = None) -> d
     Args:
         reply: what the agent said.
         opening: what it goes on with.
-        language: of the texts it should be like; None leaves ``fluency`` at 1.0.
+        language: of the texts it should be like; None leaves ``fluency`` and ``order`` at 1.0.
 
     Returns:
         ``length``: 1.0 from ``SHORTEST`` to ``LONGEST`` words. ``variety``: 1.0 until ``REPEATED`` of the content words
         repeat each other, and none stands more than ``LONG_RUN`` times in a row. ``novelty``: 1.0 until ``COPIED`` of
         the trigrams stand in the opening or earlier in the reply. ``grammar``: 1.0 from a share of ``TELEGRAPHIC`` of
         function words, which lists of praise lack. ``fluency``: 1.0 while the mean surprise of the words is between
-        ``PLAIN`` and ``STRANGE`` nats. Both ends are guarded: word salad is too surprising, and phrases that everybody
-        uses are not surprising enough (Holtzman et al., 2020, https://arxiv.org/abs/1904.09751: what people
-        write is not the most likely text).
+        ``PLAIN`` and ``STRANGE`` nats. Both ends are guarded: rare words in a row are too surprising, and phrases that
+        everybody uses are not surprising enough (Holtzman et al., 2020, https://arxiv.org/abs/1904.09751: what people
+        write is not the most likely text). ``order``: 1.0 where the words are on average ``ORDERED`` nats likelier after
+        each other than on their own, which frequent words in random order are not, however cheap: the syntactic
+        log-odds ratio of Pauls and Klein (2012), https://aclanthology.org/P12-1101.
     """
     words, before = words_of(reply), words_of(opening)
     if not any(word[0].isalnum() for word in words):
         return dict.fromkeys(GUARDS, 0.0)
     copied = repeated_share(" ".join(words), [" ".join(before)], n=3)
-    surprise = -float(language.logprobs(words, before).mean()) if language is not None else PLAIN
+    surprise, order = _surprise_and_order(words, before, language) if language is not None else (PLAIN, ORDERED)
     return {
         "length": min(ramp(len(words), TOO_SHORT, SHORTEST), ramp(len(words), TOO_LONG, LONGEST)),
         "variety": min(ramp(_repeated(words), TOO_REPEATED, REPEATED), ramp(_run(words), TOO_LONG_RUN, LONG_RUN)),
         "novelty": ramp(copied, TOO_COPIED, COPIED),
         "grammar": ramp(_function_share(words), TOO_TELEGRAPHIC, TELEGRAPHIC),
         "fluency": min(ramp(surprise, TOO_PLAIN, PLAIN), ramp(surprise, TOO_STRANGE, STRANGE)),
+        "order": ramp(order, DISORDERED, ORDERED),
     }
 
 
 def plausibility(reply: str, opening: str = "", language: Language | None = None) -> float:
     """The product of the :func:`guards`; in [0, 1]."""
     return math.prod(guards(reply, opening, language).values())
+
+
+def _surprise_and_order(words: Sequence[str], before: Sequence[str], language: Language) -> tuple[float, float]:
+    """Mean surprise of the words, and by how much their context lowers it; nats a word."""
+    surprise = -float(language.logprobs(words, before).mean())
+    return surprise, -float(language.word_logprobs(words).mean()) - surprise
 
 
 def _repeated(words: Sequence[str]) -> float:

@@ -86,6 +86,13 @@ class Trigrams:
         self.pair_contexts = _Counts(first * size + second)
         self.triples = _Counts((first * size + second) * size + third)
 
+    def word_logprobs(self, words: Sequence[str]) -> np.ndarray:
+        """(T,) natural log-probability of each word, in nats, whatever stands before it."""
+        ids = self.vocabulary.encode(words)
+        interpolation = INTERPOLATION[-1]
+        alone = (1 - interpolation) * self.words[ids] / self.words.sum() + interpolation / self.vocabulary.size
+        return np.log(np.where(ids == UNKNOWN, alone / self.vocabulary.num_unknown, alone))
+
     def logprobs(self, words: Sequence[str], context: Sequence[str] = ()) -> np.ndarray:
         """(T,) natural log-probability of each word, in nats, after the words before it.
 

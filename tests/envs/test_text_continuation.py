@@ -20,8 +20,11 @@ DEGENERATE = (
     "this is great . great movie . great .",
     "great wonderful excellent brilliant amazing perfect superb beautiful best love fantastic masterpiece",
     "great movie , great acting , great story , great music , great fun , great cast , great film .",
+    "the great and a wonderful the excellent of superb in the amazing to perfect loved highly",
+    "great love best wonderful the a of and in to excellent superb amazing brilliant",
     "",
 )
+NEGATIVE_SALAD = "the boring and a terrible the awful of worst in the waste to stupid horrible lame"
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +108,19 @@ def test_degenerate_text_does_not_win_under_the_default_reward(held_out):
             assert not succeeds(goal["language"], "positive", goal["opening"], reply), reply
 
 
-def test_words_in_random_order_lose_half(held_out):
+def test_salad_of_frequent_words_is_not_plausible(held_out):
+    for goal in held_out[:50]:
+        assert plausibility(NEGATIVE_SALAD, goal["opening"], goal["language"]) == 0.0
+        assert not succeeds(goal["language"], "negative", goal["opening"], NEGATIVE_SALAD)
+
+
+def test_words_in_random_order_lose_nearly_everything(held_out):
     rng = np.random.default_rng(0)
     shuffled = [" ".join(rng.permutation(goal["continuation"].split())) for goal in held_out]
     kept = [
         plausibility(reply, goal["opening"], goal["language"]) for goal, reply in zip(held_out, shuffled, strict=True)
     ]
-    assert np.mean(kept) < 0.6
+    assert np.mean(kept) < 0.02
 
 
 def test_naive_bayes_agrees_with_more_labels_than_vader_does(held_out):

@@ -6,20 +6,24 @@ import numpy as np
 import pytest
 
 from dialogym.rewards import Plausibility, Reward, Steering, Transcript, plausibility, resolve, sentiment
-from dialogym.rewards.steering import GUARDS, PLAIN, STRANGE, TOO_PLAIN, TOO_STRANGE, guards, ramp
+from dialogym.rewards.steering import DISORDERED, GUARDS, ORDERED, PLAIN, STRANGE, TOO_PLAIN, TOO_STRANGE, guards, ramp
+from dialogym.rewards.word_statistics import Trigrams, words_of
 
 OPENING = "i went to see this film with my brother and"
 FINE = "we both liked the quiet way in which it tells its story , and the lead is very good ."
 
 
 class Surprised:
-    """A language model that finds every word as surprising."""
+    """A language model that finds every word as surprising, on its own by ``gain`` nats more."""
 
-    def __init__(self, nats):
-        self.nats = nats
+    def __init__(self, nats, gain=ORDERED):
+        self.nats, self.gain = nats, gain
 
     def logprobs(self, words, context=()):
         return np.full(len(words), -self.nats)
+
+    def word_logprobs(self, words):
+        return np.full(len(words), -self.nats - self.gain)
 
 
 class Constant(Reward):
@@ -84,6 +88,19 @@ def test_each_guard_takes_what_it_is_for(reply, guard, value):
 )  # fmt: skip
 def test_words_may_be_neither_too_surprising_nor_too_plain(nats, value):
     assert guards(FINE, OPENING, Surprised(nats))["fluency"] == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("gain", "value"), [(DISORDERED - 1, 0), ((DISORDERED + ORDERED) / 2, 0.5), (ORDERED, 1), (ORDERED + 1, 1)]
+)
+def test_words_must_be_likelier_after_each_other_than_on_their_own(gain, value):
+    assert guards(FINE, OPENING, Surprised(5.0, gain))["order"] == pytest.approx(value)
+
+
+def test_frequent_words_are_no_text_without_their_order():
+    language = Trigrams([words_of(FINE)] * 3 + [words_of(OPENING)] * 3)
+    assert guards(FINE, OPENING, language)["order"] == 1.0
+    assert guards(" ".join(sorted(words_of(FINE))), OPENING, language)["order"] == 0.0
 
 
 def test_what_no_pattern_of_ours_knows_is_read_all_the_same():

@@ -35,6 +35,13 @@ def test_the_probability_of_a_word_is_the_weighted_sum_worked_by_hand():
     )
 
 
+def test_the_probability_of_a_word_on_its_own_is_worked_by_hand():
+    uniform = INTERPOLATION[-1]
+    known, unknown = np.exp(Trigrams(TEXTS).word_logprobs(["c", "never"]))
+    assert known == pytest.approx((1 - uniform) * 3 / 11 + uniform / 5)
+    assert unknown == pytest.approx(((1 - uniform) * 2 / 11 + uniform / 5) / 2)
+
+
 def test_each_word_is_read_after_the_words_before_it():
     model = Trigrams(TEXTS)
     together = model.logprobs(["a", "b", "c"], ["e"])
