@@ -282,6 +282,11 @@ def _own(path: str, max_words: int) -> list[dict[str, Any]]:
             if not num_words(shown):
                 return f"{field} must contain a word, got {item[field]!r:.80}"
             item[field] = shown
+        if len(item["summary"]) > TextSummary.max_reply_chars:
+            return (
+                f"summary must have at most {TextSummary.max_reply_chars} characters, "
+                f"got {len(item['summary'])}: {item['summary']!r:.80}"
+            )
         limit = _limit(item["document"], max_words)
         if num_words(item["summary"]) > limit:
             return (

@@ -21,6 +21,7 @@ from dialogym.evaluation.score import frozen_goals, score
 pytest.importorskip("rouge_score")
 
 OWN = '{"document": "The film is long. It has no plot. I left early!", "summary": "a long film"}\n'
+LONG = '{"document": "One two three four.", "summary": "' + "a" * 601 + '"}'
 GOAL = {
     "document": "words are hard . however they lack order . we propose a tree . it grows . the results show it works .",
     "aspect": "outcome",
@@ -134,6 +135,7 @@ def test_documents_of_ones_own(tmp_path):
         ('{"document": "?", "summary": "a"}', r"line 2: document must contain a word, got '\?'"),
         ('{"document": "This is long enough.", "summary": "!"}', "line 2: summary must contain a word, got '!'"),
         ('{"document": "This is it.", "summary": "this is"}', "line 2: summary must have at most 1.5 words.*got 2"),
+        (LONG, "line 2: summary must have at most 600 characters, got 601: 'aaa"),
         ('{"document": "This is it."}', "line 2: expected the field 'summary'"),
     ],
 )
