@@ -14,6 +14,30 @@ from typing import Any
 from dialogym.envs.text_keywords import TextKeywords, candidates, fluency, is_fluent_use
 
 FINE = "this is one of the best movies i have ever seen"
+PLAIN_JOINS, VARIED_JOINS = ("in the",), ("in the", "of his", "with an", "for this")
+
+
+def frame(start: str, end: str, joins: Sequence[str] = PLAIN_JOINS) -> Callable[[Sequence[str]], str]:
+    """A fixed sentence with a hole for the words, which it says with ``joins`` in turn between them."""
+
+    def cheat(words: Sequence[str]) -> str:
+        filled = [words[0]]
+        for place, word in enumerate(words[1:]):
+            filled += [joins[place % len(joins)], word]
+        return f"{start} {' '.join(filled)} {end}"
+
+    return cheat
+
+
+FRAMES = {
+    "frame: one of the ...": frame("this is one of the", "of the film ."),
+    "frame: i think that ...": frame("i think that this is one of the", "of the movie that i have ever seen ."),
+    "frame: about the ...": frame("the film is about the", "of the film ."),
+    "varied frame: about a ...": frame("the film is about a", ".", VARIED_JOINS),
+    "varied frame: there is a ...": frame("there is a", ".", VARIED_JOINS),
+    "varied frame: this movie is a ...": frame("this movie is a", "that i have ever seen .", VARIED_JOINS),
+    "varied frame: it is the ...": frame("it is the", "of the movie .", VARIED_JOINS),
+}
 CHEATS: dict[str, Callable[[Sequence[str]], str]] = {
     "bare list": " ".join,
     "list with a full stop": lambda words: " ".join(words) + " .",
@@ -24,6 +48,7 @@ CHEATS: dict[str, Callable[[Sequence[str]], str]] = {
     "good sentence, then the list": lambda words: f"{FINE} , {' '.join(words)} .",
     "good sentence, then with and": lambda words: f"{FINE} and {' and '.join(words)} .",
     "frame: a lot of ...": lambda words: f"this movie has a lot of {' , '.join(words[:-1])} and {words[-1]} .",
+    **FRAMES,
     "frame: i like the ...": lambda words: f"i like the {' , the '.join(words)} .",
 }
 
@@ -52,10 +77,16 @@ def main() -> None:
         for name, replies in kinds.items()
     }
     print(f"{len(items)} concept sets\n{'':32}{'AUC':>8}{'fluency':>9}{'success':>9}")
+    cheated = []
     for name, replies in kinds.items():
         wins = [is_fluent_use(item["words"], reply) for reply, item in zip(replies, items, strict=True)]
         area, mean = auc(scores["real"], scores[name]), sum(scores[name]) / len(items)
         print(f"{name:32}{area:8.3f}{mean:9.3f}{sum(wins) / len(items):9.3f}")
+        if name in CHEATS:
+            cheated.append(wins)
+    print(
+        f"the best of {len(CHEATS)} cheats for each set: {sum(map(any, zip(*cheated, strict=True))) / len(items):.3f}"
+    )
     print(f"real sentences of fluency 1: {sum(score == 1.0 for score in scores['real']) / len(items):.3f}")
 
 

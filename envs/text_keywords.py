@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 from ..rewards.chat import FUNCTION_WORDS
-from ..rewards.keywords import FluencyGuard, Keywords, coverage, stem
+from ..rewards.keywords import FluencyGuard, Keywords, coverage, stem, tokens_of
 from ..rewards.registry import register_reward
 from ..rewards.transcript import Transcript
 from .core import Policy
@@ -20,7 +20,7 @@ MIN_GIVEN, MAX_GIVEN = 3, 5
 SHORTEST, LONGEST = 12, 24
 """Words and marks of a reference."""
 NUM_SETS = 5000
-FLUENT = 0.6
+FLUENT = 0.95
 """Fluency from which a reply with all the words succeeds."""
 GUARD_EVERY = 10
 """Of so many reviews one teaches the fluency guard; concept sets come from the others."""
@@ -45,16 +45,21 @@ class TextKeywords(ItemTask):
 
     The task of CommonGen (Lin et al., 2020, https://aclanthology.org/2020.findings-emnlp.165), with concept sets of our
     own: three to five content words of a real sentence, in an order of their own. Inflections count as use (``dragons``
-    for ``dragon``). A reply succeeds when it uses all the words and its fluency is at least 0.6. The default reward,
+    for ``dragon``). A reply succeeds when it uses all the words and its fluency is at least 0.95. The default reward,
     ``keywords``, is the share of words used times fluency, in [0, 1].
 
     Fluency is a guard without a language model (``dialogym.rewards.FluencyGuard``): does a bigram model of movie
     reviews find that the words follow each other as in real sentences (SLOR), above all around the given words; is it
     one sentence, long enough for them and below 30 words, no list, no repetition? It reads order, not sense. Measured
-    by ``benchmarks/keyword_guard.py`` on 1,554 concept sets of the validation split, before the guard chose any: real
-    sentences have a mean fluency of 0.84, and 0.83 of them would succeed; their AUC against the same words shuffled is
-    0.988, against the bare list 0.990, against the list with "and" between 0.979. The best cheat of the ten tried, a
-    good sentence with the list hung onto it, succeeds on 0.08.
+    by ``benchmarks/keyword_guard.py`` on 1,556 concept sets of the validation split, before the guard chose any: real
+    sentences have a mean fluency of 0.84, and 0.64 of them would succeed; their AUC against the same words shuffled is
+    0.989, against the bare list 0.991, against the list with "and" between 0.981.
+
+    It can be gamed. A frame that says "in the" between the words ("this is one of the dog in the ball of the film .")
+    succeeds on none, since it repeats itself or hardly fits; one with other words in each place ("the film is about a
+    dog in the ball of his park .") does on 0.10, and the best of the 17 cheats tried, chosen for each set, on 0.19. Who
+    tries all orders of three or four words in such a frame succeeds on 0.32 to 0.46 of 200 sets, with one of four on
+    0.55: read some replies beside the success.
 
     The ceiling is the sentence that the words are from. Only sentences that the guard finds entirely fluent give
     concept sets (0.59 of them), so it earns the whole reward by construction; the guard learned from other reviews.
@@ -233,12 +238,18 @@ def _own_sets(path: str) -> list[dict[str, Any]]:
 
     def wrong(item: Mapping[str, Any]) -> str | None:
         words, reference = item["words"], item.get("reference")
-        if not words or not all(isinstance(word, str) and word.strip() and " , " not in word for word in words):
+        if not words or not all(isinstance(word, str) and word.strip() for word in words):
             return f"words must be a list of words, at least one, got {words!r:.80}"
+        for word in words:
+            if len(tokens := tokens_of(word)) != 1 or tokens[0] != word.lower() or not word[0].isalnum():
+                return f"each of words must be one word, got {word!r:.80}"
         if len({stem(word) for word in words}) < len(words):
             return f"words must differ in more than their inflection, got {', '.join(words):.80}"
         if reference is not None and coverage(reference, words) < 1.0:
             return f"reference must use all of {', '.join(words):.80}, got {reference!r:.80}"
+        if reference is not None and len(reference) > TextKeywords.max_reply_chars:
+            limit = TextKeywords.max_reply_chars
+            return f"reference must have at most {limit} characters, got {len(reference)}: {reference!r:.80}"
         if reference in seen:
             return f"reference must be new, got {reference!r:.80} a second time"
         if reference is not None:

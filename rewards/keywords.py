@@ -103,7 +103,8 @@ class FluencyGuard:
         """How fluent a reply is, a product of
 
         - the lower of two scores of order: the mean SLOR of all tokens, and that of the given words and of what follows
-          each, so that a list hung onto a good sentence counts as a list;
+          each, so that a list hung onto a good sentence counts as a list (a fixed frame whose words fit any noun does
+          not);
         - length: 0 up to as many words as were given, 1 from twice as many and one, and falling above ``MAX_WORDS`` to
           0 for twice that;
         - listing: 1 while at most ``LISTED_SHARE`` of the given words stand right after a comma, "and" or "or" (an

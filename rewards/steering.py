@@ -31,7 +31,7 @@ TOO_TELEGRAPHIC, TELEGRAPHIC = 0.08, 0.22
 """Share of function words."""
 TOO_PLAIN, PLAIN, STRANGE, TOO_STRANGE = 2.8, 3.6, 6.7, 8.0
 """Mean surprise of the words under the trigram model, in nats a word."""
-DISORDERED, ORDERED = 0.0, 0.5
+DISORDERED, ORDERED = 0.0, 0.2
 """Nats a word by which the words are likelier after each other than on their own."""
 GUARDS = ("length", "variety", "novelty", "grammar", "fluency", "order")
 

@@ -11,6 +11,7 @@ from dialogym.evaluation.score import frozen_goals, score
 from dialogym.rewards.keywords import coverage, stem, tokens_of
 
 OWN = '{"words": ["dog", "ball"], "reference": "the dog loved to play with a red ball in the park ."}\n'
+LONG = '{"words": ["dog"], "reference": "a dog' + " and a dog" * 29 + ' ran ."}'
 
 
 def test_concept_sets_are_words_of_their_sentence():
@@ -72,8 +73,17 @@ def test_the_guard_tells_real_sentences_it_has_not_chosen_from_shuffled_ones():
     found = [item for _, item in zip(range(300), candidates(), strict=False)]
     real = [fluency(item["reference"], item["words"]) for item in found]
     backwards = [fluency(" ".join([*item["reference"].split()[-2::-1], "."]), item["words"]) for item in found]
-    assert sum(value >= FLUENT for value in real) > 0.8 * len(found)
-    assert sum(value >= FLUENT for value in backwards) < 0.05 * len(found)
+    assert sum(value >= FLUENT for value in real) > 0.55 * len(found)
+    assert sum(value >= FLUENT for value in backwards) < 0.01 * len(found)
+
+
+def test_a_fixed_frame_around_the_words_fails():
+    task = TextKeywords()
+    frames = ("this is one of the {} of the film .", "the film is about the {} of the film .")
+    for number in task.numbers_of("validation")[:200]:
+        words = task.items[number]["words"]
+        for frame in frames:
+            assert not is_fluent_use(words, frame.format(" in the ".join(words)))
 
 
 def test_sets_of_ones_own(tmp_path):
@@ -96,6 +106,11 @@ def test_sets_of_ones_own_in_csv(tmp_path):
     ("line", "message"),
     [
         ('{"words": []}', r"line 2: words must be a list of words, at least one, got \[\]"),
+        ('{"words": ["new york", "dog"]}', "line 2: each of words must be one word, got 'new york'"),
+        ('{"words": ["U.S."]}', "line 2: each of words must be one word, got 'U.S.'"),
+        ('{"words": ["!!!"]}', "line 2: each of words must be one word, got '!!!'"),
+        ('{"words": ["dog", "?"]}', r"line 2: each of words must be one word, got '\?'"),
+        (LONG, "line 2: reference must have at most 300 characters, got 301: 'a dog"),
         ('{"words": ["a", 3]}', "line 2: words must be a list of words"),
         ('{"words": ["dog", "dogs"]}', "line 2: words must differ in more than their inflection, got dog, dogs"),
         ('{"words": ["cat"], "reference": "a dog ."}', "line 2: reference must use all of cat, got 'a dog .'"),
