@@ -60,7 +60,10 @@ def rate(
         raise ValueError("expected the name of who judges: give --rater NAME")
     agent_a, agent_b = (None if agent is None else str(Path(agent)) for agent in (agent_a, agent_b))  # no last slash
     kept = pairs if pairs is not None else out.with_suffix(".pairs.jsonl")
-    if not kept.is_file() and pairs is None:
+    if pairs is None and kept.is_file():
+        what = "--env, --set, --split, --num-pairs and --temperature"
+        console.print(f"These pairs were sampled before; for others ({what}), give another --out.", soft_wrap=True)
+    elif pairs is None:
         _sample_pairs(kept, (agent_a, agent_b), num_pairs, make_env(env, **options_of(set_)), split, temperature, seed)
     session = RatingSession(_kept_pairs(kept, agent_a, agent_b), out, rater, seed)
     console.print(f"{session.total} pairs, kept in {kept}", soft_wrap=True)
@@ -129,7 +132,11 @@ def _summarise(path: Path) -> None:
 def train_preference_model(data: Path | None, out: Path, options: dict[str, Any], resume: bool, seed: int) -> None:
     """Fits a reward to judgements: what ``dialogym train preference`` does."""
     from dialogym.agents.judgements import read_judgements, split_judgements
-    from dialogym.agents.preference import PreferenceConfig, train_preference
+
+    try:
+        from dialogym.agents.preference import PreferenceConfig, train_preference
+    except ImportError as e:
+        raise ImportError(f'a preference model needs {e.name}: pip install "dialogym[preference]"', name=e.name) from e
     from dialogym.agents.registry import checked_options
     from dialogym.evaluation.preferences import pairwise_scores
 
