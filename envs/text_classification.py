@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import re
 from collections import Counter
@@ -27,7 +28,8 @@ class TextClassification(ItemTask):
 
     A labelled task, so that supervised learning and reinforcement learning can be compared where the right answer is
     known: accuracy is success, and macro F1 and calibration are measured beside it. A reply is a label when it names
-    exactly one of them (``it is positive .``); anything else is wrong.
+    exactly one of them (``it is positive .``); anything else is wrong. Where a label stands in another, as ``spam``
+    in ``not spam``, the longer one is what is meant.
 
     The menu is the labels. Its summary is a bag of words in clusters: how many of the text's different words are among
     the 300 most typical of each label, counted on training texts only (log-odds, Monroe et al., 2008,
@@ -92,8 +94,12 @@ class TextClassification(ItemTask):
 
     def label_of(self, reply: str) -> str | None:
         """The label that a reply names, or None where it names none or several."""
-        words = f" {' '.join(_WORD.findall(reply.lower()))} "
-        named = [label for label in self.labels if f" {' '.join(_WORD.findall(label.lower()))} " in words]
+        said, named = f" {_plain(reply)} ", []
+        for label in sorted(self.labels, key=lambda label: -len(_plain(label))):
+            said, count = re.subn(
+                f"(?<= ){re.escape(_plain(label))}(?= )", "|", said
+            )  # a shorter one inside is not meant
+            named += [label] * (count > 0)
         return named[0] if len(named) == 1 else None
 
     def labelled(self, split: str) -> list[tuple[str, int]]:
@@ -166,7 +172,15 @@ def _labels_of(items: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     labels = tuple(sorted({item["label"] for item in items}))
     if not 2 <= len(labels) <= MAX_LABELS:
         raise ValueError(f"data must have 2 to {MAX_LABELS} different labels, got {', '.join(labels[:20])}")
+    same = [pair for pair in itertools.combinations(labels, 2) if _plain(pair[0]) == _plain(pair[1])]
+    if same:
+        raise ValueError(f"labels must differ in their words, got {same[0][0]!r} and {same[0][1]!r}")
     return labels
+
+
+def _plain(text: str) -> str:
+    """The words of a text in lower case, without marks."""
+    return " ".join(_WORD.findall(text.lower()))
 
 
 def _typical(labelled: Sequence[tuple[str, int]], num_labels: int) -> tuple[frozenset[str], ...]:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import gymnasium as gym
 import pytest
@@ -130,3 +131,23 @@ def test_a_table_learns_more_than_chance():
     agent = make_agent("q_learning", env, env_turns=8_000)
     agent.learn(env)
     assert score(agent, env, frozen_goals(env, "test", 400).goals).success.mean() > 0.6  # chance is 0.5
+
+
+@pytest.mark.parametrize(
+    ("reply", "label"),
+    [("spam", "spam"), ("It is not spam .", "not spam"), ("spam or not spam", None), ("not", None)],
+)
+def test_a_label_inside_another_is_told_from_it(tmp_path, reply, label):
+    path = tmp_path / "own.csv"
+    path.write_text("text,label\nbuy now,spam\nsee you at noon,not spam\n", encoding="utf-8")
+    assert TextClassification(data=str(path)).label_of(reply) == label
+
+
+@pytest.mark.parametrize("labels", [("Spam", "spam"), ("c", "c++")])
+def test_labels_of_the_same_words_are_refused(tmp_path, labels):
+    path = tmp_path / "own.csv"
+    path.write_text("text,label\n" + "".join(f"a text,{label}\n" for label in labels), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=re.escape(f"labels must differ in their words, got {labels[0]!r} and {labels[1]!r}")
+    ):
+        TextClassification(data=str(path))
