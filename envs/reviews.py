@@ -16,8 +16,10 @@ from .items import package_file
 SOURCES = ("imdb", "rotten_tomatoes")
 LABELS = ("negative", "positive")
 _BREAK = re.compile(r"<br\s*/?>")
-_TOKEN = re.compile(r"[a-z0-9]+(?:['’-][a-z0-9]+)*|[.,!?;:()]")
-_END_OF_SENTENCE = re.compile(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z0-9])")
+_TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[.,!?;:()]")
+_CAPITALS = "".join(letter for letter in map(chr, range(0x530)) if letter.isupper())
+"""Latin, Greek and Cyrillic."""
+_END_OF_SENTENCE = re.compile(rf"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[{_CAPITALS}0-9])")
 
 
 class Review(NamedTuple):
@@ -57,7 +59,7 @@ def cleaned(text: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-cased words and punctuation marks, in order."""
+    """Lower-cased words, of letters and digits of any script, and punctuation marks, in order."""
     return _TOKEN.findall(text.lower())
 
 

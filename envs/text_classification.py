@@ -61,6 +61,8 @@ class TextClassification(ItemTask):
     max_reply_chars = 200
 
     def __init__(self, source: str = "rotten_tomatoes", max_words: int = 60, data: str | None = None):
+        if source not in (*SOURCES, "mixed"):
+            raise ValueError(f"source must be one of {', '.join(SOURCES)}, mixed, got {source!r}")
         if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
             raise ValueError(f"max_words must be an int of at least 1, got {max_words!r}")
         self.options = {"source": source, "max_words": max_words, "data": data}
@@ -69,7 +71,8 @@ class TextClassification(ItemTask):
         if data is None:
             super().__init__(_reviews(source))
         else:
-            super().__init__(read_items(data, {"text": str, "label": str}, check=_wrong))
+            check = functools.partial(_wrong, max_words)
+            super().__init__(read_items(data, {"text": str, "label": str}, check=check))
             self.labels = _labels_of(self.items)
         self.menu = self.labels  # type: ignore[misc]
         self.examples = self.labels  # type: ignore[misc]
@@ -149,8 +152,6 @@ def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
 
 @functools.cache
 def _reviews(source: str) -> tuple[Item, ...]:
-    if source not in (*SOURCES, "mixed"):
-        raise ValueError(f"source must be one of {', '.join(SOURCES)}, mixed, got {source!r}")
     return tuple([{"text": review.text, "label": review.label} for review in load_reviews(source)])
 
 
@@ -160,12 +161,13 @@ def _typical_of_reviews(source: str, max_words: int) -> tuple[frozenset[str], ..
     return _typical(task.labelled("train"), len(task.labels))
 
 
-def _wrong(item: Mapping[str, Any]) -> str | None:
+def _wrong(max_words: int, item: Mapping[str, Any]) -> str | None:
     """What is wrong with an item of a user's file, if anything."""
     for field in ("text", "label"):
         if not _WORD.search(item[field]):
             return f"{field} must contain a word, got {item[field]!r:.80}"
-    return None
+    shown = spaced(item["text"], max_words)
+    return None if _WORD.search(shown) else f"max_words={max_words} shows no word of the text, only {shown!r:.80}"
 
 
 def _labels_of(items: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

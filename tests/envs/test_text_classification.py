@@ -110,6 +110,7 @@ def test_a_wrong_file_is_told(tmp_path, text, message):
     ("options", "message"),
     [
         ({"source": "amazon"}, "source must be one of imdb"),
+        ({"source": ["imdb"]}, r"source must be one of imdb, .* got \['imdb'\]"),
         ({"max_words": 0}, "max_words must be an int of at least 1"),
     ],
 )
@@ -131,6 +132,21 @@ def test_a_table_learns_more_than_chance():
     agent = make_agent("q_learning", env, env_turns=8_000)
     agent.learn(env)
     assert score(agent, env, frozen_goals(env, "test", 400).goals).success.mean() > 0.6  # chance is 0.5
+
+
+def test_a_text_is_shown_in_its_own_letters(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("text,label\nОчень ХОРОШО!,да\nschön war's nicht,нет\n", encoding="utf-8")
+    task = TextClassification(data=str(path))
+    assert [task.shown(item) for item in task.items] == ["очень хорошо !", "schön war's nicht"]
+    assert task.label_of("это да .") == "да"
+
+
+def test_a_text_of_which_no_word_is_shown_is_refused(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("text,label\nfine,a\n... well,b\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"line 3: max_words=3 shows no word of the text, only '\. \. \.'"):
+        TextClassification(max_words=3, data=str(path))
 
 
 @pytest.mark.parametrize(

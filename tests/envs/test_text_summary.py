@@ -136,6 +136,7 @@ def test_documents_of_ones_own(tmp_path):
         ('{"document": "This is long enough.", "summary": "!"}', "line 2: summary must contain a word, got '!'"),
         ('{"document": "This is it.", "summary": "this is"}', "line 2: summary must have at most 1.5 words.*got 2"),
         (LONG, "line 2: summary must have at most 600 characters, got 601: 'aaa"),
+        ('{"document": "Это длинный текст.", "summary": "это"}', "line 2: summary must have a letter from a to z"),
         ('{"document": "This is it."}', "line 2: expected the field 'summary'"),
     ],
 )
@@ -156,6 +157,19 @@ def test_a_wrong_file_is_told(tmp_path, line, message):
 def test_a_wrong_keyword_is_told(options, message):
     with pytest.raises(ValueError, match=message):
         gym.make("TextSummary-v0", **options)
+
+
+def test_the_option_at_fault_is_named(tmp_path):
+    path = tmp_path / "own.jsonl"
+    path.write_text(OWN, encoding="utf-8")
+    with pytest.raises(ValueError, match="summary must have at most 1 words, the option max_words, got 3"):
+        TextSummary(data=str(path), max_words=1)
+
+
+def test_documents_keep_their_accents(tmp_path):
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"document": "Der Film ist schön. Élan fehlt ihm nicht.", "summary": "schön"}', encoding="utf-8")
+    assert TextSummary(data=str(path)).items[0]["document"] == "der film ist schön . élan fehlt ihm nicht ."
 
 
 def test_it_pickles_without_its_data():
