@@ -42,7 +42,7 @@ def read_items(
     """The items of a user's file: JSON Lines (``.jsonl``, an object per line) or CSV (``.csv``, with a header).
 
     Args:
-        path: the file, UTF-8.
+        path: the file, UTF-8, with or without a byte order mark.
         required: field names and the type of each; in a CSV file numbers are read as such, and a list is separated by
             ``|``.
         optional: fields that may be missing; other fields are an error, since they are likely misspelt.
@@ -54,15 +54,16 @@ def read_items(
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Excel begins its files with a byte order mark
     except UnicodeDecodeError as e:
         raise ValueError(f"{path}: expected UTF-8 text, got a byte that is none at position {e.start}") from e
     readers = {".jsonl": _json_lines, ".csv": _csv_lines}
-    if path.suffix not in readers:
+    ending = path.suffix.lower()
+    if ending not in readers:
         raise ValueError(f"{path}: expected a file that ends in .jsonl or .csv, got {path.suffix or 'no ending'}")
     kinds = {**required, **(optional or {})}
     items = []
-    for where, item in readers[path.suffix](path, text, kinds):
+    for where, item in readers[ending](path, text, kinds):
         _check_fields(where, item, required, kinds)
         wrong = check(item) if check is not None else None
         if wrong:
@@ -129,10 +130,34 @@ def _check_fields(where: str, item: dict[str, Any], required: Mapping[str, Kind]
         if is_flag or not (is_number or isinstance(value, allowed)):
             wanted = " or ".join(KIND_NAMES.get(kind, str(kind)) for kind in allowed)
             raise ValueError(f"{where}: {name} must be {wanted}, got {value!r:.80}")
+        _check_text(where, name, value)
+
+
+def _check_text(where: str, name: str, value: Any) -> None:
+    """JSON can hold half a character (a lone surrogate), which no text can."""
+    for text in value if isinstance(value, list) else [value]:
+        try:
+            str(text).encode()
+        except UnicodeEncodeError as e:
+            raise ValueError(f"{where}: {name} must be text of whole characters, got {text!r:.80}") from e
 
 
 def _kinds(kind: Kind) -> tuple[type, ...]:
     return kind if isinstance(kind, tuple) else (kind,)
+
+
+def full_path(path: str | Path | None) -> str | None:
+    """The path of a user's file from the root on, so that it is found from another folder too; None stays None."""
+    return None if path is None else str(Path(path).resolve())
+
+
+def changed_at(path: str | None) -> int:
+    """When a user's file last changed, in ns: what is read from it is kept under this too. 0 for None.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+    """
+    return 0 if path is None else Path(path).stat().st_mtime_ns
 
 
 def shipped_file(file: str) -> Any:

@@ -38,6 +38,13 @@ def test_json_lines_and_csv_give_the_same_items(tmp_path):
     assert read_items(lines, FIELDS) == read_items(table, FIELDS) == items
 
 
+@pytest.mark.parametrize("name", ["a.csv", "A.CSV"])
+def test_files_as_excel_writes_them_are_read(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("text,label\r\na,1\r\n", encoding="utf-8-sig", newline="")
+    assert read_items(path, FIELDS) == [{"text": "a", "label": 1}]
+
+
 def test_a_csv_cell_can_hold_a_list(tmp_path):
     assert read_items(written(tmp_path, "a.csv", "words\na | b|c\n"), {"words": list}) == [{"words": ["a", "b", "c"]}]
 
@@ -54,6 +61,7 @@ def test_a_csv_cell_can_hold_a_list(tmp_path):
         ("a.csv", "text,label\na\n", "line 2: expected 2 columns"),
         ("a.jsonl", "", "expected at least one item with text, label, got none"),
         ("a.txt", "a", "expected a file that ends in .jsonl or .csv"),
+        ("a.jsonl", '{"text": "a\\ud83d", "label": 1}', "line 1: text must be text of whole characters"),
         ("a.jsonl", '{"text": "", "label": 1}', "line 1: text must not be empty"),
     ],
 )
