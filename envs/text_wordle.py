@@ -11,7 +11,7 @@ import numpy as np
 
 from ..rewards.transcript import Line
 from .core import Partner, Policy
-from .items import Item, ItemTask, read_items, shipped_file
+from .items import Item, ItemTask, changed_at, full_path, read_items, shipped_file
 from .streams import Streams
 
 LENGTH = 5
@@ -55,9 +55,9 @@ class TextWordle(ItemTask):
     def __init__(self, hard: bool = False, data: str | None = None):
         if not isinstance(hard, bool):
             raise ValueError(f"hard must be True or False, got {hard!r}")
-        self.options = {"hard": hard, "data": data}
+        self.options = {"hard": hard, "data": full_path(data)}
         self.hard = hard
-        super().__init__(load_words(data))
+        super().__init__(load_words(self.options["data"]))
         self.words = tuple([item["word"] for item in self.items])
         self.known = frozenset(self.words)
         self.policies = {
@@ -172,20 +172,27 @@ def entropy(codes: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def marks_table(words: tuple[str, ...]) -> np.ndarray:
-    """(N, N) codes of the marks that each guess gets for each word, as :func:`mark` gives them."""
-    letters = np.array([[ord(letter) for letter in word] for word in words])  # (N, 5)
-    guess, word = letters[:, None, :], letters[None, :, :]  # (N, 1, 5), (1, N, 5)
-    right = guess == word
-    codes = 2 * right.astype(np.int64)
-    free = np.broadcast_to(~right, codes.shape).copy()  # letters of the word that no mark has used yet
+    """(N, N) codes below 243 of the marks that each guess gets for each word, as :func:`mark` gives them."""
+    letters = np.array([[ord(letter) for letter in word] for word in words], dtype=np.uint8)  # (N, 5)
+    table = np.empty((len(words), len(words)), dtype=np.uint8)
+    for number, guess in enumerate(letters):  # row by row, so that memory is that of the table
+        table[number] = _marks_of(guess, letters)
+    return table
+
+
+def _marks_of(guess: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """(N,) codes of the marks that a guess, the codes of 5 letters, gets for each of N words (N, 5)."""
+    right = guess == words
+    marks = 2 * right.astype(np.uint8)
+    free = ~right  # letters of the word that no mark has used yet
     for place in range(LENGTH):
-        open_ = ~right[:, :, place]
+        open_ = ~right[:, place]
         for other in range(LENGTH):
-            hit = open_ & free[:, :, other] & (guess[:, :, place] == word[:, :, other])
-            codes[:, :, place][hit] = 1
-            free[:, :, other][hit] = False
+            hit = open_ & free[:, other] & (guess[place] == words[:, other])
+            marks[hit, place] = 1
+            free[hit, other] = False
             open_ = open_ & ~hit
-    return codes @ (3 ** np.arange(LENGTH))
+    return (marks @ 3 ** np.arange(LENGTH)).astype(np.uint8)
 
 
 def _code(marks: str) -> int:
@@ -202,13 +209,18 @@ def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     return "i know it , it is done ."
 
 
-@functools.cache
 def load_words(path: str | None) -> tuple[Item, ...]:
     """The words of a file, or those that ship.
 
     Raises:
         ValueError: for a wrong line.
     """
+    return _words(path, changed_at(path))
+
+
+@functools.cache
+def _words(path: str | None, changed: int) -> tuple[Item, ...]:
+    """Read once per process; ``changed`` has an edited file read again."""
     seen: set[str] = set()
 
     def wrong(item: Mapping[str, Any]) -> str | None:

@@ -1,6 +1,10 @@
 """Wordle: marks worked by hand, tries that are lost, hard mode, the entropy solver, and a user's own words."""
 
+import itertools
 import math
+import os
+import pickle
+import tracemalloc
 
 import gymnasium as gym
 import numpy as np
@@ -119,3 +123,25 @@ def test_a_wrong_list_is_told(tmp_path, word, message):
 def test_hard_must_be_a_flag():
     with pytest.raises(ValueError, match="hard must be True or False, got 'yes'"):
         TextWordle(hard="yes")
+
+
+def test_an_edited_list_is_read_again_from_any_folder(tmp_path, monkeypatch):
+    path = tmp_path / "own.csv"
+    path.write_text("word\ncrane\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    task = TextWordle(data="own.csv")
+    path.write_text("word\nhouse\n", encoding="utf-8")
+    os.utime(path, ns=(1, 1))
+    monkeypatch.chdir("/")
+    assert pickle.loads(pickle.dumps(task)).words == ("house",)
+
+
+def test_a_table_takes_a_byte_for_each_pair_and_little_more_while_it_is_made():
+    words = tuple("".join(letters) for letters in itertools.islice(itertools.product("abcde", repeat=5), 700))
+    tracemalloc.start()
+    table = marks_table(words)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert table.nbytes == 700 * 700
+    assert peak < 2 * table.nbytes
+    assert all(table[5, number] == _code(mark(words[5], word)) for number, word in enumerate(words))
