@@ -9,7 +9,7 @@ from typing import Any
 
 from ..rewards.transcript import Line
 from .core import Partner, Policy
-from .items import Item, ItemTask, read_items, shipped_file
+from .items import Item, ItemTask, changed_at, full_path, read_items, shipped_file
 from .streams import Streams, pick
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -114,9 +114,9 @@ class TextTwentyQuestions(ItemTask):
     def __init__(self, noise: float = 0.0, data: str | None = None):
         if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < 1:
             raise ValueError(f"noise must be a number in [0, 1), got {noise!r}")
-        self.options = {"noise": noise, "data": data}
+        self.options = {"noise": noise, "data": full_path(data)}
         self.noise = float(noise)
-        super().__init__(load_things(data))
+        super().__init__(load_things(self.options["data"]))
         self.things = tuple([item["thing"] for item in self.items])
         self.table = tuple([frozenset(item["attributes"]) for item in self.items])
         self.knowledge = functools.lru_cache(maxsize=1 << 16)(self._knowledge)
@@ -245,22 +245,31 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.lower()))
 
 
-@functools.cache
 def load_things(path: str | None) -> tuple[Item, ...]:
     """The table of a file, or the one that ships.
 
     Raises:
         ValueError: for a wrong line, an unknown attribute, or two things that cannot be told apart.
     """
+    return _things(path, changed_at(path))
+
+
+@functools.cache
+def _things(path: str | None, changed: int) -> tuple[Item, ...]:
+    """Read once per process; ``changed`` has an edited file read again."""
     source = str(shipped_file("things.csv")) if path is None else path
     seen: dict[frozenset[str], str] = {}
+    names: dict[tuple[str, ...], str] = {}
 
     def wrong(item: Mapping[str, Any]) -> str | None:
         unknown = [attribute for attribute in item["attributes"] if attribute not in QUESTIONS]
         if unknown:
             return f"attributes must be among {', '.join(ATTRIBUTES)}, got {unknown[0]!r}"
-        if not words_of(item["thing"]) or item["thing"] in seen.values():
-            return f"thing must be a name that no other thing has, got {item['thing']!r}"
+        name = words_of(item["thing"])
+        if not name or name in names:
+            other = f", whose words are those of {names[name]!r}" if name else ", which has no word"
+            return f"thing must be a name that no other thing has, got {item['thing']!r}{other}"
+        names[name] = item["thing"]
         twin = seen.setdefault(frozenset(item["attributes"]), item["thing"])
         return None if twin == item["thing"] else f"{item['thing']!r} has the same attributes as {twin!r}"
 

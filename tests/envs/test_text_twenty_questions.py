@@ -1,6 +1,8 @@
 """Twenty questions: what is understood, how it ends, who wins, and a user's own table."""
 
 import itertools
+import os
+import pickle
 
 import gymnasium as gym
 import pytest
@@ -98,6 +100,7 @@ def test_a_table_of_ones_own(tmp_path):
     ("line", "message"),
     [
         ("leaf,plant|grean", "line 3: attributes must be among .*, got 'grean'"),
+        ("Leaf !,plant", "line 3: thing must be a name that no other thing has, got 'Leaf !', .* those of 'leaf'"),
         ("blade,plant|green", "line 3: 'blade' has the same attributes as 'leaf'"),
         ("leaf,plant", "line 3: thing must be a name that no other thing has, got 'leaf'"),
     ],
@@ -112,3 +115,14 @@ def test_a_wrong_table_is_told(tmp_path, line, message):
 def test_a_wrong_noise_is_told():
     with pytest.raises(ValueError, match=r"noise must be a number in \[0, 1\), got 1.5"):
         TextTwentyQuestions(noise=1.5)
+
+
+def test_an_edited_table_is_read_again_from_any_folder(tmp_path, monkeypatch):
+    path = tmp_path / "own.csv"
+    path.write_text("thing,attributes\nleaf,plant\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    task = TextTwentyQuestions(data="own.csv")
+    path.write_text("thing,attributes\nblood,red\n", encoding="utf-8")
+    os.utime(path, ns=(1, 1))
+    monkeypatch.chdir("/")
+    assert pickle.loads(pickle.dumps(task)).things == ("blood",)
