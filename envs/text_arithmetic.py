@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from .core import Policy
-from .items import Item, ItemTask, OneReply, read_items
+from .items import Item, ItemTask, OneReply, full_path, read_items
 from .streams import Stream, Streams, pick
 
 LEVELS = (1, 2, 3)
@@ -199,7 +199,7 @@ class TextArithmetic(ItemTask):
             raise ValueError(f"level must be one of {', '.join(map(str, LEVELS))}, mixed, got {level!r}")
         if curriculum and (level != "mixed" or data is not None):
             raise ValueError(f"curriculum needs level='mixed' and no data, got level={level!r} and data={data!r}")
-        self.options = {"level": level, "curriculum": curriculum, "data": data}
+        self.options = {"level": level, "curriculum": curriculum, "data": full_path(data)}
         self.curriculum = Curriculum() if curriculum else None
         super().__init__(_problems(level) if data is None else _own_problems(data))
         self.policies = {"rule": Policy("text", self.reference), "claim_success": Policy("text", claim_success)}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .core import Policy
-from .items import Item, ItemTask, OneReply, read_items
+from .items import Item, ItemTask, OneReply, full_path, read_items
 from .reviews import LABELS, SOURCES, load_reviews, spaced
 from .streams import Streams
 
@@ -65,7 +65,7 @@ class TextClassification(ItemTask):
             raise ValueError(f"source must be one of {', '.join(SOURCES)}, mixed, got {source!r}")
         if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
             raise ValueError(f"max_words must be an int of at least 1, got {max_words!r}")
-        self.options = {"source": source, "max_words": max_words, "data": data}
+        self.options = {"source": source, "max_words": max_words, "data": full_path(data)}
         self.max_words = max_words
         self.labels: tuple[str, ...] = LABELS
         if data is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import random
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..rewards.transcript import Line
 from .core import Partner, Policy, Task
-from .items import Item, read_items, shipped_file
+from .items import Item, changed_at, full_path, read_items, shipped_file
 from .negotiation_game import (
     MAX_GAIN,
     NO_ZONE_SURPLUSES,
@@ -67,10 +68,12 @@ class TextNegotiation(Task):
     tit_for_tat 0.403, impatient 0.821.
 
     Open with a gain of 8 and concede a step each turn: no such straight line does better, and it keeps 0.294 and
-    succeeds in 0.733. Measured on 500 held-out goals: the rule succeeds in 0.966 with a share of 0.599, random
-    replies in 0.042 with 0.009, the other floors never. Two seeds of ``q_learning`` succeed in 0.72 and 0.67 after
-    30,000 turns, with a share of 0.20 both; ``sft`` after 600 demonstrations in 0.19 of 200 validation goals, with
-    0.10.
+    succeeds in 0.733. Measured on 500 held-out goals: the rule succeeds in 0.966 with a share of 0.599, random replies
+    in 0.042 with 0.009. Typical prices are so near each other that one price, named whatever is heard, at times suits
+    both: the middle one, 34, which is the floor ``inform_everything``, succeeds in 0.096, and on 500 validation goals
+    in 0.132, where the best of all prices, 33, does in 0.134. The other floors never succeed. Two seeds of
+    ``q_learning`` succeed in 0.72 and 0.67 after 30,000 turns, with a share of 0.20 both; ``sft`` after 600
+    demonstrations in 0.19 of 200 validation goals, with 0.10.
 
     From the menu the agent offers a price that leaves it a gain of 1 to 12 steps, takes the partner's price, walks
     away, or says something else; masked out are offers that are worse than the partner's. Its summary holds, in steps:
@@ -100,7 +103,8 @@ class TextNegotiation(Task):
         "can you do better ?", "it is in good shape .",
     )  # fmt: skip
     ceiling = 0.95
-    floor = 0.06
+    floor = 0.15
+    min_gap = 0.8
     max_reply_chars = 200
 
     def __init__(self, profile: str = "mixed", no_deal_share: float = 0.0, data: str | None = None):
@@ -108,13 +112,14 @@ class TextNegotiation(Task):
             raise ValueError(f"profile must be mixed or one of {', '.join(PROFILES)}, got {profile!r}")
         if isinstance(no_deal_share, bool) or not isinstance(no_deal_share, (int, float)) or not 0 <= no_deal_share < 1:
             raise ValueError(f"no_deal_share must be a number in [0, 1), got {no_deal_share!r}")
-        self.options = {"profile": profile, "no_deal_share": no_deal_share, "data": data}
+        self.options = {"profile": profile, "no_deal_share": no_deal_share, "data": full_path(data)}
         self.profiles = tuple(PROFILES) if profile == "mixed" else (profile,)
         self.no_deal_share = float(no_deal_share)
-        self.goods = load_goods(data)
+        self.goods = load_goods(self.options["data"])
+        middle = statistics.median_low([good["price"] for good in self.goods])
         self.policies = {
             "rule": Policy("choices", functools.partial(optimal, profile, self.no_deal_share)),
-            "inform_everything": Policy("text", name_prices),
+            "inform_everything": Policy("text", functools.partial(name_middle_price, middle)),
             "claim_success": Policy("text", claim_success),
         }
 
@@ -282,9 +287,9 @@ def optimal(profile: str, no_deal_share: float, observation: Any, info: Mapping[
     return len(WORDS) + int(move) - 1
 
 
-def name_prices(observation: Any, info: Mapping[str, Any]) -> str:
-    """Names many prices at once."""
-    return "i can do 20 or 50 or 100 or 200 or 500 or 1000 ."
+def name_middle_price(price: int, observation: Any, info: Mapping[str, Any]) -> str:
+    """Names the middle one of the typical prices of all goods, whatever it hears."""
+    return f"{price} ."
 
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
@@ -298,13 +303,18 @@ def step_of(price: int) -> int:
     return max(part * power for power in powers for part in STEPS if part * power * 20 <= price)
 
 
-@functools.cache
 def load_goods(path: str | None) -> tuple[Item, ...]:
     """The goods of a file, or those that ship.
 
     Raises:
         ValueError: for a wrong line.
     """
+    return _goods(path, changed_at(path))
+
+
+@functools.cache
+def _goods(path: str | None, changed: int) -> tuple[Item, ...]:
+    """Read once per process; ``changed`` has an edited file read again."""
     seen: set[str] = set()
 
     def wrong(item: Mapping[str, Any]) -> str | None:

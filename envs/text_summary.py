@@ -10,7 +10,7 @@ from typing import Any
 
 from ..rewards.overlap import Rouge, token_f1
 from .core import Policy
-from .items import Item, ItemTask, OneReply, package_file, read_items
+from .items import Item, ItemTask, OneReply, full_path, package_file, read_items
 from .reviews import load_reviews, sentences_of, spaced
 from .streams import Stream, Streams
 
@@ -105,7 +105,7 @@ class TextSummary(ItemTask):
             raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
         if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
             raise ValueError(f"max_words must be an int of at least 1, got {max_words!r}")
-        self.options = {"source": source, "max_words": max_words, "data": data}
+        self.options = {"source": source, "max_words": max_words, "data": full_path(data)}
         self.max_words = max_words
         found = _own(data, max_words) if data is not None else _papers() if source == "papers" else _reviews()
         super().__init__(found if data is not None else _keeping(found, max_words))

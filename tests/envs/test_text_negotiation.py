@@ -1,5 +1,8 @@
 """Haggling: tactics and optimum worked by hand or by brute force, what is understood, every end, and a user's goods."""
 
+import os
+import pickle
+
 import gymnasium as gym
 import pytest
 
@@ -469,3 +472,21 @@ def test_the_optimum_takes_a_good_last_offer():
 
 def test_the_reward_has_its_place_among_the_others():
     assert resolve("surplus").terms(haggling()[0].unwrapped.transcript) == {"surplus": 0.0}
+
+
+def test_an_edited_list_is_read_again_from_any_folder(tmp_path, monkeypatch):
+    path = tmp_path / "own.csv"
+    path.write_text("item,price\nbike,100\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    task = TextNegotiation(data="own.csv")
+    path.write_text("item,price\nboat,300\n", encoding="utf-8")
+    os.utime(path, ns=(1, 1))
+    monkeypatch.chdir("/")
+    assert pickle.loads(pickle.dumps(task)).goods == ({"item": "boat", "price": 300},)
+
+
+def test_the_floor_that_names_one_price_is_the_middle_one_of_its_goods(tmp_path):
+    assert TextNegotiation().policies["inform_everything"].act("", {}) == "34 ."
+    path = tmp_path / "own.csv"
+    path.write_text("item,price\nbike,100\nboat,300\nhouse,9000\n", encoding="utf-8")
+    assert TextNegotiation(data=str(path)).policies["inform_everything"].act("", {}) == "300 ."
