@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import random
 import re
 from collections import deque
@@ -197,6 +198,8 @@ class TextArithmetic(ItemTask):
     def __init__(self, level: int | str = "mixed", curriculum: bool = False, data: str | None = None):
         if level not in (*LEVELS, "mixed") or isinstance(level, bool):
             raise ValueError(f"level must be one of {', '.join(map(str, LEVELS))}, mixed, got {level!r}")
+        if not isinstance(curriculum, bool):
+            raise ValueError(f"curriculum must be True or False, got {curriculum!r}")
         if curriculum and (level != "mixed" or data is not None):
             raise ValueError(f"curriculum needs level='mixed' and no data, got level={level!r} and data={data!r}")
         self.options = {"level": level, "curriculum": curriculum, "data": full_path(data)}
@@ -211,7 +214,7 @@ class TextArithmetic(ItemTask):
         return goal["problem"] if "problem" in goal else repr((goal["family"], goal["numbers"]))
 
     def references(self, goal: Mapping[str, Any]) -> tuple[str, ...]:
-        return (str(goal["answer"]),)
+        return (written(goal["answer"]),)
 
     def sample_goal(self, seed: int, split: str) -> tuple[str, Item]:
         if self.curriculum is None or split != "train":
@@ -269,6 +272,11 @@ class Examiner(OneReply):
         return {} if self.curriculum is None else {"level": self.curriculum.level}
 
 
+def written(answer: float) -> str:
+    """A number in digits alone, as :func:`is_right` reads it: 1e22 has 23 of them."""
+    return format(Decimal(str(answer)), "f")
+
+
 def is_right(answer: float, reply: str) -> bool:
     """The reply is the number, with a full stop at most; 12 and 12.0 are the same number."""
     said = reply.strip().removesuffix(".").rstrip()
@@ -311,7 +319,13 @@ def _problems(level: int | str) -> tuple[Item, ...]:
 
 def _own_problems(path: str) -> list[dict[str, Any]]:
     def wrong(item: Mapping[str, Any]) -> str | None:
-        return None if item["problem"].strip() else "problem must not be empty"
+        if not item["problem"].strip():
+            return "problem must not be empty"
+        if isinstance(item["answer"], float) and not math.isfinite(item["answer"]):
+            return f"answer must be finite, got {item['answer']}"
+        if len(written(item["answer"])) > TextArithmetic.max_reply_chars:
+            return f"answer must have at most {TextArithmetic.max_reply_chars} digits, got {item['answer']!r:.40}"
+        return None
 
     return read_items(path, {"problem": str, "answer": (int, float)}, check=wrong)
 

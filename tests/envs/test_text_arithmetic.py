@@ -112,9 +112,35 @@ def test_a_file_of_ones_own(tmp_path):
     ("options", "message"),
     [
         ({"level": 4}, "level must be one of 1, 2, 3, mixed, got 4"),
+        ({"curriculum": "no"}, "curriculum must be True or False, got 'no'"),
         ({"level": 1, "curriculum": True}, "curriculum needs"),
     ],
 )
 def test_a_wrong_keyword_is_told(options, message):
     with pytest.raises(ValueError, match=message):
         TextArithmetic(**options)
+
+
+@pytest.mark.parametrize(("answer", "reply"), [("1e22", "1" + 22 * "0"), ("1e-7", "0.0000001"), ("-2.50", "-2.5")])
+def test_an_answer_of_ones_own_can_be_said_however_it_is_written(tmp_path, answer, reply):
+    path = tmp_path / "own.jsonl"
+    path.write_text(f'{{"problem": "how much ?", "answer": {answer}}}', encoding="utf-8")
+    task = TextArithmetic(data=str(path))
+    assert task.references(task.items[0]) == (reply,)
+    assert is_right(task.items[0]["answer"], reply)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("NaN", "line 1: answer must be finite, got nan"),
+        ("-Infinity", "line 1: answer must be finite, got -inf"),
+        ("1e300", "line 1: answer must have at most 200 digits"),
+        ("1" + 400 * "0", "line 1: answer must have at most 200 digits"),
+    ],
+)
+def test_an_answer_that_cannot_be_said_is_refused(tmp_path, answer, message):
+    path = tmp_path / "own.jsonl"
+    path.write_text(f'{{"problem": "how much ?", "answer": {answer}}}', encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        TextArithmetic(data=str(path))
