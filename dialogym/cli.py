@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import gymnasium as gym
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from .cli_common import (
@@ -41,6 +43,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+MAX_VALUE_CHARS = 80
+"""Of a value of a goal, as it is shown."""
 MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError)
 
 
@@ -139,9 +143,23 @@ def _play_as_agent(env_id: str, options: dict[str, Any], seed: int) -> None:
     core = core_of(made)
     console.print(core.transcript.spoken_messages[-1]["content"])
     verdict = "[green]success[/]" if info["success"] else "[red]no success[/]"
-    console.print(
-        f"\n{verdict}, return {total:g} after {info['turn']} turns. The user wanted: {dict(core.transcript.goal)}"
+    wanted = escape(goal_in_words(core.transcript.goal))
+    console.print(f"\n{verdict}, return {total:g} after {info['turn']} turns. The user wanted: {wanted}")
+
+
+def goal_in_words(goal: Mapping[str, Any]) -> str:
+    """What a goal holds in words and numbers, each value at most ``MAX_VALUE_CHARS`` long; objects are left out."""
+    shown = {name: repr(value) for name, value in goal.items() if _is_plain(value)}
+    return ", ".join(
+        f"{name}: {value if len(value) <= MAX_VALUE_CHARS else value[: MAX_VALUE_CHARS - 3] + '...'}"
+        for name, value in shown.items()
     )
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) in (tuple, list):  # a named tuple is an object
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (str, int, float, bool)
 
 
 def _play_as_user(env_id: str, agent: str, options: dict[str, Any], seed: int) -> None:

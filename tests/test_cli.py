@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import pytest
+
+from dialogym.cli import goal_in_words
 
 COMMAND = [sys.executable, "-m", "dialogym"]
 ENVIRONMENT = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
@@ -125,6 +128,27 @@ def test_a_person_plays_the_agent():
     done = dialogym("play", typed="which area ?\nquit\n")
     assert "user: " in done.stdout
     assert "Traceback" not in done.stderr
+
+
+class Named(NamedTuple):
+    source: str
+
+
+def test_a_goal_is_told_in_short_words_without_its_objects():
+    goal = {
+        "text": "a" * 500,
+        "numbers": (1, 2.5, None),
+        "language": object(),
+        "judges": Named("imdb"),
+        "parts": [("food", "thai")],
+    }
+    assert goal_in_words(goal) == f"text: '{'a' * 76}..., numbers: (1, 2.5, None), parts: [('food', 'thai')]"
+
+
+def test_a_person_sees_the_goal_at_the_end_in_a_few_lines():
+    done = dialogym("play", "--env", "TextClassification-v0", typed="positive .\n")
+    assert "The user wanted: text: '" in " ".join(done.stdout.split())
+    assert "{" not in done.stdout
 
 
 def test_a_person_plays_the_user():
