@@ -96,7 +96,7 @@ def test_a_table_is_trained_saved_and_scored(tmp_path):
 
 
 def interrupted(process):
-    """What the process said after Ctrl-C; pressed again, as a person would, where Python was deaf to it for a moment."""
+    """What the process said after Ctrl-C; pressed again, as a person would, where it went unheard."""
     for patience in (5, 60):
         process.send_signal(signal.SIGINT)
         try:
