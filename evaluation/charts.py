@@ -309,7 +309,7 @@ def heat_map(
     image = axes.imshow(
         values.reshape(len(rows), len(columns)), cmap="viridis", norm=matplotlib.colors.Normalize(0, 1), aspect="auto"
     )
-    axes.set_xticks(range(len(columns)), [label(name) for name in columns])
+    axes.set_xticks(range(len(columns)), [label(name) for name in columns], rotation=20, ha="right")
     axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(length=0)
     for y, x in itertools.product(range(len(rows)), range(len(columns))):
