@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from .chat_corpus import CORPORA, Turns, load_conversations
 from .chat_partner import NUM_CANDIDATES, SUMMARY_SIZES, ChatPartner, ChatWorld, human_slot
 from .chat_retrieval import KINDS
 from .core import Policy
-from .items import Item, ItemTask
+from .items import Item, ItemTask, changed_at
 from .streams import Streams
 
 SECRET_WORDS = 5
@@ -111,7 +110,7 @@ class TextChat(ItemTask):
             "max_conversations": max_conversations,
         }
         self.turns = turns
-        changed = 0 if data is None else Path(data).stat().st_mtime_ns
+        changed = changed_at(data)
         conversations = _conversations(corpus, self.options["data"], changed, max_conversations)
         super().__init__([{"number": number, "turns": said} for number, said in enumerate(conversations)])
         key = (corpus, self.options["data"], changed, max_conversations, retrieval)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .base import Reward
+from .encoder import encodable
 from .fluency import _judging
 from .transcript import Transcript
 
@@ -101,7 +102,7 @@ class Classifier(Reward):
 
     def _probabilities(self, texts: list[str]) -> list[list[float]]:
         """(B, K) probabilities of the labels."""
-        texts = [text.encode(errors="replace").decode() for text in texts]  # a tokenizer refuses half a surrogate pair
+        texts = encodable(texts)
         batch = self.tokenizer(texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt")
         return self.model(**batch.to(self.model.device)).logits.float().softmax(-1).tolist()
 

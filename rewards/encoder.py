@@ -57,13 +57,18 @@ class SentenceEncoder:
     def _forward(self, texts: list[str], max_tokens: int) -> np.ndarray:
         import torch
 
-        texts = [text.encode(errors="replace").decode() for text in texts]  # a tokenizer refuses half a surrogate pair
+        texts = encodable(texts)
         inputs = self.tokenizer(texts, padding=True, truncation=True, max_length=max_tokens, return_tensors="pt")
         with torch.no_grad():
             states = self.model(**inputs).last_hidden_state  # (B, T, D)
         mask = inputs["attention_mask"][:, :, None]
         means = (states * mask).sum(dim=1) / mask.sum(dim=1)
         return torch.nn.functional.normalize(means, dim=1).numpy()
+
+
+def encodable(texts: Sequence[str]) -> list[str]:
+    """The texts without halves of surrogate pairs, which a tokenizer refuses; each becomes a question mark."""
+    return [text.encode(errors="replace").decode() for text in texts]
 
 
 def sentence_encoder(model: str | Path | None = None) -> SentenceEncoder:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .base import Reward
+from .encoder import encodable
 from .registry import register_reward_kind
 from .transcript import Message, Transcript
 
@@ -61,7 +62,7 @@ class Scorer:
     def _ids(self, texts: list[str]) -> list[list[int]]:
         if not texts:
             return []
-        texts = [text.encode(errors="replace").decode() for text in texts]  # a tokenizer refuses half a surrogate pair
+        texts = encodable(texts)
         return list(self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def forward(self, sequences: Sequence[Sequence[int]]) -> Any:
