@@ -7,16 +7,17 @@ is kept, so that a comparison that was interrupted goes on where it stopped.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
-import time
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from .. import __version__
 from ..agents.files import atomic_write
@@ -34,9 +35,10 @@ from .arms import (
     run_arm,
     unfit,
 )
+from .progress import Display
 from .provenance import provenance
 from .results import key_of, results_of, write_results
-from .scheduler import DONE, INTERRUPTED, Job, Outcome, Report, Watcher, run_jobs
+from .scheduler import DONE, Job, Report, run_jobs
 from .score import FrozenGoals, frozen_goals, made, task_of
 from .suited import speech_settings, suited_preset
 
@@ -76,8 +78,38 @@ def compare(
         RuntimeError: if every arm failed.
         KeyboardInterrupt: when interrupted, after what was trained so far was saved.
     """
-    began = time.perf_counter()
-    console = console or Console()
+    comparison = begin(env_id, preset, out, seed, env_kwargs, agents)
+    (failures,) = run([comparison], jobs, console or Console())
+    return write(comparison, failures)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison that has claimed its folder, before it runs.
+
+    Attributes:
+        env: of the agents.
+        plan, settings: what all arms share, and what has to be the same for two calls to be one comparison.
+        arms: that are trained and scored.
+        left_out: names of agents that are not, and why.
+    """
+
+    env: gym.Env[Any, Any]
+    plan: Plan
+    settings: Mapping[str, Any]
+    arms: Sequence[Arm]
+    left_out: Mapping[str, str]
+
+
+def begin(
+    env_id: Any,
+    preset: str | Preset = "quick",
+    out: str | Path = "comparison",
+    seed: int = 0,
+    env_kwargs: Mapping[str, Any] | None = None,
+    agents: Sequence[str] | None = None,
+) -> Comparison:
+    """Claims the folder and settles what is to be run; arguments and errors are those of :func:`compare`."""
     env = made(env_id, **(env_kwargs or {}))
     chosen = suited_preset(_preset(preset), env)
     plan = _plan(env, chosen, Path(out))
@@ -88,15 +120,48 @@ def compare(
     _claim_folder(plan.out, settings)
     if any(arm.agent in SPEAKERS for arm in arms):
         plan = dataclasses.replace(plan, speech=speech_settings(env, plan.out / TOKENIZER_FOLDER, seed))
-    failures = _run(arms, plan, jobs, console)
-    records = _records(arms, plan)
-    left_out |= _failed_names(failures, records)
+    return Comparison(env, plan, settings, arms, left_out)
+
+
+def run(comparisons: Sequence[Comparison], jobs: int | None, console: Console) -> list[dict[str, str]]:
+    """Runs what is not finished of several comparisons, side by side.
+
+    Returns:
+        For each comparison, the keys of the arms that came to nothing, and why.
+
+    Raises:
+        KeyboardInterrupt: when interrupted, after what was trained so far was saved.
+    """
+    failures = _run_arms(comparisons, jobs, console)
+    _measure_fluency(comparisons, jobs, console)
+    return failures
+
+
+def write(comparison: Comparison, failures: Mapping[str, str]) -> dict[str, Any]:
+    """Writes the results and the reports of a comparison that has run.
+
+    Args:
+        comparison: whose arms have run.
+        failures: keys of those that came to nothing, and why.
+
+    Returns:
+        The results, as in ``results.json``.
+
+    Raises:
+        RuntimeError: if every arm failed.
+    """
+    plan = comparison.plan
+    records = _records(comparison)
+    left_out = {**comparison.left_out, **_failed_names(failures, records)}
     if not records:
         reasons = "\n".join(f"{name}: {why}" for name, why in left_out.items() if why != NOT_ASKED)
         raise RuntimeError(f"every arm failed:\n{reasons}")
-    fluency = _fluency(records, plan, console)
-    facts = {**_facts(env, plan), "settings": settings, "provenance": _provenance(plan, settings, records, began)}
-    results = results_of(records, fluency, facts, left_out)
+    facts = {
+        **_facts(comparison),
+        "settings": comparison.settings,
+        "provenance": _provenance(comparison, records),
+    }
+    results = results_of(records, _known_fluency(plan), facts, left_out)
     write_results(results, plan.out / RESULTS_FILE)
     _write_reports(results, plan.out)
     return results
@@ -194,22 +259,46 @@ def _difference(name: str, before: Any, now: Any) -> str:
 # Running
 
 
-def _run(arms: Sequence[Arm], plan: Plan, jobs: int | None, console: Console) -> dict[str, str]:
-    """Runs what is not finished; the keys of the arms that came to nothing, and why."""
-    finished = {arm.key for arm in arms if (plan.folder(arm.key) / ARM_FILE).is_file()}
-    todo = [arm for arm in arms if arm.key not in finished]
-    for key in sorted(finished):
-        console.print(f"[dim]{escape(key)}: finished before[/]")
-    queue = [
-        Job(arm.key, run_arm, (arm, plan), tuple({arm.start_from} - finished) if arm.start_from else ()) for arm in todo
-    ]
-    with Display(console, [job.name for job in queue]) as display:
+def _run_arms(comparisons: Sequence[Comparison], jobs: int | None, console: Console) -> list[dict[str, str]]:
+    """The keys of the arms that came to nothing, and why, for each comparison."""
+    prefixes = _prefixes(comparisons)
+    queues = [_queue(one, prefix, console) for one, prefix in zip(comparisons, prefixes, strict=True)]
+    # first those of every comparison that others wait for: a long chain that began late would leave processors idle
+    in_turn = [job for rank in itertools.zip_longest(*queues) for job in rank if job is not None]
+    with Display(console, [job.name for job in in_turn]) as display:
         try:
-            outcomes = run_jobs(queue, jobs, display.watcher())
+            outcomes = run_jobs(in_turn, jobs, display.watcher())
         except KeyboardInterrupt:
-            console.print(f"Interrupted; the same command goes on from {escape(str(plan.out))}.")
+            folder = os.path.commonpath([one.plan.out for one in comparisons])
+            console.print(f"Interrupted; the same command goes on from {escape(folder)}.")
             raise
-    return {name: outcome.error for name, outcome in outcomes.items() if outcome.status != DONE}
+    errors = {name: outcome.error for name, outcome in outcomes.items() if outcome.status != DONE}
+    return [
+        {job.name.removeprefix(prefix): errors[job.name] for job in queue if job.name in errors}
+        for queue, prefix in zip(queues, prefixes, strict=True)
+    ]
+
+
+def _prefixes(comparisons: Sequence[Comparison]) -> list[str]:
+    """What tells the jobs of several comparisons apart."""
+    return [f"{one.plan.out.name} " if len(comparisons) > 1 else "" for one in comparisons]
+
+
+def _queue(comparison: Comparison, prefix: str, console: Console) -> list[Job]:
+    """A job for each arm that is not finished."""
+    plan = comparison.plan
+    finished = {arm.key for arm in comparison.arms if (plan.folder(arm.key) / ARM_FILE).is_file()}
+    for key in sorted(finished):
+        console.print(f"[dim]{escape(prefix + key)}: finished before[/]")
+    return [
+        Job(prefix + arm.key, run_arm, (arm, plan), _needs(arm, finished, prefix))
+        for arm in comparison.arms
+        if arm.key not in finished
+    ]
+
+
+def _needs(arm: Arm, finished: Set[str], prefix: str) -> tuple[str, ...]:
+    return () if arm.start_from is None or arm.start_from in finished else (prefix + arm.start_from,)
 
 
 def _failed_names(failures: Mapping[str, str], records: Mapping[str, Any]) -> dict[str, str]:
@@ -218,75 +307,11 @@ def _failed_names(failures: Mapping[str, str], records: Mapping[str, Any]) -> di
     return {key if names[key] in records else names[key]: why for key, why in failures.items()}
 
 
-class Display:
-    """A progress bar for each job, and a line when one ends."""
-
-    def __init__(self, console: Console, names: Sequence[str]):
-        self.console = console
-        self.progress = Progress(
-            TextColumn("{task.description:<18}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[text]}"),
-            console=console,
-        )
-        self.names = names
-        self.bars: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Display:
-        self.total = self.progress.add_task("[bold]all", total=max(1, len(self.names)), text="")
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.progress.stop()
-
-    def watcher(self) -> Watcher:
-        """What tells this display of jobs."""
-        return Watcher(self.started, self.reported, self.ended)
-
-    def started(self, name: str) -> None:
-        """A bar for the job."""
-        self.bars[name] = self.progress.add_task(escape(name), total=1.0, text="starting")
-
-    def reported(self, name: str, row: dict[str, Any]) -> None:
-        """How far it is."""
-        fields: dict[str, Any] = {"text": row["stage"]}
-        if "row" in row:
-            fields["text"] = f"{row['stage']}: {_in_short(row['row'])}"
-        if "share" in row:
-            fields["completed"] = row["share"]
-        self.progress.update(self.bars[name], **fields)
-
-    def ended(self, name: str, outcome: Outcome) -> None:
-        """A line instead of the bar."""
-        if name in self.bars:
-            bar = self.bars.pop(name)
-            elapsed = self.progress.tasks[self.progress.task_ids.index(bar)].elapsed or 0.0
-            self.progress.remove_task(bar)
-        else:
-            elapsed = 0.0
-        self.progress.update(self.total, advance=1)
-        if outcome.status == DONE:
-            self.console.print(f"[green]✓[/] {escape(name):<18} {outcome.result} [dim]{elapsed:.0f} s[/]")
-        elif outcome.status != INTERRUPTED:
-            self.console.print(
-                f"[red]✗[/] {escape(name):<18} {outcome.status}\n{escape(outcome.error)}", highlight=False
-            )
-
-
-def _in_short(row: Mapping[str, Any]) -> str:
-    names = ("env_turns", "epoch", "success", "validation", "loss", "kl")
-    shown = [(name, row[name]) for name in names if row.get(name) is not None]
-    return "  ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown)
-
-
-def _records(arms: Sequence[Arm], plan: Plan) -> dict[str, list[dict[str, Any]]]:
+def _records(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
     """The records of the finished arms, by name."""
     records: dict[str, list[dict[str, Any]]] = {}
-    for arm in arms:
-        record = read_record(plan, arm.key)
+    for arm in comparison.arms:
+        record = read_record(comparison.plan, arm.key)
         if record is not None:
             records.setdefault(arm.name, []).append(record)
     return records
@@ -295,19 +320,22 @@ def _records(arms: Sequence[Arm], plan: Plan) -> dict[str, list[dict[str, Any]]]
 # Fluency
 
 
-def _fluency(
-    records: Mapping[str, Sequence[Mapping[str, Any]]], plan: Plan, console: Console
-) -> dict[str, float | None]:
-    """Perplexity of every arm's replies, by key; {} where no reference can be had."""
-    keys = [key_of(record) for arm in records.values() for record in arm]
+def _measure_fluency(comparisons: Sequence[Comparison], jobs: int | None, console: Console) -> None:
+    """Leaves the perplexity of every arm's replies in the folders, where a reference can be had."""
+    queue = []
+    for one, prefix in zip(comparisons, _prefixes(comparisons), strict=True):
+        keys = [key_of(record) for arm in _records(one).values() for record in arm]
+        if set(_known_fluency(one.plan)) != set(keys):
+            (one.plan.out / FLUENCY_FILE).unlink(missing_ok=True)
+            queue.append(Job(f"{prefix}fluency", measure_fluency, (keys, one.plan)))
+    with Display(console, [job.name for job in queue]) as display:
+        run_jobs(queue, jobs, display.watcher())
+
+
+def _known_fluency(plan: Plan) -> dict[str, float | None]:
+    """Perplexity by key; {} where it was not measured."""
     path = plan.out / FLUENCY_FILE
-    if path.is_file():
-        known = json.loads(path.read_text())
-        if set(known) == set(keys):
-            return known
-    with Display(console, ["fluency"]) as display:
-        outcome = run_jobs([Job("fluency", measure_fluency, (keys, plan))], 1, display.watcher())["fluency"]
-    return json.loads(path.read_text()) if outcome.status == DONE else {}
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def measure_fluency(keys: Sequence[str], plan: Plan, *, report: Report) -> str:
@@ -329,8 +357,8 @@ def measure_fluency(keys: Sequence[str], plan: Plan, *, report: Report) -> str:
 # After
 
 
-def _facts(env: gym.Env[Any, Any], plan: Plan) -> dict[str, Any]:
-    task = task_of(env)
+def _facts(comparison: Comparison) -> dict[str, Any]:
+    task, plan = task_of(comparison.env), comparison.plan
     facts = {
         "env": _env_facts(plan),
         "goals": _goal_facts(plan.goals),
@@ -348,9 +376,8 @@ def _sample_goal(task: Task, goal_id: str) -> dict[str, Any]:
     return {"goal_id": goal_id, "goal": {str(name): value for name, value in task.goal(goal_id).items()}}
 
 
-def _provenance(
-    plan: Plan, settings: Mapping[str, Any], records: Mapping[str, Sequence[Mapping[str, Any]]], began: float
-) -> dict[str, Any]:
+def _provenance(comparison: Comparison, records: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    plan, settings = comparison.plan, comparison.settings
     return {
         **provenance(),
         "env": settings["env"],
@@ -361,7 +388,7 @@ def _provenance(
             name: _model_facts(arms[0]["model"]) for name, arms in records.items() if "class" in arms[0]["model"]
         },
         "preset": settings["preset"],
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(sum(record["seconds"] for arms in records.values() for record in arms), 1),
     }
 
 

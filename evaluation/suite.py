@@ -1,13 +1,14 @@
 """The comparison across environments: on which tasks does reinforcement learning add something to SFT?
 
-Each environment is compared by itself, with a report of its own, and one table gathers them: environments × agents,
-normalised between floor and ceiling.
+Each environment is a comparison with a report of its own. They run side by side, since SFT→RL waits for SFT and alone
+would leave processors idle. One table gathers them: environments × agents, normalised between floor and ceiling.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..agents.files import atomic_write
 from ..envs import shipped_ids
 from .arms import Preset, is_labelled
 from .charts import heat_map
-from .compare import compare
+from .compare import Comparison, begin, run, write
 from .score import made, task_of
 
 AGENTS = ("do_nothing", "random", "rule", "q_learning", "bert", "sft", "sft_rl")
@@ -61,13 +62,13 @@ def compare_suite(
     rows: dict[str, Any] = {}
     failed: dict[str, str] = {}
     ids = list(env_ids) if env_ids is not None else shipped_ids()
-    for number, env_id in enumerate(ids, start=1):
-        console.rule(f"{env_id} ({number} of {len(ids)})")
-        try:
-            rows[env_id] = _row(_compared(env_id, folder / env_id, jobs, seed, preset, console))
-        except (ImportError, RuntimeError) as error:  # one environment without its data shall not cost the others
-            failed[env_id] = str(error).splitlines()[0]
-            console.print(f"left out: {failed[env_id]}", markup=False)
+    begun: dict[str, Comparison] = {}
+    for env_id in ids:
+        with _left_out(env_id, failed, console), console.status(f"{env_id}: goals and vocabulary"):
+            begun[env_id] = _begin(env_id, folder / env_id, seed, preset)
+    for (env_id, comparison), failures in zip(begun.items(), run(list(begun.values()), jobs, console), strict=True):
+        with _left_out(env_id, failed, console):
+            rows[env_id] = _row(write(comparison, failures))
     results = {"schema": 1, "seed": seed, "environments": rows, "left_out": failed}
     atomic_write(folder / RESULTS_FILE, json.dumps(results, indent=1, allow_nan=False) + "\n")
     atomic_write(folder / TABLE_FILE, markdown(results))
@@ -79,15 +80,23 @@ def compare_suite(
 # One environment
 
 
-def _compared(
-    env_id: str, folder: Path, jobs: int | None, seed: int, preset: Preset | None, console: Console
-) -> dict[str, Any]:
+def _begin(env_id: str, folder: Path, seed: int, preset: Preset | None) -> Comparison:
     env = made(env_id)
     chosen = preset or suite_preset(
         DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS), PPO_TURNS.get(env_id, NUM_PPO_TURNS)
     )
     agents = [name for name in AGENTS if name != "bert" or is_labelled(task_of(env))]
-    return compare(env, chosen, folder, jobs, seed, agents=agents, console=console)
+    return begin(env, chosen, folder, seed, agents=agents)
+
+
+@contextlib.contextmanager
+def _left_out(env_id: str, failed: dict[str, str], console: Console) -> Iterator[None]:
+    """Notes that an environment failed: one without its data shall not cost the others."""
+    try:
+        yield
+    except (ImportError, RuntimeError) as error:
+        failed[env_id] = str(error).splitlines()[0]
+        console.print(f"{env_id} is left out: {failed[env_id]}", markup=False)
 
 
 def suite_preset(demonstrations: int = NUM_DEMONSTRATIONS, ppo_turns: int = NUM_PPO_TURNS) -> Preset:
