@@ -13,7 +13,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, SupportsIndex
 
 import gymnasium as gym
 import numpy as np
@@ -111,6 +111,8 @@ class Task(ABC):
     policies: Mapping[str, Policy] = {}
     extras: ClassVar[str] = ""
     """Extras of the package that bring the task's own data, as ``pip install "dialogym[...]"`` wants them."""
+    made_with: Mapping[str, Any] | None = None
+    """Keyword arguments that make this task again; a task that gives them pickles as them, not as all of its data."""
 
     @abstractmethod
     def draw_goal(self, rng: random.Random) -> Mapping[str, Any]:
@@ -135,6 +137,11 @@ class Task(ABC):
     def references(self, goal: Mapping[str, Any]) -> tuple[str, ...]:
         """Gold replies, where the task has any."""
         return ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        if self.made_with is None:
+            return super().__reduce_ex__(protocol)
+        return functools.partial(type(self), **self.made_with), ()
 
     # Goals by number
 

@@ -9,7 +9,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 from .core import Policy
 from .items import Item, ItemTask, OneReply, full_path, read_items
@@ -202,13 +202,13 @@ class TextArithmetic(ItemTask):
             raise ValueError(f"curriculum must be True or False, got {curriculum!r}")
         if curriculum and (level != "mixed" or data is not None):
             raise ValueError(f"curriculum needs level='mixed' and no data, got level={level!r} and data={data!r}")
-        self.options = {"level": level, "curriculum": curriculum, "data": full_path(data)}
+        self.made_with = {"level": level, "curriculum": curriculum, "data": full_path(data)}
         self.curriculum = Curriculum() if curriculum else None
         super().__init__(_problems(level) if data is None else _own_problems(data))
         self.policies = {"rule": Policy("text", self.reference), "claim_success": Policy("text", claim_success)}
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.options, self.curriculum)
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return *super().__reduce_ex__(protocol), {"curriculum": self.curriculum}  # with how far it has come
 
     def content(self, goal: Mapping[str, Any]) -> str:
         return goal["problem"] if "problem" in goal else repr((goal["family"], goal["numbers"]))
@@ -328,9 +328,3 @@ def _own_problems(path: str) -> list[dict[str, Any]]:
         return None
 
     return read_items(path, {"problem": str, "answer": (int, float)}, check=wrong)
-
-
-def _rebuild(kind: type[TextArithmetic], options: dict[str, Any], curriculum: Curriculum | None) -> TextArithmetic:
-    task = kind(**options)
-    task.curriculum = curriculum
-    return task

@@ -11,7 +11,7 @@ from .chat_corpus import CORPORA, Turns, load_conversations
 from .chat_partner import NUM_CANDIDATES, SUMMARY_SIZES, ChatPartner, ChatWorld, human_slot
 from .chat_retrieval import KINDS
 from .core import Policy
-from .items import Item, ItemTask, changed_at
+from .items import Item, ItemTask, changed_at, full_path
 from .streams import Streams
 
 SECRET_WORDS = 5
@@ -102,21 +102,21 @@ class TextChat(ItemTask):
         max_conversations: int | None = None,
     ):
         _check(corpus, retrieval, turns, max_conversations)
-        self.options: dict[str, Any] = {
+        self.made_with: dict[str, Any] = {
             "corpus": corpus,
-            "data": None if data is None else str(data),
+            "data": full_path(data),
             "retrieval": retrieval,
             "turns": turns,
             "max_conversations": max_conversations,
         }
         self.turns = turns
         changed = changed_at(data)
-        conversations = _conversations(corpus, self.options["data"], changed, max_conversations)
+        conversations = _conversations(corpus, self.made_with["data"], changed, max_conversations)
         super().__init__([{"number": number, "turns": said} for number, said in enumerate(conversations)])
-        key = (corpus, self.options["data"], changed, max_conversations, retrieval)
+        key = (corpus, self.made_with["data"], changed, max_conversations, retrieval)
         if key not in _WORLDS:
             _WORLDS[key] = ChatWorld(
-                conversations, self.numbers_of("train"), retrieval, (_world_again, (self.options,))
+                conversations, self.numbers_of("train"), retrieval, (_world_again, (self.made_with,))
             )
         self.world = _WORLDS[key]
         self.policies = {
@@ -124,9 +124,6 @@ class TextChat(ItemTask):
             "inform_everything": Policy("text", inform_everything),
             "claim_success": Policy("text", claim_success),
         }
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.options)
 
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> ChatPartner:
         assert isinstance(goal, dict)
@@ -192,10 +189,6 @@ _WORLDS: dict[tuple[Any, ...], ChatWorld] = {}
 def _fresh(item: Item) -> dict[str, Any]:
     """A goal of one conversation's own: the partner fills in "expected"."""
     return {**item, "expected": []}
-
-
-def _rebuild(kind: type[TextChat], options: dict[str, Any]) -> TextChat:
-    return kind(**options)
 
 
 def _world_again(options: dict[str, Any]) -> ChatWorld:

@@ -65,7 +65,7 @@ class TextClassification(ItemTask):
             raise ValueError(f"source must be one of {', '.join(SOURCES)}, mixed, got {source!r}")
         if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
             raise ValueError(f"max_words must be an int of at least 1, got {max_words!r}")
-        self.options = {"source": source, "max_words": max_words, "data": full_path(data)}
+        self.made_with = {"source": source, "max_words": max_words, "data": full_path(data)}
         self.max_words = max_words
         self.labels: tuple[str, ...] = LABELS
         if data is None:
@@ -78,9 +78,6 @@ class TextClassification(ItemTask):
         self.examples = self.labels  # type: ignore[misc]
         self.summary_sizes = (MAX_COUNT + 1,) * len(self.labels)  # type: ignore[misc]
         self.policies = {"rule": Policy("text", self.reference), "claim_success": Policy("text", claim_success)}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TextClassification:
         return self  # read, never changed
@@ -113,8 +110,8 @@ class TextClassification(ItemTask):
     @functools.cached_property
     def typical_words(self) -> tuple[frozenset[str], ...]:
         """The cluster of each label."""
-        if self.options["data"] is None:
-            return _typical_of_reviews(self.options["source"], self.max_words)
+        if self.made_with["data"] is None:
+            return _typical_of_reviews(self.made_with["source"], self.max_words)
         return _typical(self.labelled("train"), len(self.labels))
 
     def counts(self, item: Mapping[str, Any]) -> tuple[int, ...]:
@@ -205,7 +202,3 @@ def _z_score(own: int, other: int, own_total: int, other_total: int) -> float:
     own_odds = math.log((own + 0.5) / (own_total - own + 0.5))
     other_odds = math.log((other + 0.5) / (other_total - other + 0.5))
     return (own_odds - other_odds) / math.sqrt(1 / (own + 0.5) + 1 / (other + 0.5))
-
-
-def _rebuild(kind: type[TextClassification], options: dict[str, Any]) -> TextClassification:
-    return kind(**options)

@@ -14,7 +14,7 @@ import numpy as np
 from ..rewards.steering import SHORTEST, plausibility
 from ..rewards.word_statistics import NaiveBayes, Trigrams, Vocabulary, words_of
 from .core import SPLITS, Policy
-from .items import Item, ItemTask, OneReply, read_items
+from .items import Item, ItemTask, OneReply, full_path, read_items
 from .reviews import LABELS, SOURCES, load_reviews, spaced
 from .streams import Streams
 
@@ -112,7 +112,7 @@ class TextContinuation(ItemTask):
             raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
         if isinstance(prompt_words, bool) or not isinstance(prompt_words, int) or prompt_words < 1:
             raise ValueError(f"prompt_words must be an int of at least 1, got {prompt_words!r}")
-        self.options = {"target": target, "source": source, "prompt_words": prompt_words, "data": data}
+        self.made_with = {"target": target, "source": source, "prompt_words": prompt_words, "data": full_path(data)}
         self.target, self.source, self.prompt_words = target, source, prompt_words
         self.own = data is not None
         self.judges = Judges(source)
@@ -123,9 +123,6 @@ class TextContinuation(ItemTask):
             "inform_everything": Policy("text", praise_everything),
             "claim_success": Policy("text", claim_success),
         }
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TextContinuation:
         return self  # read, never changed
@@ -341,7 +338,3 @@ def _wrong(item: Mapping[str, Any]) -> str | None:
     if item.get("label", LABELS[0]) not in LABELS:
         return f"label must be one of {', '.join(LABELS)}, got {item['label']!r:.80}"
     return None
-
-
-def _rebuild(kind: type[TextContinuation], options: dict[str, Any]) -> TextContinuation:
-    return kind(**options)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from .core import Task
+from .items import full_path
 from .restaurant.database import DONTCARE, load_database
 from .restaurant.goals import Goal, GoalRates, draw_goal
 from .restaurant.person import RestaurantPerson
@@ -79,16 +80,13 @@ class TextDialog(Task):
             raise ValueError(f"unreachable + goal_change + alternatives must be at most 1, got {total:g}")
         if profile not in (*PROFILES, "mixed"):
             raise ValueError(f"profile must be one of {', '.join((*PROFILES, 'mixed'))}, got {profile!r}")
-        self.options = {**rates, "profile": profile, "masks": bool(masks), "database": database}
+        self.made_with = {**rates, "profile": profile, "masks": bool(masks), "database": full_path(database)}
         self.rates = GoalRates(unreachable, goal_change, alternatives)
         self.database = load_database(None if database is None else str(database))
         if unreachable and not self.database.impossible:
             raise ValueError("unreachable must be 0 for this database: every combination of constraints has a match")
         reader = Reader(self.database)
         self.world = World(self.database, reader, bool(masks), float(noise), float(out_of_domain), profile)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.options)
 
     def draw_goal(self, rng: random.Random) -> Goal:  # type: ignore[override]
         return draw_goal(self.database, self.rates, rng)
@@ -107,7 +105,3 @@ class TextDialog(Task):
         pairs = [*goal["constraints"], *(goal["booking"] or ())]
         pairs += [pair for pair in (goal["relax"], goal["change"], goal["fallback"]) if pair is not None]
         return [value for slot, value in pairs if value != DONTCARE and slot != "people"]
-
-
-def _rebuild(kind: type[TextDialog], options: dict[str, Any]) -> TextDialog:
-    return kind(**options)

@@ -12,7 +12,7 @@ from ..rewards.keywords import FluencyGuard, Keywords, coverage, stem, tokens_of
 from ..rewards.registry import register_reward
 from ..rewards.transcript import Transcript
 from .core import Policy
-from .items import Item, ItemTask, OneReply, read_items
+from .items import Item, ItemTask, OneReply, full_path, read_items
 from .reviews import Review, load_reviews, sentences_of, spaced
 from .streams import Stream, Streams
 
@@ -89,7 +89,7 @@ class TextKeywords(ItemTask):
     max_reply_chars = 300
 
     def __init__(self, data: str | None = None):
-        self.data = data
+        self.made_with = {"data": full_path(data)}
         super().__init__(_concept_sets() if data is None else _own_sets(data))
         self.policies = {
             "inform_everything": Policy("text", recite),
@@ -97,9 +97,6 @@ class TextKeywords(ItemTask):
         }
         if all("reference" in item for item in self.items):
             self.policies["rule"] = Policy("text", self.reference)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.data,)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TextKeywords:
         return self  # read, never changed

@@ -112,19 +112,16 @@ class TextNegotiation(Task):
             raise ValueError(f"profile must be mixed or one of {', '.join(PROFILES)}, got {profile!r}")
         if isinstance(no_deal_share, bool) or not isinstance(no_deal_share, (int, float)) or not 0 <= no_deal_share < 1:
             raise ValueError(f"no_deal_share must be a number in [0, 1), got {no_deal_share!r}")
-        self.options = {"profile": profile, "no_deal_share": no_deal_share, "data": full_path(data)}
+        self.made_with = {"profile": profile, "no_deal_share": no_deal_share, "data": full_path(data)}
         self.profiles = tuple(PROFILES) if profile == "mixed" else (profile,)
         self.no_deal_share = float(no_deal_share)
-        self.goods = load_goods(self.options["data"])
+        self.goods = load_goods(self.made_with["data"])
         middle = statistics.median_low([good["price"] for good in self.goods])
         self.policies = {
             "rule": Policy("choices", functools.partial(optimal, profile, self.no_deal_share)),
             "inform_everything": Policy("text", functools.partial(name_middle_price, middle)),
             "claim_success": Policy("text", claim_success),
         }
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.options)
 
     def draw_goal(self, rng: random.Random) -> dict[str, Any]:
         """A good, who the agent is, its limit, and the partner's limit, tactic and opening; "price" is the deal's."""
@@ -328,7 +325,3 @@ def _goods(path: str | None, changed: int) -> tuple[Item, ...]:
 
     source = str(shipped_file("goods.csv")) if path is None else path
     return tuple(read_items(source, {"item": str, "price": int}, check=wrong))
-
-
-def _rebuild(kind: type[TextNegotiation], options: dict[str, Any]) -> TextNegotiation:
-    return kind(**options)

@@ -105,7 +105,7 @@ class TextSummary(ItemTask):
             raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
         if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
             raise ValueError(f"max_words must be an int of at least 1, got {max_words!r}")
-        self.options = {"source": source, "max_words": max_words, "data": full_path(data)}
+        self.made_with = {"source": source, "max_words": max_words, "data": full_path(data)}
         self.max_words = max_words
         found = _own(data, max_words) if data is not None else _papers() if source == "papers" else _reviews()
         super().__init__(found if data is not None else _keeping(found, max_words))
@@ -116,9 +116,6 @@ class TextSummary(ItemTask):
             "inform_everything": Policy("text", recite),
             "claim_success": Policy("text", claim_success),
         }
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TextSummary:
         return self  # read, never changed
@@ -304,7 +301,3 @@ def _own(path: str, max_words: int) -> list[dict[str, Any]]:
         return f"summary must have at most {limit}, got {said}: {item['summary']!r:.80}"
 
     return read_items(path, {"document": str, "summary": str}, check=wrong)
-
-
-def _rebuild(kind: type[TextSummary], options: dict[str, Any]) -> TextSummary:
-    return kind(**options)

@@ -114,16 +114,13 @@ class TextTwentyQuestions(ItemTask):
     def __init__(self, noise: float = 0.0, data: str | None = None):
         if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < 1:
             raise ValueError(f"noise must be a number in [0, 1), got {noise!r}")
-        self.options = {"noise": noise, "data": full_path(data)}
+        self.made_with = {"noise": noise, "data": full_path(data)}
         self.noise = float(noise)
-        super().__init__(load_things(self.options["data"]))
+        super().__init__(load_things(self.made_with["data"]))
         self.things = tuple([item["thing"] for item in self.items])
         self.table = tuple([frozenset(item["attributes"]) for item in self.items])
         self.knowledge = functools.lru_cache(maxsize=1 << 16)(self._knowledge)
         self.policies = {"rule": Policy("choices", rule), "claim_success": Policy("text", claim_success)}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.options)
 
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Thinker:
         return Thinker(self, goal, streams)
@@ -274,7 +271,3 @@ def _things(path: str | None, changed: int) -> tuple[Item, ...]:
         return None if twin == item["thing"] else f"{item['thing']!r} has the same attributes as {twin!r}"
 
     return tuple(read_items(source, {"thing": str, "attributes": list}, check=wrong))
-
-
-def _rebuild(kind: type[TextTwentyQuestions], options: dict[str, Any]) -> TextTwentyQuestions:
-    return kind(**options)

@@ -55,9 +55,9 @@ class TextWordle(ItemTask):
     def __init__(self, hard: bool = False, data: str | None = None):
         if not isinstance(hard, bool):
             raise ValueError(f"hard must be True or False, got {hard!r}")
-        self.options = {"hard": hard, "data": full_path(data)}
+        self.made_with = {"hard": hard, "data": full_path(data)}
         self.hard = hard
-        super().__init__(load_words(self.options["data"]))
+        super().__init__(load_words(self.made_with["data"]))
         self.words = tuple([item["word"] for item in self.items])
         self.known = frozenset(self.words)
         self.policies = {
@@ -65,9 +65,6 @@ class TextWordle(ItemTask):
             "inform_everything": Policy("text", recite),
             "claim_success": Policy("text", claim_success),
         }
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.options)
 
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Marker:
         return Marker(self, goal["word"])
@@ -233,7 +230,3 @@ def _words(path: str | None, changed: int) -> tuple[Item, ...]:
         return None
 
     return tuple(read_items(str(shipped_file("words.csv")) if path is None else path, {"word": str}, check=wrong))
-
-
-def _rebuild(kind: type[TextWordle], options: dict[str, Any]) -> TextWordle:
-    return kind(**options)

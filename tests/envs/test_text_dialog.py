@@ -76,7 +76,7 @@ def test_pydials_settings_are_keyword_arguments(setting):
     env = gym.make(ENV_ID, **PYDIAL[setting])
     _, info = env.reset(seed=0)
     assert bool(info["action_mask"].all()) == (not PYDIAL[setting]["masks"])
-    assert env.unwrapped.task.options["noise"] == PYDIAL[setting]["noise"]
+    assert env.unwrapped.task.made_with["noise"] == PYDIAL[setting]["noise"]
 
 
 # Invariants
