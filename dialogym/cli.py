@@ -270,7 +270,7 @@ def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) 
 def evaluate(
     agent: Annotated[str, typer.Argument(help="Name of an agent, or the folder of a trained one.")],
     env: EnvOption = DEFAULT_ENV,
-    goals: Annotated[int, typer.Option(min=1, help="How many frozen goals.")] = 500,
+    goals: Annotated[int, typer.Option(min=1, help="How many frozen goals; all, where the split has fewer.")] = 500,
     split: Annotated[str, typer.Option(help="Which goals and wordings: train, validation or test.")] = "test",
     set_: SetOption = None,
     config: ConfigOption = None,
@@ -284,10 +284,10 @@ def evaluate(
     made = make_env(env, **options_of(set_))
     player = player_of(agent, made, seed, options_of(config))
     frozen = frozen_goals(made, split, goals, seed=0)
-    scores = score(player, made, frozen.goals, split=split)
-    table = Table("", "mean", "95% low", "95% high", title=f"{player.name} on {goals} {split} goals of {env}")
+    scores, count = score(player, made, frozen.goals, split=split), len(frozen.goals)
+    table = Table("", "mean", "95% low", "95% high", title=f"{player.name} on {count} {split} goals of {env}")
     intervals = {
-        "success": wilson_interval(int(scores.success.sum()), goals),
+        "success": wilson_interval(int(scores.success.sum()), count),
         "return": bootstrap_interval(scores.returns.astype(float), seed=0),
         "turns": bootstrap_interval(scores.turns.astype(float), seed=0),
     }

@@ -57,7 +57,7 @@ class PairSampler:
         Raises:
             ValueError: if the agents differ too rarely, with how many pairs there were.
         """
-        goals = frozen_goals(self.env, self.split, num_pairs * max_tries, self.seed).goals
+        goals = frozen_goals(self.env, self.split, num_pairs * max_tries, self.seed, repeats=True).goals
         found: dict[str, Pair] = {}
         for start in range(0, len(goals), BATCH_SIZE):
             for pair in self._play(goals[start : start + BATCH_SIZE]):

@@ -74,8 +74,8 @@ METHODS = {
     "success": "Wilson score interval, 95%; with several seeds, of the effective number of trials (runs x goals)",
     "return": "mean with 95% percentile bootstrap over goals (and runs, where there are several), 10,000 resamples",
     "turns": "as return",
-    "tests": "exact two-sided McNemar on the same goals, of several seeds the weakest; Holm-adjusted over the list; "
-    "difference in success with a paired bootstrap",
+    "tests": "exact two-sided McNemar on the same goals, of several seeds the weakest, 1 where they disagree in "
+    "direction; Holm-adjusted over the list; difference in success with a paired bootstrap",
     "normalised": "success, 0 at the better of do_nothing and random, 1 at rule",
     "fluency": "perplexity per token of the agent's utterances, each alone, under a small reference language model",
     "labels": "accuracy and macro F1 of the labels in the replies (scikit-learn; one that names none is wrong), and "

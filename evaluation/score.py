@@ -13,6 +13,7 @@ import numpy as np
 
 from ..agents.base import Agent
 from ..envs import Task, TextVectorEnv, remake, remake_vec
+from ..envs.core import SPLITS
 from ..rewards.style import distinct_n
 from ..rewards.transcript import Message, Transcript
 
@@ -34,20 +35,32 @@ class FrozenGoals(NamedTuple):
     hash: str
 
 
-def frozen_goals(env: Any, split: str = "test", count: int = 500, seed: int = 0) -> FrozenGoals:
+def frozen_goals(env: Any, split: str = "test", count: int = 500, seed: int = 0, repeats: bool = False) -> FrozenGoals:
     """A list of ``count`` goals of a split; a longer list of the same split and seed begins alike.
 
     Args:
         env: an environment in any interface, or its id or spec.
         split: "train", "validation" or "test".
-        count: how many.
+        count: how many; a split that has fewer different goals gives those alone, since what an agent does twice with
+            the same goal are not two independent trials.
         seed: of the list.
+        repeats: let goals come again, under other noise, where the split has fewer.
     """
     task = task_of(made(env))
     ids = task.goal_ids(split, count, seed)
-    noise_seeds = np.random.SeedSequence(seed).generate_state(count).tolist()
+    noise_seeds = np.random.SeedSequence([seed, SPLITS.index(split)]).generate_state(count).tolist()
     goals = list(zip(ids, noise_seeds, strict=True))
+    if not repeats:
+        goals = _different(task, goals)
     return FrozenGoals(split, goals, _hash(task, goals))
+
+
+def _different(task: Task, goals: Sequence[Goal]) -> list[Goal]:
+    """The goals without those whose content came before."""
+    by_content: dict[str, Goal] = {}
+    for goal in goals:
+        by_content.setdefault(task.goal_content(goal[0]), goal)
+    return list(by_content.values())
 
 
 def _hash(task: Any, goals: Sequence[Goal]) -> str:

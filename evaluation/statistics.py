@@ -34,7 +34,8 @@ class PairedTest(NamedTuple):
         difference: of the means, with its bootstrap interval.
         first_only: goals that only the first agent solved, and ``second_only`` those that only the second did, in the
             run that ``p_value`` is from.
-        p_value: exact two-sided McNemar; of several runs the largest, so that a small one holds for each of them.
+        p_value: exact two-sided McNemar; of several runs the largest, so that a small one holds for each of them, and 1
+            where runs point in different directions.
     """
 
     difference: Interval
@@ -141,7 +142,8 @@ def paired_test(first: ArrayLike, second: ArrayLike, seed: int = 0) -> PairedTes
     a, b = np.broadcast_arrays(a, b)
     runs = [(int(((x == 1) & (y == 0)).sum()), int(((x == 0) & (y == 1)).sum())) for x, y in zip(a, b, strict=True)]
     weakest = max(runs, key=lambda counts: mcnemar(*counts))
-    return PairedTest(bootstrap_interval(a - b, seed), *weakest, mcnemar(*weakest))
+    agree = all(first >= second for first, second in runs) or all(first <= second for first, second in runs)
+    return PairedTest(bootstrap_interval(a - b, seed), *weakest, mcnemar(*weakest) if agree else 1.0)
 
 
 def mcnemar(first_only: int, second_only: int) -> float:

@@ -28,6 +28,21 @@ def test_the_hash_is_of_contents_not_of_numbers():
     assert plain.hash != frozen_goals(DIALOG, "test", 20).hash
 
 
+def test_a_goal_stands_once_in_a_list_unless_repeats_are_asked_for():
+    few = frozen_goals("TextTwentyQuestions-v0", "test", 200)
+    task = gym.make("TextTwentyQuestions-v0").unwrapped.task
+    assert len({goal for goal, _ in few.goals}) == len(few.goals) == len(task.numbers_of("test")) < 200
+    again = frozen_goals("TextTwentyQuestions-v0", "test", 200, repeats=True)
+    assert len(again.goals) == 200
+    assert again.goals[: len(few.goals)] == few.goals
+    assert len({seed for _, seed in again.goals}) == 200
+
+
+def test_validation_and_test_goals_are_played_under_different_noise():
+    seeds = [{seed for _, seed in frozen_goals(DIALOG, split, 50).goals} for split in ("validation", "test")]
+    assert not seeds[0] & seeds[1]
+
+
 def test_every_goal_is_played_once_and_scored_in_order():
     goals = frozen_goals(WORDS_ID, "test", 30).goals
     agent = WordAgent(WORDS_ID)

@@ -133,6 +133,15 @@ def test_a_paired_test_counts_the_goals_that_only_one_agent_solved():
     assert result.difference.low < 0.5 < result.difference.high
 
 
+def test_runs_that_point_in_different_directions_show_nothing():
+    """A wins by 100 of 500 goals in two runs and loses by 195 in the third: each alone is significant."""
+    first, second = np.zeros((3, 500)), np.zeros((3, 500))
+    first[:2, :100] = second[2, :195] = 1
+    assert all(paired_test(a, b).p_value < 1e-6 for a, b in zip(first, second, strict=True))
+    assert paired_test(first, second).p_value == 1.0
+    assert paired_test(first[:2], second[:2]).p_value < 1e-6
+
+
 def test_of_several_runs_the_weakest_speaks():
     second = np.zeros((2, 20))
     first = np.zeros((2, 20))
