@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import filecmp
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from gymnasium.envs.registration import EnvSpec
 from ..agents.base import AGENT_FILE, BEST, LAST, Agent
 from ..agents.files import atomic_folder, atomic_write, existing_folder
 from ..agents.registry import load_agent, make_agent
+from .log import log_file, read_log
+from .provenance import commit
 from .scheduler import Report
 from .score import FrozenGoals, Scores, score, with_noise
 
@@ -199,6 +200,7 @@ def run_arm(arm: Arm, plan: Plan, *, report: Report) -> str:
         "last": None if last is None else _scored(last, plan, report, "scoring the last", in_short=True),
         "noise": _under_noise(agent, plan, report),
         "seconds": time.perf_counter() - began,
+        "commit": commit(),
     }
     atomic_write(folder / ARM_FILE, json.dumps(record, allow_nan=False) + "\n")
     return f"success {np.mean(record['best']['success']):.3f}"
@@ -234,7 +236,7 @@ def _train(agent: Agent, arm: Arm, plan: Plan, folder: Path, report: Report) -> 
         report({"stage": "validating"})
         return float(score(candidate, validation_env, plan.validation_goals.goals, split="validation").success.mean())
 
-    with _log_file(folder / LOG_FILE, resume) as write:
+    with log_file(folder / LOG_FILE, resume) as write:
 
         def log(row: dict[str, Any]) -> None:
             write(row)
@@ -243,46 +245,7 @@ def _train(agent: Agent, arm: Arm, plan: Plan, folder: Path, report: Report) -> 
         agent.learn(env, log=log, validate=validate, checkpoint=checkpoint, resume=resume)
     with atomic_folder(folder / "agent") as draft:
         agent.save(draft)
-    return _read_log(folder / LOG_FILE)
-
-
-@contextlib.contextmanager
-def _log_file(path: Path, resume: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
-    with path.open("a" if resume else "w") as file:
-
-        def write(row: dict[str, Any]) -> None:
-            file.write(json.dumps(_plain(row)) + "\n")
-            file.flush()
-
-        yield write
-
-
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    """Rows in order; of two that an interruption wrote for one point in training, the later."""
-    rows = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
-    kept: list[dict[str, Any]] = []
-    for row in rows:
-        kept = [before for before in kept if _position(before) < _position(row)]
-        kept.append(row)
-    return kept
-
-
-def _position(row: Mapping[str, Any]) -> tuple[int, int]:
-    return int(row["env_turns"]), int(row.get("epoch", 0))
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of a row, as JSON has them: what is not finite is None."""
-    plain: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, (bool, str)) or value is None:
-            plain[name] = value
-        elif isinstance(value, (int, np.integer)):
-            plain[name] = int(value)
-        else:
-            number = float(value)
-            plain[name] = number if np.isfinite(number) else None
-    return plain
+    return read_log(folder / LOG_FILE)
 
 
 def _share(row: Mapping[str, Any], arm: Arm) -> float:

@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from rich.markup import escape
 from .. import __version__
 from ..agents.files import atomic_write
 from ..envs import Task, spec_of
+from ..envs.make import TOKENS_ONLY
 from .arms import (
     ARM_FILE,
     NUM_CONVERSATIONS,
@@ -35,14 +37,15 @@ from .arms import (
     run_arm,
     unfit,
 )
+from .fluency import FLUENCY_FILE, known_fluency, measure_fluency
 from .progress import Display
 from .provenance import provenance
 from .results import key_of, results_of, write_results
-from .scheduler import DONE, Job, Report, run_jobs
+from .scheduler import DONE, Job, run_jobs
 from .score import FrozenGoals, frozen_goals, made, task_of
 from .suited import speech_settings, suited_preset
 
-SETTINGS_FILE, FLUENCY_FILE, RESULTS_FILE = "settings.json", "fluency.json", "results.json"
+SETTINGS_FILE, RESULTS_FILE = "settings.json", "results.json"
 TOKENIZER_FOLDER = "tokenizer"
 NOT_ASKED = "not asked for"
 
@@ -161,7 +164,7 @@ def write(comparison: Comparison, failures: Mapping[str, str]) -> dict[str, Any]
         "settings": comparison.settings,
         "provenance": _provenance(comparison, records),
     }
-    results = results_of(records, _known_fluency(plan), facts, left_out)
+    results = results_of(records, known_fluency(plan), facts, left_out)
     write_results(results, plan.out / RESULTS_FILE)
     _write_reports(results, plan.out)
     return results
@@ -179,18 +182,18 @@ def _preset(preset: str | Preset) -> Preset:
 
 
 def _plan(env: gym.Env[Any, Any], preset: Preset, out: Path) -> Plan:
-    spec = spec_of(env)
+    spec, goals = spec_of(env), frozen_goals(env, "test", preset.num_goals)
     registered = gym.registry[spec.id]
     options = {name: value for name, value in spec.kwargs.items() if registered.kwargs.get(name) != value}
-    for name in ("interface", "split", "render_mode"):
+    for name in ("interface", "split", "render_mode", *TOKENS_ONLY):
         options.pop(name, None)
     return Plan(
         registered,
         options,
-        frozen_goals(env, "test", preset.num_goals),
+        goals,
         frozen_goals(env, "validation", preset.num_validation_goals),
         preset.num_noise_seeds,
-        min(preset.num_noise_goals, preset.num_goals),
+        min(preset.num_noise_goals, len(goals.goals)),
         out.resolve(),
     )
 
@@ -227,7 +230,20 @@ def _settings(plan: Plan, arms: Sequence[Arm], preset: str, seed: int) -> dict[s
         "noise_goals": plan.num_noise_goals,
         "arms": {arm.key: {**dataclasses.asdict(arm), "config": dict(arm.config)} for arm in arms},
     }
-    return json.loads(json.dumps(settings, default=repr))
+    return _as_json(settings)
+
+
+def _as_json(value: Any) -> Any:
+    """``value`` as JSON has it; a reward, a function or any other object is what it says of itself, without address."""
+    if isinstance(value, Mapping):
+        return {name if isinstance(name, str) else _described(name): _as_json(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(one) for one in value]
+    return value if value is None or isinstance(value, (str, int, float, bool)) else _described(value)
+
+
+def _described(value: Any) -> str:
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def _env_facts(plan: Plan) -> dict[str, Any]:
@@ -325,33 +341,11 @@ def _measure_fluency(comparisons: Sequence[Comparison], jobs: int | None, consol
     queue = []
     for one, prefix in zip(comparisons, _prefixes(comparisons), strict=True):
         keys = [key_of(record) for arm in _records(one).values() for record in arm]
-        if set(_known_fluency(one.plan)) != set(keys):
+        if set(known_fluency(one.plan)) != set(keys):
             (one.plan.out / FLUENCY_FILE).unlink(missing_ok=True)
             queue.append(Job(f"{prefix}fluency", measure_fluency, (keys, one.plan)))
     with Display(console, [job.name for job in queue]) as display:
         run_jobs(queue, jobs, display.watcher())
-
-
-def _known_fluency(plan: Plan) -> dict[str, float | None]:
-    """Perplexity by key; {} where it was not measured."""
-    path = plan.out / FLUENCY_FILE
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def measure_fluency(keys: Sequence[str], plan: Plan, *, report: Report) -> str:
-    """Writes the perplexity of what each arm said, in a process of its own."""
-    from .fluency import fluency, reference_model
-
-    report({"stage": "a reference language model"})
-    reference = reference_model(plan.env("validation"))
-    measured: dict[str, float | None] = {}
-    for number, key in enumerate(keys):
-        record = read_record(plan, key)
-        assert record is not None
-        measured[key] = fluency(record["best"]["replies"], reference)
-        report({"stage": key, "share": number / len(keys)})
-    atomic_write(plan.out / FLUENCY_FILE, json.dumps(measured) + "\n")
-    return f"of {len(keys)} agents"
 
 
 # After
@@ -365,7 +359,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         "task": {"name": task.name, "floor": task.floor, "ceiling": task.ceiling, "menu": list(task.menu)},
         "sample_goals": [_sample_goal(task, goal_id) for goal_id, _ in plan.goals.goals[:NUM_CONVERSATIONS]],
     }
-    return json.loads(json.dumps(facts, default=repr))
+    return _as_json(facts)
 
 
 def _goal_facts(goals: FrozenGoals) -> dict[str, Any]:
@@ -388,6 +382,7 @@ def _provenance(comparison: Comparison, records: Mapping[str, Sequence[Mapping[s
             name: _model_facts(arms[0]["model"]) for name, arms in records.items() if "class" in arms[0]["model"]
         },
         "preset": settings["preset"],
+        "arm_commits": sorted({str(record.get("commit")) for arms in records.values() for record in arms}),
         "seconds": round(sum(record["seconds"] for arms in records.values() for record in arms), 1),
     }
 

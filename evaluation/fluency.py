@@ -8,13 +8,19 @@ decisions.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..agents.files import atomic_write
+from .arms import Plan, read_record
+from .scheduler import Report
+
 if TYPE_CHECKING:
     from ..agents.language_model import LanguageModel
 
+FLUENCY_FILE = "fluency.json"
 NUM_CONVERSATIONS, RANDOM_SHARE = 300, 0.5
 NUM_UPDATES = 200
 BATCH_SIZE = 32
@@ -80,3 +86,26 @@ def fluency(replies: Sequence[str], reference: LanguageModel) -> float | None:
     if not spoken:
         return None
     return perplexity(spoken, reference.model, reference.tokenizer.hf, batch_size=128)
+
+
+# In a comparison
+
+
+def known_fluency(plan: Plan) -> dict[str, float | None]:
+    """Perplexity by key; {} where it was not measured."""
+    path = plan.out / FLUENCY_FILE
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def measure_fluency(keys: Sequence[str], plan: Plan, *, report: Report) -> str:
+    """Writes the perplexity of what each arm said, in a process of its own."""
+    report({"stage": "a reference language model"})
+    reference = reference_model(plan.env("validation"))
+    measured: dict[str, float | None] = {}
+    for number, key in enumerate(keys):
+        record = read_record(plan, key)
+        assert record is not None
+        measured[key] = fluency(record["best"]["replies"], reference)
+        report({"stage": key, "share": number / len(keys)})
+    atomic_write(plan.out / FLUENCY_FILE, json.dumps(measured) + "\n")
+    return f"of {len(keys)} agents"

@@ -28,7 +28,7 @@ def provenance() -> dict[str, Any]:
             "dialogym": __version__,
             **{name: _version(name) for name in PACKAGES},
         },
-        "commit": _commit(Path(__file__).resolve().parent),
+        "commit": commit(),
         "hardware": {
             "processor": _processor(),
             "cores": os.cpu_count(),
@@ -47,8 +47,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit(folder: Path) -> str | None:
+def commit() -> str | None:
     """The commit of the checkout that this runs from, "+changes" where its files differ; None outside a checkout."""
+    folder = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10)

@@ -222,7 +222,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             else f"{seeds} training seeds; the intervals speak of goals and of trainings."
         ),
         f"Every agent played the same {results['goals']['count']} goals of the {results['goals']['split']} split under "
-        "the same noise seeds. Nobody trained on the goals of that split, nor on wordings that the task keeps for it.",
+        "the same noise seeds. Nobody trained on the goals of that split, nor on wordings that the task keeps for it; "
+        "the tokenizer that ships with the package knows their words.",
         "The reported model is the one with the best success on validation goals; “final” is where training stopped.",
     ]
     if "sft_rl" in agents and "rl" in agents:
@@ -231,6 +232,9 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             f"RL from scratch had {count(b['env_turns'])} environment turns, SFT → RL {count(a['env_turns'])}, of "
             f"which {count(a['demonstration_turns'])} are the demonstrations; the last batch of each was finished."
         )
+    commits = results["provenance"]["arm_commits"]
+    if len(commits) > 1:
+        found.append(f"The agents were not all trained and scored by the same code, but at {', '.join(commits)}.")
     reasons: dict[str, list[str]] = {}
     for name, reason in results["left_out"].items():
         reasons.setdefault(reason.strip().splitlines()[-1], []).append(label(name))

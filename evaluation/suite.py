@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 from rich.console import Console
 from rich.table import Table
 
@@ -48,7 +49,8 @@ def compare_suite(
         out: folder; each environment has one of its own in it, and what an interrupted call finished is kept.
         env_ids: of registered environments; None takes every one of this package.
         jobs, seed: as for :func:`~dialogym.evaluation.compare.compare`.
-        preset: how thorough; None is a small one: 200 test goals, and 10,000 turns with those of the demonstrations.
+        preset: how thorough; None is a small one: 200 test goals, or as many different ones as there are, and 10,000
+            turns with those of the demonstrations.
         console: of rich, for the progress.
 
     Returns:
@@ -61,9 +63,8 @@ def compare_suite(
     console, folder = console or Console(), Path(out)
     rows: dict[str, Any] = {}
     failed: dict[str, str] = {}
-    ids = list(env_ids) if env_ids is not None else shipped_ids()
     begun: dict[str, Comparison] = {}
-    for env_id in ids:
+    for env_id in _registered(env_ids):
         with _left_out(env_id, failed, console), console.status(f"{env_id}: goals and vocabulary"):
             begun[env_id] = _begin(env_id, folder / env_id, seed, preset)
     for (env_id, comparison), failures in zip(begun.items(), run(list(begun.values()), jobs, console), strict=True):
@@ -75,6 +76,15 @@ def compare_suite(
     heat_map(_cells(rows), list(rows), list(COLUMNS), folder / PICTURE_FILE)
     console.print(table(results))
     return results
+
+
+def _registered(env_ids: Sequence[str] | None) -> Sequence[str]:
+    """The ids, all of which there are; those of this package for None."""
+    unknown = [env_id for env_id in env_ids or () if env_id not in gym.registry]
+    if unknown:
+        ours = ", ".join(shipped_ids())
+        raise ValueError(f"no environment {', '.join(unknown)} is registered; those of this package are {ours}")
+    return shipped_ids() if env_ids is None else env_ids
 
 
 # One environment
@@ -95,7 +105,8 @@ def _left_out(env_id: str, failed: dict[str, str], console: Console) -> Iterator
     try:
         yield
     except (ImportError, RuntimeError) as error:
-        failed[env_id] = str(error).splitlines()[0]
+        first, *_, last = str(error).splitlines() * 2
+        failed[env_id] = first if first == last else f"{first} {last}"
         console.print(f"{env_id} is left out: {failed[env_id]}", markup=False)
 
 
@@ -129,7 +140,7 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
     verdict = None if test is None else rl_adds(test)
     if verdict is not None:
         verdict["perplexity"] = [agents[name]["fluency"] for name in ("sft", "sft_rl")]
-    return {"agents": agents, "rl_adds": verdict, "left_out": results["left_out"]}
+    return {"goals": results["goals"]["count"], "agents": agents, "rl_adds": verdict, "left_out": results["left_out"]}
 
 
 def rl_adds(test: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,7 +171,7 @@ def _cells(rows: Mapping[str, Any]) -> list[list[float | None]]:
 def _lines(results: Mapping[str, Any]) -> Iterable[list[str]]:
     for env_id, row in results["environments"].items():
         cells = [_cell(row["agents"].get(name)) for name in COLUMNS]
-        yield [env_id, *cells, _verdict(row["rl_adds"])]
+        yield [env_id, str(row["goals"]), *cells, _verdict(row["rl_adds"])]
 
 
 def _cell(agent: Mapping[str, Any] | None) -> str:
@@ -185,7 +196,7 @@ def _drift(before: float | None, after: float | None) -> str:
     return f"; the words drift, perplexity {before:.1f} to {after:.1f}"
 
 
-HEADINGS = ("environment", *(name.replace("_", " ") for name in COLUMNS), "RL after SFT")
+HEADINGS = ("environment", "goals", *COLUMNS, "RL after SFT")
 CAPTION = (
     "success normalised between the better of do-nothing and random (0) and the rule (1); success itself in brackets"
 )
@@ -194,8 +205,8 @@ CAPTION = (
 def table(results: Mapping[str, Any]) -> Table:
     """The normalised success as a ``rich`` table, narrow enough for a terminal."""
     shown = Table(*HEADINGS, title="Environments × agents", caption=CAPTION.partition(";")[0])
-    for env_id, *cells, verdict in _lines(results):
-        shown.add_row(env_id, *(cell.partition(" ")[0] for cell in cells), verdict.partition(" [")[0])
+    for env_id, goals, *cells, verdict in _lines(results):
+        shown.add_row(env_id, goals, *(cell.partition(" ")[0] for cell in cells), verdict.partition(" [")[0])
     return shown
 
 

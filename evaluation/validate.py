@@ -356,7 +356,8 @@ def _difficulty(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Check:
     """The rule's success falls from end to end, and never rises by more than chance explains on the way."""
     name, expected = "difficulty rises with noise", f"success falls from noise {NOISES[0]:g} to {NOISES[-1]:g}"
     if "rule" not in task_of(env).policies or not _takes_noise(env):
-        return Check(name, NOT_APPLICABLE, expected, "the task has no keyword argument 'noise', or no rule policy")
+        why = f"the task has no rule policy, or no keyword argument 'noise' up to {NOISES[-1]:g}"
+        return Check(name, NOT_APPLICABLE, expected, why)
     outcomes = []
     for noise in NOISES:
         harder = remake(env, noise=noise)
@@ -374,7 +375,8 @@ def _is_rise(differences: np.ndarray) -> bool:
 
 def _takes_noise(env: gym.Env[Any, Any]) -> bool:
     try:
-        remake(env, noise=NOISES[-1])
-    except TypeError:
+        for noise in NOISES:
+            remake(env, noise=noise)
+    except (TypeError, ValueError):  # no such argument, or one that does not go that far
         return False
     return True

@@ -46,6 +46,7 @@ def fake_record(name, seed, rng, success=None):
         "last": {**best, "success": [0] * NUM_GOALS} if name == "rl" else None,
         "noise": [outcomes[:50].tolist(), (1 - outcomes[:50]).tolist()] if rate > 0.5 else [],
         "seconds": 80.0,
+        "commit": "0123abc",
     }
 
 
@@ -97,6 +98,7 @@ def fake_results(seeds=1, without=()):
             "command": "dialogym compare --preset quick",
             "seeds": list(range(seeds)),
             "models": {"sft": {"model": NASTY, "parameters": 900_000, "decoding": {"temperature": 0.0}}},
+            "arm_commits": ["0123abc"],
             "seconds": 480.0,
         },
     }

@@ -15,7 +15,9 @@ from rich.console import Console
 
 from dialogym.evaluation.arms import PRESETS, Preset, arms_of
 from dialogym.evaluation.compare import compare
+from dialogym.evaluation.log import log_file, read_log
 from dialogym.evaluation.results import REQUIRED, read_results
+from dialogym.rewards import Length
 
 from . import tasks
 
@@ -138,6 +140,42 @@ def test_a_folder_with_other_settings_is_refused(finished, options, named):
         run(out, **options)
     assert named in str(error.value)
     assert (out / "results.json").read_text() == before
+
+
+def brief(transcript):
+    """A reward of a user's."""
+    return -0.1 * len(transcript.reply.split())
+
+
+@pytest.mark.parametrize("reward", [{"success": 20, "turn": -1, brief: 1}, brief, Length(3, 10)])
+def test_a_reward_of_ones_own_is_compared_and_written_without_its_address(tmp_path, reward):
+    results = run(tmp_path, agents=["rule"], env_kwargs={"reward": reward})
+    assert results["agents"]["rule"]["success"]["mean"] == 1.0
+    assert " at 0x" not in (tmp_path / "settings.json").read_text() + (tmp_path / "results.json").read_text()
+
+
+def test_an_environment_of_tokens_is_compared_in_the_interfaces_of_the_agents(tmp_path):
+    env = gym.make("EvaluationWords-v0", interface="tokens", context_length=512)
+    assert run(tmp_path, agents=["rule"], env_id=env)["agents"]["rule"]["success"]["mean"] == 1.0
+
+
+def test_arms_say_by_which_code_they_were_trained(finished):
+    results, out = finished
+    record = json.loads((out / "agents" / "rule" / "seed-0" / "arm.json").read_text())
+    assert results["provenance"]["arm_commits"] == [str(record["commit"])]
+    assert record["commit"] == results["provenance"]["commit"]
+
+
+def test_a_log_that_was_cut_in_the_middle_of_a_line_goes_on(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"env_turns": 10, "success": 0.1}\n{"env_turns": 20, "succ')
+    with log_file(path, resume=True) as write:
+        write({"env_turns": 20, "success": 0.2})
+        write({"env_turns": 30, "success": 0.3})
+    assert read_log(path) == [{"env_turns": 10 * n, "success": n / 10} for n in (1, 2, 3)]
+    with log_file(path, resume=True) as write:
+        write({"env_turns": 40, "success": 0.4})
+    assert "\n\n" not in path.read_text()
 
 
 def test_wrong_names_are_told_the_right_ones(tmp_path):

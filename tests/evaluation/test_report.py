@@ -49,6 +49,13 @@ def page(results):
     return Page(html_report(results))
 
 
+def test_results_of_several_versions_of_the_code_say_so():
+    results = fake_results()
+    assert not any("same code" in note for note in notes(results))
+    results["provenance"]["arm_commits"] = ["0123abc", "4567def"]
+    assert any("trained and scored by the same code, but at 0123abc, 4567def" in note for note in notes(results))
+
+
 def test_the_page_is_well_formed_and_needs_nothing_from_outside(page):
     assert page.open == []
     assert "script" not in page.tags

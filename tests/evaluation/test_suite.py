@@ -1,5 +1,6 @@
 """Environments × agents: each compared by itself, gathered in one table that says what RL adds."""
 
+import dataclasses
 import json
 import os
 
@@ -10,7 +11,7 @@ from dialogym.envs import shipped_ids
 from dialogym.evaluation.arms import Preset
 from dialogym.evaluation.suite import compare_suite, markdown, rl_adds, suite_preset
 
-from . import tasks  # noqa: F401 (registers EvaluationWords-v0)
+from . import tasks
 
 pytest.importorskip("matplotlib")
 transformers = pytest.importorskip("transformers")
@@ -25,6 +26,15 @@ SMALL = Preset(
         "ppo": {"batch_conversations": 8, "hidden_size": 32, "num_layers": 1, "num_reports": 1},
     },
 )
+
+
+class Fails(tasks.Words):
+    """A task that can be learned but not tested."""
+
+    def partner(self, goal, streams, split):
+        if split == "test":
+            raise RuntimeError("the oven is cold")
+        return super().partner(goal, streams, split)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +67,28 @@ def test_the_model_speaks_with_a_vocabulary_fitted_to_the_environment(finished):
     assert len(tokenizer("word17", add_special_tokens=False)["input_ids"]) <= 3
 
 
+def test_environments_run_side_by_side_and_one_that_fails_costs_no_other(tmp_path):
+    preset = dataclasses.replace(SMALL, config={"sft": {"tokenizer": str(tmp_path / "missing")}})
+    ids = ["EvaluationWords-v0", "EvaluationFails-v0"]
+    tasks.register_task("EvaluationFails-v0", Fails, max_turns=3)
+    with (tmp_path / "log").open("w") as log:
+        results = compare_suite(tmp_path / "out", ids, jobs=2, preset=preset, console=Console(file=log, width=200))
+    assert set(results["environments"]) == {"EvaluationWords-v0"}
+    agents = results["environments"]["EvaluationWords-v0"]["agents"]
+    assert set(agents) == {"do_nothing", "random", "rule", "q_learning"}
+    assert results["left_out"]["EvaluationFails-v0"].startswith("every arm failed:")
+    assert "the oven is cold" in results["left_out"]["EvaluationFails-v0"]
+    told = (tmp_path / "log").read_text()
+    assert "✓ EvaluationWords-v0 rule/seed-0" in told
+    assert "✗ EvaluationFails-v0 rule/seed-0" in told
+
+
+def test_an_unknown_environment_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(ValueError, match=r"no environment TextDialogue-v0 is registered; .*TextDialog-v0"):
+        compare_suite(tmp_path, ["EvaluationWords-v0", "TextDialogue-v0"])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("difference", "p", "verdict"),
     [(0.2, 0.001, "adds"), (-0.2, 0.001, "harms"), (0.2, 0.3, "nothing shown"), (-0.01, 1.0, "nothing shown")],
@@ -70,7 +102,7 @@ def test_harm_is_written_in_the_table():
     interval = {"mean": -0.2, "low": -0.3, "high": -0.1}
     rl = rl_adds({"difference": interval, "return_difference": interval, "p_holm": 0.001})
     results = {
-        "environments": {"A-v0": {"agents": {}, "rl_adds": rl, "left_out": {}}},
+        "environments": {"A-v0": {"goals": 200, "agents": {}, "rl_adds": rl, "left_out": {}}},
         "left_out": {"B-v0": "needs the data of nobody"},
     }
     text = markdown(results)
@@ -83,7 +115,7 @@ def test_a_gain_at_the_price_of_the_words_is_told():
     interval = {"mean": 0.2, "low": 0.1, "high": 0.3}
     rl = rl_adds({"difference": interval, "return_difference": interval, "p_holm": 0.001})
     for perplexity, told in (([2.0, 54.0], True), ([2.0, 2.3], False), ([None, 5.0], False)):
-        row = {"agents": {}, "rl_adds": {**rl, "perplexity": perplexity}, "left_out": {}}
+        row = {"goals": 200, "agents": {}, "rl_adds": {**rl, "perplexity": perplexity}, "left_out": {}}
         text = markdown({"environments": {"A-v0": row}, "left_out": {}})
         assert ("the words drift, perplexity 2.0 to 54.0" in text) == told
 

@@ -70,6 +70,17 @@ def test_the_reason_is_named():
     assert "PYTHONHASHSEED" in found(validate("EvaluationHashDependent-v0", 50), "determinism")
 
 
+def test_noise_that_a_task_does_not_take_so_far_is_no_finding():
+    class Calm(tasks.Words):
+        def __init__(self, noise=0.0):
+            if noise > 0.05:
+                raise ValueError(f"noise must be at most 0.05, got {noise}")
+            super().__init__(noise)
+
+    register_task("EvaluationCalm-v0", Calm, max_turns=3)
+    assert "no keyword argument 'noise' up to" in found(validate("EvaluationCalm-v0", 20), "difficulty rises with noise")
+
+
 def test_a_task_that_only_this_process_knows_is_tried_in_this_process():
     class Local(tasks.Words):
         pass
