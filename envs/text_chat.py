@@ -102,18 +102,19 @@ class TextChat(ItemTask):
         max_conversations: int | None = None,
     ):
         _check(corpus, retrieval, turns, max_conversations)
-        self.made_with: dict[str, Any] = {
+        data = full_path(data)
+        self.made_with = {
             "corpus": corpus,
-            "data": full_path(data),
+            "data": data,
             "retrieval": retrieval,
             "turns": turns,
             "max_conversations": max_conversations,
         }
         self.turns = turns
         changed = changed_at(data)
-        conversations = _conversations(corpus, self.made_with["data"], changed, max_conversations)
+        conversations = _conversations(corpus, data, changed, max_conversations)
         super().__init__([{"number": number, "turns": said} for number, said in enumerate(conversations)])
-        key = (corpus, self.made_with["data"], changed, max_conversations, retrieval)
+        key = (corpus, data, changed, max_conversations, retrieval)
         if key not in _WORLDS:
             _WORLDS[key] = ChatWorld(
                 conversations, self.numbers_of("train"), retrieval, (_world_again, (self.made_with,))

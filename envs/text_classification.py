@@ -66,7 +66,7 @@ class TextClassification(ItemTask):
         if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
             raise ValueError(f"max_words must be an int of at least 1, got {max_words!r}")
         self.made_with = {"source": source, "max_words": max_words, "data": full_path(data)}
-        self.max_words = max_words
+        self.source, self.max_words, self.of_reviews = source, max_words, data is None
         self.labels: tuple[str, ...] = LABELS
         if data is None:
             super().__init__(_reviews(source))
@@ -110,8 +110,8 @@ class TextClassification(ItemTask):
     @functools.cached_property
     def typical_words(self) -> tuple[frozenset[str], ...]:
         """The cluster of each label."""
-        if self.made_with["data"] is None:
-            return _typical_of_reviews(self.made_with["source"], self.max_words)
+        if self.of_reviews:
+            return _typical_of_reviews(self.source, self.max_words)
         return _typical(self.labelled("train"), len(self.labels))
 
     def counts(self, item: Mapping[str, Any]) -> tuple[int, ...]:
