@@ -77,17 +77,26 @@ def _any_reply(env: Any, info: dict[str, Any], rng: random.Random) -> Any:
 def load_messages(path: str | Path) -> Demonstrations:
     """Conversations of a JSONL file: on each line ``{"messages": [{"role": ..., "content": ...}, ...]}``.
 
+    The file is UTF-8, with or without a byte order mark.
+
     Raises:
         ValueError: with the line number, for a line that is not that, or a conversation in which the assistant is
-            silent.
+            silent; or for a file that is not UTF-8.
     """
     conversations = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if line.strip():
             conversations.append(_messages_of(line, f"{path}, line {number}"))
     if not conversations:
         raise ValueError(f"{path}: expected at least one conversation, got an empty file")
     return Demonstrations(conversations, 0, None)
+
+
+def _text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{path}: expected UTF-8 text, got a byte that is none at position {e.start}") from e
 
 
 def _messages_of(line: str, where: str) -> list[Message]:

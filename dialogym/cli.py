@@ -23,6 +23,7 @@ from .cli_common import (
     EnvOption,
     SeedOption,
     SetOption,
+    TrainingSeedOption,
     console,
     core_of,
     errors,
@@ -34,6 +35,7 @@ from .cli_common import (
     task_of,
 )
 from .cli_rating import PREFERENCE, rate, train_preference_model
+from .envs import Task
 from .rewards import EndpointError
 
 app = typer.Typer(
@@ -113,7 +115,12 @@ def rewards() -> None:
 def play(
     env: EnvOption = DEFAULT_ENV,
     as_: Annotated[
-        Seat, typer.Option("--as", help="Your seat: the agent's, or the user's against AGENT.")
+        Seat,
+        typer.Option(
+            "--as",
+            help="Your seat: the agent's, or the user's against AGENT, in TextDialog-v0 or a task of your own that "
+            "gives `person`.",
+        ),
     ] = Seat.agent,
     agent: Annotated[
         str, typer.Option(help="Who you talk to with --as user: a name, or a folder of a trained one.")
@@ -166,6 +173,11 @@ def _play_as_user(env_id: str, agent: str, options: dict[str, Any], seed: int) -
     from dialogym.envs import seat_person
 
     base = make_env(env_id, **{"interface": "text", **options})
+    if type(core_of(base).task).person is Task.person:
+        raise ValueError(
+            f"{env_id} has no seat for a person on the user's side: --as user is for {DEFAULT_ENV}, or a task of your "
+            "own that gives `person`"
+        )
     player = player_of(agent, base, seed)
     core = seat_person(base, player.interface, _ask)
     console.print("[dim]You are the user; say goodbye to end.[/]")
@@ -203,9 +215,9 @@ def train(
     config: ConfigOption = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
     validate_goals: Annotated[int, typer.Option(min=0, help="Validation goals to choose the model on; 0: none.")] = 200,
-    seed: SeedOption = 0,
+    seed: TrainingSeedOption = 0,
 ) -> None:
-    """Train AGENT; Ctrl-C leaves a checkpoint that --resume goes on from.
+    """Train AGENT; Ctrl-C leaves a checkpoint that --resume goes on from. docs/agents.md lists the settings of each.
 
     `dialogym train preference --data FILE` fits a reward to judgements: `--set reward=preference:FOLDER` uses it.
     """
@@ -233,7 +245,16 @@ def train(
         errors.print(f"\nInterrupted. Go on with: dialogym {shlex.join(again)} --resume", soft_wrap=True, markup=False)
         raise typer.Exit(INTERRUPTED) from None
     learner.save(folder / "agent")
-    console.print(f"Saved to {folder / 'agent'}; score it with: dialogym evaluate {folder / 'agent'}", soft_wrap=True)
+    again = _evaluate_command(folder / "agent", env, set_)
+    console.print(f"Saved to {folder / 'agent'}; score it with: {again}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _evaluate_command(agent: Path, env_id: str, pairs: list[str] | None) -> str:
+    """What scores an agent in the environment that it was trained in."""
+    words = ["dialogym", "evaluate", str(agent)]
+    words += ["--env", env_id] if env_id != DEFAULT_ENV else []
+    words += [word for pair in pairs or [] for word in ("--set", pair)]
+    return shlex.join(words)
 
 
 def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) -> None:
@@ -274,10 +295,14 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Which goals and wordings: train, validation or test.")] = "test",
     set_: SetOption = None,
     config: ConfigOption = None,
-    seed: SeedOption = 0,
+    seed: TrainingSeedOption = 0,
     show: Annotated[int, typer.Option(min=0, help="Print so many conversations.")] = 1,
 ) -> None:
-    """Score an agent on frozen held-out goals, with 95% intervals."""
+    """Score an agent on frozen held-out goals, with 95% intervals.
+
+    --config is for an agent made by name (docs/agents.md lists the settings of each); a folder holds those it was
+    trained with.
+    """
     from dialogym.evaluation.score import frozen_goals, score
     from dialogym.evaluation.statistics import bootstrap_interval, wilson_interval
 
@@ -312,12 +337,15 @@ def compare(
         int | None, typer.Option(min=1, help="Trainings at once, one thread each; default: all cores.")
     ] = None,
     set_: SetOption = None,
-    seed: SeedOption = 0,
+    seed: TrainingSeedOption = 0,
     suite: Annotated[
         bool, typer.Option("--suite", help="Every environment with a small budget, in one table.")
     ] = False,
 ) -> None:
-    """Train and score every agent on the same held-out goals, and write a report."""
+    """Train and score floors, the rule, Q-learning, PPO and language models (SFT, RL, both), and write a report.
+
+    All of them are scored on the same held-out goals.
+    """
     from dialogym.evaluation.compare import compare as run
 
     if suite:

@@ -28,6 +28,9 @@ ConfigOption = Annotated[
     typer.Option("--config", metavar="KEY=VALUE", help="Setting of the agent, such as learning_rate=3e-4; repeat."),
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+TrainingSeedOption = Annotated[
+    int, typer.Option(min=0, help="Seed of the agent and its training; the goals it is scored on stay the same.")
+]
 SHOWN = ("env_turns", "epoch", "success", "return", "validation", "validation_loss", "kl")
 
 

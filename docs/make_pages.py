@@ -1,12 +1,15 @@
-"""Writes a page for each environment from its docstring, its registration and a conversation of its rule.
+"""Writes a page for each environment, and one of the settings of agents.
 
-python docs/make_pages.py            # writes docs/environments/*.md
+The former are made from docstrings, registrations and conversations of the rules, the latter from configurations.
+
+python docs/make_pages.py            # writes docs/environments/*.md and docs/agents.md
 python docs/make_pages.py --check    # only says whether they are as they would be written
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import inspect
 import json
 import re
@@ -16,14 +19,18 @@ from typing import Any
 import gymnasium as gym
 
 import dialogym  # registers the environments # noqa: F401
-from dialogym.agents.registry import make_agent
+from dialogym.agents.preference import PreferenceConfig
+from dialogym.agents.registry import agent_class, agent_names, describe_agents, make_agent
+from dialogym.agents.rule import PolicyAgent
 from dialogym.envs import Task, TextEnv, remake, shipped_ids
+from dialogym.evaluation.validate import FLOORS
 
 FOLDER = Path(__file__).parent / "environments"
+AGENTS = Path(__file__).parent / "agents.md"
 SUITE = Path(__file__).parent / "suite" / "suite.json"
 SEED = 1
 HEADER = re.compile(r"^(Args|Attributes|Raises|Returns|Reference|References|Example|Examples):", re.MULTILINE)
-ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n     +.*)*)", re.MULTILINE)
+ARGUMENT = re.compile(r"^    (\w+(?:, \w+)*): (.*(?:\n     +.*)*)", re.MULTILINE)
 
 
 def page(env_id: str) -> str:
@@ -60,8 +67,8 @@ def described(task: type[Task]) -> tuple[str, str]:
     args = re.search(r"^Args:\n((?:    .*\n?|\n)+)", text, re.MULTILINE)
     defaults = {name: p.default for name, p in inspect.signature(task).parameters.items()}
     lines = [
-        f"- `{name}={defaults.get(name)!r}`: {' '.join(words.split())}"
-        for name, words in ARGUMENT.findall(args[1] if args else "")
+        f"- {in_code([f'{name}={defaults.get(name)!r}' for name in names.split(', ')])}: {' '.join(words.split())}"
+        for names, words in ARGUMENT.findall(args[1] if args else "")
     ]
     return about, "\n".join(lines)
 
@@ -74,7 +81,7 @@ def spaces(env_id: str, task: Task) -> str:
     """A table of what each interface shows and takes."""
     rows = ["| interface | observation | action |", "| --- | --- | --- |"]
     if task.menu:
-        sizes = "`MultiDiscrete([" + " ".join(map(str, task.summary_sizes)) + "])`: what the agent has heard so far"
+        sizes = "`MultiDiscrete([" + " ".join(map(str, task.summary_sizes)) + "])`: a summary of the conversation"
         rows.append(f"| `choices` (default) | {sizes} | `Discrete({len(task.menu)})`: the menu |")
     rows.append(
         f"| `text` | the conversation, a `role: text` line per message | any `str`, cut at {task.max_reply_chars} "
@@ -93,12 +100,18 @@ def ends(env: gym.Env[Any, Any], core: TextEnv) -> str:
     """Limits, default reward, and what is declared about rule and floors."""
     assert env.spec is not None
     task, reward = core.task, env.spec.kwargs.get("reward", "pydial")
-    floors = ", ".join(f"`{name}`" for name in task.policies if name != "rule")
+    floors = [f"`{name}`" for name in FLOORS if name in task.policies or not issubclass(agent_class(name), PolicyAgent)]
     return (
         f"At most {core.max_turns} agent turn{'s' if core.max_turns > 1 else ''}. Default reward: `{reward!r}`. The "
-        f"rule succeeds on at least {task.ceiling:g} of held-out goals; do-nothing, random, repeat-last"
-        f"{' and ' + floors if floors else ''} on at most {task.floor:g}. `dialogym validate {core.spec.id}` checks it."  # type: ignore[union-attr]
+        f"rule succeeds on {'all' if task.ceiling == 1 else f'at least {percent(task.ceiling)} of'} held-out goals; "
+        f"{', '.join(floors[:-1])} and {floors[-1]} on at most {percent(task.floor)}. "
+        f"`dialogym validate {env.spec.id}` checks it."
     )
+
+
+def percent(share: float) -> str:
+    """A share as people say it: 0.98 is 98 %, 0.594 is 59.4 %."""
+    return f"{100 * share:g} %"
 
 
 def baselines(env_id: str) -> str:
@@ -132,16 +145,91 @@ def conversation(env_id: str) -> str:
     return "\n".join([*lines, f"({'success' if info['success'] else 'no success'})"])
 
 
+# The settings of agents
+
+SETTINGS = """# Settings of agents
+
+Of an agent made by name: `--config SETTING=VALUE` of `dialogym train` and `dialogym evaluate`, repeated for several;
+`make_agent(NAME, env, SETTING=VALUE)` in Python. A value is read as JSON where it is some (`0.5`, `true`, `null` for
+None), else as text. The folder of a trained agent holds the settings that it was trained with.
+"""
+
+
+def agents_page() -> str:
+    """The settings of every agent, a table for those that share one configuration, as Markdown."""
+    about = {name: words for name, _, _, words in describe_agents()}
+    kinds: dict[type[Any], list[str]] = {}
+    for name in agent_names():
+        kinds.setdefault(agent_class(name).Config, []).append(name)
+    parts, bare = [SETTINGS], []
+    for config, names in kinds.items():
+        if dataclasses.fields(config):
+            listed = "\n".join(f"- `{name}`: {about[name]}" for name in names)
+            parts.append(f"## {in_code(names)}\n\n{listed}\n\n{settings(config)}")
+        else:
+            bare += names
+    parts.append(
+        "## `preference`\n\nNo agent but a reward model: `dialogym train preference --data FILE` "
+        f"([how](preferences.md)).\n\n{settings(PreferenceConfig)}"
+    )
+    parts.append(f"## Without settings\n\n{in_code(bare)}.")
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def settings(config: type[Any]) -> str:
+    """A table of a configuration: name, default and meaning of each field; what is explained together shares a row."""
+    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    meanings: dict[str, list[dataclasses.Field[Any]]] = {}
+    for field in dataclasses.fields(config):
+        meanings.setdefault(meaning(config, field.name), []).append(field)
+    for words, fields in meanings.items():
+        defaults = [repr(default_of(field)) for field in fields]
+        rows.append(f"| {in_code([field.name for field in fields])} | {in_code(defaults)} | {words} |")
+    return "\n".join(rows)
+
+
+def meaning(config: type[Any], name: str) -> str:
+    """What the docstring of a configuration, or of one that it extends, says of a field, on its own or with another;
+    else the first line of the docstring."""
+    explained: dict[str, str] = {}
+    for kind in reversed(config.__mro__):
+        found = re.search(r"^Attributes:\n((?:    .*\n?|\n)+)", inspect.getdoc(kind) or "", re.MULTILINE)
+        for names, words in ARGUMENT.findall(found[1] if found else ""):
+            explained.update(dict.fromkeys(names.split(", "), plain(words)))
+    if name in explained:
+        return explained[name]
+    beside = [other for other, words in explained.items() if f"`{name}`" in words]
+    if beside:
+        return f"see `{beside[0]}`."
+    owner = next(kind for kind in config.__mro__ if name in inspect.get_annotations(kind))
+    return plain((inspect.getdoc(owner) or "").partition("\n")[0])
+
+
+def plain(words: str) -> str:
+    """A docstring's words in one line of Markdown."""
+    words = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", " ".join(words.split()))
+    return words.replace("``", "`").replace("|", "\\|")
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()
+
+
+def in_code(words: list[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is out of date")
     check = parser.parse_args().check
     FOLDER.mkdir(exist_ok=True)
     stale = []
-    for env_id in shipped_ids():
-        path, text = FOLDER / f"{env_id}.md", page(env_id)
+    pages = {FOLDER / f"{env_id}.md": page(env_id) for env_id in shipped_ids()}
+    for path, text in {**pages, AGENTS: agents_page()}.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            stale.append(env_id)
+            stale.append(path.stem)
             if not check:
                 path.write_text(text, encoding="utf-8")
     print(f"{'out of date' if check else 'written'}: {', '.join(stale) or 'none'}")

@@ -1,8 +1,8 @@
 """The core of every environment: one task, one partner, one conversation.
 
 A :class:`Task` knows what can be wanted and who the agent talks to; a :class:`Partner` is the other side of one
-conversation and the ground truth about it; :class:`TextEnv` plays them under a reward. Interfaces (``interfaces.py``)
-show the same episode as token ids or as a menu of choices, and ``vector.py`` plays many at once.
+conversation and the ground truth about it; :class:`TextEnv` plays them under a reward, in words or from a menu of
+choices. ``tokens.py`` shows the same episode as token ids, and ``vector.py`` plays many at once.
 """
 
 from __future__ import annotations

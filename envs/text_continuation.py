@@ -39,7 +39,7 @@ class TextContinuation(ItemTask):
 
     The default reward is ``steering``: VADER's sentiment towards the target, times six guards (length, variety,
     novelty against the opening, share of function words, and, under a trigram model, mean surprise and how much the
-    order of the words lowers it, see :func:`dialogym.rewards.steering.guards`), each 1 for nearly all real text and 0
+    order of the words lowers it, see ``dialogym.rewards.steering.guards``), each 1 for nearly all real text and 0
     for what is none. It needs the extra ``metrics``. What it is worth, measured on the 2,530 validation openings: real
     continuations keep 0.949 of their sentiment on average (87 % of them all of it, 96 % at least half); the words of a
     continuation in random order keep 0.004, and unpunctuated word salad of praise, repetition, an echo of the opening

@@ -32,6 +32,12 @@ PYDIAL = {
 class TextDialog(Task):
     """Find a restaurant that fits, answer questions about it, book it.
 
+    Data: 110 restaurants of Cambridge ship with the package. ``database`` takes others, a CSV file with the columns
+    ``name``, ``food``, ``area``, ``pricerange``, ``phone``, ``address`` and ``postcode``. The first four must not be
+    empty; what is empty of the others is unknown to the agent too. Names differ from one another and from what people
+    say anyway; case does not matter, and other columns are not read. Where every combination of food, area and
+    pricerange has a restaurant, no goal is unreachable, and ``unreachable=0`` has to say so.
+
     Args:
         noise: semantic error rate in [0, 1): the share of what the user means that the agent reads garbled.
         profile: "cooperative", "unfriendly", or "mixed" (drawn per conversation).
@@ -40,7 +46,7 @@ class TextDialog(Task):
         unreachable: share of goals that no restaurant meets until the user relaxes one constraint.
         goal_change: share of goals where the user changes its mind after the first good offer.
         alternatives: share of goals where the user asks for another place, if there is one.
-        database: a CSV file of restaurants; None takes the 110 of Cambridge that ship with the package.
+        database: a CSV file of restaurants of your own; see above.
 
     Raises:
         ValueError: for a rate outside its range, an unknown profile, or a file that is not what it should be.

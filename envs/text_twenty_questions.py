@@ -88,7 +88,7 @@ class TextTwentyQuestions(ItemTask):
     each of them halved what is left.
 
     Things are split by name: those of the test split are never thought of in training, though they are among the
-    things that may be guessed. There are about twenty, so a long list of test goals repeats them in other words.
+    things that may be guessed. There are 25, so a longer list of test goals repeats them in other words.
 
     Data: the table is our own. ``data`` takes another one, a file with the fields ``thing`` and ``attributes`` (of the
     same fifty), JSON Lines such as ``{"thing": "cat", "attributes": ["alive", "animal", "fur"]}``, or CSV where the

@@ -22,9 +22,9 @@ user: yes .
 assistant: you want chinese food , right ?
 user: right .
 assistant: thank you and goodbye .
-user: thank you , goodbye .
+user: never mind , goodbye .
 
-success 0.012, return -5.19 over 2000 conversations
+success 0.029, return -8.19 over 2000 conversations
 """
 
 from __future__ import annotations

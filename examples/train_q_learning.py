@@ -1,17 +1,17 @@
 """How far does a table get?
 
 $ python examples/train_q_learning.py
-   30001 turns    640 states  success while exploring 0.015, on validation 0.306
-   60014 turns    784 states  success while exploring 0.058, on validation 0.762
-   90001 turns    863 states  success while exploring 0.132, on validation 0.756
-  120004 turns    917 states  success while exploring 0.240, on validation 0.910
-  150002 turns    932 states  success while exploring 0.414, on validation 0.982
-  180006 turns    940 states  success while exploring 0.584, on validation 0.994
-  210000 turns    946 states  success while exploring 0.745, on validation 0.994
-  240006 turns    950 states  success while exploring 0.899, on validation 0.994
-  270007 turns    951 states  success while exploring 0.942, on validation 0.998
-  300000 turns    951 states  success while exploring 0.949, on validation 0.998
-test: success 1.000 [0.992, 1.000] in 8.02 turns
+   30003 turns    676 states  success while exploring 0.042, on validation 0.438
+   60006 turns    817 states  success while exploring 0.106, on validation 0.446
+   90000 turns    878 states  success while exploring 0.257, on validation 0.860
+  120010 turns    919 states  success while exploring 0.470, on validation 0.914
+  150001 turns    943 states  success while exploring 0.670, on validation 0.998
+  180001 turns    957 states  success while exploring 0.860, on validation 0.998
+  210000 turns    963 states  success while exploring 0.956, on validation 1.000
+  240002 turns    964 states  success while exploring 0.996, on validation 1.000
+  270008 turns    964 states  success while exploring 0.999, on validation 1.000
+  300005 turns    965 states  success while exploring 0.999, on validation 1.000
+test: success 1.000 [0.992, 1.000] in 7.68 turns
 """
 
 from __future__ import annotations

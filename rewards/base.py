@@ -32,9 +32,11 @@ class Reward:
 
     Attributes:
         name: its key in ``info["reward_terms"]``; the name of the class unless the class says otherwise.
+        unit: what stands after its weight where a sum is described, such as "L" for one that pays the turn limit L.
     """
 
     name: str = "Reward"
+    unit: str = ""
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)

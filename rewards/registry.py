@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -61,7 +62,7 @@ def register_reward_kind(kind: str, make: Callable[[str], Callable[[Transcript],
 
 def describe_reward_kinds() -> list[tuple[str, str]]:
     """Every kind, as ``kind:...``, and its docstring's first line."""
-    return [(f"{kind}:...", (inspect.getdoc(make) or "").partition("\n")[0]) for kind, make in sorted(_KINDS.items())]
+    return [(f"{kind}:...", _first_line(make)) for kind, make in sorted(_KINDS.items())]
 
 
 def reward_names() -> list[str]:
@@ -80,12 +81,28 @@ def _about(name: str) -> str:
         return _offer(name)
     parts = getattr(reward, "parts", None)
     if parts is not None:
-        return "the sum of " + ", ".join(f"{part.weight:+g} {part.name}" for part in parts)
+        return _sum_in_words(parts)
     if isinstance(reward, Mapping):
         return "the sum of " + ", ".join(f"{weight:+g} {part}" for part, weight in reward.items())
-    line = (inspect.getdoc(reward) or "").partition("\n")[0].replace("``", "").replace(":func:", "").replace("`", "")
+    line = _first_line(reward)
     needed = _needed(reward) if isinstance(reward, type) else ""
     return f"{line} Made as {needed}." if needed else line
+
+
+def _first_line(documented: Any) -> str:
+    """The first line of a docstring, without markup."""
+    return re.sub(r":\w+:`~?([^`]*)`", r"\1", (inspect.getdoc(documented) or "").partition("\n")[0]).replace("`", "")
+
+
+def _sum_in_words(parts: Any) -> str:
+    """The terms of a sum as "+2L success, -1 turn", and what L is where it stands there."""
+    terms = ", ".join(f"{_amount(part.weight, part.reward.unit)} {part.name}" for part in parts)
+    limit = "; L is the turn limit" if any(part.reward.unit == "L" for part in parts) else ""
+    return f"the sum of {terms}{limit}"
+
+
+def _amount(weight: float, unit: str) -> str:
+    return f"{weight:+g}".replace("1", "") + unit if unit and abs(weight) == 1 else f"{weight:+g}{unit}"
 
 
 def _offer(name: str) -> str:

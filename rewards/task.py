@@ -71,6 +71,8 @@ def _limit(transcript: Transcript) -> float:
     return float(transcript.max_turns)
 
 
+success_by_limit.unit = failure_by_limit.unit = "L"
+
 for _reward in (success, failure, turn, parts):
     register_reward(_reward.name, _reward)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -66,6 +67,7 @@ def test_help_names_every_command():
         (("compare", "--suite", "--set", "noise=0.3"), "--suite compares every environment as it is"),
         (("train", "q_learning", "--out", __file__), "File exists"),
         (("validate", "NoSuch-v0"), "no environment 'NoSuch-v0'"),
+        (("play", "--env", "TextWordle-v0", "--as", "user"), "TextWordle-v0 has no seat for a person on the user's"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_right(arguments, message, tmp_path):
@@ -93,6 +95,19 @@ def test_a_table_is_trained_saved_and_scored(tmp_path):
     scored = dialogym("evaluate", tmp_path / "q" / "agent", "--goals", 20, "--show", 0)
     assert scored.returncode == 0, scored.stderr
     assert "q_learning on 20 test goals" in scored.stdout
+
+
+def test_train_names_the_command_that_scores_in_the_same_environment(tmp_path):
+    arguments = ["--env", "TextNegotiation-v0", "--set", "profile=mixed", "--set", 'reward={"surplus": 1}']
+    trained = dialogym(
+        "train", "q_learning", *arguments, "--config", "env_turns=200", "--validate-goals", 0, "--out", "the agent",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    command = " ".join(trained.stdout.split()).partition("score it with: ")[2]
+    assert shlex.split(command) == ["dialogym", "evaluate", "the agent/agent", *arguments]
+    default = dialogym("train", "q_learning", "--config", "env_turns=200", "--validate-goals", 0, folder=tmp_path)
+    assert default.stdout.strip().endswith("dialogym evaluate runs/q_learning-0/agent")
 
 
 def interrupted(process):

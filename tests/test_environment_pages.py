@@ -1,10 +1,13 @@
-"""The page of every environment says what its docstring, its registration and its rule say today."""
+"""The pages say what the docstrings, the registrations, the rules and the configurations of agents say today."""
 
+import dataclasses
 import importlib.util
 import pathlib
+import re
 
 import pytest
 
+from dialogym.agents.registry import agent_class, agent_names
 from dialogym.envs import shipped_ids
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -26,3 +29,24 @@ def test_the_page_is_up_to_date(env_id):
 
 def test_a_keyword_is_documented_with_its_default():
     assert "- `noise=0.0`: semantic error rate" in make_pages.page("TextDialog-v0")
+
+
+def test_the_settings_of_agents_are_up_to_date():
+    assert make_pages.AGENTS.read_text(encoding="utf-8") == make_pages.agents_page(), "run python docs/make_pages.py"
+
+
+def test_every_setting_of_every_agent_has_its_own_default_and_a_meaning():
+    section = {part.split("\n")[0]: part for part in make_pages.agents_page().split("## ")}
+    assert "| `learning_rate` | `0.0003` | of the policy, with AdamW without decay. |" in section["`ppo`"]
+    assert "| `learning_rate` | `5e-05` | of the policy, with AdamW without decay. |" in section["`reinforce`"]
+    assert "| `warmup_updates` | `50` | see `learning_rate`. |" in section["`sft`"]
+    for name in agent_names():
+        fields = dataclasses.fields(agent_class(name).Config)
+        (part,) = (part for title, part in section.items() if f"`{name}`" in (title if fields else part))
+        for field in fields:
+            assert re.search(rf"^\|[^|]*`{field.name}`[^|]*\| `.+` \| .+ \|$", part, re.MULTILINE), field.name
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.98, "98 %"), (0.07, "7 %"), (0.594, "59.4 %"), (1.0, "100 %")])
+def test_a_share_is_said_in_percent_with_all_its_digits(share, said):
+    assert make_pages.percent(share) == said

@@ -7,7 +7,9 @@ import functools
 import itertools
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ..items import changed_at
 
 CONSTRAINT_SLOTS = ("food", "area", "pricerange")
 REQUEST_SLOTS = ("phone", "address", "postcode")
@@ -42,15 +44,17 @@ class Database:
     """The venues of a CSV file with the columns name, food, area, pricerange, phone, address and postcode.
 
     Args:
-        path: the file; None reads the 110 restaurants of Cambridge that ship with the package.
+        path: the file, UTF-8, with or without a byte order mark; None reads the 110 restaurants of Cambridge that ship
+            with the package.
 
     Raises:
-        ValueError: with the line number, for a missing column, a missing name or value, or a repeated name.
+        ValueError: with the line number, for a missing column, a missing name or value, or a repeated name; or for a
+            file that is not UTF-8.
     """
 
     def __init__(self, path: str | Path | None = None):
         source = resources.files("dialogym.envs.data") / "cambridge_restaurants.csv" if path is None else Path(path)
-        self.venues = _read(source.read_text(encoding="utf-8"), str(source.name))
+        self.venues = _read(_text(source), str(source.name))
         self.index = {venue.name: number for number, venue in enumerate(self.venues)}
         self.values: dict[str, tuple[str, ...]] = {
             slot: tuple(sorted({getattr(venue, slot) for venue in self.venues})) for slot in CONSTRAINT_SLOTS
@@ -114,6 +118,13 @@ def replaced(constraints: Constraints, slot: str, value: str) -> Constraints:
     return tuple((name, value if name == slot else old) for name, old in constraints)
 
 
+def _text(source: Any) -> str:
+    try:
+        return source.read_text(encoding="utf-8-sig")  # Excel begins its files with a byte order mark
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{source.name}: expected UTF-8 text, got a byte that is none at position {e.start}") from e
+
+
 def _read(text: str, source: str) -> tuple[Venue, ...]:
     rows = csv.DictReader(text.splitlines())
     missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
@@ -135,7 +146,11 @@ def _read(text: str, source: str) -> tuple[Venue, ...]:
     return tuple(venues)
 
 
-@functools.lru_cache(maxsize=8)
 def load_database(path: str | None = None) -> Database:
-    """The database of a file, read once per process."""
+    """The database of a file, read once per process and once more whenever the file has changed."""
+    return _database(path, changed_at(path))
+
+
+@functools.lru_cache(maxsize=8)
+def _database(path: str | None, changed: int) -> Database:
     return Database(path)

@@ -67,6 +67,16 @@ def test_messages_survive_their_file(tmp_path):
     assert load_messages(tmp_path / "talks.jsonl").conversations == [TALK, TALK[:2]]
 
 
+def test_messages_may_hold_any_letter_and_their_file_begin_with_a_byte_order_mark(tmp_path):
+    path, talk = tmp_path / "talks.jsonl", [{"role": "assistant", "content": "über\u2028alles"}]
+    save_messages(path, [talk, TALK])
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert load_messages(path).conversations == [talk, TALK]
+    path.write_text("ü", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"talks.jsonl: expected UTF-8 text, got a byte that is none at position 0"):
+        load_messages(path)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

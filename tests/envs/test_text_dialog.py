@@ -1,5 +1,6 @@
 """The restaurant user: what it wants, says, and never does."""
 
+import os
 import re
 
 import gymnasium as gym
@@ -16,6 +17,7 @@ from dialogym.envs.text_dialog import PYDIAL
 from .invariants import check_conversations, random_chooser, rule_chooser
 
 ENV_ID = "dialogym:TextDialog-v0"
+HEADER = "name,food,area,pricerange,phone,address,postcode\n"
 
 
 def play(policy, conversations=200, **options):
@@ -415,17 +417,35 @@ def test_a_broken_database_is_refused_with_the_line(tmp_path):
     path.write_text("name,food,area\nx,y,z\n")
     with pytest.raises(ValueError, match=r"mine.csv, line 1: .*missing pricerange, phone, address, postcode"):
         Database(path)
-    header = "name,food,area,pricerange,phone,address,postcode\n"
-    path.write_text(header + "a,thai,north,cheap,1,x,y\nb,,north,cheap,1,x,y\n")
+    path.write_text(HEADER + "a,thai,north,cheap,1,x,y\nb,,north,cheap,1,x,y\n")
     with pytest.raises(ValueError, match=r"mine.csv, line 3: food must not be empty"):
         Database(path)
+
+
+def test_a_database_saved_by_excel_is_read(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(HEADER + "café,thai,north,cheap,1,x,y\n", encoding="utf-8-sig")
+    assert [venue.name for venue in Database(path).venues] == ["café"]
+    path.write_text(HEADER + "café,thai,north,cheap,1,x,y\n", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"mine.csv: expected UTF-8 text, got a byte that is none at position 52"):
+        Database(path)
+
+
+def test_an_edited_database_is_read_again(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(HEADER + "a,thai,north,cheap,1,x,y\n")
+    before = load_database(str(path))
+    assert load_database(str(path)) is before
+    path.write_text(HEADER + "b,thai,north,cheap,1,x,y\n")
+    os.utime(path, ns=(1, 1))  # a file system may count time more coarsely than this test writes
+    assert [venue.name for venue in load_database(str(path)).venues] == ["b"]
 
 
 def test_an_own_database_is_played(tmp_path):
     path = tmp_path / "mine.csv"
     kinds = ["thai,north,cheap", "thai,south,cheap", "fish,south,expensive", "fish,north,cheap"]
     rows = [f"place {n},{kind},0{n},street {n},ab{n}" for n, kind in enumerate(kinds)]
-    path.write_text("name,food,area,pricerange,phone,address,postcode\n" + "\n".join(rows) + "\n")
+    path.write_text(HEADER + "\n".join(rows) + "\n")
     success, _ = play(rule, 100, database=str(path))
     assert success >= 0.98
 

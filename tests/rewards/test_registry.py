@@ -24,7 +24,9 @@ def test_every_name_is_described_in_a_line():
     assert described["pydial"] == "the sum of +20 success, -1 turn"
     assert "bounds [0, 1]" in described["rouge"]
     assert described["fluency"].endswith("Made as Fluency(model=...).")
+    assert described["tcbot"] == "the sum of +2L success, -L failure, -1 turn; L is the turn limit"
     assert all(described.values())
+    assert not [line for line in described.values() if ":class:" in line or ":func:" in line or "`" in line]
 
 
 def test_a_name_can_be_registered_with_a_call_or_a_decorator():
