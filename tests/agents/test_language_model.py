@@ -120,7 +120,7 @@ def test_peeking_leaves_the_conversations_as_they_were():
 
 def test_draws_follow_the_distribution_and_never_take_the_impossible():
     weights = torch.tensor([0.0, 0.5, 0.0, 0.3, 0.2, 0.0])
-    draws = sample_rows(weights.log().expand(40_000, -1), torch.Generator().manual_seed(0))
+    draws = sample_rows(weights.expand(40_000, -1), torch.Generator().manual_seed(0))
     shares = torch.bincount(draws, minlength=6) / len(draws)
     assert shares[weights == 0].tolist() == [0.0] * 3
     assert torch.allclose(shares, weights, atol=0.01)  # four standard errors
@@ -128,14 +128,14 @@ def test_draws_follow_the_distribution_and_never_take_the_impossible():
 
 def test_the_last_possible_token_is_drawn_at_the_end_of_the_unit_interval(monkeypatch):
     monkeypatch.setattr(torch, "rand", lambda *shape, **options: torch.full(shape, 1 - 2.0**-24))
-    logprobs = torch.log_softmax(torch.randn(500, 1058, generator=torch.Generator().manual_seed(0)), -1)
-    logprobs[:, -3:] = -1e9
-    assert sample_rows(logprobs).max() == 1058 - 4
+    logits = torch.randn(500, 1058, generator=torch.Generator().manual_seed(0))
+    logits[:, -3:] = -1e9
+    assert sample_rows(logits.softmax(-1)).max() == 1058 - 4
 
 
 def test_the_first_possible_token_is_drawn_at_the_beginning_of_the_unit_interval(monkeypatch):
     monkeypatch.setattr(torch, "rand", lambda *shape, **options: torch.zeros(shape))
-    assert sample_rows(torch.tensor([[-1e9, -1e9, -0.1, -2.4]])).tolist() == [2]
+    assert sample_rows(torch.tensor([[-1e9, -1e9, -0.1, -2.4]]).softmax(-1)).tolist() == [2]
 
 
 def test_logprobs_and_entropies_worked_by_hand():
