@@ -57,9 +57,14 @@ class Estimate(NamedTuple):
 
 @torch.no_grad()
 def estimate(critic: ValueHead, batch: Batch, reward_scale: float, gamma: float, lam: float) -> Estimate:
-    """Advantages under the critic as it is: GAE over turns, bootstrapped where a conversation was cut."""
+    """Advantages under the critic as it is: GAE over turns, bootstrapped where a conversation was cut.
+
+    The critic learns returns less the baseline of the group, which the rewards of a cut conversation have off already:
+    it is given back to what the critic says of the rest.
+    """
     values = critic(batch.states)  # (B, K)
-    bootstrap = torch.where(batch.truncated, critic(batch.next_states), torch.zeros(()))  # (B,)
+    rest = critic(batch.next_states) + batch.baselines * reward_scale
+    bootstrap = torch.where(batch.truncated, rest, torch.zeros(()))  # (B,)
     rewards = batch.rewards * reward_scale
     advantages = generalised_advantages(rewards, values, batch.num_turns, bootstrap, gamma, lam)
     return Estimate(advantages, advantages + values)

@@ -34,7 +34,8 @@ class PolicyGradientConfig(ModelConfig):
             from; None starts from random weights (or from ``model``).
         env_turns: agent turns to learn from; the last batch is finished.
         batch_conversations: conversations per update.
-        group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups.
+        group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups,
+            and more need ``gamma`` 1.
         learning_rate: of the policy, with AdamW without decay.
         sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
             temperature. Below 1 it keeps a model that saw few demonstrations from stumbling over its own rare tokens.
@@ -71,6 +72,8 @@ class PolicyGradientConfig(ModelConfig):
             raise ValueError(f"sampling_temperature must be above 0, got {self.sampling_temperature}")
         if not 0 <= self.gamma <= 1:
             raise ValueError(f"gamma must be in [0, 1], got {self.gamma}")
+        if self.group_size > 1 and self.gamma < 1:
+            raise ValueError(f"gamma must be 1 where group_size is above 1, got {self.gamma}")
 
 
 class Part(NamedTuple):

@@ -243,6 +243,7 @@ def test_conversations_of_a_group_are_about_one_goal(folder):
         ({"env_turns": 0}, "env_turns must be at least 1, got 0"),
         ({"gamma": 1.5}, r"gamma must be in \[0, 1\], got 1.5"),
         ({"sampling_temperature": 0.0}, "sampling_temperature must be above 0, got 0.0"),
+        ({"group_size": 4, "gamma": 0.9}, "gamma must be 1 where group_size is above 1, got 0.9"),
         ({"group_size": 3}, r"group_size must be at least 1 and divide batch_conversations \(128\), got 3"),
     ],
 )
