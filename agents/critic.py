@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .returns import generalised_advantages
+from .returns import generalised_advantages, standard_deviation
 from .rollout import Batch
 
 
@@ -84,6 +84,6 @@ def teach(critic: ValueHead, batch: Batch, found: Estimate, num_steps: int, lear
 
 
 def normalised(advantages: Tensor, mask: Tensor) -> Tensor:
-    """(B, K) advantages less their mean over the turns of ``mask``, over their standard deviation there."""
+    """(B, K) advantages less their mean over the turns of ``mask``, over their standard deviation; 0 for one turn."""
     taken = advantages[mask]
-    return (advantages - taken.mean()) / (taken.std() + 1e-6)
+    return (advantages - taken.mean()) / (standard_deviation(taken) + 1e-6)

@@ -33,7 +33,7 @@ class PolicyGradientConfig(ModelConfig):
         init: folder of a trained language-model agent, such as one of ``sft``, or of a transformers model, to start
             from; None starts from random weights (or from ``model``).
         env_turns: agent turns to learn from; the last batch is finished.
-        batch_conversations: conversations per update.
+        batch_conversations: conversations per update, at least 2: each is compared with the rest.
         group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups,
             and more need ``gamma`` 1.
         learning_rate: of the policy, with AdamW without decay.
@@ -60,9 +60,9 @@ class PolicyGradientConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("env_turns", "batch_conversations", "num_reports"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in (("env_turns", 1), ("batch_conversations", 2), ("num_reports", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.group_size < 1 or self.batch_conversations % self.group_size:
             raise ValueError(
                 f"group_size must be at least 1 and divide batch_conversations ({self.batch_conversations}), "

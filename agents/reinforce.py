@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .base import LogRow
 from .policy_gradient import Part, PolicyGradientAgent, PolicyGradientConfig
-from .returns import discounted_returns
+from .returns import discounted_returns, standard_deviation
 from .rollout import Conversation
 
 
@@ -57,7 +57,7 @@ class ReinforceAgent(PolicyGradientAgent):
         config, batch = self.config, self.batch(conversations)
         returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)
         advantages = returns - turn_baseline(returns, batch.turn_mask)
-        scale = advantages[batch.turn_mask].std() + 1e-6
+        scale = standard_deviation(advantages[batch.turn_mask]) + 1e-6
         return self.step(self.parts(conversations, advantages / scale), lambda part: entropic_loss(self, part))
 
 

@@ -241,6 +241,10 @@ def test_conversations_of_a_group_are_about_one_goal(folder):
     ("config", "message"),
     [
         ({"env_turns": 0}, "env_turns must be at least 1, got 0"),
+        ({"batch_conversations": 1}, "batch_conversations must be at least 2, got 1"),
+        ({"num_epochs": 0}, "num_epochs must be at least 1, got 0"),
+        ({"minibatch_size": 0}, "minibatch_size must be at least 1, got 0"),
+        ({"kl_target": 0.0}, "kl_target must be above 0 or None, got 0.0"),
         ({"gamma": 1.5}, r"gamma must be in \[0, 1\], got 1.5"),
         ({"sampling_temperature": 0.0}, "sampling_temperature must be above 0, got 0.0"),
         ({"group_size": 4, "gamma": 0.9}, "gamma must be 1 where group_size is above 1, got 0.9"),

@@ -120,3 +120,7 @@ def test_the_critic_learns_the_targets_and_says_how_good_it_was():
 def test_advantages_are_normalised_over_the_turns_that_took_place():
     advantages = normalised(torch.tensor([[1.0, 3.0], [5.0, 100.0]]), torch.tensor([[True, True], [True, False]]))
     assert torch.allclose(advantages[[0, 0, 1], [0, 1, 0]], torch.tensor([-1.0, 0.0, 1.0]), atol=1e-5)
+
+
+def test_the_advantage_of_a_single_turn_is_nothing():
+    assert normalised(torch.tensor([[5.0]]), torch.tensor([[True]])).tolist() == [[0.0]]
