@@ -108,6 +108,11 @@ class PolicyGradientAgent(LanguageModelAgent):
     def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
         """Learns from fresh conversations: the algorithm. Returns what there is to log of it."""
 
+    @property
+    def num_passes(self) -> int:
+        """How often ``update`` learns from each conversation."""
+        return 1
+
     def begin(self) -> None:
         """Called before learning, with the weights it starts from."""
         model = self.lm.model
@@ -193,7 +198,7 @@ class PolicyGradientAgent(LanguageModelAgent):
         """Adds to the budget what was used; how the conversations went."""
         played = _num_turns(conversations)
         self.budget.env_turns += played
-        self.budget.tokens += sum(conversation.num_sampled for conversation in conversations)
+        self.budget.tokens += self.num_passes * sum(len(conversation.ids) for conversation in conversations)
         self.budget.seconds += seconds
         return {
             "env_turns": self.budget.env_turns,

@@ -87,6 +87,10 @@ class PPOAgent(PolicyGradientAgent):
     reference: LanguageModel | None = None
     kl_weight: float
 
+    @property
+    def num_passes(self) -> int:
+        return self.config.num_epochs
+
     def begin(self) -> None:
         super().begin()
         config = self.config

@@ -184,11 +184,26 @@ def test_the_budget_is_kept_and_every_update_is_logged(name, folder):
     agent.learn(echo_env(), log=rows.append)
     assert [row["env_turns"] for row in rows] == [16, 32, 48, 64]  # two turns in each of eight conversations
     assert agent.budget.env_turns == 64
-    assert 64 <= agent.budget.tokens <= 3 * 64
     for row in rows:
         assert 0 <= row["success"] <= 1
         assert 0 <= row["return"] <= 2
     assert rows[-1]["progress"] == 1.0
+
+
+@pytest.mark.parametrize(("name", "passes"), [("reinforce", 1), ("a2c", 1), ("ppo", 3)])
+def test_the_tokens_of_the_budget_are_those_learned_from_once_for_every_pass(name, passes, folder):
+    epochs = {"num_epochs": passes} if name == "ppo" else {}
+    agent = make_agent(name, echo_env(), **settings(folder, **epochs))
+    lengths, update = [], agent.update
+
+    def counted(conversations, rng):
+        lengths.extend(len(conversation.ids) for conversation in conversations)
+        return update(conversations, rng)
+
+    agent.update = counted
+    agent.learn(echo_env())
+    assert len(lengths) == 4 * 8
+    assert agent.budget.tokens == passes * sum(lengths)
 
 
 def test_the_agent_that_validated_best_is_kept_the_first_one_included(folder):
