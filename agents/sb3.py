@@ -110,7 +110,7 @@ class SB3DQNConfig(SB3Config):
 class SB3Agent(Agent):
     """One of stable-baselines3's algorithms; learns from ``num_envs`` conversations at once.
 
-    Making one seeds the global random generators, as stable-baselines3 does.
+    Making one and learning seed the global random generators, as stable-baselines3 does.
 
     Attributes:
         model: the library's own object.
@@ -162,6 +162,7 @@ class SB3Agent(Agent):
             if not resumed:
                 self.model.set_env(envs)
                 self.model.num_timesteps = 0
+            self._seed()
             reports = Reports(self, selection, log, turn_weight, keep=checkpoint is not None)
             try:
                 reports.leave_checkpoint()
@@ -173,6 +174,11 @@ class SB3Agent(Agent):
                 reports.leave_checkpoint()
                 raise
             selection.restore()
+
+    def _seed(self) -> None:
+        """Seeds what follows: not with the conversations of another run, nor with those it has had before."""
+        sequence = np.random.SeedSequence([self.seed, self.budget.env_turns])
+        self.model.set_random_seed(int(sequence.generate_state(1)[0]))  # row i of the environment gets i more
 
     # On disk
 
@@ -193,7 +199,6 @@ class SB3Agent(Agent):
             self.model.load_replay_buffer(last / REPLAY_FILE)
         state = json.loads((last / TRAINING_FILE).read_text())
         selection.score, self.budget = state["best"], Budget(**state["budget"])
-        self.model.set_random_seed(self.seed + self.model.num_timesteps)  # not the conversations of the start again
         return True
 
 

@@ -16,6 +16,7 @@ import torch
 from stable_baselines3 import PPO
 
 from dialogym.agents.sb3 import SB3A2CAgent, SB3Agent, SB3DQNAgent, SB3MaskablePPOAgent, SB3PPOAgent, many_of
+from dialogym.envs.sb3 import SB3VecEnv
 
 from .tiny import Bandit, Chain
 
@@ -48,6 +49,10 @@ def weights(agent: SB3Agent) -> list[np.ndarray]:
 
 def alike(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
     return all(np.array_equal(one, other) for one, other in zip(some, others, strict=True))
+
+
+def interrupt(row: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -117,6 +122,36 @@ def test_an_interrupted_training_goes_on_where_it_stopped(kind: type[SB3Agent], 
     assert resumed.budget.env_turns == resumed.model.num_timesteps >= 128
     assert resumed.budget.env_turns < 128 + turns  # it did not start anew
     assert alike(weights(kind.load(tmp_path / "last")), weights(resumed))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_twice_from_a_seed_gives_the_same_weights_and_another_seed_others(kind: type[SB3Agent]) -> None:
+    found = []
+    for seed in (0, 0, 1):
+        agent = small(kind, seed=seed)
+        agent.learn(ENV)
+        found.append(weights(agent))
+    assert alike(found[0], found[1])
+    assert not alike(found[0], found[2])
+
+
+def test_no_run_has_the_conversations_of_another_nor_its_own_again_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[Any] = []
+    reset = SB3VecEnv.reset
+
+    def noted(envs: SB3VecEnv) -> np.ndarray:
+        seeds.extend(envs._seeds)
+        return reset(envs)
+
+    monkeypatch.setattr(SB3VecEnv, "reset", noted)
+    for seed in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            small(SB3PPOAgent, seed=seed).learn(ENV, log=interrupt, checkpoint=tmp_path / str(seed))
+        small(SB3PPOAgent, seed=seed).learn(ENV, checkpoint=tmp_path / str(seed), resume=True)
+    assert None not in seeds
+    assert len(set(seeds)) == len(seeds) == 3 * 2 * 4
 
 
 def test_a_training_that_was_over_is_not_done_again(tmp_path: Path) -> None:
