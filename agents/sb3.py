@@ -284,10 +284,13 @@ class Reports(BaseCallback):
             values = [episode[position] for episode in self.episodes]
             row[name] = sum(values) / len(values) if values else float("nan")
         self.episodes = []
-        row.update(self.selection.consider())
+        try:
+            row.update(self.selection.consider())
+        finally:
+            self.since = time.perf_counter()  # validation is not learning
         self.leave_checkpoint()
         self.log(row)
-        self.since = time.perf_counter()  # validation and writing are not learning
+        self.since = time.perf_counter()  # nor is writing
 
     def leave_checkpoint(self) -> None:
         """Writes the agent ``last`` and what resuming needs beside it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ pytest.importorskip("sb3_contrib")
 import torch
 from stable_baselines3 import PPO
 
+from dialogym.agents import sb3
 from dialogym.agents.sb3 import SB3A2CAgent, SB3Agent, SB3DQNAgent, SB3MaskablePPOAgent, SB3PPOAgent, many_of
 from dialogym.envs.sb3 import SB3VecEnv
 
@@ -175,6 +177,23 @@ def test_the_agent_that_validated_best_is_the_one_that_stays(tmp_path: Path) -> 
     assert len(seen) == 2
     assert alike(weights(agent), seen[0])
     assert alike(weights(SB3A2CAgent.load(tmp_path / "last")), seen[1])
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_seconds_of_validation_are_not_counted(interrupted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]  # which only validation moves on
+    monkeypatch.setattr(sb3.time, "perf_counter", lambda: clock[0])
+
+    def validate(agent: Any) -> float:
+        clock[0] += 100.0
+        if interrupted:
+            raise KeyboardInterrupt
+        return 0.0
+
+    agent = small(SB3PPOAgent)
+    with pytest.raises(KeyboardInterrupt) if interrupted else contextlib.nullcontext():
+        agent.learn(ENV, validate=validate)
+    assert (clock[0], agent.budget.seconds) == (100.0 if interrupted else 200.0, 0.0)
 
 
 def test_the_turn_cost_is_left_out_of_learning_but_not_of_the_log() -> None:
