@@ -156,6 +156,60 @@ def test_no_run_has_the_conversations_of_another_nor_its_own_again_when_it_goes_
     assert len(set(seeds)) == len(seeds) == 3 * 2 * 4
 
 
+ROLLOUT_UPDATES = 2  # of 32 turns, with the settings of SB3PPOAgent in SMALL: its epochs
+
+
+def test_a_checkpoint_has_learned_from_all_the_turns_that_it_counts(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        small(SB3PPOAgent).learn(ENV, log=interrupt, checkpoint=tmp_path)
+    left = PPO.load(tmp_path / "last" / "model.zip")
+    assert (left.num_timesteps, left._n_updates) == (64, 2 * ROLLOUT_UPDATES)
+    resumed = small(SB3PPOAgent)
+    resumed.learn(ENV, checkpoint=tmp_path, resume=True)
+    assert (resumed.model.num_timesteps, resumed.model._n_updates) == (128, 4 * ROLLOUT_UPDATES)
+
+
+def test_a_rollout_that_was_interrupted_is_played_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, steps = SB3VecEnv.step_wait, [0]
+
+    def interrupted(envs: SB3VecEnv) -> Any:
+        steps[0] += 1
+        if steps[0] == 13:  # of four turns each: eight to a rollout, so this is in the second
+            raise KeyboardInterrupt
+        return step(envs)
+
+    monkeypatch.setattr(SB3VecEnv, "step_wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        small(SB3PPOAgent).learn(ENV, checkpoint=tmp_path)
+    left = PPO.load(tmp_path / "last" / "model.zip")
+    assert (left.num_timesteps, left._n_updates) == (32, ROLLOUT_UPDATES)
+    resumed = small(SB3PPOAgent)
+    resumed.learn(ENV, checkpoint=tmp_path, resume=True)
+    assert (resumed.model.num_timesteps, resumed.model._n_updates) == (128, 4 * ROLLOUT_UPDATES)
+    assert resumed.budget.env_turns == 128 + 16  # all that were played
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_validation_that_was_interrupted_is_made_up_for(kind: type[SB3Agent], number: int, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+
+    def validate(agent: Any) -> float:
+        if len(rows) == number - 1:
+            raise KeyboardInterrupt
+        return 0.5
+
+    with pytest.raises(KeyboardInterrupt):
+        small(kind).learn(ENV, validate=validate, log=rows.append, checkpoint=tmp_path)
+    resumed = small(kind)
+    resumed.learn(ENV, validate=lambda agent: 0.7, log=rows.append, checkpoint=tmp_path, resume=True)
+    assert [row["validation"] for row in rows] == [0.5] * (number - 1) + [0.7] * (3 - number)
+    assert [row["env_turns"] for row in rows] == sorted({row["env_turns"] for row in rows})
+    assert rows[-1]["progress"] == 1.0
+    assert all(row["success"] >= 0 for row in rows)  # of the conversations before the interrupt
+    assert alike(weights(resumed), weights(kind.load(tmp_path / "best")))
+
+
 def test_a_training_that_was_over_is_not_done_again(tmp_path: Path) -> None:
     agent = small(SB3PPOAgent)
     agent.learn(ENV, checkpoint=tmp_path)
