@@ -45,7 +45,8 @@ class Budget:
 
     Attributes:
         env_turns: agent turns played.
-        tokens: tokens sampled or trained on, for language models.
+        tokens: that a language model learned from: all of a conversation, read and said, once for every pass over it;
+            padding is not counted.
         seconds: wall-clock time.
         demonstrations: conversations it was shown.
     """

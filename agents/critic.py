@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .returns import generalised_advantages
+from .returns import generalised_advantages, standard_deviation
 from .rollout import Batch
 
 
@@ -57,9 +57,14 @@ class Estimate(NamedTuple):
 
 @torch.no_grad()
 def estimate(critic: ValueHead, batch: Batch, reward_scale: float, gamma: float, lam: float) -> Estimate:
-    """Advantages under the critic as it is: GAE over turns, bootstrapped where a conversation was cut."""
+    """Advantages under the critic as it is: GAE over turns, bootstrapped where a conversation was cut.
+
+    The critic learns returns less the baseline of the group, which the rewards of a cut conversation have off already:
+    it is given back to what the critic says of the rest.
+    """
     values = critic(batch.states)  # (B, K)
-    bootstrap = torch.where(batch.truncated, critic(batch.next_states), torch.zeros(()))  # (B,)
+    rest = critic(batch.next_states) + batch.baselines * reward_scale
+    bootstrap = torch.where(batch.truncated, rest, torch.zeros(()))  # (B,)
     rewards = batch.rewards * reward_scale
     advantages = generalised_advantages(rewards, values, batch.num_turns, bootstrap, gamma, lam)
     return Estimate(advantages, advantages + values)
@@ -79,6 +84,6 @@ def teach(critic: ValueHead, batch: Batch, found: Estimate, num_steps: int, lear
 
 
 def normalised(advantages: Tensor, mask: Tensor) -> Tensor:
-    """(B, K) advantages less their mean over the turns of ``mask``, over their standard deviation there."""
+    """(B, K) advantages less their mean over the turns of ``mask``, over their standard deviation; 0 for one turn."""
     taken = advantages[mask]
-    return (advantages - taken.mean()) / (taken.std() + 1e-6)
+    return (advantages - taken.mean()) / (standard_deviation(taken) + 1e-6)

@@ -1,7 +1,7 @@
 """Double Q-learning: two tables, each of which scores the action that the other would choose.
 
-van Hasselt (2010), algorithm 1; Sutton & Barto (2018), section 6.7, equation 6.10. The agent acts on the sum of the
-two. What else differs is said in ``tabular.py``.
+van Hasselt (2010), algorithm 1; Sutton & Barto (2018), section 6.7, equation 6.10. The agent acts on the mean
+of the two, so that a temperature means what it does for one table. What else differs is said in ``tabular.py``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class DoubleQLearningAgent(TabularAgent):
 
     def values(self, state: State) -> Sequence[float]:
         first, second = self.tables
-        return [a + b for a, b in zip(first.peek(state), second.peek(state), strict=True)]
+        return [(a + b) / 2 for a, b in zip(first.peek(state), second.peek(state), strict=True)]
 
     def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> Episode:
         gamma = self.config.gamma

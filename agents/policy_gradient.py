@@ -33,8 +33,9 @@ class PolicyGradientConfig(ModelConfig):
         init: folder of a trained language-model agent, such as one of ``sft``, or of a transformers model, to start
             from; None starts from random weights (or from ``model``).
         env_turns: agent turns to learn from; the last batch is finished.
-        batch_conversations: conversations per update.
-        group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups.
+        batch_conversations: conversations per update, at least 2: each is compared with the rest.
+        group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups,
+            and more need ``gamma`` 1.
         learning_rate: of the policy, with AdamW without decay.
         sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
             temperature. Below 1 it keeps a model that saw few demonstrations from stumbling over its own rare tokens.
@@ -59,9 +60,9 @@ class PolicyGradientConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("env_turns", "batch_conversations", "num_reports"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in (("env_turns", 1), ("batch_conversations", 2), ("num_reports", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.group_size < 1 or self.batch_conversations % self.group_size:
             raise ValueError(
                 f"group_size must be at least 1 and divide batch_conversations ({self.batch_conversations}), "
@@ -71,6 +72,8 @@ class PolicyGradientConfig(ModelConfig):
             raise ValueError(f"sampling_temperature must be above 0, got {self.sampling_temperature}")
         if not 0 <= self.gamma <= 1:
             raise ValueError(f"gamma must be in [0, 1], got {self.gamma}")
+        if self.group_size > 1 and self.gamma < 1:
+            raise ValueError(f"gamma must be 1 where group_size is above 1, got {self.gamma}")
 
 
 class Part(NamedTuple):
@@ -104,6 +107,11 @@ class PolicyGradientAgent(LanguageModelAgent):
     @abstractmethod
     def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
         """Learns from fresh conversations: the algorithm. Returns what there is to log of it."""
+
+    @property
+    def num_passes(self) -> int:
+        """How often ``update`` learns from each conversation."""
+        return 1
 
     def begin(self) -> None:
         """Called before learning, with the weights it starts from."""
@@ -190,7 +198,7 @@ class PolicyGradientAgent(LanguageModelAgent):
         """Adds to the budget what was used; how the conversations went."""
         played = _num_turns(conversations)
         self.budget.env_turns += played
-        self.budget.tokens += sum(conversation.num_sampled for conversation in conversations)
+        self.budget.tokens += self.num_passes * sum(len(conversation.ids) for conversation in conversations)
         self.budget.seconds += seconds
         return {
             "env_turns": self.budget.env_turns,

@@ -46,6 +46,14 @@ class PPOConfig(A2CConfig):
     kl_target: float | None = 0.05
     kl_weight: float = 0.05
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("minibatch_size", "num_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.kl_target is not None and not self.kl_target > 0:
+            raise ValueError(f"kl_target must be above 0 or None, got {self.kl_target}")
+
 
 def ppo_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """The clipped surrogate, a scalar to minimise.
@@ -78,6 +86,10 @@ class PPOAgent(PolicyGradientAgent):
     config: PPOConfig
     reference: LanguageModel | None = None
     kl_weight: float
+
+    @property
+    def num_passes(self) -> int:
+        return self.config.num_epochs
 
     def begin(self) -> None:
         super().begin()

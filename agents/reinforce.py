@@ -1,8 +1,9 @@
-"""REINFORCE with a running baseline, on whole conversations.
+"""REINFORCE with the batch's mean return as baseline, on whole conversations.
 
 Williams (1992), sections 4-5, https://doi.org/10.1007/BF00992696. Each token is credited with the return from its turn
-on (Sutton & Barto, 2018, section 13.4), less a baseline: the batch's mean return at the same turn. Ours averages over
-tokens, not over conversations, and divides by the standard deviation of the advantages.
+on (Sutton & Barto, 2018, section 13.4), less a baseline: the batch's mean return at the same turn, its own included.
+With its own left out, the advantage among n conversations would be n / (n - 1) of ours. Ours averages over tokens, not
+over conversations, and divides by the standard deviation of the advantages.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from .base import LogRow
 from .policy_gradient import Part, PolicyGradientAgent, PolicyGradientConfig
-from .returns import discounted_returns
+from .returns import discounted_returns, standard_deviation
 from .rollout import Conversation
 
 
@@ -56,7 +57,7 @@ class ReinforceAgent(PolicyGradientAgent):
         config, batch = self.config, self.batch(conversations)
         returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)
         advantages = returns - turn_baseline(returns, batch.turn_mask)
-        scale = advantages[batch.turn_mask].std() + 1e-6
+        scale = standard_deviation(advantages[batch.turn_mask]) + 1e-6
         return self.step(self.parts(conversations, advantages / scale), lambda part: entropic_loss(self, part))
 
 

@@ -25,6 +25,11 @@ def discounted_returns(rewards: Tensor, gamma: float) -> Tensor:
     return returns
 
 
+def standard_deviation(values: Tensor) -> Tensor:
+    """That of (N,) values, a scalar, with Bessel's correction; 0 for one value, where that would be NaN."""
+    return values.std(correction=min(1, len(values) - 1))
+
+
 def generalised_advantages(
     rewards: Tensor, values: Tensor, num_turns: Tensor, bootstrap: Tensor, gamma: float, lam: float
 ) -> Tensor:

@@ -82,6 +82,7 @@ class Batch:
         states: (B, K, D) hidden state in which each reply began, under the policy that sampled it; constants.
         next_states: (B, D) that after the last turn of a conversation which was cut; 0 for one that is over.
         rewards: (B, K) of each agent turn, less the conversation's baseline in its last; 0 after it.
+        baselines: (B,) what was taken off; the return that follows where a conversation was cut does not have it off.
         num_turns: (B,) int64.
         truncated: (B,) bool, cut by the turn limit.
     """
@@ -94,6 +95,7 @@ class Batch:
     states: Tensor
     next_states: Tensor
     rewards: Tensor
+    baselines: Tensor
     num_turns: Tensor
     truncated: Tensor
 
@@ -110,7 +112,8 @@ class Batch:
         logprobs, _ = pad([c.logprobs for c in conversations], 0.0, torch.float32)
         turns, _ = pad([c.turns for c in conversations], 0)
         rewards, num_turns = pad([c.rewards for c in conversations], 0.0, torch.float32)
-        rewards[torch.arange(len(conversations)), num_turns - 1] -= torch.tensor([c.baseline for c in conversations])
+        baselines = torch.tensor([c.baseline for c in conversations])
+        rewards[torch.arange(len(conversations)), num_turns - 1] -= baselines
         states = torch.nn.utils.rnn.pad_sequence([torch.stack(c.states) for c in conversations], batch_first=True)
         over = torch.zeros_like(states[0, 0])
         tensors = {
@@ -122,6 +125,7 @@ class Batch:
             "states": states,
             "next_states": torch.stack([over if c.next_state is None else c.next_state for c in conversations]),
             "rewards": rewards,
+            "baselines": baselines,
             "num_turns": num_turns,
             "truncated": torch.tensor([c.truncated for c in conversations]),
         }
@@ -237,8 +241,9 @@ class _Table:
 def compare_within_groups(conversations: Sequence[Conversation], group_size: int) -> None:
     """Gives each conversation the mean return of the others in its group as its baseline.
 
-    What others returned does not depend on what was said here, so the gradient stays unbiased, and how hard the goal is
-    drops out of the comparison. REINFORCE leave-one-out: Kool et al. (2019), https://openreview.net/forum?id=r1lgTGL5DE.
+    What others returned does not depend on what was said here, so the gradient of undiscounted returns stays unbiased,
+    and how hard the goal is drops out of the comparison; under a discount it would not, as what is taken off a turn
+    would depend on how many follow. REINFORCE leave-one-out: Kool et al. (2019), https://openreview.net/forum?id=r1lgTGL5DE.
 
     Args:
         conversations: groups of ``group_size`` in a row, each about one goal under one seed.

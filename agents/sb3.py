@@ -1,7 +1,9 @@
 """stable-baselines3's PPO, A2C and DQN and sb3-contrib's MaskablePPO, as agents like the others.
 
 Raffin et al. (2021), https://jmlr.org/papers/v22/20-1364.html. The algorithms are the library's own, unchanged; this
-file gives them many conversations at once, a log, the choice of the best on validation, and checkpoints.
+file gives them many conversations at once, a log, the choice of the best on validation, and checkpoints. A training
+that was interrupted plays the rollout again that it had not wholly learned from, in other conversations: it learns from
+as many turns as one that was not, and ends with other weights.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import dataclasses
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -110,7 +112,7 @@ class SB3DQNConfig(SB3Config):
 class SB3Agent(Agent):
     """One of stable-baselines3's algorithms; learns from ``num_envs`` conversations at once.
 
-    Making one seeds the global random generators, as stable-baselines3 does.
+    Making one and learning seed the global random generators, as stable-baselines3 does.
 
     Attributes:
         model: the library's own object.
@@ -158,21 +160,29 @@ class SB3Agent(Agent):
         envs, turn_weight = many_of(env, self.config)
         with workplace(checkpoint, resume) as folder:
             selection = Selection(self, validate, folder)
-            resumed = resume and self._resume(folder, selection, envs)
-            if not resumed:
+            state = self._resume(folder, selection, envs) if resume else None
+            if state is None:
                 self.model.set_env(envs)
                 self.model.num_timesteps = 0
+            self._seed()
             reports = Reports(self, selection, log, turn_weight, keep=checkpoint is not None)
+            reports.take_up(state or {})
             try:
                 reports.leave_checkpoint()
                 left = self.config.env_turns - self.model.num_timesteps
                 if left > 0:
-                    self.model.learn(left, callback=reports, reset_num_timesteps=not resumed)
+                    self.model.learn(left, callback=reports, reset_num_timesteps=state is None)
+                if reports.reported < self.model.num_timesteps:
                     reports.report()
             except KeyboardInterrupt:
-                reports.leave_checkpoint()
+                reports.stop()
                 raise
             selection.restore()
+
+    def _seed(self) -> None:
+        """Seeds what follows: not with the conversations of another run, nor with those it has had before."""
+        sequence = np.random.SeedSequence([self.seed, self.budget.env_turns])
+        self.model.set_random_seed(int(sequence.generate_state(1)[0]))  # row i of the environment gets i more
 
     # On disk
 
@@ -184,17 +194,16 @@ class SB3Agent(Agent):
     def _load(self, folder: Path) -> None:
         self.model.set_parameters(str(folder / MODEL_FILE), device="cpu")
 
-    def _resume(self, folder: Path, selection: Selection, envs: VecEnv) -> bool:
+    def _resume(self, folder: Path, selection: Selection, envs: VecEnv) -> dict[str, Any] | None:
         last = existing_folder(folder / LAST)
         if last is None:
-            return False
+            return None
         self.model = self.algorithm.load(last / MODEL_FILE, env=envs, device="cpu")
         if isinstance(self.model, OffPolicyAlgorithm) and (last / REPLAY_FILE).is_file():
             self.model.load_replay_buffer(last / REPLAY_FILE)
         state = json.loads((last / TRAINING_FILE).read_text())
         selection.score, self.budget = state["best"], Budget(**state["budget"])
-        self.model.set_random_seed(self.seed + self.model.num_timesteps)  # not the conversations of the start again
-        return True
+        return state
 
 
 class SB3PPOAgent(SB3Agent):
@@ -235,7 +244,7 @@ class SB3MaskablePPOAgent(SB3Agent):
 
 
 class Reports(BaseCallback):
-    """Logs, validates and leaves checkpoints while a model learns, at the ends of rollouts.
+    """Logs, validates and leaves checkpoints while a model learns, after updates.
 
     Args:
         agent: whose model learns.
@@ -243,6 +252,10 @@ class Reports(BaseCallback):
         log: is handed the rows.
         turn_weight: what a turn adds to the return beside what the model learns from.
         keep: whether to leave checkpoints.
+
+    Attributes:
+        learned: turns of the model that it has learned from; those of the rollout under way are not among them.
+        reported: turns of the model at the last report.
     """
 
     def __init__(self, agent: SB3Agent, selection: Selection, log: Log, turn_weight: float, keep: bool):
@@ -250,10 +263,15 @@ class Reports(BaseCallback):
         self.turn_weight, self.keep = turn_weight, keep
         self.agent, self.selection, self.log = agent, selection, log
         self.spacing = agent.config.env_turns / agent.config.num_reports
-        self.counted = agent.model.num_timesteps
-        self.due = self.counted + self.spacing
+        self.counted = self.learned = agent.model.num_timesteps
+        self.reported = 0
         self.since = time.perf_counter()
         self.episodes: list[tuple[float, int, bool]] = []
+
+    def take_up(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what ``leave_checkpoint`` wrote, or from the start."""
+        self.reported = state.get("reported", self.counted)
+        self.episodes = [tuple(episode) for episode in state.get("episodes", ())]
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
@@ -263,11 +281,13 @@ class Reports(BaseCallback):
                 self.episodes.append((info["episode"]["r"] + self.turn_weight * turns, turns, bool(success)))
         return True
 
-    def _on_rollout_end(self) -> None:
-        turns = self.agent.model.num_timesteps
-        if self.due <= turns < self.agent.config.env_turns:  # the last report comes after the last update
-            self.due += self.spacing
+    def _on_rollout_start(self) -> None:  # the update from the rollout before is over
+        self.learned = self.agent.model.num_timesteps
+        if self.learned // self.spacing > self.reported // self.spacing:
             self.report()
+
+    def _on_training_end(self) -> None:
+        self.learned = self.agent.model.num_timesteps
 
     def report(self) -> None:
         """One row of the log; its rollout is what was played since the last one."""
@@ -278,11 +298,20 @@ class Reports(BaseCallback):
         for position, name in enumerate(("return", "turns", "success")):
             values = [episode[position] for episode in self.episodes]
             row[name] = sum(values) / len(values) if values else float("nan")
-        self.episodes = []
-        row.update(self.selection.consider())
+        try:
+            row.update(self.selection.consider())
+        finally:
+            self.since = time.perf_counter()  # validation is not learning
+        self.reported, self.episodes = self.agent.model.num_timesteps, []
         self.leave_checkpoint()
         self.log(row)
-        self.since = time.perf_counter()  # validation and writing are not learning
+        self.since = time.perf_counter()  # nor is writing
+
+    def stop(self) -> None:
+        """Leaves a checkpoint from which what was not learned from yet is played again."""
+        self._count()
+        self.agent.model.num_timesteps = self.counted = self.learned
+        self.leave_checkpoint()
 
     def leave_checkpoint(self) -> None:
         """Writes the agent ``last`` and what resuming needs beside it."""
@@ -294,7 +323,12 @@ class Reports(BaseCallback):
             self.agent.save(draft)
             if isinstance(model, OffPolicyAlgorithm):
                 model.save_replay_buffer(draft / REPLAY_FILE)
-            state = {"best": self.selection.score, "budget": dataclasses.asdict(self.agent.budget)}
+            state = {
+                "best": self.selection.score,
+                "budget": dataclasses.asdict(self.agent.budget),
+                "reported": self.reported,
+                "episodes": self.episodes,
+            }
             atomic_write(draft / TRAINING_FILE, json.dumps(state) + "\n")
 
     def _count(self) -> None:

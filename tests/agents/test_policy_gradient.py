@@ -184,11 +184,26 @@ def test_the_budget_is_kept_and_every_update_is_logged(name, folder):
     agent.learn(echo_env(), log=rows.append)
     assert [row["env_turns"] for row in rows] == [16, 32, 48, 64]  # two turns in each of eight conversations
     assert agent.budget.env_turns == 64
-    assert 64 <= agent.budget.tokens <= 3 * 64
     for row in rows:
         assert 0 <= row["success"] <= 1
         assert 0 <= row["return"] <= 2
     assert rows[-1]["progress"] == 1.0
+
+
+@pytest.mark.parametrize(("name", "passes"), [("reinforce", 1), ("a2c", 1), ("ppo", 3)])
+def test_the_tokens_of_the_budget_are_those_learned_from_once_for_every_pass(name, passes, folder):
+    epochs = {"num_epochs": passes} if name == "ppo" else {}
+    agent = make_agent(name, echo_env(), **settings(folder, **epochs))
+    lengths, update = [], agent.update
+
+    def counted(conversations, rng):
+        lengths.extend(len(conversation.ids) for conversation in conversations)
+        return update(conversations, rng)
+
+    agent.update = counted
+    agent.learn(echo_env())
+    assert len(lengths) == 4 * 8
+    assert agent.budget.tokens == passes * sum(lengths)
 
 
 def test_the_agent_that_validated_best_is_kept_the_first_one_included(folder):
@@ -241,8 +256,13 @@ def test_conversations_of_a_group_are_about_one_goal(folder):
     ("config", "message"),
     [
         ({"env_turns": 0}, "env_turns must be at least 1, got 0"),
+        ({"batch_conversations": 1}, "batch_conversations must be at least 2, got 1"),
+        ({"num_epochs": 0}, "num_epochs must be at least 1, got 0"),
+        ({"minibatch_size": 0}, "minibatch_size must be at least 1, got 0"),
+        ({"kl_target": 0.0}, "kl_target must be above 0 or None, got 0.0"),
         ({"gamma": 1.5}, r"gamma must be in \[0, 1\], got 1.5"),
         ({"sampling_temperature": 0.0}, "sampling_temperature must be above 0, got 0.0"),
+        ({"group_size": 4, "gamma": 0.9}, "gamma must be 1 where group_size is above 1, got 0.9"),
         ({"group_size": 3}, r"group_size must be at least 1 and divide batch_conversations \(128\), got 3"),
     ],
 )

@@ -59,12 +59,13 @@ def critic_of(weights):
     return critic
 
 
-def batch_of(states, next_states, rewards, num_turns, truncated):
+def batch_of(states, next_states, rewards, num_turns, truncated, baselines=None):
     empty = torch.zeros(0)
     return Batch(
         ids=empty, action_mask=empty, old_logprobs=empty, turns=empty, rows=empty,
         states=torch.tensor(states), next_states=torch.tensor(next_states), rewards=torch.tensor(rewards),
         num_turns=torch.tensor(num_turns), truncated=torch.tensor(truncated),
+        baselines=torch.tensor([0.0] * len(num_turns) if baselines is None else baselines),
     )  # fmt: skip
 
 
@@ -80,6 +81,23 @@ def test_the_critic_looks_past_the_turn_limit_and_not_past_the_end():
     # one step: 0.1 * 10 + V' - V, with V = 1, 2 and V' = 5 where it was cut, 0 where it was over
     assert torch.allclose(found.advantages, torch.tensor([[2.0, 4.0], [2.0, -1.0]]))
     assert torch.allclose(found.targets, torch.tensor([[3.0, 6.0], [3.0, 1.0]]))
+
+
+def test_the_baseline_of_a_group_is_taken_off_a_cut_conversation_once():
+    # rewards 10 and 10, of which the others of the group returned 30 on average: 10 - 30 = -20 in the last turn
+    batch = batch_of(
+        states=[[[1.0], [2.0]], [[1.0], [2.0]]],
+        next_states=[[5.0], [5.0]],
+        rewards=[[10.0, -20.0], [10.0, -20.0]],
+        num_turns=[2, 2],
+        truncated=[True, False],
+        baselines=[30.0, 30.0],
+    )
+    found = estimate(critic_of([1.0]), batch, reward_scale=0.1, gamma=1.0, lam=1.0)
+    # cut: V' = 5 has the baseline off, and gets it back: 0.1 * -20 + 5 + 0.1 * 30 = 6.  over: 0.1 * -20 = -2.
+    # One turn before, 0.1 * 10 more. The advantages are that less V = 1, 2.
+    assert torch.allclose(found.targets, torch.tensor([[7.0, 6.0], [-1.0, -2.0]]))
+    assert torch.allclose(found.advantages, torch.tensor([[6.0, 4.0], [-2.0, -4.0]]))
 
 
 def test_the_critic_learns_the_targets_and_says_how_good_it_was():
@@ -102,3 +120,7 @@ def test_the_critic_learns_the_targets_and_says_how_good_it_was():
 def test_advantages_are_normalised_over_the_turns_that_took_place():
     advantages = normalised(torch.tensor([[1.0, 3.0], [5.0, 100.0]]), torch.tensor([[True, True], [True, False]]))
     assert torch.allclose(advantages[[0, 0, 1], [0, 1, 0]], torch.tensor([-1.0, 0.0, 1.0]), atol=1e-5)
+
+
+def test_the_advantage_of_a_single_turn_is_nothing():
+    assert normalised(torch.tensor([[5.0]]), torch.tensor([[True]])).tolist() == [[0.0]]

@@ -158,7 +158,9 @@ def test_each_is_compared_with_the_others_of_its_group():
     conversations = [conversation_of([([11], [1], reward)]) for reward in (1.0, 4.0, 7.0, 10.0)]
     compare_within_groups(conversations, 2)
     assert [conversation.baseline for conversation in conversations] == [4.0, 1.0, 10.0, 7.0]
-    assert Batch.of(conversations, 0).rewards.tolist() == [[-3.0], [3.0], [-3.0], [3.0]]
+    batch = Batch.of(conversations, 0)
+    assert batch.rewards.tolist() == [[-3.0], [3.0], [-3.0], [3.0]]
+    assert batch.baselines.tolist() == [4.0, 1.0, 10.0, 7.0]
 
 
 def test_groups_are_alike_in_length_and_hold_no_more_than_they_may():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ pytest.importorskip("sb3_contrib")
 import torch
 from stable_baselines3 import PPO
 
+from dialogym.agents import sb3
 from dialogym.agents.sb3 import SB3A2CAgent, SB3Agent, SB3DQNAgent, SB3MaskablePPOAgent, SB3PPOAgent, many_of
+from dialogym.envs.sb3 import SB3VecEnv
 
 from .tiny import Bandit, Chain
 
@@ -48,6 +51,10 @@ def weights(agent: SB3Agent) -> list[np.ndarray]:
 
 def alike(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
     return all(np.array_equal(one, other) for one, other in zip(some, others, strict=True))
+
+
+def interrupt(row: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,6 +126,90 @@ def test_an_interrupted_training_goes_on_where_it_stopped(kind: type[SB3Agent], 
     assert alike(weights(kind.load(tmp_path / "last")), weights(resumed))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_twice_from_a_seed_gives_the_same_weights_and_another_seed_others(kind: type[SB3Agent]) -> None:
+    found = []
+    for seed in (0, 0, 1):
+        agent = small(kind, seed=seed)
+        agent.learn(ENV)
+        found.append(weights(agent))
+    assert alike(found[0], found[1])
+    assert not alike(found[0], found[2])
+
+
+def test_no_run_has_the_conversations_of_another_nor_its_own_again_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[Any] = []
+    reset = SB3VecEnv.reset
+
+    def noted(envs: SB3VecEnv) -> np.ndarray:
+        seeds.extend(envs._seeds)
+        return reset(envs)
+
+    monkeypatch.setattr(SB3VecEnv, "reset", noted)
+    for seed in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            small(SB3PPOAgent, seed=seed).learn(ENV, log=interrupt, checkpoint=tmp_path / str(seed))
+        small(SB3PPOAgent, seed=seed).learn(ENV, checkpoint=tmp_path / str(seed), resume=True)
+    assert None not in seeds
+    assert len(set(seeds)) == len(seeds) == 3 * 2 * 4
+
+
+ROLLOUT_UPDATES = 2  # of 32 turns, with the settings of SB3PPOAgent in SMALL: its epochs
+
+
+def test_a_checkpoint_has_learned_from_all_the_turns_that_it_counts(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        small(SB3PPOAgent).learn(ENV, log=interrupt, checkpoint=tmp_path)
+    left = PPO.load(tmp_path / "last" / "model.zip")
+    assert (left.num_timesteps, left._n_updates) == (64, 2 * ROLLOUT_UPDATES)
+    resumed = small(SB3PPOAgent)
+    resumed.learn(ENV, checkpoint=tmp_path, resume=True)
+    assert (resumed.model.num_timesteps, resumed.model._n_updates) == (128, 4 * ROLLOUT_UPDATES)
+
+
+def test_a_rollout_that_was_interrupted_is_played_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, steps = SB3VecEnv.step_wait, [0]
+
+    def interrupted(envs: SB3VecEnv) -> Any:
+        steps[0] += 1
+        if steps[0] == 13:  # of four turns each: eight to a rollout, so this is in the second
+            raise KeyboardInterrupt
+        return step(envs)
+
+    monkeypatch.setattr(SB3VecEnv, "step_wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        small(SB3PPOAgent).learn(ENV, checkpoint=tmp_path)
+    left = PPO.load(tmp_path / "last" / "model.zip")
+    assert (left.num_timesteps, left._n_updates) == (32, ROLLOUT_UPDATES)
+    resumed = small(SB3PPOAgent)
+    resumed.learn(ENV, checkpoint=tmp_path, resume=True)
+    assert (resumed.model.num_timesteps, resumed.model._n_updates) == (128, 4 * ROLLOUT_UPDATES)
+    assert resumed.budget.env_turns == 128 + 16  # all that were played
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_validation_that_was_interrupted_is_made_up_for(kind: type[SB3Agent], number: int, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+
+    def validate(agent: Any) -> float:
+        if len(rows) == number - 1:
+            raise KeyboardInterrupt
+        return 0.5
+
+    with pytest.raises(KeyboardInterrupt):
+        small(kind).learn(ENV, validate=validate, log=rows.append, checkpoint=tmp_path)
+    resumed = small(kind)
+    resumed.learn(ENV, validate=lambda agent: 0.7, log=rows.append, checkpoint=tmp_path, resume=True)
+    assert [row["validation"] for row in rows] == [0.5] * (number - 1) + [0.7] * (3 - number)
+    assert [row["env_turns"] for row in rows] == sorted({row["env_turns"] for row in rows})
+    assert rows[-1]["progress"] == 1.0
+    assert all(row["success"] >= 0 for row in rows)  # of the conversations before the interrupt
+    assert alike(weights(resumed), weights(kind.load(tmp_path / "best")))
+
+
 def test_a_training_that_was_over_is_not_done_again(tmp_path: Path) -> None:
     agent = small(SB3PPOAgent)
     agent.learn(ENV, checkpoint=tmp_path)
@@ -140,6 +231,23 @@ def test_the_agent_that_validated_best_is_the_one_that_stays(tmp_path: Path) -> 
     assert len(seen) == 2
     assert alike(weights(agent), seen[0])
     assert alike(weights(SB3A2CAgent.load(tmp_path / "last")), seen[1])
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_seconds_of_validation_are_not_counted(interrupted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]  # which only validation moves on
+    monkeypatch.setattr(sb3.time, "perf_counter", lambda: clock[0])
+
+    def validate(agent: Any) -> float:
+        clock[0] += 100.0
+        if interrupted:
+            raise KeyboardInterrupt
+        return 0.0
+
+    agent = small(SB3PPOAgent)
+    with pytest.raises(KeyboardInterrupt) if interrupted else contextlib.nullcontext():
+        agent.learn(ENV, validate=validate)
+    assert (clock[0], agent.budget.seconds) == (100.0 if interrupted else 200.0, 0.0)
 
 
 def test_the_turn_cost_is_left_out_of_learning_but_not_of_the_log() -> None:

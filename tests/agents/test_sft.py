@@ -183,6 +183,14 @@ def test_it_learns_from_a_file(folder, tmp_path):
     assert (agent.budget.demonstrations, agent.budget.env_turns) == (20, 0)
 
 
+def test_the_tokens_of_the_budget_are_those_learned_from_once_for_every_epoch(folder, tmp_path):
+    save_messages(tmp_path / "talks.jsonl", [TALK] * 20)
+    agent = make_agent("sft", echo_env(), data=str(tmp_path / "talks.jsonl"), **settings(folder, epochs=3))
+    agent.learn(echo_env())
+    ids, _ = agent.lm.tokenizer.encode_demonstration(TALK)
+    assert agent.budget.tokens == 3 * 18 * len(ids)  # two of the twenty are held out
+
+
 def test_the_epoch_that_validated_best_is_kept(folder):
     scores, seen = iter([0.1, 0.7, 0.3, 0.2]), []
 

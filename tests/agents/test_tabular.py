@@ -84,6 +84,15 @@ def test_double_q_learning_scores_one_tables_choice_by_the_other() -> None:
     assert A not in agent.tables[1]
 
 
+def test_double_q_learning_explores_by_the_mean_of_its_tables() -> None:
+    agent = DoubleQLearningAgent(Chain(), config=TabularConfig(exploration="softmax", explore_start=2.0))
+    agent.tables[0][A][:], agent.tables[1][A][:] = [1.0, 3.0], [3.0, 5.0]
+    assert agent.values(A) == [2.0, 4.0]
+    # the values differ by 2, one temperature; their sums would differ by 4
+    likely = 1 / (1 + np.exp(-1.0))
+    assert agent.exploration.probabilities(agent.values(A), [0, 1]) == pytest.approx([1 - likely, likely])
+
+
 class Coins(random.Random):
     """Known numbers in place of random ones."""
 
