@@ -78,7 +78,9 @@ def test_noise_that_a_task_does_not_take_so_far_is_no_finding():
             super().__init__(noise)
 
     register_task("EvaluationCalm-v0", Calm, max_turns=3)
-    assert "no keyword argument 'noise' up to" in found(validate("EvaluationCalm-v0", 20), "difficulty rises with noise")
+    assert "no keyword argument 'noise' up to" in found(
+        validate("EvaluationCalm-v0", 20), "difficulty rises with noise"
+    )
 
 
 def test_a_task_that_only_this_process_knows_is_tried_in_this_process():
