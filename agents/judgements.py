@@ -92,6 +92,8 @@ class Judgement(Pair):
 
 
 _OF_PAIR = {"messages": list, "first": str, "second": str}
+_BEGINNING = b'{"'
+"""What a line begins with, however little of it was written."""
 _OF_JUDGEMENT = {"pair": str, "agents": list, "shown_first": str, "choice": str, "rater": str, "seconds": float}
 
 
@@ -149,14 +151,31 @@ def append_judgement(path: str | Path, judgement: Judgement) -> None:
         os.close(file)
 
 
+def judgements_file(path: str | Path) -> Path:
+    """The path, if judgements can be written there.
+
+    Raises:
+        ValueError: if it does not end in .jsonl.
+    """
+    if Path(path).suffix != ".jsonl":
+        raise ValueError(f"expected a file that ends in .jsonl for the judgements, got {str(path)!r}")
+    return Path(path)
+
+
 def mend(path: str | Path) -> bool:
-    """Cuts off a last line without its end, which a crash in the middle of writing left; True if there was one."""
+    """Cuts off a last line without its end, which a crash in the middle of writing left; True if there was one.
+
+    A file that holds anything but judgements stays as it is: reading it says what is wrong.
+    """
     path = Path(path)
     content = path.read_bytes() if path.is_file() else b""
     whole = content[: content.rfind(b"\n") + 1]
-    if whole == content or _is_json(content[len(whole) :]):
-        if content and whole != content:  # a file edited by hand: only the line break is missing
-            atomic_write(path, content + b"\n")
+    rest = content[len(whole) :]
+    begun = rest != b"" and _BEGINNING.startswith(rest[: len(_BEGINNING)])
+    if not begun or not all(map(_has_judgement, whole.splitlines())):
+        return False
+    if _is_json(rest):
+        atomic_write(path, content + b"\n")  # a file edited by hand: only the line break is missing
         return False
     atomic_write(path, whole)
     return True
@@ -206,6 +225,10 @@ def _is_json(text: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _has_judgement(line: bytes) -> bool:
+    return _is_json(line) and isinstance(found := json.loads(line), dict) and _OF_JUDGEMENT.keys() <= found.keys()
 
 
 def _wrong_pair(item: Mapping[str, Any]) -> str | None:

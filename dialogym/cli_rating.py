@@ -51,6 +51,7 @@ def rate(
     seed: SeedOption = 0,
 ) -> None:
     """Compare replies of AGENT_A and AGENT_B, blind and side by side; or print a --summary of what was judged."""
+    from dialogym.agents.judgements import judgements_file
     from dialogym.evaluation.rating import RatingSession
 
     if summary is not None:
@@ -58,6 +59,7 @@ def rate(
         return
     if rater is None:
         raise ValueError("expected the name of who judges: give --rater NAME")
+    out = judgements_file(out)
     agent_a, agent_b = (None if agent is None else str(Path(agent)) for agent in (agent_a, agent_b))  # no last slash
     kept = pairs if pairs is not None else out.with_suffix(".pairs.jsonl")
     if pairs is None and kept.is_file():

@@ -126,8 +126,9 @@ def baselines(env_id: str) -> str:
         success, turns = agent["success"], f"{agent['env_turns']:,}" if agent["env_turns"] else "–"
         interval = f"{success['mean']:.3f} ({success['low']:.3f}–{success['high']:.3f})"
         rows.append(f"| `{name}` | {interval} | {agent['return']['mean']:.2f} | {turns} |")
-    heading = "## Baselines\n\nOf `dialogym compare --suite`, on the same held-out goals, one training seed:\n\n"
-    return heading + "\n".join(rows)
+    goals = results["environments"][env_id]["goals"]
+    about = f"Of `dialogym compare --suite`, on the same {goals} held-out goals, one training seed:"
+    return "\n".join(["## Baselines", "", about, "", *rows])
 
 
 def conversation(env_id: str) -> str:

@@ -137,7 +137,8 @@ def _info(core: TextEnv) -> dict[str, Any]:
 
 
 def _as_heard(core: TextEnv, reply: str) -> str:
-    """A reply cut at the limit and with its placeholders filled."""
+    """A reply cut at the limit, with its placeholders filled, and without half characters, which no file can hold."""
     reply = reply[: core.task.max_reply_chars]
     spoken = core.partner.spoken(reply) if core.partner is not None else None
-    return reply if spoken is None else spoken if isinstance(spoken, str) else spoken()
+    heard = reply if spoken is None else spoken if isinstance(spoken, str) else spoken()
+    return heard.encode(errors="replace").decode()

@@ -12,7 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..agents.judgements import FIRST, SECOND, TIE, Judgement, Pair, append_judgement, mend, read_judgements
+from ..agents.judgements import (
+    FIRST,
+    SECOND,
+    TIE,
+    Judgement,
+    Pair,
+    append_judgement,
+    judgements_file,
+    mend,
+    read_judgements,
+)
 from ..rewards.transcript import Message
 
 LEFT, RIGHT = "left", "right"
@@ -60,9 +70,7 @@ class RatingSession:
         different = [pair for pair in pairs if pair.first != pair.second]
         if not different:
             raise ValueError(f"expected at least one pair of different replies to rate, got {len(pairs)} of equal ones")
-        if Path(out).suffix != ".jsonl":
-            raise ValueError(f"expected a file that ends in .jsonl for the judgements, got {str(out)!r}")
-        self.out, self.rater, self.seed = Path(out), rater, seed
+        self.out, self.rater, self.seed = judgements_file(out), rater, seed
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self.mended = mend(self.out)
         self._pairs = {pair.pair: pair for pair in sorted(different, key=lambda pair: self._draw(pair, "order"))}

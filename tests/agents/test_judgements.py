@@ -103,6 +103,21 @@ def test_half_a_line_is_cut_off_and_a_whole_one_without_its_end_is_kept(tmp_path
     assert path.read_text().endswith("\n")
 
 
+@pytest.mark.parametrize("content", ["a letter to\nsomebody", '{"messages": []}\n{"messa', "[1]\n[2", "draft"])
+def test_a_file_that_holds_something_else_is_not_mended(tmp_path, content):
+    path = tmp_path / "letter.jsonl"
+    path.write_text(content)
+    assert not mend(path)
+    assert path.read_text() == content
+
+
+def test_the_very_beginning_of_a_line_is_cut_off_too(tmp_path):
+    path = tmp_path / "ratings.jsonl"
+    path.write_text(line() + "\n{")
+    assert mend(path)
+    assert path.read_text() == line() + "\n"
+
+
 def test_a_pair_is_on_one_side_of_the_split_whoever_judged_it_and_however_it_stands():
     judgements = by_taste(300)
     turned = [

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from dialogym.agents.floors import ClaimSuccessAgent
+from dialogym.agents.judgements import read_pairs, save_pairs
 from dialogym.agents.registry import make_agent
 from dialogym.evaluation.pairs import PairSampler, sampled_at
 from dialogym.evaluation.preferences import agreements, cohen_kappa, left_rate, pairwise_scores, win_rates
@@ -118,6 +119,20 @@ def test_two_agents_of_different_interfaces_reply_to_the_same_contexts():
 def test_the_same_seed_samples_the_same_pairs():
     first, again, other = (sampler("rule", "random", seed=seed).sample(5) for seed in (3, 3, 4))
     assert first == again != other
+
+
+def test_half_a_character_is_written_as_a_question_mark(tmp_path):
+    class Torn(ClaimSuccessAgent):
+        interface = "text"
+
+        def act_batch(self, observations, infos):
+            return ["cheap \ud83d food"] * len(infos)
+
+    torn = Torn("TextDialog-v0")
+    pairs = PairSampler("TextDialog-v0", torn, make_agent("rule", "TextDialog-v0")).sample(2)
+    assert {pair.first for pair in pairs} == {"cheap ? food"}
+    save_pairs(tmp_path / "pairs.jsonl", pairs)
+    assert read_pairs(tmp_path / "pairs.jsonl") == pairs
 
 
 def test_agents_that_say_the_same_cannot_be_compared():

@@ -216,12 +216,14 @@ def test_pairs_are_sampled_once_and_the_next_rater_gets_the_same(tmp_path):
         (("rule", "random"), "give --rater NAME"),
         (("rule", "--rater", "anna"), "expected two agents to compare, or --pairs FILE"),
         (("--pairs", "none.jsonl", "--rater", "anna"), "none.jsonl"),
+        (("rule", "random", "--rater", "anna", "--out", "ratings.txt"), "ends in .jsonl for the judgements"),
     ],
 )
 def test_what_is_missing_is_told(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     done = runner.invoke(cli.app, ["rate", *arguments])
     assert message in str(done.exception)
+    assert not list(tmp_path.iterdir())  # before any pair is sampled
 
 
 def test_the_summary_counts_judgements_and_rates_nothing(out):
