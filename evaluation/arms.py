@@ -121,13 +121,13 @@ def arms_of(preset: Preset, seed: int) -> list[Arm]:
     sft = {**config.get("sft", {}), "demonstrations": preset.demonstrations}
     ppo = {**config.get("ppo", {}), "env_turns": turns["ppo"]}
     arms: list[Arm] = []
+    if preset.labels:
+        bert = {**config.get("bert", {}), "num_examples": preset.labels}
+        arms += [Arm("bert", "bert", one, True, bert) for one in seeds]
     for one in seeds:
         arms.append(Arm("sft", "sft", one, True, sft))
         arms.append(Arm("rl", "ppo", one, True, ppo))
         arms.append(Arm("sft_rl", "ppo", one, True, ppo, start_from=f"sft/seed-{one}"))
-    if preset.labels:
-        bert = {**config.get("bert", {}), "num_examples": preset.labels}
-        arms += [Arm("bert", "bert", one, True, bert) for one in seeds]
     for name in ("sb3_ppo", "q_learning"):
         arms += [Arm(name, name, one, True, {**config.get(name, {}), "env_turns": turns[name]}) for one in seeds]
     arms += [Arm(name, name, seed) for name in ("do_nothing", "random", "rule")]
