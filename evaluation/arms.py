@@ -128,14 +128,14 @@ def arms_of(preset: Preset, seed: int) -> list[Arm]:
         arms.append(Arm("sft", "sft", one, True, sft))
         arms.append(Arm("rl", "ppo", one, True, ppo))
         arms.append(Arm("sft_rl", "ppo", one, True, ppo, start_from=f"sft/seed-{one}"))
+    for count in sorted(preset.demonstration_curve, reverse=True):
+        arms += [
+            Arm(f"sft_{count}", "sft", one, True, {**sft, "demonstrations": count}, section="curve") for one in seeds
+        ]
     for name in ("sb3_ppo", "q_learning"):
         arms += [Arm(name, name, one, True, {**config.get(name, {}), "env_turns": turns[name]}) for one in seeds]
     arms += [Arm(name, name, seed) for name in ("do_nothing", "random", "rule")]
     arms.append(Arm("untrained", "ppo", seed, False, config.get("ppo", {})))
-    for count in preset.demonstration_curve:
-        arms += [
-            Arm(f"sft_{count}", "sft", one, True, {**sft, "demonstrations": count}, section="curve") for one in seeds
-        ]
     return arms
 
 
