@@ -8,8 +8,8 @@ medians are compared: shared machines drift. The actions are the rule policy's, 
 played again from the same seed; CartPole's alternate. TextArena gets a fresh environment for each game, because its
 observation wrapper grows without bound and slows it fortyfold.
 
-Measured on one core of a busy AMD EPYC, as shares of CartPole's steps per second: text 0.22, choices 0.27, the native
-vector of 256 0.28 (1.0 times single; 1.0 to 1.1 from run to run), token steps 0.54. In the choices interface a sampling
+Measured on one core of an AMD EPYC, as shares of CartPole's steps per second: text 0.22, choices 0.28, the native
+vector of 256 0.28 (1.0 times single; 0.9 to 1.1 from run to run), token steps 0.55. In the choices interface a sampling
 profile says: a third of the time goes to the user who hears and answers, which is the same work in a vector; 30 % to
 beginning conversations, of seven turns each (13 % to drawing goals until one falls in the split); 13 % to arrays and
 infos; 5 % to the reward.
