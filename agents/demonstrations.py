@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..envs import TextEnv, remake
+from ..rewards.files import utf8_text
 from ..rewards.transcript import Message
 from .files import atomic_write
 
@@ -84,19 +85,12 @@ def load_messages(path: str | Path) -> Demonstrations:
             silent; or for a file that is not UTF-8.
     """
     conversations = []
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+    for number, line in enumerate(utf8_text(Path(path)).split("\n"), start=1):
         if line.strip():
             conversations.append(_messages_of(line, f"{path}, line {number}"))
     if not conversations:
         raise ValueError(f"{path}: expected at least one conversation, got an empty file")
     return Demonstrations(conversations, 0, None)
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
-    except UnicodeDecodeError as e:
-        raise ValueError(f"{path}: expected UTF-8 text, got a byte that is none at position {e.start}") from e
 
 
 def _messages_of(line: str, where: str) -> list[Message]:

@@ -172,9 +172,9 @@ def mend(path: str | Path) -> bool:
     whole = content[: content.rfind(b"\n") + 1]
     rest = content[len(whole) :]
     begun = rest != b"" and _BEGINNING.startswith(rest[: len(_BEGINNING)])
-    if not begun or not all(map(_has_judgement, whole.splitlines())):
+    if not begun or not all(_has_judgement(line) for line in whole.splitlines() if line.strip()):
         return False
-    if _is_json(rest):
+    if _parsed(rest) is not None:
         atomic_write(path, content + b"\n")  # a file edited by hand: only the line break is missing
         return False
     atomic_write(path, whole)
@@ -219,16 +219,17 @@ def _tuples(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
 
 
-def _is_json(text: bytes) -> bool:
+def _parsed(text: bytes) -> Any:
+    """What a text of JSON says; None for one that is none."""
     try:
-        json.loads(text)
+        return json.loads(text)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _has_judgement(line: bytes) -> bool:
-    return _is_json(line) and isinstance(found := json.loads(line), dict) and _OF_JUDGEMENT.keys() <= found.keys()
+    found = _parsed(line)
+    return isinstance(found, dict) and _OF_JUDGEMENT.keys() <= found.keys()
 
 
 def _wrong_pair(item: Mapping[str, Any]) -> str | None:

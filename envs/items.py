@@ -14,13 +14,15 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..rewards.files import package_file as package_file
+from ..rewards.files import utf8_text
 from ..rewards.transcript import Line
 from .core import SPLITS, Partner, Task
 from .streams import Stream
 
+T = TypeVar("T")
 Item = Mapping[str, Any]
 Kind = type | tuple[type, ...]
 KIND_NAMES: dict[type, str] = {
@@ -53,10 +55,7 @@ def read_items(
         FileNotFoundError: if there is no such file.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # Excel begins its files with a byte order mark
-    except UnicodeDecodeError as e:
-        raise ValueError(f"{path}: expected UTF-8 text, got a byte that is none at position {e.start}") from e
+    text = utf8_text(path)
     readers = {".jsonl": _json_lines, ".csv": _csv_lines}
     ending = path.suffix.lower()
     if ending not in readers:
@@ -158,6 +157,20 @@ def changed_at(path: str | None) -> int:
         FileNotFoundError: if there is no such file.
     """
     return 0 if path is None else Path(path).stat().st_mtime_ns
+
+
+def read_once(read: Callable[[str | None], T]) -> Callable[[str | None], T]:
+    """``read`` of a user's file, None being ours: once per process, and once more whenever the file has changed."""
+
+    @functools.lru_cache(maxsize=8)
+    def version(path: str | None, changed: int) -> T:
+        return read(path)
+
+    @functools.wraps(read)
+    def latest(path: str | None = None) -> T:
+        return version(path, changed_at(path))
+
+    return latest
 
 
 def shipped_file(file: str) -> Any:

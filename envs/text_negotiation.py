@@ -10,7 +10,7 @@ from typing import Any
 
 from ..rewards.transcript import Line
 from .core import Partner, Policy, Task
-from .items import Item, changed_at, full_path, read_items, shipped_file
+from .items import Item, full_path, read_items, read_once, shipped_file
 from .negotiation_game import (
     MAX_GAIN,
     NO_ZONE_SURPLUSES,
@@ -300,18 +300,13 @@ def step_of(price: int) -> int:
     return max(part * power for power in powers for part in STEPS if part * power * 20 <= price)
 
 
+@read_once
 def load_goods(path: str | None) -> tuple[Item, ...]:
     """The goods of a file, or those that ship.
 
     Raises:
         ValueError: for a wrong line.
     """
-    return _goods(path, changed_at(path))
-
-
-@functools.cache
-def _goods(path: str | None, changed: int) -> tuple[Item, ...]:
-    """Read once per process; ``changed`` has an edited file read again."""
     seen: set[str] = set()
 
     def wrong(item: Mapping[str, Any]) -> str | None:

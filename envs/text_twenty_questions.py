@@ -9,7 +9,7 @@ from typing import Any
 
 from ..rewards.transcript import Line
 from .core import Partner, Policy
-from .items import Item, ItemTask, changed_at, full_path, read_items, shipped_file
+from .items import Item, ItemTask, full_path, read_items, read_once, shipped_file
 from .streams import Streams, pick
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -88,7 +88,7 @@ class TextTwentyQuestions(ItemTask):
     each of them halved what is left.
 
     Things are split by name: those of the test split are never thought of in training, though they are among the
-    things that may be guessed. There are 25, so a longer list of test goals repeats them in other words.
+    things that may be guessed. There are 25, each of which an agent is scored on once.
 
     Data: the table is our own. ``data`` takes another one, a file with the fields ``thing`` and ``attributes`` (of the
     same fifty), JSON Lines such as ``{"thing": "cat", "attributes": ["alive", "animal", "fur"]}``, or CSV where the
@@ -242,18 +242,13 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.lower()))
 
 
+@read_once
 def load_things(path: str | None) -> tuple[Item, ...]:
     """The table of a file, or the one that ships.
 
     Raises:
         ValueError: for a wrong line, an unknown attribute, or two things that cannot be told apart.
     """
-    return _things(path, changed_at(path))
-
-
-@functools.cache
-def _things(path: str | None, changed: int) -> tuple[Item, ...]:
-    """Read once per process; ``changed`` has an edited file read again."""
     source = str(shipped_file("things.csv")) if path is None else path
     seen: dict[frozenset[str], str] = {}
     names: dict[tuple[str, ...], str] = {}

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..rewards.transcript import Line
 from .core import Partner, Policy
-from .items import Item, ItemTask, changed_at, full_path, read_items, shipped_file
+from .items import Item, ItemTask, full_path, read_items, read_once, shipped_file
 from .streams import Streams
 
 LENGTH = 5
@@ -206,18 +206,13 @@ def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     return "i know it , it is done ."
 
 
+@read_once
 def load_words(path: str | None) -> tuple[Item, ...]:
     """The words of a file, or those that ship.
 
     Raises:
         ValueError: for a wrong line.
     """
-    return _words(path, changed_at(path))
-
-
-@functools.cache
-def _words(path: str | None, changed: int) -> tuple[Item, ...]:
-    """Read once per process; ``changed`` has an edited file read again."""
     seen: set[str] = set()
 
     def wrong(item: Mapping[str, Any]) -> str | None:

@@ -40,7 +40,7 @@ from .arms import (
 from .fluency import FLUENCY_FILE, known_fluency, measure_fluency
 from .progress import Display
 from .provenance import provenance
-from .results import key_of, results_of, write_results
+from .results import results_of, write_results
 from .scheduler import DONE, Job, run_jobs
 from .score import FrozenGoals, frozen_goals, made, task_of
 from .suited import speech_settings, suited_preset
@@ -302,8 +302,7 @@ def _prefixes(comparisons: Sequence[Comparison]) -> list[str]:
 
 def _queue(comparison: Comparison, prefix: str, console: Console) -> list[Job]:
     """A job for each arm that is not finished."""
-    plan = comparison.plan
-    finished = {arm.key for arm in comparison.arms if (plan.folder(arm.key) / ARM_FILE).is_file()}
+    plan, finished = comparison.plan, _finished(comparison)
     for key in sorted(finished):
         console.print(f"[dim]{escape(prefix + key)}: finished before[/]")
     return [
@@ -311,6 +310,11 @@ def _queue(comparison: Comparison, prefix: str, console: Console) -> list[Job]:
         for arm in comparison.arms
         if arm.key not in finished
     ]
+
+
+def _finished(comparison: Comparison) -> set[str]:
+    """The keys of the arms that have left their record."""
+    return {arm.key for arm in comparison.arms if (comparison.plan.folder(arm.key) / ARM_FILE).is_file()}
 
 
 def _needs(arm: Arm, finished: Set[str], prefix: str) -> tuple[str, ...]:
@@ -340,10 +344,10 @@ def _measure_fluency(comparisons: Sequence[Comparison], jobs: int | None, consol
     """Leaves the perplexity of every arm's replies in the folders, where a reference can be had."""
     queue = []
     for one, prefix in zip(comparisons, _prefixes(comparisons), strict=True):
-        keys = [key_of(record) for arm in _records(one).values() for record in arm]
-        if set(known_fluency(one.plan)) != set(keys):
+        keys = _finished(one)
+        if known_fluency(one.plan).keys() != keys:
             (one.plan.out / FLUENCY_FILE).unlink(missing_ok=True)
-            queue.append(Job(f"{prefix}fluency", measure_fluency, (keys, one.plan)))
+            queue.append(Job(f"{prefix}fluency", measure_fluency, (sorted(keys), one.plan)))
     with Display(console, [job.name for job in queue]) as display:
         run_jobs(queue, jobs, display.watcher())
 

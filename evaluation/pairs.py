@@ -13,6 +13,7 @@ from ..agents.base import Agent
 from ..agents.judgements import Pair
 from ..envs import TextEnv, remake
 from ..envs.core import conversation_text, mask_array
+from ..rewards.encoder import encodable
 from ..rewards.transcript import Message
 from .score import frozen_goals, made
 
@@ -141,4 +142,4 @@ def _as_heard(core: TextEnv, reply: str) -> str:
     reply = reply[: core.task.max_reply_chars]
     spoken = core.partner.spoken(reply) if core.partner is not None else None
     heard = reply if spoken is None else spoken if isinstance(spoken, str) else spoken()
-    return heard.encode(errors="replace").decode()
+    return encodable([heard])[0]

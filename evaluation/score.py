@@ -49,23 +49,23 @@ def frozen_goals(env: Any, split: str = "test", count: int = 500, seed: int = 0,
     task = task_of(made(env))
     ids = task.goal_ids(split, count, seed)
     noise_seeds = np.random.SeedSequence([seed, SPLITS.index(split)]).generate_state(count).tolist()
-    goals = list(zip(ids, noise_seeds, strict=True))
-    if not repeats:
-        goals = _different(task, goals)
-    return FrozenGoals(split, goals, _hash(task, goals))
+    goals, contents = list(zip(ids, noise_seeds, strict=True)), [task.goal_content(goal_id) for goal_id in ids]
+    places = range(count) if repeats else _first_places(contents)
+    goals, contents = [goals[place] for place in places], [contents[place] for place in places]
+    return FrozenGoals(split, goals, _hash(contents, goals))
 
 
-def _different(task: Task, goals: Sequence[Goal]) -> list[Goal]:
-    """The goals without those whose content came before."""
-    by_content: dict[str, Goal] = {}
-    for goal in goals:
-        by_content.setdefault(task.goal_content(goal[0]), goal)
-    return list(by_content.values())
+def _first_places(contents: Sequence[str]) -> list[int]:
+    """Where each content comes first."""
+    places: dict[str, int] = {}
+    for place, content in enumerate(contents):
+        places.setdefault(content, place)
+    return list(places.values())
 
 
-def _hash(task: Any, goals: Sequence[Goal]) -> str:
-    contents = [[task.goal_content(goal_id), noise_seed] for goal_id, noise_seed in goals]
-    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+def _hash(contents: Sequence[str], goals: Sequence[Goal]) -> str:
+    listed = [[content, noise_seed] for content, (_, noise_seed) in zip(contents, goals, strict=True)]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
 def with_noise(goals: Sequence[Goal], number: int) -> list[Goal]:

@@ -105,8 +105,8 @@ def _left_out(env_id: str, failed: dict[str, str], console: Console) -> Iterator
     try:
         yield
     except (ImportError, RuntimeError) as error:
-        first, *_, last = str(error).splitlines() * 2
-        failed[env_id] = first if first == last else f"{first} {last}"
+        lines = str(error).splitlines()
+        failed[env_id] = " ".join(dict.fromkeys((lines[0], lines[-1])))
         console.print(f"{env_id} is left out: {failed[env_id]}", markup=False)
 
 

@@ -67,7 +67,7 @@ class SentenceEncoder:
 
 
 def encodable(texts: Sequence[str]) -> list[str]:
-    """The texts without halves of surrogate pairs, which a tokenizer refuses; each becomes a question mark."""
+    """The texts without halves of surrogate pairs, which tokenizers and files refuse; each becomes a question mark."""
     return [text.encode(errors="replace").decode() for text in texts]
 
 

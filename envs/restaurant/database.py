@@ -7,9 +7,10 @@ import functools
 import itertools
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..items import changed_at
+from ...rewards.files import utf8_text
+from ..items import read_once
 
 CONSTRAINT_SLOTS = ("food", "area", "pricerange")
 REQUEST_SLOTS = ("phone", "address", "postcode")
@@ -54,7 +55,7 @@ class Database:
 
     def __init__(self, path: str | Path | None = None):
         source = resources.files("dialogym.envs.data") / "cambridge_restaurants.csv" if path is None else Path(path)
-        self.venues = _read(_text(source), str(source.name))
+        self.venues = _read(utf8_text(source, source.name), str(source.name))
         self.index = {venue.name: number for number, venue in enumerate(self.venues)}
         self.values: dict[str, tuple[str, ...]] = {
             slot: tuple(sorted({getattr(venue, slot) for venue in self.venues})) for slot in CONSTRAINT_SLOTS
@@ -118,13 +119,6 @@ def replaced(constraints: Constraints, slot: str, value: str) -> Constraints:
     return tuple((name, value if name == slot else old) for name, old in constraints)
 
 
-def _text(source: Any) -> str:
-    try:
-        return source.read_text(encoding="utf-8-sig")  # Excel begins its files with a byte order mark
-    except UnicodeDecodeError as e:
-        raise ValueError(f"{source.name}: expected UTF-8 text, got a byte that is none at position {e.start}") from e
-
-
 def _read(text: str, source: str) -> tuple[Venue, ...]:
     rows = csv.DictReader(text.splitlines())
     missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
@@ -146,11 +140,7 @@ def _read(text: str, source: str) -> tuple[Venue, ...]:
     return tuple(venues)
 
 
-def load_database(path: str | None = None) -> Database:
-    """The database of a file, read once per process and once more whenever the file has changed."""
-    return _database(path, changed_at(path))
-
-
-@functools.lru_cache(maxsize=8)
-def _database(path: str | None, changed: int) -> Database:
+@read_once
+def load_database(path: str | None) -> Database:
+    """The database of a file; None is the one that ships."""
     return Database(path)

@@ -111,6 +111,13 @@ def test_a_file_that_holds_something_else_is_not_mended(tmp_path, content):
     assert path.read_text() == content
 
 
+def test_an_empty_line_does_not_keep_a_file_from_being_mended(tmp_path):
+    path = tmp_path / "ratings.jsonl"
+    path.write_text(line() + "\n\n" + line(pair="q")[:30])
+    assert mend(path)
+    assert [one.pair for one in read_judgements(path)] == ["p"]
+
+
 def test_the_very_beginning_of_a_line_is_cut_off_too(tmp_path):
     path = tmp_path / "ratings.jsonl"
     path.write_text(line() + "\n{")

@@ -1,8 +1,5 @@
 """Haggling: tactics and optimum worked by hand or by brute force, what is understood, every end, and a user's goods."""
 
-import os
-import pickle
-
 import gymnasium as gym
 import pytest
 
@@ -15,6 +12,8 @@ from dialogym.envs.negotiation_words import BANKS, Meaning, understand
 from dialogym.envs.text_negotiation import TextNegotiation, step_of
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.rewards import resolve
+
+from .own_files import edited_and_pickled
 
 FLOORS = ("do_nothing", "random", "repeat_last", "inform_everything", "claim_success")
 
@@ -475,14 +474,10 @@ def test_the_reward_has_its_place_among_the_others():
 
 
 def test_an_edited_list_is_read_again_from_any_folder(tmp_path, monkeypatch):
-    path = tmp_path / "own.csv"
-    path.write_text("item,price\nbike,100\n", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    task = TextNegotiation(data="own.csv")
-    path.write_text("item,price\nboat,300\n", encoding="utf-8")
-    os.utime(path, ns=(1, 1))
-    monkeypatch.chdir("/")
-    assert pickle.loads(pickle.dumps(task)).goods == ({"item": "boat", "price": 300},)
+    task = edited_and_pickled(
+        TextNegotiation, "item,price\nbike,100\n", "item,price\nboat,300\n", tmp_path, monkeypatch
+    )
+    assert task.goods == ({"item": "boat", "price": 300},)
 
 
 def test_the_floor_that_names_one_price_is_the_middle_one_of_its_goods(tmp_path):

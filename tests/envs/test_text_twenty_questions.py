@@ -1,8 +1,6 @@
 """Twenty questions: what is understood, how it ends, who wins, and a user's own table."""
 
 import itertools
-import os
-import pickle
 
 import gymnasium as gym
 import pytest
@@ -11,6 +9,8 @@ from dialogym.agents.registry import make_agent
 from dialogym.envs.streams import Streams
 from dialogym.envs.text_twenty_questions import ATTRIBUTES, NO, PUZZLED, QUESTIONS, YES, TextTwentyQuestions
 from dialogym.evaluation.score import frozen_goals, score
+
+from .own_files import edited_and_pickled
 
 TASK = TextTwentyQuestions()
 
@@ -118,11 +118,7 @@ def test_a_wrong_noise_is_told():
 
 
 def test_an_edited_table_is_read_again_from_any_folder(tmp_path, monkeypatch):
-    path = tmp_path / "own.csv"
-    path.write_text("thing,attributes\nleaf,plant\n", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    task = TextTwentyQuestions(data="own.csv")
-    path.write_text("thing,attributes\nblood,red\n", encoding="utf-8")
-    os.utime(path, ns=(1, 1))
-    monkeypatch.chdir("/")
-    assert pickle.loads(pickle.dumps(task)).things == ("blood",)
+    task = edited_and_pickled(
+        TextTwentyQuestions, "thing,attributes\nleaf,plant\n", "thing,attributes\nblood,red\n", tmp_path, monkeypatch
+    )
+    assert task.things == ("blood",)

@@ -2,8 +2,6 @@
 
 import itertools
 import math
-import os
-import pickle
 import tracemalloc
 
 import gymnasium as gym
@@ -13,6 +11,8 @@ import pytest
 from dialogym.agents.registry import make_agent
 from dialogym.envs.text_wordle import Solver, TextWordle, _code, entropy, fits, mark, marks_table
 from dialogym.evaluation.score import frozen_goals, score
+
+from .own_files import edited_and_pickled
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,8 @@ def test_hard_must_be_a_flag():
 
 
 def test_an_edited_list_is_read_again_from_any_folder(tmp_path, monkeypatch):
-    path = tmp_path / "own.csv"
-    path.write_text("word\ncrane\n", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    task = TextWordle(data="own.csv")
-    path.write_text("word\nhouse\n", encoding="utf-8")
-    os.utime(path, ns=(1, 1))
-    monkeypatch.chdir("/")
-    assert pickle.loads(pickle.dumps(task)).words == ("house",)
+    task = edited_and_pickled(TextWordle, "word\ncrane\n", "word\nhouse\n", tmp_path, monkeypatch)
+    assert task.words == ("house",)
 
 
 def test_a_table_takes_a_byte_for_each_pair_and_little_more_while_it_is_made():
