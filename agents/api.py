@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..rewards.endpoint import KEY_VARIABLE, ChatEndpoint, threaded
+from ..rewards.served.endpoint import KEY_VARIABLE, ChatEndpoint, threaded
 from .base import Agent, Info
 
 SILENCE = "(says nothing)"
@@ -26,7 +26,7 @@ class ApiConfig:
             OpenAI's.
         key_variable: the environment variable that holds the key; "" for a server that wants none.
         options: further fields of the request; ``{}`` for models that refuse a temperature.
-        timeout, max_retries, backoff: see :class:`~dialogym.rewards.endpoint.ChatEndpoint`.
+        timeout, max_retries, backoff: see :class:`~dialogym.rewards.served.endpoint.ChatEndpoint`.
         num_threads: requests at a time, where several conversations are played at once.
     """
 

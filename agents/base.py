@@ -17,7 +17,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from ..envs import Utterance, remake
-from .files import atomic_write, existing_folder
+from .training.files import atomic_write, existing_folder
 
 LogRow: TypeAlias = dict[str, Any]
 """One row of a training log. Always there: "env_turns" (int, agent turns so far), "success" (float, share of the

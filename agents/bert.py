@@ -24,11 +24,11 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from ..envs.items import package_file
+from ..envs.core.items import package_file
 from .base import Agent, Info, Log, Validate, discard
-from .checkpoint import leave_checkpoint, read_checkpoint
-from .selection import Selection, workplace
-from .sft import learning_rate_factor
+from .language_model.sft import learning_rate_factor
+from .training.checkpoint import leave_checkpoint, read_checkpoint
+from .training.selection import Selection, workplace
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
 

@@ -30,6 +30,8 @@ class Entry(NamedTuple):
 
 
 _HERE = "dialogym.agents"
+_TABULAR = f"{_HERE}.tabular"
+_LM = f"{_HERE}.language_model"
 ENTRIES: dict[str, Entry] = {
     "do_nothing": Entry(f"{_HERE}.floors:DoNothingAgent", "text", False, "says nothing; a floor"),
     "random": Entry(f"{_HERE}.floors:RandomAgent", "any", False, "any reply that makes sense now; a floor"),
@@ -39,20 +41,22 @@ ENTRIES: dict[str, Entry] = {
     "rule": Entry(f"{_HERE}.rule:RuleAgent", "any", False, "the rule that comes with the task; the ceiling"),
     "human": Entry(f"{_HERE}.human:HumanAgent", "text", False, "you, at the terminal"),
     "api": Entry(f"{_HERE}.api:ApiAgent", "text", False, "a served model: any OpenAI-compatible endpoint"),
-    "q_learning": Entry(f"{_HERE}.q_learning:QLearningAgent", "choices", True, "Q-learning, a table"),
-    "sarsa": Entry(f"{_HERE}.sarsa:SarsaAgent", "choices", True, "SARSA, a table"),
-    "expected_sarsa": Entry(f"{_HERE}.expected_sarsa:ExpectedSarsaAgent", "choices", True, "expected SARSA, a table"),
+    "q_learning": Entry(f"{_TABULAR}.q_learning:QLearningAgent", "choices", True, "Q-learning, a table"),
+    "sarsa": Entry(f"{_TABULAR}.sarsa:SarsaAgent", "choices", True, "SARSA, a table"),
+    "expected_sarsa": Entry(
+        f"{_TABULAR}.expected_sarsa:ExpectedSarsaAgent", "choices", True, "expected SARSA, a table"
+    ),
     "double_q_learning": Entry(
-        f"{_HERE}.double_q_learning:DoubleQLearningAgent", "choices", True, "double Q-learning, two tables"
+        f"{_TABULAR}.double_q_learning:DoubleQLearningAgent", "choices", True, "double Q-learning, two tables"
     ),
     "sb3_ppo": Entry(f"{_HERE}.sb3:SB3PPOAgent", "choices", True, "stable-baselines3's PPO"),
     "sb3_a2c": Entry(f"{_HERE}.sb3:SB3A2CAgent", "choices", True, "stable-baselines3's A2C"),
     "sb3_dqn": Entry(f"{_HERE}.sb3:SB3DQNAgent", "choices", True, "stable-baselines3's DQN"),
     "sb3_maskable_ppo": Entry(f"{_HERE}.sb3:SB3MaskablePPOAgent", "choices", True, "sb3-contrib's PPO with masks"),
-    "sft": Entry(f"{_HERE}.sft:SFTAgent", "text", True, "language model, supervised fine-tuning"),
-    "reinforce": Entry(f"{_HERE}.reinforce:ReinforceAgent", "text", True, "language model, REINFORCE with a baseline"),
-    "a2c": Entry(f"{_HERE}.a2c:A2CAgent", "text", True, "language model, advantage actor-critic"),
-    "ppo": Entry(f"{_HERE}.ppo:PPOAgent", "text", True, "language model, PPO over turns"),
+    "sft": Entry(f"{_LM}.sft:SFTAgent", "text", True, "language model, supervised fine-tuning"),
+    "reinforce": Entry(f"{_LM}.reinforce:ReinforceAgent", "text", True, "language model, REINFORCE with a baseline"),
+    "a2c": Entry(f"{_LM}.a2c:A2CAgent", "text", True, "language model, advantage actor-critic"),
+    "ppo": Entry(f"{_LM}.ppo:PPOAgent", "text", True, "language model, PPO over turns"),
     "bert": Entry(f"{_HERE}.bert:BertAgent", "text", True, "BERT-like classifier, for tasks with labelled texts"),
 }
 AGENTS: dict[str, str] = {name: entry.target for name, entry in ENTRIES.items()}

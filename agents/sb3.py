@@ -26,11 +26,11 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ..envs import remake_vec
-from ..envs.sb3 import SB3VecEnv
+from ..envs.core.sb3 import SB3VecEnv
 from ..rewards import ComposedReward
 from .base import LAST, Agent, Budget, Info, Log, LogRow, Validate, discard, in_interface
-from .files import atomic_folder, atomic_write, existing_folder
-from .selection import Selection, workplace
+from .training.files import atomic_folder, atomic_write, existing_folder
+from .training.selection import Selection, workplace
 
 MODEL_FILE, REPLAY_FILE, TRAINING_FILE = "model.zip", "replay.pkl", "training.json"
 

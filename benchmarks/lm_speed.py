@@ -20,10 +20,10 @@ import time
 import torch
 from torch import Tensor
 
-from dialogym.agents.language_model import LanguageModel
-from dialogym.agents.ppo import PPOConfig
-from dialogym.agents.rollout import converse
-from dialogym.agents.sft import SFTAgent, SFTConfig
+from dialogym.agents.language_model.model import LanguageModel
+from dialogym.agents.language_model.ppo import PPOConfig
+from dialogym.agents.language_model.rollout import converse
+from dialogym.agents.language_model.sft import SFTAgent, SFTConfig
 from dialogym.envs import TextVectorEnv, remake_vec
 
 ENV, CONFIG = "TextDialog-v0", PPOConfig()

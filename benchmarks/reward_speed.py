@@ -62,7 +62,7 @@ def fifth_turn(number: int) -> Transcript:
 
 def fluency(url: str) -> Fluency:
     """Fluency under a model of the default size."""
-    from dialogym.agents.language_model import LanguageModel, ModelConfig
+    from dialogym.agents.language_model.model import LanguageModel, ModelConfig
 
     lm = LanguageModel.make(ModelConfig(), seed=0)
     return Fluency(lm.model, lm.tokenizer.hf)

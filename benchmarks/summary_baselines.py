@@ -17,7 +17,7 @@ from typing import Any
 
 from dialogym.envs.text_summary import MENU, SOURCES, Reader, TextSummary, is_summary, split_document
 from dialogym.rewards import Rouge
-from dialogym.rewards.overlap import ROUGE_KINDS
+from dialogym.rewards.text.overlap import ROUGE_KINDS
 
 Summariser = Callable[[Mapping[str, Any]], str]
 

@@ -12,7 +12,7 @@ import pkgutil
 # A checkout resolves its own folders before an installed wheel's (`envs/` is the package `dialogym.envs`, and so on).
 __path__ = pkgutil.extend_path(__path__, __name__)
 _checkout = pathlib.Path(__file__).resolve().parent.parent
-if (_checkout / "pyproject.toml").is_file() and (_checkout / "envs" / "core.py").is_file():
+if (_checkout / "pyproject.toml").is_file() and (_checkout / "envs" / "core").is_dir():
     __path__.insert(0, str(_checkout))
 
 from .envs import (  # noqa: E402 (the path comes first)

@@ -346,7 +346,7 @@ def compare(
 
     All of them are scored on the same held-out goals.
     """
-    from dialogym.evaluation.compare import compare as run
+    from dialogym.evaluation.compare.run import compare as run
 
     if suite:
         if (env, preset, set_) != (DEFAULT_ENV, Preset.quick, None):

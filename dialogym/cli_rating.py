@@ -51,8 +51,8 @@ def rate(
     seed: SeedOption = 0,
 ) -> None:
     """Compare replies of AGENT_A and AGENT_B, blind and side by side; or print a --summary of what was judged."""
-    from dialogym.agents.judgements import judgements_file
-    from dialogym.evaluation.rating import RatingSession
+    from dialogym.agents.preference.judgements import judgements_file
+    from dialogym.evaluation.rating.session import RatingSession
 
     if summary is not None:
         _summarise(summary)
@@ -77,8 +77,8 @@ def rate(
 def _sample_pairs(
     path: Path, agents: tuple[str | None, str | None], num: int, env: Any, split: str, temperature: float, seed: int
 ) -> None:
-    from dialogym.agents.judgements import save_pairs
-    from dialogym.evaluation.pairs import PairSampler, sampled_at
+    from dialogym.agents.preference.judgements import save_pairs
+    from dialogym.evaluation.rating.pairs import PairSampler, sampled_at
 
     first, second = agents
     if first is None or second is None:
@@ -93,7 +93,7 @@ def _sample_pairs(
 
 def _kept_pairs(path: Path, *agents: str | None) -> Any:
     """The pairs of a file; agents that were named must be those they are from."""
-    from dialogym.agents.judgements import read_pairs
+    from dialogym.agents.preference.judgements import read_pairs
 
     pairs = read_pairs(path)
     if None not in agents and {frozenset(pair.agents) for pair in pairs} != {frozenset(agents)}:
@@ -103,13 +103,13 @@ def _kept_pairs(path: Path, *agents: str | None) -> Any:
 
 
 def _rate_here(session: Any) -> None:
-    from dialogym.evaluation.rate_terminal import rate as ask
+    from dialogym.evaluation.rating.terminal import rate as ask
 
     ask(session, console)
 
 
 def _rate_on_page(session: Any, port: int) -> None:
-    from dialogym.evaluation.rate_web import RatingServer
+    from dialogym.evaluation.rating.web import RatingServer
 
     try:
         page = RatingServer(session, port)
@@ -124,8 +124,8 @@ def _rate_on_page(session: Any, port: int) -> None:
 
 
 def _summarise(path: Path) -> None:
-    from dialogym.agents.judgements import read_judgements
-    from dialogym.evaluation.preferences import summary_tables
+    from dialogym.agents.preference.judgements import read_judgements
+    from dialogym.evaluation.rating.preferences import summary_tables
 
     for table in summary_tables(read_judgements(path)):
         console.print(table)
@@ -133,14 +133,14 @@ def _summarise(path: Path) -> None:
 
 def train_preference_model(data: Path | None, out: Path, options: dict[str, Any], resume: bool, seed: int) -> None:
     """Fits a reward to judgements: what ``dialogym train preference`` does."""
-    from dialogym.agents.judgements import read_judgements, split_judgements
+    from dialogym.agents.preference.judgements import read_judgements, split_judgements
 
     try:
-        from dialogym.agents.preference import PreferenceConfig, train_preference
+        from dialogym.agents.preference.train import PreferenceConfig, train_preference
     except ImportError as e:
         raise ImportError(f'a preference model needs {e.name}: pip install "dialogym[preference]"', name=e.name) from e
     from dialogym.agents.registry import checked_options
-    from dialogym.evaluation.preferences import pairwise_scores
+    from dialogym.evaluation.rating.preferences import pairwise_scores
 
     if data is None or resume:
         raise ValueError(f"{PREFERENCE} takes the judgements, --data FILE, and starts anew every time")

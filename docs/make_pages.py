@@ -19,7 +19,7 @@ from typing import Any
 import gymnasium as gym
 
 import dialogym  # registers the environments # noqa: F401
-from dialogym.agents.preference import PreferenceConfig
+from dialogym.agents.preference.train import PreferenceConfig
 from dialogym.agents.registry import agent_class, agent_names, describe_agents, make_agent
 from dialogym.agents.rule import PolicyAgent
 from dialogym.envs import Task, TextEnv, remake, shipped_ids

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from . import text_keywords as _text_keywords  # registers its reward by name  # noqa: F401
-from .core import Partner, Policy, Task, TextEnv
-from .make import make, make_vec, register_task, remake, remake_vec, seat_person, shipped_ids, spec_of, task_class
-from .spaces import Utterance
-from .streams import Stream, Streams, pick
-from .vector import TextVectorEnv
+from .core.conversation import Partner, Policy, Task, TextEnv
+from .core.make import make, make_vec, register_task, remake, remake_vec, seat_person, shipped_ids, spec_of, task_class
+from .core.spaces import Utterance
+from .core.streams import Stream, Streams, pick
+from .core.vector import TextVectorEnv
+
+if TYPE_CHECKING:
+    from .core.sb3 import SB3VecEnv
 
 __all__ = [
-    "Partner", "Policy", "Stream", "Streams", "Task", "TextEnv", "TextVectorEnv", "Utterance",
+    "Partner", "Policy", "SB3VecEnv", "Stream", "Streams", "Task", "TextEnv", "TextVectorEnv", "Utterance",
     "make", "make_vec", "pick", "register_task", "remake", "remake_vec", "seat_person", "shipped_ids", "spec_of",
     "task_class",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """``SB3VecEnv`` imports stable-baselines3, so only who asks for it pays for that."""
+    if name == "SB3VecEnv":
+        from .core.sb3 import SB3VecEnv
+
+        return SB3VecEnv
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 register_task("TextArithmetic-v0", "dialogym.envs.text_arithmetic:TextArithmetic", max_turns=1, reward="sparse")
 register_task("TextChat-v0", "dialogym.envs.text_chat:TextChat", max_turns=10, reward="chat")

@@ -7,12 +7,12 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from .chat_corpus import CORPORA, Turns, load_conversations
-from .chat_partner import NUM_CANDIDATES, SUMMARY_SIZES, ChatPartner, ChatWorld, human_slot
-from .chat_retrieval import KINDS
-from .core import Policy
-from .items import Item, ItemTask, changed_at, full_path
-from .streams import Streams
+from .chat.corpus import CORPORA, Turns, load_conversations
+from .chat.partner import NUM_CANDIDATES, SUMMARY_SIZES, ChatPartner, ChatWorld, human_slot
+from .chat.retrieval import KINDS
+from .core.conversation import Policy
+from .core.items import Item, ItemTask, changed_at, full_path
+from .core.streams import Streams
 
 SECRET_WORDS = 5
 """Words from which a turn is so much its own that it counts as a secret."""

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .core import Policy
-from .items import Item, ItemTask, OneReply, full_path, read_items
-from .reviews import LABELS, SOURCES, load_reviews, spaced
-from .streams import Streams
+from .core.conversation import Policy
+from .core.items import Item, ItemTask, OneReply, full_path, read_items
+from .core.streams import Streams
+from .reviews.corpus import LABELS, SOURCES, load_reviews, spaced
 
 NUM_TYPICAL_WORDS = 300
 """Words of each label's cluster."""

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..rewards.steering import SHORTEST, plausibility
-from ..rewards.word_statistics import NaiveBayes, Trigrams, Vocabulary, words_of
-from .core import SPLITS, Policy
-from .items import Item, ItemTask, OneReply, full_path, read_items
-from .reviews import LABELS, SOURCES, load_reviews, spaced
-from .streams import Streams
+from ..rewards.environments.steering import SHORTEST, plausibility
+from ..rewards.text.word_statistics import NaiveBayes, Trigrams, Vocabulary, words_of
+from .core.conversation import SPLITS, Policy
+from .core.items import Item, ItemTask, OneReply, full_path, read_items
+from .core.streams import Streams
+from .reviews.corpus import LABELS, SOURCES, load_reviews, spaced
 
 TARGETS = (*LABELS, "mixed")
 CONTINUATION_WORDS = 40
@@ -39,7 +39,7 @@ class TextContinuation(ItemTask):
 
     The default reward is ``steering``: VADER's sentiment towards the target, times six guards (length, variety,
     novelty against the opening, share of function words, and, under a trigram model, mean surprise and how much the
-    order of the words lowers it, see ``dialogym.rewards.steering.guards``), each 1 for nearly all real text and 0
+    order of the words lowers it, see ``rewards/environments/steering.py``), each 1 for nearly all real text and 0
     for what is none. It needs the extra ``metrics``. What it is worth, measured on the 2,530 validation openings: real
     continuations keep 0.949 of their sentiment on average (87 % of them all of it, 96 % at least half); the words of a
     continuation in random order keep 0.004, and unpunctuated word salad of praise, repetition, an echo of the opening

@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from .core import Task
-from .items import full_path
+from .core.conversation import Task
+from .core.items import full_path
+from .core.streams import Streams
 from .restaurant.database import DONTCARE, load_database
 from .restaurant.goals import Goal, GoalRates, draw_goal
 from .restaurant.person import RestaurantPerson
@@ -16,7 +17,6 @@ from .restaurant.tracker import SUMMARY_SIZES
 from .restaurant.understanding import Reader
 from .restaurant.user import PROFILES, RestaurantUser, World
 from .restaurant.wording import MENU, MENU_WORDS
-from .streams import Streams
 
 PYDIAL = {
     1: {"noise": 0.0, "masks": True, "profile": "cooperative"},

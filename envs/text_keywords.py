@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from ..rewards.chat import FUNCTION_WORDS
-from ..rewards.keywords import FluencyGuard, Keywords, coverage, stem, tokens_of
+from ..rewards.environments.chat import FUNCTION_WORDS
+from ..rewards.environments.keywords import FluencyGuard, Keywords, coverage, stem, tokens_of
 from ..rewards.registry import register_reward
 from ..rewards.transcript import Transcript
-from .core import Policy
-from .items import Item, ItemTask, OneReply, full_path, read_items
-from .reviews import Review, load_reviews, sentences_of, spaced
-from .streams import Stream, Streams
+from .core.conversation import Policy
+from .core.items import Item, ItemTask, OneReply, full_path, read_items
+from .core.streams import Stream, Streams
+from .reviews.corpus import Review, load_reviews, sentences_of, spaced
 
 MIN_GIVEN, MAX_GIVEN = 3, 5
 SHORTEST, LONGEST = 12, 24
@@ -132,7 +132,7 @@ def keywords(transcript: Transcript) -> float:
 
 
 def fluency(reply: str, words: Sequence[str]) -> float:
-    """What the guard that learned from movie reviews says; see :class:`~dialogym.rewards.keywords.FluencyGuard`."""
+    """What the guard that learned from movie reviews says; see ``FluencyGuard`` in ``dialogym.rewards``."""
     return _fluency(reply, tuple(words))
 
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..rewards.transcript import Line
-from .core import Partner, Policy, Task
-from .items import Item, full_path, read_items, read_once, shipped_file
-from .negotiation_game import (
+from .core.conversation import Partner, Policy, Task
+from .core.items import Item, full_path, read_items, read_once, shipped_file
+from .core.streams import Streams
+from .negotiation.game import (
     MAX_GAIN,
     NO_ZONE_SURPLUSES,
     OPENINGS,
@@ -23,9 +24,8 @@ from .negotiation_game import (
     respond,
     start,
 )
-from .negotiation_optimum import ACCEPT, WALK, optimum
-from .negotiation_words import BANKS, offer_of, opening_of, understand, worded
-from .streams import Streams
+from .negotiation.optimum import ACCEPT, WALK, optimum
+from .negotiation.words import BANKS, offer_of, opening_of, understand, worded
 
 ROLES = ("buyer", "seller")
 MIN_PRICE = 30
@@ -61,7 +61,7 @@ class TextNegotiation(Task):
     It is 0 by default, since nobody gains anything there. At 0.2 the rule succeeds in 0.80 of 500 held-out goals: it
     walks away only when it is sure.
 
-    The rule is the optimum: dynamic programming over what the agent knows (``envs/negotiation_optimum.py``) finds the
+    The rule is the optimum: dynamic programming over what the agent knows (``envs/negotiation/optimum.py``) finds the
     greatest expected share, which is 0.594; who knew the partner's limit and tactic would get 0.633, the
     clairvoyant ceiling. The rule seeks surplus, not success, and takes a risk for it: it closes 0.975 of its deals. By
     tactic, the shares of who knows the tactic but not the limit: boulware 0.519, linear 0.609, conceder 0.657,

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..rewards.overlap import Rouge, token_f1
-from .core import Policy
-from .items import Item, ItemTask, OneReply, full_path, package_file, read_items
-from .reviews import load_reviews, sentences_of, spaced
-from .streams import Stream, Streams
+from ..rewards.text.overlap import Rouge, token_f1
+from .core.conversation import Policy
+from .core.items import Item, ItemTask, OneReply, full_path, package_file, read_items
+from .core.streams import Stream, Streams
+from .reviews.corpus import load_reviews, sentences_of, spaced
 
 SOURCES = ("papers", "reviews")
 QUESTIONS = {

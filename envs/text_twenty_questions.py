@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..rewards.transcript import Line
-from .core import Partner, Policy
-from .items import Item, ItemTask, full_path, read_items, read_once, shipped_file
-from .streams import Streams, pick
+from .core.conversation import Partner, Policy
+from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
+from .core.streams import Streams, pick
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "alive": ("is it alive ?", "living"),

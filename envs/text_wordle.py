@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..rewards.transcript import Line
-from .core import Partner, Policy
-from .items import Item, ItemTask, full_path, read_items, read_once, shipped_file
-from .streams import Streams
+from .core.conversation import Partner, Policy
+from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
+from .core.streams import Streams
 
 LENGTH = 5
 ABSENT, ELSEWHERE, RIGHT = "-", "?", "!"

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..agents.base import Agent
 from ..envs import Task, TextVectorEnv, remake, remake_vec
-from ..envs.core import SPLITS
-from ..rewards.style import distinct_n
+from ..envs.core.conversation import SPLITS
+from ..rewards.text.style import distinct_n
 from ..rewards.transcript import Message, Transcript
 
 Goal = tuple[str, int]

@@ -16,11 +16,11 @@ import gymnasium as gym
 from rich.console import Console
 from rich.table import Table
 
-from ..agents.files import atomic_write
+from ..agents.training.files import atomic_write
 from ..envs import shipped_ids
-from .arms import Preset, is_labelled
-from .charts import heat_map
-from .compare import Comparison, begin, run, write
+from .compare.arms import Preset, is_labelled
+from .compare.run import Comparison, begin, run, write
+from .report.charts import heat_map
 from .score import made, task_of
 
 AGENTS = ("do_nothing", "random", "rule", "q_learning", "bert", "sft", "sft_rl")

@@ -44,13 +44,13 @@ import gymnasium as gym
 import numpy as np
 
 from dialogym import Policy, Task, register_task, remake
-from dialogym.agents.judgements import Judgement, read_judgements
-from dialogym.agents.preference import PreferenceConfig, train_preference
+from dialogym.agents.preference.judgements import Judgement, read_judgements
+from dialogym.agents.preference.train import PreferenceConfig, train_preference
 from dialogym.agents.registry import make_agent
-from dialogym.envs.items import OneReply
-from dialogym.evaluation.pairs import PairSampler, sampled_at
-from dialogym.evaluation.preferences import agreements, pairwise_scores
-from dialogym.evaluation.rating import RatingSession
+from dialogym.envs.core.items import OneReply
+from dialogym.evaluation.rating.pairs import PairSampler, sampled_at
+from dialogym.evaluation.rating.preferences import agreements, pairwise_scores
+from dialogym.evaluation.rating.session import RatingSession
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.evaluation.statistics import bootstrap_interval
 

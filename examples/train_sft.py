@@ -31,7 +31,7 @@ import argparse
 
 import gymnasium as gym
 
-from dialogym.agents.demonstrations import demonstrate, save_messages
+from dialogym.agents.language_model.demonstrations import demonstrate, save_messages
 from dialogym.agents.registry import make_agent
 from dialogym.evaluation.score import frozen_goals, score
 

@@ -5,23 +5,23 @@ language model thinks of it; ``compose.py`` adds them up and ``registry.py`` kno
 """
 
 from .base import FunctionReward, Reward, RewardError, as_reward
-from .chat import ChatRating, Coherence, Novelty, Relevance
-from .classifier import Classifier
 from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
-from .embedding import EmbeddingSimilarity
-from .endpoint import ChatEndpoint, EndpointError
-from .fluency import Fluency, perplexity
-from .judge import Judge
-from .keywords import FluencyGuard, Keywords, coverage
-from .negotiation import Surplus, surplus_share
-from .ngram import NGramModel
-from .overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
-from .preference import PreferenceModel
+from .environments.chat import ChatRating, Coherence, Novelty, Relevance
+from .environments.keywords import FluencyGuard, Keywords, coverage
+from .environments.negotiation import Surplus, surplus_share
+from .environments.steering import Plausibility, Steering, plausibility
+from .learned.classifier import Classifier
+from .learned.embedding import EmbeddingSimilarity
+from .learned.fluency import Fluency, perplexity
+from .learned.preference import PreferenceModel
 from .registry import register_reward, reward_names
-from .sentiment import Readability, Sentiment, flesch_reading_ease
-from .steering import Plausibility, Steering, plausibility
-from .style import DistinctN, Length, Repetition, distinct_n, length_score, repeated_share
+from .served.endpoint import ChatEndpoint, EndpointError
+from .served.judge import Judge
 from .task import failure, parts, success, turn
+from .text.ngram import NGramModel
+from .text.overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
+from .text.sentiment import Readability, Sentiment, flesch_reading_ease
+from .text.style import DistinctN, Length, Repetition, distinct_n, length_score, repeated_share
 from .transcript import Message, Transcript
 
 __all__ = [

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...rewards.files import utf8_text
-from ..items import read_once
+from ..core.items import read_once
 
 CONSTRAINT_SLOTS = ("food", "area", "pricerange")
 REQUEST_SLOTS = ("phone", "address", "postcode")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...rewards.transcript import Line
-from ..streams import Streams
+from ..core.streams import Streams
 from .database import CONSTRAINT_SLOTS, DONTCARE, REQUEST_SLOTS, SLOTS
 from .goals import Goal
 from .understanding import Understood

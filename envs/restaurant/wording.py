@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..streams import pick
+from ..core.streams import pick
 from .database import DONTCARE
 
 SYSTEM = "you are a restaurant guide in cambridge ."

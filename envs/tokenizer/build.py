@@ -15,7 +15,7 @@ from pathlib import Path
 
 import gymnasium as gym
 
-from ..core import SPLITS, TextEnv
+from ..core.conversation import SPLITS, TextEnv
 from ..restaurant.wording import REPLIES, TEST, TRAIN
 from ..text_dialog import TextDialog
 from . import SHIPPED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from dialogym.agents.judgements import FIRST, SECOND, Judgement, Pair
+from dialogym.agents.preference.judgements import FIRST, SECOND, Judgement, Pair
 from dialogym.rewards import Message
 
 PEOPLE = ("two", "three", "four", "five")

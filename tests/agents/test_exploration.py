@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dialogym.agents.exploration import EpsilonGreedy, Softmax, best_of, greedy, linear
+from dialogym.agents.tabular.exploration import EpsilonGreedy, Softmax, best_of, greedy, linear
 
 VALUES = [1.0, 3.0, 3.0, 9.0]
 ALLOWED = [0, 1, 2]  # the best of all is not allowed

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dialogym.agents.judgements import (
+from dialogym.agents.preference.judgements import (
     Pair,
     append_judgement,
     mend,

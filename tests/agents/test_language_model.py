@@ -12,9 +12,9 @@ import torch
 import transformers
 
 from dialogym.agents import load_agent, make_agent
-from dialogym.agents.language_model import LanguageModel, ModelConfig
-from dialogym.agents.sampler import Sampler, sample_rows
-from dialogym.agents.sft import SFTAgent
+from dialogym.agents.language_model.model import LanguageModel, ModelConfig
+from dialogym.agents.language_model.sampler import Sampler, sample_rows
+from dialogym.agents.language_model.sft import SFTAgent
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
 

@@ -12,10 +12,11 @@ pytest.importorskip("transformers")
 
 import torch
 
-from dialogym.agents import load_agent, make_agent, policy_gradient
-from dialogym.agents.ppo import adapted_kl_weight, kl_divergences, ppo_loss
-from dialogym.agents.reinforce import entropic_loss, reinforce_loss, turn_baseline
-from dialogym.agents.rollout import converse
+from dialogym.agents import load_agent, make_agent
+from dialogym.agents.language_model import policy_gradient
+from dialogym.agents.language_model.ppo import adapted_kl_weight, kl_divergences, ppo_loss
+from dialogym.agents.language_model.reinforce import entropic_loss, reinforce_loss, turn_baseline
+from dialogym.agents.language_model.rollout import converse
 from dialogym.envs import remake_vec
 
 from .test_sft import Interrupt, weights

@@ -16,11 +16,11 @@ import transformers
 from typer.testing import CliRunner
 
 from dialogym import cli
-from dialogym.agents.judgements import append_judgement, split_judgements
-from dialogym.agents.preference import PreferenceConfig, bradley_terry_loss, make_scorer, train_preference
-from dialogym.evaluation.preferences import pairwise_scores
+from dialogym.agents.preference.judgements import append_judgement, split_judgements
+from dialogym.agents.preference.train import PreferenceConfig, bradley_terry_loss, make_scorer, train_preference
+from dialogym.evaluation.rating.preferences import pairwise_scores
 from dialogym.rewards import PreferenceModel, Transcript, resolve
-from dialogym.rewards.preference import Normalisation
+from dialogym.rewards.learned.preference import Normalisation
 
 from .judged import asking, by_taste, judgement
 

@@ -6,9 +6,9 @@ pytest.importorskip("torch")
 
 import torch
 
-from dialogym.agents.critic import ValueHead, estimate, normalised, teach
-from dialogym.agents.returns import discounted_returns, generalised_advantages
-from dialogym.agents.rollout import Batch
+from dialogym.agents.language_model.critic import ValueHead, estimate, normalised, teach
+from dialogym.agents.language_model.returns import discounted_returns, generalised_advantages
+from dialogym.agents.language_model.rollout import Batch
 
 
 def test_returns_discount_what_comes_later():

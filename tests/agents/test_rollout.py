@@ -7,8 +7,8 @@ pytest.importorskip("transformers")
 
 import torch
 
-from dialogym.agents.language_model import closing_ids
-from dialogym.agents.rollout import Batch, Conversation, alike_in_length, compare_within_groups, converse
+from dialogym.agents.language_model.model import closing_ids
+from dialogym.agents.language_model.rollout import Batch, Conversation, alike_in_length, compare_within_groups, converse
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
 

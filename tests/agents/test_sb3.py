@@ -18,7 +18,7 @@ from stable_baselines3 import PPO
 
 from dialogym.agents import sb3
 from dialogym.agents.sb3 import SB3A2CAgent, SB3Agent, SB3DQNAgent, SB3MaskablePPOAgent, SB3PPOAgent, many_of
-from dialogym.envs.sb3 import SB3VecEnv
+from dialogym.envs.core.sb3 import SB3VecEnv
 
 from .tiny import Bandit, Chain
 

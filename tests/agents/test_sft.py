@@ -14,8 +14,8 @@ import gymnasium as gym
 import torch
 
 from dialogym.agents import load_agent, make_agent
-from dialogym.agents.demonstrations import demonstrate, load_messages, save_messages
-from dialogym.agents.sft import SFTConfig, learning_rate_factor, sft_loss, shuffled_batches
+from dialogym.agents.language_model.demonstrations import demonstrate, load_messages, save_messages
+from dialogym.agents.language_model.sft import SFTConfig, learning_rate_factor, sft_loss, shuffled_batches
 from dialogym.envs.tokenizer import load_tokenizer
 
 from .tiny_lm import echo_env, tiny_model, tiny_tokenizer

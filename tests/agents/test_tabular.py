@@ -10,11 +10,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from dialogym.agents.double_q_learning import DoubleQLearningAgent
-from dialogym.agents.expected_sarsa import ExpectedSarsaAgent
-from dialogym.agents.q_learning import QLearningAgent
-from dialogym.agents.sarsa import SarsaAgent
-from dialogym.agents.tabular import ActionValues, TabularAgent, TabularConfig
+from dialogym.agents.tabular.agent import ActionValues, TabularAgent, TabularConfig
+from dialogym.agents.tabular.double_q_learning import DoubleQLearningAgent
+from dialogym.agents.tabular.expected_sarsa import ExpectedSarsaAgent
+from dialogym.agents.tabular.q_learning import QLearningAgent
+from dialogym.agents.tabular.sarsa import SarsaAgent
 
 from .tiny import Bandit, Chain, Noisy
 

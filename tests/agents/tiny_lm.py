@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from dialogym import Partner, Policy, Task, register_task
-from dialogym.agents.language_model import LanguageModel
+from dialogym.agents.language_model.model import LanguageModel
 from dialogym.envs.tokenizer import Tokenizer
 from dialogym.envs.tokenizer.fit import MARKERS, TEMPLATE
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from dialogym.envs.make import INTERFACES, remake, shipped_ids
+from dialogym.envs.core.make import INTERFACES, remake, shipped_ids
 
 from .traces import trace
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dialogym.envs.items import ItemTask, OneReply, package_file, read_items
+from dialogym.envs.core.items import ItemTask, OneReply, package_file, read_items
 
 FIELDS = {"text": str, "label": int}
 

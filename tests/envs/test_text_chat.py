@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from dialogym.agents.registry import make_agent
-from dialogym.envs.chat_corpus import load_conversations, rated_conversations, tidy
-from dialogym.envs.chat_partner import CLOSES, LEAVES, PARDON, Place
-from dialogym.envs.chat_retrieval import EmbeddingIndex, TfidfIndex, make_index
+from dialogym.envs.chat.corpus import load_conversations, rated_conversations, tidy
+from dialogym.envs.chat.partner import CLOSES, LEAVES, PARDON, Place
+from dialogym.envs.chat.retrieval import EmbeddingIndex, TfidfIndex, make_index
 from dialogym.envs.text_chat import TextChat
 from dialogym.evaluation.score import frozen_goals, score
-from dialogym.rewards.chat import RATING_WEIGHTS, fit_ratings, predicted_rating
+from dialogym.rewards.environments.chat import RATING_WEIGHTS, fit_ratings, predicted_rating
 
 NOUNS = "apples bears clouds drums eagles forests guitars horses islands jewels kites lemons mountains noodles oranges"
 

@@ -11,7 +11,7 @@ from dialogym.envs.text_classification import TextClassification
 from dialogym.envs.text_continuation import TextContinuation, counted_numbers, cut, succeeds
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.rewards import Transcript, resolve
-from dialogym.rewards.steering import plausibility
+from dialogym.rewards.environments.steering import plausibility
 
 FLOORS = ("do_nothing", "random", "repeat_last", "inform_everything", "claim_success")
 DEGENERATE = (

@@ -8,7 +8,7 @@ import pytest
 from dialogym.agents.registry import make_agent
 from dialogym.envs.text_keywords import FLUENT, TextKeywords, candidates, fluency, is_fluent_use
 from dialogym.evaluation.score import frozen_goals, score
-from dialogym.rewards.keywords import coverage, stem, tokens_of
+from dialogym.rewards.environments.keywords import coverage, stem, tokens_of
 
 OWN = '{"words": ["dog", "ball"], "reference": "the dog loved to play with a red ball in the park ."}\n'
 LONG = '{"words": ["dog"], "reference": "a dog' + " and a dog" * 29 + ' ran ."}'

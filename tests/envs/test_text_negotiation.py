@@ -3,12 +3,12 @@
 import gymnasium as gym
 import pytest
 
-from dialogym.agents.demonstrations import demonstrate
+from dialogym.agents.language_model.demonstrations import demonstrate
 from dialogym.agents.registry import make_agent
-from dialogym.envs import negotiation_game as game
-from dialogym.envs.negotiation_game import Answer, Kind, Profile, State, prior, respond, start
-from dialogym.envs.negotiation_optimum import ACCEPT, Optimum, optimal_values
-from dialogym.envs.negotiation_words import BANKS, Meaning, understand
+from dialogym.envs.negotiation import game
+from dialogym.envs.negotiation.game import Answer, Kind, Profile, State, prior, respond, start
+from dialogym.envs.negotiation.optimum import ACCEPT, Optimum, optimal_values
+from dialogym.envs.negotiation.words import BANKS, Meaning, understand
 from dialogym.envs.text_negotiation import TextNegotiation, step_of
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.rewards import resolve

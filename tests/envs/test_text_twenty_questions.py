@@ -6,7 +6,7 @@ import gymnasium as gym
 import pytest
 
 from dialogym.agents.registry import make_agent
-from dialogym.envs.streams import Streams
+from dialogym.envs.core.streams import Streams
 from dialogym.envs.text_twenty_questions import ATTRIBUTES, NO, PUZZLED, QUESTIONS, YES, TextTwentyQuestions
 from dialogym.evaluation.score import frozen_goals, score
 

@@ -121,7 +121,7 @@ def test_rewards_are_scored_in_one_batch():
 
 def test_stable_baselines3_reaches_it_through_a_thin_adapter():
     pytest.importorskip("stable_baselines3")
-    from dialogym.envs.sb3 import SB3VecEnv
+    from dialogym.envs.core.sb3 import SB3VecEnv
 
     envs = SB3VecEnv(remake_vec(ENV_ID, 4, interface="choices", autoreset_mode="Disabled", max_turns=3))
     envs.seed(0)

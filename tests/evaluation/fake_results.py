@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dialogym.evaluation.results import results_of
+from dialogym.evaluation.report.results import results_of
 
 NUM_GOALS = 200
 SUCCESS = {

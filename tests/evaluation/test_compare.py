@@ -13,10 +13,10 @@ import gymnasium as gym
 import pytest
 from rich.console import Console
 
-from dialogym.evaluation.arms import PRESETS, Preset, arms_of
-from dialogym.evaluation.compare import compare
-from dialogym.evaluation.log import log_file, read_log
-from dialogym.evaluation.results import REQUIRED, read_results
+from dialogym.evaluation.compare.arms import PRESETS, Preset, arms_of
+from dialogym.evaluation.compare.log import log_file, read_log
+from dialogym.evaluation.compare.run import compare
+from dialogym.evaluation.report.results import REQUIRED, read_results
 from dialogym.rewards import Length
 
 from . import tasks

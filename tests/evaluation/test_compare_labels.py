@@ -10,8 +10,8 @@ from rich.console import Console
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
-from dialogym.evaluation.arms import Preset, arms_of, is_labelled
-from dialogym.evaluation.compare import compare
+from dialogym.evaluation.compare.arms import Preset, arms_of, is_labelled
+from dialogym.evaluation.compare.run import compare
 
 SMALL = Preset(
     num_goals=40, num_validation_goals=10, num_seeds=1,

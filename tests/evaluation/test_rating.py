@@ -11,10 +11,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from dialogym import cli
-from dialogym.agents.judgements import Pair, append_judgement, read_judgements, save_pairs
-from dialogym.evaluation import rate_terminal
-from dialogym.evaluation.rate_web import RatingServer
-from dialogym.evaluation.rating import RatingSession
+from dialogym.agents.preference.judgements import Pair, append_judgement, read_judgements, save_pairs
+from dialogym.evaluation.rating import terminal as rate_terminal
+from dialogym.evaluation.rating.session import RatingSession
+from dialogym.evaluation.rating.web import RatingServer
 
 from ..agents.judged import asking, judgement
 

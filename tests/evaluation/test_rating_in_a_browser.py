@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from dialogym.agents.judgements import Pair, read_judgements
-from dialogym.evaluation.rate_web import RatingServer
-from dialogym.evaluation.rating import RatingSession
+from dialogym.agents.preference.judgements import Pair, read_judgements
+from dialogym.evaluation.rating.session import RatingSession
+from dialogym.evaluation.rating.web import RatingServer
 
 from ..agents.judged import asking
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dialogym.evaluation.report import answers, html_report, markdown_report, notes, write_reports
+from dialogym.evaluation.report.page import answers, html_report, markdown_report, notes, write_reports
 
 from .fake_results import NASTY, fake_results
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dialogym.evaluation.results import PAIRS, REQUIRED, check_results, read_results, write_results
+from dialogym.evaluation.report.results import PAIRS, REQUIRED, check_results, read_results, write_results
 from dialogym.evaluation.statistics import wilson_interval
 
 from .fake_results import NUM_GOALS, fake_results

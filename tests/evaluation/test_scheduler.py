@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from dialogym.evaluation.scheduler import Job, Watcher, _quota, run_jobs
+from dialogym.evaluation.compare.scheduler import Job, Watcher, _quota, run_jobs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from dialogym.envs import shipped_ids
-from dialogym.evaluation.arms import Preset
+from dialogym.evaluation.compare.arms import Preset
 from dialogym.evaluation.suite import compare_suite, markdown, rl_adds, suite_preset
 
 from . import tasks

@@ -6,8 +6,8 @@ import json
 import gymnasium as gym
 import pytest
 
-from dialogym.evaluation.arms import PRESETS, arms_of
-from dialogym.evaluation.suited import MAX_REPLY_TOKENS, speech_settings, suited_preset
+from dialogym.evaluation.compare.arms import PRESETS, arms_of
+from dialogym.evaluation.compare.suited import MAX_REPLY_TOKENS, speech_settings, suited_preset
 
 from . import tasks  # noqa: F401 (registers EvaluationWords-v0)
 

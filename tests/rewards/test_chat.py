@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from dialogym.rewards import RewardError, Transcript, resolve
-from dialogym.rewards.chat import (
+from dialogym.rewards.environments.chat import (
     FEATURES,
     ChatRating,
     Coherence,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dialogym.rewards import EmbeddingSimilarity, RewardError, resolve
-from dialogym.rewards.encoder import SentenceEncoder, sentence_encoder
+from dialogym.rewards.learned.encoder import SentenceEncoder, sentence_encoder
 from dialogym.rewards.transcript import Transcript, before_reply
 
 from .conversations import saying

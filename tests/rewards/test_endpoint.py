@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from dialogym.rewards import ChatEndpoint, EndpointError, endpoint
-from dialogym.rewards.endpoint import retry_after, threaded
+from dialogym.rewards import ChatEndpoint, EndpointError
+from dialogym.rewards.served import endpoint
+from dialogym.rewards.served.endpoint import retry_after, threaded
 
 from .stub_server import Answer, saying, serving
 

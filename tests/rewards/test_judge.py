@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from dialogym.rewards import EndpointError, Judge, RewardError, resolve
-from dialogym.rewards.judge import parse_score
+from dialogym.rewards.served.judge import parse_score
 from dialogym.rewards.transcript import Transcript
 
 from .conversations import saying as conversation
@@ -148,7 +148,7 @@ def test_an_error_in_a_batch_reaches_the_caller():
 
 
 def test_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr("dialogym.rewards.judge.MAX_REMEMBERED", 2)
+    monkeypatch.setattr("dialogym.rewards.served.judge.MAX_REMEMBERED", 2)
     with serving(by_length) as stub:
         reward = judge(stub)
         for reply in ("a", "aa", "aaa", "aaa", "a"):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from dialogym.rewards import RewardError, resolve
-from dialogym.rewards.keywords import NO_SENTENCE, FluencyGuard, Keywords, coverage, stem, tokens_of
+from dialogym.rewards.environments.keywords import NO_SENTENCE, FluencyGuard, Keywords, coverage, stem, tokens_of
 
 from .conversations import saying
 

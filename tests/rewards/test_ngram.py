@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from dialogym.rewards.ngram import DEFAULT_DISCOUNT, NGramModel, discount_of
+from dialogym.rewards.text.ngram import DEFAULT_DISCOUNT, NGramModel, discount_of
 
 SENTENCES = [sentence.split() for sentence in ("a b", "a b", "a c", "b c a")]
 LONGER = [

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from dialogym.rewards import RewardError, resolve
-from dialogym.rewards.overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
-from dialogym.rewards.sentiment import Readability, Sentiment, flesch_reading_ease
+from dialogym.rewards.text.overlap import Bleu, ChrF, ExactMatch, Rouge, TokenF1, exact_match, token_f1
+from dialogym.rewards.text.sentiment import Readability, Sentiment, flesch_reading_ease
 
 from .conversations import saying as conversation
 

@@ -5,9 +5,20 @@ import sys
 import numpy as np
 import pytest
 
-from dialogym.rewards import Plausibility, Reward, Steering, Transcript, plausibility, resolve, sentiment
-from dialogym.rewards.steering import DISORDERED, GUARDS, ORDERED, PLAIN, STRANGE, TOO_PLAIN, TOO_STRANGE, guards, ramp
-from dialogym.rewards.word_statistics import Trigrams, words_of
+from dialogym.rewards import Plausibility, Reward, Steering, Transcript, plausibility, resolve
+from dialogym.rewards.environments.steering import (
+    DISORDERED,
+    GUARDS,
+    ORDERED,
+    PLAIN,
+    STRANGE,
+    TOO_PLAIN,
+    TOO_STRANGE,
+    guards,
+    ramp,
+)
+from dialogym.rewards.text import sentiment
+from dialogym.rewards.text.word_statistics import Trigrams, words_of
 
 OPENING = "i went to see this film with my brother and"
 FINE = "we both liked the quiet way in which it tells its story , and the lead is very good ."

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from dialogym.rewards import DistinctN, Length, Repetition, distinct_n, length_score, repeated_share
-from dialogym.rewards.style import ngrams
+from dialogym.rewards.text.style import ngrams
 
 from .conversations import saying
 

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from dialogym.rewards.word_statistics import INTERPOLATION, SHARPNESS, NaiveBayes, Trigrams, Vocabulary, words_of
+from dialogym.rewards.text.word_statistics import INTERPOLATION, SHARPNESS, NaiveBayes, Trigrams, Vocabulary, words_of
 
 TEXTS = [text.split() for text in ("a b c", "a b d", "a b c", "c e")]
 

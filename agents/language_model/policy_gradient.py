@@ -1,0 +1,255 @@
+"""What the policy-gradient agents share: where they start, how they collect, when they validate. The algorithms are in
+their own files: each has its loss and its update.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...envs import TextVectorEnv, remake_vec
+from ..base import Log, LogRow, Validate, discard
+from ..training.checkpoint import leave_checkpoint, read_checkpoint
+from ..training.selection import Selection, workplace
+from .critic import ValueHead
+from .model import LanguageModel, LanguageModelAgent, ModelConfig
+from .rollout import MAX_TOKENS_AT_ONCE, Batch, Conversation, alike_in_length, compare_within_groups, converse
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyGradientConfig(ModelConfig):
+    """What all of them have.
+
+    Attributes:
+        init: folder of a trained language-model agent, such as one of ``sft``, or of a transformers model, to start
+            from; None starts from random weights (or from ``model``).
+        env_turns: agent turns to learn from; the last batch is finished.
+        batch_conversations: conversations per update, at least 2: each is compared with the rest.
+        group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups,
+            and more need ``gamma`` 1.
+        learning_rate: of the policy, with AdamW without decay.
+        sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
+            temperature. Below 1 it keeps a model that saw few demonstrations from stumbling over its own rare tokens.
+        gamma: discount per agent turn.
+        reward_scale: rewards are multiplied by it before they are learned from, never in the log.
+        entropy_weight: of the entropy bonus, per token.
+        max_grad_norm: longer gradients are shortened to it.
+        num_reports: validations and checkpoints, evenly spaced.
+    """
+
+    init: str | None = None
+    env_turns: int = 30_000
+    batch_conversations: int = 128
+    group_size: int = 1
+    learning_rate: float = 1e-4
+    sampling_temperature: float = 0.7
+    gamma: float = 1.0
+    reward_scale: float = 0.1
+    entropy_weight: float = 0.0
+    max_grad_norm: float = 1.0
+    num_reports: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("env_turns", 1), ("batch_conversations", 2), ("num_reports", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.group_size < 1 or self.batch_conversations % self.group_size:
+            raise ValueError(
+                f"group_size must be at least 1 and divide batch_conversations ({self.batch_conversations}), "
+                f"got {self.group_size}"
+            )
+        if not self.sampling_temperature > 0:
+            raise ValueError(f"sampling_temperature must be above 0, got {self.sampling_temperature}")
+        if not 0 <= self.gamma <= 1:
+            raise ValueError(f"gamma must be in [0, 1], got {self.gamma}")
+        if self.group_size > 1 and self.gamma < 1:
+            raise ValueError(f"gamma must be 1 where group_size is above 1, got {self.gamma}")
+
+
+class Part(NamedTuple):
+    """Some conversations that pass through the model together.
+
+    Attributes:
+        batch: of B conversations, N tokens sampled in them.
+        credit: (N,) advantage of each sampled token: that of its turn.
+        reference_hidden: (N, D) hidden states of the reference where they were predicted, if there is a reference.
+    """
+
+    batch: Batch
+    credit: Tensor
+    reference_hidden: Tensor | None = None
+
+
+class PolicyGradientAgent(LanguageModelAgent):
+    """A language model that learns from rewards; a subclass is one algorithm, its ``update``.
+
+    Attributes:
+        optimizer, critic: of the training under way.
+    """
+
+    Config = PolicyGradientConfig
+    optimizer: torch.optim.Optimizer
+    critic: ValueHead
+
+    def _make_model(self) -> LanguageModel:
+        return super()._make_model() if self.config.init is None else LanguageModel.load(self.config.init)
+
+    @abstractmethod
+    def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
+        """Learns from fresh conversations: the algorithm. Returns what there is to log of it."""
+
+    @property
+    def num_passes(self) -> int:
+        """How often ``update`` learns from each conversation."""
+        return 1
+
+    def begin(self) -> None:
+        """Called before learning, with the weights it starts from."""
+        model = self.lm.model
+        self.optimizer = torch.optim.AdamW(model.parameters(), self.config.learning_rate, weight_decay=0.0)
+        self.critic = ValueHead(model.config.hidden_size).to(model.device)
+
+    def training_state(self) -> dict[str, Any]:
+        """What a checkpoint needs beyond the model."""
+        return {"optimizer": self.optimizer.state_dict(), "critic": self.critic.state_dict()}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Takes over what ``training_state`` returned."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.critic.load_state_dict(state["critic"])
+
+    def learn(
+        self,
+        env: Any,
+        *,
+        log: Log = discard,
+        validate: Validate | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """As :meth:`Agent.learn`; one log row per update.
+
+        A training that was interrupted and resumed ends with the very weights of one that was not: it goes back to the
+        last report, and every update has its own random streams.
+        """
+        super().learn(env, checkpoint=checkpoint, resume=resume)
+        config = self.config
+        vector_env = remake_vec(env, config.batch_conversations, interface="text", autoreset_mode="Disabled")
+        with workplace(checkpoint, resume) as folder, closing(vector_env) as envs:
+            selection = Selection(self, validate, folder)
+            self.begin()
+            turns = self._start(folder, selection, resume)
+            while turns < config.env_turns:
+                rng, began = random.Random(f"{self.seed}/{turns}"), time.perf_counter()
+                conversations = self._converse(envs, rng)
+                collected = time.perf_counter()
+                row = {"rollout_seconds": collected - began, **self.update(conversations, rng)}
+                self.forget()
+                row = {**self._count(conversations, time.perf_counter() - began), **row}
+                reports, turns = turns * config.num_reports // config.env_turns, turns + _num_turns(conversations)
+                row["progress"] = min(1.0, turns / config.env_turns)
+                if turns * config.num_reports // config.env_turns > reports:
+                    row.update(selection.consider())
+                    self._leave(folder, selection, turns)
+                log(row)
+            selection.restore()
+
+    def _start(self, folder: Path, selection: Selection, resume: bool) -> int:
+        """Takes up the checkpoint, or scores and keeps where it starts from; the turns learned from so far."""
+        state = read_checkpoint(self, folder) if resume else None
+        if state is None:
+            selection.consider()
+            self._leave(folder, selection, 0)
+            return 0
+        self.load_training_state(state)
+        selection.score = state["best"]
+        return int(state["turns"])
+
+    def _leave(self, folder: Path, selection: Selection, turns: int) -> None:
+        leave_checkpoint(self, folder, {**self.training_state(), "turns": turns, "best": selection.score})
+
+    def _converse(self, envs: TextVectorEnv, rng: random.Random) -> list[Conversation]:
+        """Fresh conversations, sampled from the policy as it is."""
+        self.lm.model.eval()
+        config, groups = self.config, range(envs.num_envs // self.config.group_size)
+        seeds = [seed for seed in [rng.getrandbits(31) for _ in groups] for _ in range(config.group_size)]
+        conversations = converse(
+            self.lm,
+            envs,
+            config.max_reply_tokens,
+            seeds=seeds,
+            temperature=config.sampling_temperature,
+            generator=torch.Generator(device=self.lm.model.device).manual_seed(rng.getrandbits(31)),
+        )
+        compare_within_groups(conversations, config.group_size)
+        return conversations
+
+    def _count(self, conversations: list[Conversation], seconds: float) -> LogRow:
+        """Adds to the budget what was used; how the conversations went."""
+        played = _num_turns(conversations)
+        self.budget.env_turns += played
+        self.budget.tokens += self.num_passes * sum(len(conversation.ids) for conversation in conversations)
+        self.budget.seconds += seconds
+        return {
+            "env_turns": self.budget.env_turns,
+            "success": sum(conversation.success for conversation in conversations) / len(conversations),
+            "return": sum(sum(conversation.rewards) for conversation in conversations) / len(conversations),
+            "turns": played / len(conversations),
+            "seconds": self.budget.seconds,
+        }
+
+    # What the algorithms call
+
+    def batch(self, conversations: Sequence[Conversation]) -> Batch:
+        """The conversations as tensors beside the model."""
+        return Batch.of(conversations, self.lm.tokenizer.pad_id, self.lm.model.device)
+
+    def parts(self, conversations: Sequence[Conversation], advantages: Tensor) -> list[Part]:
+        """The conversations in parts alike in length, small enough to pass through the model at once.
+
+        Args:
+            conversations: B of them.
+            advantages: (B, K) of each turn.
+        """
+        parts = []
+        for group in alike_in_length([len(conversation.ids) for conversation in conversations], MAX_TOKENS_AT_ONCE):
+            batch = self.batch([conversations[number] for number in group])
+            parts.append(Part(batch, advantages[group][batch.rows, batch.turns]))
+        return parts
+
+    def step(self, parts: Sequence[Part], loss_of: Callable[[Part], tuple[Tensor, LogRow]]) -> LogRow:
+        """One gradient step on the mean loss over the sampled tokens of all parts.
+
+        Args:
+            parts: whose gradients add up.
+            loss_of: the loss of a part, a mean over its sampled tokens, and what to log, means as well.
+
+        Returns:
+            The means over all tokens of what ``loss_of`` logs, and "grad_norm" before clipping.
+        """
+        num_tokens = sum(len(part.credit) for part in parts)
+        totals: LogRow = {}
+        self.optimizer.zero_grad()
+        for part in parts:
+            share = len(part.credit) / num_tokens
+            loss, row = loss_of(part)
+            (share * loss).backward()
+            for name, value in row.items():
+                totals[name] = totals.get(name, 0.0) + share * float(value)
+        norm = torch.nn.utils.clip_grad_norm_(self.lm.model.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        return {**totals, "grad_norm": float(norm)}
+
+
+def _num_turns(conversations: Sequence[Conversation]) -> int:
+    return sum(len(conversation.rewards) for conversation in conversations)

@@ -1,0 +1,163 @@
+"""Proximal policy optimisation of a language model in conversation.
+
+Schulman et al. (2017), equation 7, https://arxiv.org/abs/1707.06347: the clipped surrogate, per token. Advantages are
+GAE over turns, shared by the tokens of a turn; the critic is that of ``a2c.py``.
+A KL penalty holds the policy to the model it started from, its weight adapted to a target as in Ziegler et al. (2019),
+section 2.2, https://arxiv.org/abs/1909.08593; ours is in the loss rather than in the reward, and is the exact KL
+of the next-token distributions, not an estimate from the sampled token, whose variance is ruinous when a token
+has become rare.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..base import LogRow
+from .a2c import A2CConfig
+from .critic import estimate, normalised, teach
+from .model import LanguageModel, before, chosen, entropies
+from .policy_gradient import Part, PolicyGradientAgent
+from .rollout import Conversation
+
+
+@dataclasses.dataclass(frozen=True)
+class PPOConfig(A2CConfig):
+    """The whole configuration; see :class:`PolicyGradientConfig` and :class:`A2CConfig`.
+
+    Attributes:
+        clip: epsilon, how far the ratio of new to old probability counts.
+        minibatch_size: conversations per gradient step.
+        num_epochs: passes over each batch.
+        kl_target: mean KL from the reference, in nats per token, that the penalty aims at; None has no penalty, and
+            there is none without ``init`` or ``model``: random weights are nothing to hold on to.
+        kl_weight: of the penalty at the start.
+    """
+
+    learning_rate: float = 3e-4
+    clip: float = 0.2
+    minibatch_size: int = 32
+    num_epochs: int = 2
+    kl_target: float | None = 0.05
+    kl_weight: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("minibatch_size", "num_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.kl_target is not None and not self.kl_target > 0:
+            raise ValueError(f"kl_target must be above 0 or None, got {self.kl_target}")
+
+
+def ppo_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip: float) -> Tensor:
+    """The clipped surrogate, a scalar to minimise.
+
+    Args:
+        logprobs: (N,) of the sampled tokens under the policy being trained, in nats.
+        old_logprobs: (N,) under the policy that sampled them.
+        advantages: (N,) of each token; constants.
+        clip: epsilon.
+    """
+    ratio = (logprobs - old_logprobs).exp()
+    return -torch.min(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
+
+
+def kl_divergences(log_policy: Tensor, log_reference: Tensor) -> Tensor:
+    """(N,) KL(policy || reference), in nats, of next-token log-probabilities (N, V)."""
+    return (log_policy.exp() * (log_policy - log_reference)).sum(-1)
+
+
+def adapted_kl_weight(weight: float, kl: float, target: float) -> float:
+    """The weight for the next batch: up to a fifth more or less, as the KL was above or below its target."""
+    return weight * (1 + 0.2 * max(-1.0, min(1.0, kl / target - 1)))
+
+
+class PPOAgent(PolicyGradientAgent):
+    """A few epochs of minibatches per batch of conversations."""
+
+    name = "ppo"
+    Config = PPOConfig
+    config: PPOConfig
+    reference: LanguageModel | None = None
+    kl_weight: float
+
+    @property
+    def num_passes(self) -> int:
+        return self.config.num_epochs
+
+    def begin(self) -> None:
+        super().begin()
+        config = self.config
+        self.kl_weight = config.kl_weight
+        starts_trained = config.init is not None or config.model is not None
+        if config.kl_target is not None and starts_trained:
+            self.reference = LanguageModel(copy.deepcopy(self.lm.model).eval(), self.lm.tokenizer)
+
+    def training_state(self) -> dict[str, Any]:
+        reference = None if self.reference is None else self.reference.model.state_dict()
+        return {**super().training_state(), "kl_weight": self.kl_weight, "reference": reference}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        super().load_training_state(state)
+        self.kl_weight = state["kl_weight"]
+        if self.reference is not None:
+            self.reference.model.load_state_dict(state["reference"])
+
+    def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
+        config, batch = self.config, self.batch(conversations)
+        found = estimate(self.critic, batch, config.reward_scale, config.gamma, config.lam)
+        minibatches = self._minibatches(conversations, normalised(found.advantages, batch.turn_mask), rng)
+        rows = []
+        for _ in range(config.num_epochs):
+            rng.shuffle(minibatches)
+            rows += [self.step(parts, self._loss) for parts in minibatches]
+        row = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        if self.reference is not None and config.kl_target is not None:
+            self.kl_weight = adapted_kl_weight(self.kl_weight, row["kl"], config.kl_target)
+            row["kl_weight"] = self.kl_weight
+        return {**row, **teach(self.critic, batch, found, config.value_steps, config.value_learning_rate)}
+
+    def _minibatches(
+        self, conversations: list[Conversation], advantages: Tensor, rng: random.Random
+    ) -> list[list[Part]]:
+        """The conversations in minibatches drawn at random, each in parts that pass through the model together."""
+        order = rng.sample(range(len(conversations)), len(conversations))
+        size = self.config.minibatch_size
+        groups = [order[start : start + size] for start in range(0, len(order), size)]
+        minibatches = [self.parts([conversations[number] for number in group], advantages[group]) for group in groups]
+        return [[self._with_reference(part) for part in parts] for parts in minibatches]
+
+    @torch.no_grad()
+    def _with_reference(self, part: Part) -> Part:
+        if self.reference is None:
+            return part
+        hidden = self.reference.hidden(part.batch.ids)
+        return part._replace(reference_hidden=before(hidden, part.batch.action_mask))
+
+    def _loss(self, part: Part) -> tuple[Tensor, LogRow]:
+        config, batch = self.config, part.batch
+        hidden = self.lm.hidden(batch.ids)
+        log_policy = self.lm.log_distribution(hidden, batch.action_mask, config.sampling_temperature)  # (N, V)
+        logprobs, entropy = chosen(log_policy, batch.ids, batch.action_mask), entropies(log_policy).mean()
+        policy_loss = ppo_loss(logprobs, batch.old_logprobs, part.credit, config.clip)
+        loss = policy_loss - config.entropy_weight * entropy
+        row = {"loss": policy_loss.item(), "entropy": entropy.item()}
+        if part.reference_hidden is not None:
+            kl = self._kl(log_policy, part.reference_hidden)
+            loss, row["kl"] = loss + self.kl_weight * kl, kl.item()
+        ratio = (logprobs - batch.old_logprobs).detach().exp()
+        return loss, {**row, "clipped": ((ratio - 1).abs() > config.clip).float().mean().item()}
+
+    def _kl(self, log_policy: Tensor, reference_hidden: Tensor) -> Tensor:
+        """Mean KL from the reference over the sampled tokens, a scalar in nats."""
+        assert self.reference is not None
+        with torch.no_grad():
+            logits = self.reference.logits(reference_hidden)
+            log_reference = torch.log_softmax(logits / self.config.sampling_temperature, dim=-1)
+        return kl_divergences(log_policy, log_reference).mean()

@@ -1,0 +1,70 @@
+"""REINFORCE with the batch's mean return as baseline, on whole conversations.
+
+Williams (1992), sections 4-5, https://doi.org/10.1007/BF00992696. Each token is credited with the return from its turn
+on (Sutton & Barto, 2018, section 13.4), less a baseline: the batch's mean return at the same turn, its own included.
+With its own left out, the advantage among n conversations would be n / (n - 1) of ours. Ours averages over tokens, not
+over conversations, and divides by the standard deviation of the advantages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+from torch import Tensor
+
+from ..base import LogRow
+from .policy_gradient import Part, PolicyGradientAgent, PolicyGradientConfig
+from .returns import discounted_returns, standard_deviation
+from .rollout import Conversation
+
+
+@dataclasses.dataclass(frozen=True)
+class ReinforceConfig(PolicyGradientConfig):
+    """The whole configuration; see :class:`PolicyGradientConfig`."""
+
+    learning_rate: float = 5e-5
+
+
+def reinforce_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
+    """Policy-gradient loss, a scalar to minimise.
+
+    Args:
+        logprobs: (N,) log pi(token | prefix) of the policy being trained, in nats, of the sampled tokens.
+        advantages: (N,) of the turn that each token belongs to; constants.
+    """
+    return -(logprobs * advantages.detach()).mean()
+
+
+def turn_baseline(returns: Tensor, turn_mask: Tensor) -> Tensor:
+    """(K,) mean return of the conversations that reached each turn.
+
+    Args:
+        returns: (B, K) returns from each turn on.
+        turn_mask: (B, K) bool, True on turns that took place.
+    """
+    return (returns * turn_mask).sum(0) / turn_mask.sum(0).clamp(min=1)
+
+
+class ReinforceAgent(PolicyGradientAgent):
+    """One gradient step per batch of conversations."""
+
+    name = "reinforce"
+    Config = ReinforceConfig
+    config: ReinforceConfig
+
+    def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
+        config, batch = self.config, self.batch(conversations)
+        returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)
+        advantages = returns - turn_baseline(returns, batch.turn_mask)
+        scale = standard_deviation(advantages[batch.turn_mask]) + 1e-6
+        return self.step(self.parts(conversations, advantages / scale), lambda part: entropic_loss(self, part))
+
+
+def entropic_loss(agent: PolicyGradientAgent, part: Part) -> tuple[Tensor, LogRow]:
+    """The policy-gradient loss of a part, less the entropy bonus."""
+    config, batch = agent.config, part.batch
+    hidden = agent.lm.hidden(batch.ids)
+    logprobs, entropy = agent.lm.logprobs(hidden, batch.ids, batch.action_mask, config.sampling_temperature)
+    loss = reinforce_loss(logprobs, part.credit)
+    return loss - config.entropy_weight * entropy.mean(), {"loss": loss.item(), "entropy": entropy.mean().item()}

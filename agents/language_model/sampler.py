@@ -1,0 +1,186 @@
+"""Replies of a language model in many conversations side by side, each token read once.
+
+The keys and values of what was read live on across the turns (``kv_cache.py``), so that a turn reads only what is new.
+Rows whose reply has ended leave the batch as soon as that pays.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .cache import RaggedCache
+
+if TYPE_CHECKING:
+    from .model import LanguageModel
+
+BELOW_ONE = 1 - 2.0**-23
+"""The largest factor by which a float32 certainly becomes smaller."""
+
+
+class Replies(NamedTuple):
+    """One reply in each of B conversations.
+
+    Attributes:
+        ids: (B, R) int64 sampled tokens; beyond a reply's end the entries mean nothing.
+        logprobs: (B, R) log-probabilities of the sampled tokens, in nats, under the distribution they were drawn from.
+        lengths: (B,) int64, tokens of each reply, its end-of-turn token included.
+        hidden: (B, D) state in which each reply began: that of the last token of its prompt.
+    """
+
+    ids: Tensor
+    logprobs: Tensor
+    lengths: Tensor
+    hidden: Tensor
+
+
+class Sampler:
+    """Samples the replies of B conversations side by side, and keeps what it has read of them.
+
+    Args:
+        lm: whose words.
+        num_rows: B.
+        max_reply_tokens: limit of one reply.
+        temperature: 1 samples from the model, 0 takes the likeliest token.
+        generator: of torch, for sampling; None takes torch's own.
+    """
+
+    COMPACT = 0.8
+    """When at most this share of the rows is still speaking, only those go on."""
+    READ_TOGETHER = 64
+    """Prompts are read so many rows at a time, alike in length: less padding, and it fits the processor's cache."""
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        num_rows: int,
+        max_reply_tokens: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ):
+        self.lm, self.max_reply_tokens = lm, max_reply_tokens
+        self.temperature, self.generator = temperature, generator
+        self.cache = RaggedCache(lm.model.config.num_hidden_layers, num_rows, lm.model.device)
+        self._unread: list[list[int]] = [[] for _ in range(num_rows)]  # the last token said, per row
+
+    @property
+    def num_read(self) -> list[int]:
+        """Tokens so far of each conversation, read or said."""
+        lengths = self.cache.lengths.tolist()
+        return [length + len(unread) for length, unread in zip(lengths, self._unread, strict=True)]
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Goes on with some of the conversations only, in that order; row -1 is a new one."""
+        if list(rows) != list(range(len(self._unread))):
+            self.cache = self.cache.select(torch.tensor(rows, dtype=torch.long, device=self.lm.model.device))
+            self._unread = [self._unread[row] if row >= 0 else [] for row in rows]
+
+    @torch.inference_mode()
+    def reply(self, prompts: Sequence[Sequence[int]]) -> Replies:
+        """A reply in every conversation.
+
+        Args:
+            prompts: what each conversation gained since its last reply, at least one token each.
+        """
+        last = self.read(prompts)  # (B, D)
+        replies = self._speak(last)
+        said = replies.ids.gather(1, replies.lengths[:, None] - 1).tolist()
+        self._unread = list(said)
+        return replies
+
+    @torch.inference_mode()
+    def read(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        """Reads what each conversation gained; (B, D) hidden states of the last token of each."""
+        device = self.lm.model.device
+        padded, num_tokens = pad(
+            [[*unread, *prompt] for unread, prompt in zip(self._unread, prompts, strict=True)], self.lm.tokenizer.pad_id
+        )
+        self._unread = [[] for _ in prompts]
+        if len(prompts) <= self.READ_TOGETHER:
+            return self._read_rows(padded.to(device), num_tokens.to(device), None)
+        last = None
+        for rows in num_tokens.argsort().split(self.READ_TOGETHER):
+            longest = int(num_tokens[rows].max())
+            part, places = padded[rows, :longest].to(device), rows.to(device)
+            states = self._read_rows(part, num_tokens[rows].to(device), places)
+            last = states.new_empty(len(prompts), states.shape[-1]) if last is None else last
+            last[places] = states
+        assert last is not None
+        return last
+
+    def peek(self, rows: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
+        """(B, D) hidden states in which replies to prompts would begin in some rows, which stay as they are."""
+        copied = copy.copy(self)
+        copied.cache = self.cache.select(torch.tensor(rows, dtype=torch.long, device=self.lm.model.device))
+        copied._unread = [self._unread[row] for row in rows]
+        return copied.read(prompts)
+
+    def _read_rows(self, ids: Tensor, num_tokens: Tensor, rows: Tensor | None) -> Tensor:
+        hidden = self.lm.hidden(ids, **self.cache.place(ids.shape[1], rows))
+        self.cache.commit(num_tokens)
+        return hidden[torch.arange(len(ids), device=ids.device), num_tokens - 1]
+
+    def _speak(self, begin: Tensor) -> Replies:
+        """Samples until every reply has ended. The last token of a reply is left unread: the next turn reads it."""
+        num_rows, limit, end_id = len(begin), self.max_reply_tokens, self.lm.tokenizer.end_id
+        ids = torch.zeros(num_rows, limit, dtype=torch.long, device=begin.device)
+        logprobs = torch.zeros(num_rows, limit, device=begin.device)
+        lengths = torch.full((num_rows,), limit, dtype=torch.long, device=begin.device)
+        rows, speaking = torch.arange(num_rows, device=begin.device), torch.ones(num_rows, device=begin.device).bool()
+        cache, last, starts = self.cache, begin, self.cache.lengths
+        larger: list[tuple[RaggedCache, Tensor]] = []  # caches that a smaller one was taken from, and which rows
+        num_fed = 0
+        for step in range(limit):
+            tokens, token_logprobs = self._sample(last)
+            ids[rows, step], logprobs[rows, step] = tokens, token_logprobs
+            ended = speaking & (tokens == end_id)
+            lengths[rows[ended]] = step + 1
+            speaking = speaking & ~ended
+            num_speaking = int(speaking.sum())
+            if num_speaking == 0 or step == limit - 1:
+                break
+            if num_speaking <= self.COMPACT * len(rows):
+                kept = speaking.nonzero()[:, 0]
+                larger.append((cache, kept))
+                cache, rows, tokens, speaking = cache.select(kept), rows[kept], tokens[kept], speaking[kept]
+            last = self.lm.hidden(tokens[:, None], **cache.place(1))[:, 0]
+            cache.commit(1)
+            num_fed += 1
+        for owner, kept in reversed(larger):
+            owner.put_back(kept, cache, num_fed)
+            cache = owner
+        self.cache.lengths = starts + lengths - 1
+        return Replies(ids, logprobs, lengths, begin)
+
+    def _sample(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """One token for each hidden state (B, D), and its log-probability."""
+        logits = self.lm.logits(hidden)
+        if self.temperature == 0:
+            best = logits.log_softmax(-1).max(-1)
+            return best.indices, best.values
+        probabilities = torch.softmax(logits / self.temperature, dim=-1)
+        tokens = sample_rows(probabilities, self.generator)
+        return tokens, probabilities.gather(1, tokens[:, None])[:, 0].log()
+
+
+def sample_rows(probabilities: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """(B,) indices, each drawn from the distribution of its row of (B, V) probabilities; never one of weight 0.
+
+    By inverting the cumulative distribution: ``torch.multinomial`` draws B x V random numbers where this draws B, and
+    was a third of a small model's decoding time.
+    """
+    cumulative = probabilities.cumsum(-1)
+    uniform = torch.rand(len(probabilities), 1, generator=generator, device=probabilities.device)
+    return torch.searchsorted(cumulative, uniform * BELOW_ONE * cumulative[:, -1:], right=True)[:, 0]
+
+
+def pad(sequences: Sequence[Sequence[Any]], value: Any, dtype: torch.dtype = torch.long) -> tuple[Tensor, Tensor]:
+    """(B, T) tensor of the sequences, padded on the right with ``value``, and their (B,) lengths."""
+    lengths = [len(sequence) for sequence in sequences]
+    longest = max(lengths)
+    rows = [[*sequence, *[value] * (longest - len(sequence))] for sequence in sequences]
+    return torch.tensor(rows, dtype=dtype), torch.tensor(lengths)

@@ -1,0 +1,38 @@
+"""Q-learning: off-policy temporal-difference control.
+
+Watkins (1989); Sutton & Barto (2018), section 6.5, equation 6.8. What differs is said in ``tabular.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+from .agent import Episode, TabularAgent, state_of
+
+
+class QLearningAgent(TabularAgent):
+    """Learns the values of the greedy policy while it explores with another."""
+
+    name = "q_learning"
+
+    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> Episode:
+        q, gamma = self.tables[0], self.config.gamma
+        observation, info = env.reset(seed=seed)
+        state, allowed = state_of(observation), self.allowed(info)
+        turns, total, over = 0, 0.0, False
+        while not over:
+            action = self.exploration.choose(q[state], allowed, self.random)
+            observation, reward, terminated, truncated, info = env.step(action)
+            next_state, next_allowed = state_of(observation), self.allowed(info)
+
+            target = float(reward)
+            if not terminated:  # a truncated conversation would have gone on
+                values = q[next_state]
+                target += gamma * max([values[other] for other in next_allowed])
+            q.update(state, action, target)
+
+            state, allowed, over = next_state, next_allowed, terminated or truncated
+            turns, total = turns + 1, total + float(reward)
+        return Episode(turns, total, bool(info.get("success", False)))

@@ -1,0 +1,1 @@
+"""What every training needs: choosing the best model, checkpoints, and files that are never half written."""

@@ -1,0 +1,40 @@
+"""Checkpoints of trainings in torch: the agent, its optimizer and where it stood, replaced as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..base import LAST, Agent, Budget
+from .files import atomic_folder, existing_folder
+
+TRAINING_FILE = "training.pt"
+
+
+def leave_checkpoint(agent: Agent, folder: Path, state: dict[str, Any]) -> None:
+    """Writes the agent and the state of its training as ``last`` in ``folder``.
+
+    Args:
+        agent: as it is now.
+        folder: of the checkpoint.
+        state: tensors, numbers, lists and dicts of them.
+    """
+    with atomic_folder(folder / LAST) as draft:
+        agent.save(draft)
+        full = {**state, "budget": dataclasses.asdict(agent.budget), "torch_rng": torch.get_rng_state()}
+        torch.save(full, draft / TRAINING_FILE)
+
+
+def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:
+    """Gives the agent what ``leave_checkpoint`` wrote, and returns the state; None when there is no checkpoint."""
+    last = existing_folder(folder / LAST)
+    if last is None or not (last / TRAINING_FILE).is_file():
+        return None
+    state = torch.load(last / TRAINING_FILE, weights_only=True)
+    agent._load(last)
+    agent.budget = Budget(**state["budget"])
+    torch.set_rng_state(state["torch_rng"])
+    return state

@@ -1,0 +1,41 @@
+"""Files that are either the old ones or the new ones, never half of each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...rewards.files import atomic_write as atomic_write
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: str | Path) -> Iterator[Path]:
+    """Yields an empty folder to write into, which takes the place of ``folder`` and all it held when the block ends.
+
+    A block that raises leaves ``folder`` as it was. A kill between the two renames leaves the old content under
+    ``folder.old``, where :func:`existing_folder` finds it.
+    """
+    folder = Path(folder)
+    draft, old = folder.with_name(folder.name + ".tmp"), folder.with_name(folder.name + ".old")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(folder, old)
+    os.replace(draft, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def existing_folder(folder: str | Path) -> Path | None:
+    """``folder`` as :func:`atomic_folder` left it, even when it was killed; None when there is none."""
+    folder = Path(folder)
+    old = folder.with_name(folder.name + ".old")
+    return folder if folder.is_dir() else old if old.is_dir() else None

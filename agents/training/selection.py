@@ -1,0 +1,69 @@
+"""Choosing the agent that validated best, and the folders that an interrupted training goes on from."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..base import BEST, LAST, Agent, LogRow, Validate
+from .files import atomic_folder, existing_folder
+
+
+@contextlib.contextmanager
+def workplace(checkpoint: str | Path | None, resume: bool) -> Iterator[Path]:
+    """The folder of a training: the checkpoint, or a temporary one where nobody wants to keep it.
+
+    Without ``resume``, what an earlier training left there is removed.
+    """
+    if checkpoint is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    folder = Path(checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        for name in (BEST, LAST):
+            for leftover in (name, f"{name}.old", f"{name}.tmp"):
+                shutil.rmtree(folder / leftover, ignore_errors=True)
+    yield folder
+
+
+class Selection:
+    """Keeps the agent that validated best so far.
+
+    Args:
+        agent: the one that learns.
+        validate: scores it, higher is better; None keeps nothing, and the last agent is the one.
+        folder: where the best is kept, as ``best``.
+
+    Attributes:
+        score: what the best scored; None before the first validation.
+    """
+
+    def __init__(self, agent: Agent, validate: Validate | None, folder: Path):
+        self.agent, self.validate, self.folder = agent, validate, folder
+        self.score: float | None = None
+
+    def consider(self) -> LogRow:
+        """Validates the agent as it is now; of two that score the same, the later is kept.
+
+        Returns:
+            ``{"validation": score}``, or an empty row without ``validate``.
+        """
+        if self.validate is None:
+            return {}
+        score = float(self.validate(self.agent))
+        if self.score is None or score >= self.score:
+            self.score = score
+            with atomic_folder(self.folder / BEST) as draft:
+                self.agent.save(draft)
+        return {"validation": score}
+
+    def restore(self) -> None:
+        """Gives the agent back what it had learned when it validated best."""
+        best = existing_folder(self.folder / BEST)
+        if self.score is not None and best is not None:
+            self.agent._load(best)

@@ -1,0 +1,224 @@
+"""The native vector environment: many conversations that step with one call and are scored in one batch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils.seeding import np_random
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from ...rewards import resolve
+from ...rewards.transcript import Message, Transcript
+from .conversation import Conversation, Task, check_choice, check_options, check_utterance, conversation_text, spaces_of
+
+
+class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
+    """N conversations of one task, stepped by one call.
+
+    Row i with seed s plays exactly what the single environment with seed s plays.
+
+    Observations: (N, D) int64 array in the choices interface, tuple of N str in the text interface.
+    Actions: N ints, or N str.
+    Autoreset: NEXT_STEP (a row that has ended starts anew in the next step, whose action for it is ignored) or DISABLED
+        (the caller resets rows with ``reset(options={"reset_mask": mask})``; rows that have ended take ``None`` and
+        stay as they are).
+    Infos: gymnasium's vector convention, a dict of arrays with a ``_key`` mask for each; in the choices interface
+        "action_mask" (N, K), in the text interface "messages". ``transcripts``, ``messages(i)``, ``successes`` and
+        ``action_masks()`` give direct access.
+
+    Args:
+        task, interface, reward, split, max_turns: as for :class:`TextEnv`.
+        num_envs: N, at least 1.
+        autoreset_mode: NEXT_STEP or DISABLED.
+        render_mode: None; watch a single environment instead.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        num_envs: int,
+        interface: str = "text",
+        reward: Any = "pydial",
+        split: str = "train",
+        max_turns: int = 20,
+        render_mode: str | None = None,
+        autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+    ):
+        check_options(task, interface, split, max_turns, render_mode, ())
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
+            raise ValueError(f"num_envs must be an int of at least 1, got {num_envs!r}")
+        if autoreset_mode == AutoresetMode.SAME_STEP:
+            raise ValueError("autoreset_mode must be NextStep or Disabled, got SameStep")
+        self.task, self.interface, self.split, self.max_turns = task, interface, split, max_turns
+        self.num_envs, self.render_mode = num_envs, render_mode
+        self.metadata = {"render_modes": [], "autoreset_mode": autoreset_mode}
+        self.reward = resolve(reward)
+        self.single_observation_space, self.single_action_space = spaces_of(task, interface)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.conversations = [Conversation(task, self.reward, split, max_turns) for _ in range(num_envs)]
+        self._generators: list[np.random.Generator] = []
+        self._over = np.zeros(num_envs, dtype=bool)
+        self._in_words = interface == "text"
+
+    # Reset
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Starts all rows, or those of ``options["reset_mask"]``.
+
+        Args:
+            seed: row i gets ``seed + i`` of an int, or ``seed[i]`` of a sequence; None goes on with its stream.
+            options: "task", a goal id or None for each row, and "reset_mask", (N,) bool.
+        """
+        mask, goals = self._reset_options(options)
+        self._seed(seed, mask)
+        for row in np.flatnonzero(mask).tolist():
+            self._begin(row, goals[row])
+        self._over[mask] = False
+        return self._observations(), self._infos()
+
+    def _begin(self, row: int, goal_id: str | None) -> None:
+        conversation = self.conversations[row]
+        conversation.begin(self._generators[row], goal_id)
+
+    def _reset_options(self, options: dict[str, Any] | None) -> tuple[np.ndarray, Sequence[str | None]]:
+        options = dict(options or {})
+        mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
+        goals = options.pop("task", None) or [None] * self.num_envs
+        if options:
+            unknown = ", ".join(map(repr, options))
+            raise ValueError(f"reset understands the options 'task' and 'reset_mask', got {unknown}")
+        if mask.shape != (self.num_envs,) or mask.dtype != bool:
+            raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},), got {mask!r:.80}")
+        if isinstance(goals, str) or len(goals) != self.num_envs:
+            raise ValueError(f"task must hold a goal id or None for each of {self.num_envs} rows, got {goals!r:.80}")
+        return mask, goals
+
+    def _seed(self, seed: int | Sequence[int | None] | None, mask: np.ndarray) -> None:
+        if seed is None and not self._generators:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        if seed is None:
+            return
+        seeds = [seed + row for row in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed must be an int or {self.num_envs} of them, got {len(seeds)}")
+        if not self._generators:
+            self._generators = [np_random(one)[0] for one in seeds]
+            return
+        for row in np.flatnonzero(mask).tolist():
+            if seeds[row] is not None:
+                self._generators[row] = np_random(seeds[row])[0]
+
+    # Step
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        if not self._generators:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        if len(actions) != self.num_envs:
+            raise gym.error.InvalidAction(f"actions must hold one for each of {self.num_envs} rows, got {len(actions)}")
+        spoke = self._say(actions.tolist() if isinstance(actions, np.ndarray) else actions)
+        return self._score(spoke)
+
+    def _say(self, actions: Sequence[Any]) -> list[int]:
+        """Plays the actions; the rows in which the agent spoke."""
+        restarts = self.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+        over, in_words, num_choices = self._over.tolist(), self._in_words, len(self.task.menu)
+        spoke = []
+        for row, (conversation, action) in enumerate(zip(self.conversations, actions, strict=True)):
+            if over[row]:
+                if restarts:
+                    self._begin(row, None)
+                elif action is not None:
+                    raise gym.error.ResetNeeded(f"row {row} has ended: reset it, or give it None")
+                continue
+            if in_words:
+                conversation.say(check_utterance(action))
+            else:
+                conversation.choose(check_choice(action, num_choices))
+            spoke.append(row)
+        if restarts:
+            self._over[:] = False
+        return spoke
+
+    def _score(self, spoke: list[int]) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        conversations = self.conversations
+        transcripts = [conversations[row].transcript for row in spoke]
+        terms = self.reward.batch_terms(transcripts)
+        rewards = np.zeros(self.num_envs, dtype=np.float64)
+        rewards[spoke] = [sum(parts.values()) for parts in terms]
+        ended = [row for row, transcript in zip(spoke, transcripts, strict=True) if transcript.ended]
+        terminated = np.zeros(self.num_envs, dtype=bool)
+        terminated[ended] = [conversations[row].terminated for row in ended]
+        truncated = np.zeros(self.num_envs, dtype=bool)
+        truncated[ended] = ~terminated[ended]
+        self._over[ended] = True
+        infos = self._infos()
+        if spoke:
+            infos["reward_terms"], infos["_reward_terms"] = self._columns(spoke, terms)
+        return self._observations(), rewards, terminated, truncated, infos
+
+    # What the agent sees
+
+    def _observations(self) -> Any:
+        if self._in_words:
+            return tuple([conversation_text(conversation.transcript) for conversation in self.conversations])
+        summaries = [conversation.partner.summary() for conversation in self.conversations]  # type: ignore[union-attr]
+        numbers = itertools.chain.from_iterable(summaries)
+        return np.fromiter(numbers, np.int64, self.num_envs * len(summaries[0])).reshape(self.num_envs, -1)
+
+    def _infos(self) -> dict[str, Any]:
+        everywhere = np.ones(self.num_envs, dtype=bool)
+        infos: dict[str, Any] = {"success": self.successes, "_success": everywhere}
+        if self._in_words:
+            texts = np.empty(self.num_envs, dtype=object)
+            for row in range(self.num_envs):
+                texts[row] = self.messages(row)
+            infos.update(messages=texts, _messages=everywhere.copy())
+        else:
+            infos.update(action_mask=self._masks().copy(), _action_mask=everywhere.copy())
+        return infos
+
+    def _columns(self, rows: list[int], terms: Sequence[dict[str, float]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The reward terms of some rows as (N,) arrays by name, 0 elsewhere, and which rows those are."""
+        columns = {name: np.zeros(self.num_envs) for name in self.reward.names}
+        for name, column in columns.items():
+            column[rows] = [parts[name] for parts in terms]
+        present = np.zeros(self.num_envs, dtype=bool)
+        present[rows] = True
+        return columns, present
+
+    # Direct access
+
+    @property
+    def transcripts(self) -> list[Transcript]:
+        """The conversation of each row, as rewards see it."""
+        return [conversation.transcript for conversation in self.conversations]
+
+    @property
+    def successes(self) -> np.ndarray:
+        """(N,) bool, the ground truth of each row."""
+        return np.array([conversation.transcript.success for conversation in self.conversations], dtype=bool)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The goal id of each row."""
+        return [conversation.goal_id for conversation in self.conversations]
+
+    def messages(self, row: int) -> list[Message]:
+        """The conversation of one row, fresh objects on every call."""
+        return self.conversations[row].transcript.messages
+
+    def action_masks(self) -> np.ndarray:
+        """(N, K) bool: which replies of the menu make sense now."""
+        return self._masks().astype(bool)
+
+    def _masks(self) -> np.ndarray:
+        allowed = b"".join([conversation.partner.allowed() for conversation in self.conversations])  # type: ignore[union-attr]
+        return np.frombuffer(allowed, dtype=np.int8).reshape(self.num_envs, -1)

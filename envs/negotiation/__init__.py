@@ -1,0 +1,1 @@
+"""Haggling: the game, its optimum, and how offers are put into words and understood."""

@@ -1,0 +1,1 @@
+"""Real movie reviews, which several environments draw from."""

@@ -1,0 +1,359 @@
+"""The arms of a comparison: which agents, with how much training, and what is kept of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import filecmp
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from ...agents.base import AGENT_FILE, BEST, LAST, Agent
+from ...agents.registry import load_agent, make_agent
+from ...agents.training.files import atomic_folder, atomic_write, existing_folder
+from ..score import FrozenGoals, Scores, score, with_noise
+from .log import log_file, read_log
+from .provenance import commit
+from .scheduler import Report
+
+ARM_FILE, LOG_FILE = "arm.json", "log.jsonl"
+SPEAKERS = ("sft", "ppo")
+"""Agents that are language models."""
+NUM_CONVERSATIONS = 3
+"""Conversations of each agent that a report shows: those about the first goals of the list."""
+MAX_REPLIES = 2000
+"""Replies of each agent that its fluency is measured on."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How thorough a comparison is.
+
+    Attributes:
+        num_goals: test goals.
+        num_validation_goals: goals that models are chosen on.
+        num_seeds: training seeds.
+        env_turns: of each agent that learns by reinforcement; the language models' budget is counted with the turns of
+            the demonstrations they started from, so that those from scratch and those from SFT have equally many.
+        demonstrations: that SFT imitates.
+        demonstration_curve: other numbers of demonstrations, to draw SFT's success against.
+        num_noise_seeds: that pass^k is measured over, on ``num_noise_goals`` of the test goals.
+        labels: labelled texts that a BERT-like classifier learns from, where the task has labels; 0 leaves it out.
+        config: settings of agents, by name in the registry.
+    """
+
+    num_goals: int
+    num_validation_goals: int
+    num_seeds: int
+    env_turns: Mapping[str, int]
+    demonstrations: int
+    demonstration_curve: tuple[int, ...] = ()
+    num_noise_seeds: int = 1
+    num_noise_goals: int = 100
+    labels: int = 0
+    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+PRESETS: dict[str, Preset] = {
+    "quick": Preset(
+        num_goals=500,
+        num_validation_goals=100,
+        num_seeds=1,
+        env_turns={"q_learning": 300_000, "sb3_ppo": 150_000, "ppo": 20_000},
+        demonstrations=140,
+        demonstration_curve=(80, 200),
+        num_noise_seeds=4,
+        labels=1000,
+    ),
+    "full": Preset(
+        num_goals=1000,
+        num_validation_goals=200,
+        num_seeds=3,
+        env_turns={"q_learning": 500_000, "sb3_ppo": 400_000, "ppo": 60_000},
+        demonstrations=140,
+        demonstration_curve=(50, 100, 200, 400),
+        num_noise_seeds=4,
+        num_noise_goals=250,
+        labels=4000,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One agent of one seed.
+
+    Attributes:
+        name: in reports.
+        agent: in the registry.
+        seed: of its training.
+        trains: False for agents that are scored as they are made.
+        config: settings that differ from the agent's defaults.
+        start_from: key of the arm whose weights it starts from.
+        section: "agents" for the table, "curve" for the curve over the number of demonstrations.
+    """
+
+    name: str
+    agent: str
+    seed: int = 0
+    trains: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict)
+    start_from: str | None = None
+    section: str = "agents"
+
+    @property
+    def key(self) -> str:
+        """What it is called among the jobs, and its folder among the agents."""
+        return f"{self.name}/seed-{self.seed}"
+
+
+def arms_of(preset: Preset, seed: int) -> list[Arm]:
+    """Every arm of a preset; those that others wait for, and the long ones, come first."""
+    seeds = range(seed, seed + preset.num_seeds)
+    turns, config = preset.env_turns, preset.config
+    sft = {**config.get("sft", {}), "demonstrations": preset.demonstrations}
+    ppo = {**config.get("ppo", {}), "env_turns": turns["ppo"]}
+    arms: list[Arm] = []
+    if preset.labels:
+        bert = {**config.get("bert", {}), "num_examples": preset.labels}
+        arms += [Arm("bert", "bert", one, True, bert) for one in seeds]
+    for one in seeds:
+        arms.append(Arm("sft", "sft", one, True, sft))
+        arms.append(Arm("rl", "ppo", one, True, ppo))
+        arms.append(Arm("sft_rl", "ppo", one, True, ppo, start_from=f"sft/seed-{one}"))
+    for count in sorted(preset.demonstration_curve, reverse=True):
+        arms += [
+            Arm(f"sft_{count}", "sft", one, True, {**sft, "demonstrations": count}, section="curve") for one in seeds
+        ]
+    for name in ("sb3_ppo", "q_learning"):
+        arms += [Arm(name, name, one, True, {**config.get(name, {}), "env_turns": turns[name]}) for one in seeds]
+    arms += [Arm(name, name, seed) for name in ("do_nothing", "random", "rule")]
+    arms.append(Arm("untrained", "ppo", seed, False, config.get("ppo", {})))
+    return arms
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all arms of a comparison share; it travels to their processes.
+
+    Attributes:
+        spec: of the environment, as registered.
+        options: keyword arguments of ``gym.make``.
+        goals, validation_goals: frozen lists.
+        num_noise_seeds, num_noise_goals: of pass^k.
+        out: folder of the comparison.
+        speech: settings of the small language model that suit the environment; those of an arm come before them.
+    """
+
+    spec: EnvSpec
+    options: Mapping[str, Any]
+    goals: FrozenGoals
+    validation_goals: FrozenGoals
+    num_noise_seeds: int
+    num_noise_goals: int
+    out: Path
+    speech: Mapping[str, Any] = field(default_factory=dict)
+
+    def env(self, split: str) -> gym.Env[Any, Any]:
+        """The environment, in this process."""
+        if self.spec.id not in gym.registry:  # a task of the user's, registered in the parent only
+            gym.registry[self.spec.id] = self.spec
+        return gym.make(self.spec.id, **{**self.options, "split": split})
+
+    def folder(self, key: str) -> Path:
+        """Where an arm keeps its files."""
+        return self.out / "agents" / key
+
+
+# In the arm's process
+
+
+def run_arm(arm: Arm, plan: Plan, *, report: Report) -> str:
+    """Trains an arm, goes on with what an interrupted one left, scores it, and leaves its record in its folder.
+
+    Returns:
+        How it went, in a few words.
+    """
+    began = time.perf_counter()
+    folder = plan.folder(arm.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    agent, inherited = _make(arm, plan)
+    log: list[dict[str, Any]] = []
+    last = None
+    if arm.trains:
+        log = _train(agent, arm, plan, folder, report)
+        last = _last(folder, plan)
+    record = {
+        "arm": dataclasses.asdict(arm),
+        "budget": dataclasses.asdict(agent.budget),
+        "inherited": inherited,
+        "model": _model_facts(agent),
+        "log": log,
+        "best": _scored(agent, plan, report, "scoring"),
+        "last": None if last is None else _scored(last, plan, report, "scoring the last", in_short=True),
+        "noise": _under_noise(agent, plan, report),
+        "seconds": time.perf_counter() - began,
+        "commit": commit(),
+    }
+    atomic_write(folder / ARM_FILE, json.dumps(record, allow_nan=False) + "\n")
+    return f"success {np.mean(record['best']['success']):.3f}"
+
+
+def read_record(plan: Plan, key: str) -> dict[str, Any] | None:
+    """What ``run_arm`` left, or None where the arm is not finished."""
+    path = plan.folder(key) / ARM_FILE
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _make(arm: Arm, plan: Plan) -> tuple[Agent, dict[str, Any] | None]:
+    """The agent before training, and the budget of the arm it starts from."""
+    config, inherited = dict(arm.config), None
+    if arm.agent in SPEAKERS and config.get("model") is None:
+        config = {**plan.speech, **config}
+    if arm.start_from is not None:
+        before = read_record(plan, arm.start_from)
+        assert before is not None, f"{arm.key} starts from {arm.start_from}, which is not finished"
+        inherited = before["budget"]
+        config["init"] = str(plan.folder(arm.start_from) / "agent")
+        config["env_turns"] = max(1, config["env_turns"] - inherited["env_turns"])
+    return make_agent(arm.agent, plan.env("train"), seed=arm.seed, **config), inherited
+
+
+def _train(agent: Agent, arm: Arm, plan: Plan, folder: Path, report: Report) -> list[dict[str, Any]]:
+    """Learns, with a log on disk, and saves what it has become; returns the log."""
+    checkpoint = folder / "checkpoint"
+    resume = existing_folder(checkpoint / LAST) is not None
+    env, validation_env = plan.env("train"), plan.env("validation")
+
+    def validate(candidate: Agent) -> float:
+        report({"stage": "validating"})
+        return float(score(candidate, validation_env, plan.validation_goals.goals, split="validation").success.mean())
+
+    with log_file(folder / LOG_FILE, resume) as write:
+
+        def log(row: dict[str, Any]) -> None:
+            write(row)
+            report({"stage": "training", "row": row, "share": _share(row, arm)})
+
+        agent.learn(env, log=log, validate=validate, checkpoint=checkpoint, resume=resume)
+    with atomic_folder(folder / "agent") as draft:
+        agent.save(draft)
+    return read_log(folder / LOG_FILE)
+
+
+def _share(row: Mapping[str, Any], arm: Arm) -> float:
+    """How much of the training is over."""
+    if row.get("progress") is not None:
+        return float(row["progress"])
+    return min(1.0, row["env_turns"] / arm.config["env_turns"]) if "env_turns" in arm.config else 0.0
+
+
+def _last(folder: Path, plan: Plan) -> Agent | None:
+    """The agent where training stopped, unless it is the very one that validation chose."""
+    best, last = (existing_folder(folder / "checkpoint" / name) for name in (BEST, LAST))
+    if best is None or last is None or _same_files(best, last):
+        return None
+    return load_agent(last, env=plan.env("test"))
+
+
+def _same_files(best: Path, last: Path) -> bool:
+    names = [str(path.relative_to(best)) for path in best.rglob("*") if path.is_file() and path.name != AGENT_FILE]
+    return bool(names) and not any(filecmp.cmpfiles(best, last, names, shallow=False)[1:])
+
+
+def _scored(agent: Agent, plan: Plan, report: Report, stage: str, in_short: bool = False) -> dict[str, Any]:
+    goals = plan.goals.goals
+
+    def progress(num_over: int) -> None:
+        report({"stage": stage, "share": num_over / len(goals)})
+
+    scores = score(agent, plan.env("test"), goals, split="test", progress=progress)
+    if in_short:
+        return _in_numbers(scores)
+    return {**_in_numbers(scores), **_in_words(scores), "labels": _in_labels(agent, plan, scores)}
+
+
+def _in_numbers(scores: Scores) -> dict[str, Any]:
+    return {
+        "success": scores.success.astype(int).tolist(),
+        "return": scores.returns.tolist(),
+        "turns": scores.turns.tolist(),
+        "invalid_rate": scores.invalid_rate,
+    }
+
+
+def _in_words(scores: Scores) -> dict[str, Any]:
+    return {
+        "distinct_2": scores.distinct_n(2),
+        "replies": scores.replies[:MAX_REPLIES],
+        "conversations": scores.conversations[:NUM_CONVERSATIONS],
+    }
+
+
+def _in_labels(agent: Agent, plan: Plan, scores: Scores) -> dict[str, Any] | None:
+    """Accuracy, macro F1 and, of a classifier, calibration; None where the task has no labels."""
+    task: Any = plan.env("test").unwrapped.task  # type: ignore[attr-defined]
+    if not is_labelled(task):
+        return None
+    from ..labels import label_scores
+
+    numbers = {label: number for number, label in enumerate(task.labels)}
+    said = [task.label_of(conversation[-1]["content"]) for conversation in scores.conversations]
+    gold = [numbers[task.references(task.goal(goal_id))[0]] for goal_id, _ in plan.goals.goals]
+    classifier = getattr(agent, "classifier", None)
+    texts = [conversation[-2]["content"] for conversation in scores.conversations]
+    probabilities = None if classifier is None else classifier.probabilities(texts)
+    found = label_scores(gold, [numbers.get(label, -1) for label in said], task.labels, probabilities)
+    return {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "calibration_error": found.calibration_error}
+
+
+def is_labelled(task: Any) -> bool:
+    """The task's texts have gold labels, so that a classifier can learn them."""
+    return hasattr(task, "labelled") and hasattr(task, "label_of")
+
+
+def _under_noise(agent: Agent, plan: Plan, report: Report) -> list[list[int]]:
+    """Outcomes of the first goals under each further noise seed; the first one is in the scores."""
+    goals = plan.goals.goals[: plan.num_noise_goals]
+    outcomes = []
+    for number in range(1, plan.num_noise_seeds):
+        report({"stage": "other noise", "share": number / plan.num_noise_seeds})
+        again = score(agent, plan.env("test"), with_noise(goals, number), split="test")
+        outcomes.append(again.success.astype(int).tolist())
+    return outcomes
+
+
+def _model_facts(agent: Agent) -> dict[str, Any]:
+    """What an agent is, for the provenance."""
+    facts: dict[str, Any] = {"interface": agent.interface, "config": _config(agent)}
+    lm = getattr(agent, "lm", None)
+    if lm is not None:
+        facts["class"] = type(lm.model).__name__
+        facts["parameters"] = int(lm.num_parameters)
+    return facts
+
+
+def _config(agent: Agent) -> dict[str, Any]:
+    return json.loads(json.dumps(dataclasses.asdict(agent.config), default=repr))
+
+
+def unfit(arms: Sequence[Arm], env: gym.Env[Any, Any]) -> dict[str, str]:
+    """Arms that this environment has no place for, by name, and why."""
+    task: Any = getattr(env.unwrapped, "task", None)
+    reasons: dict[str, str] = {}
+    for arm in arms:
+        if arm.agent in ("q_learning", "sb3_ppo") and not task.menu:
+            reasons[arm.name] = f"{task.name} has no menu of replies"
+        if arm.agent in ("rule", "sft") and "rule" not in task.policies:
+            reasons[arm.name] = f"{task.name} has no rule policy to play or to imitate"
+    for arm in arms:
+        if arm.start_from is not None and arm.start_from.partition("/")[0] in reasons:
+            reasons[arm.name] = f"it starts from {arm.start_from.partition('/')[0]}, which is left out"
+    return reasons

@@ -1,0 +1,328 @@
+"""The report of a comparison, for people: ``report.html`` (one file, opens offline) and ``report.md``."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...agents.training.files import atomic_write
+from .charts import (
+    colour,
+    demonstration_chart,
+    label,
+    learning_chart,
+    return_chart,
+    save_learning_picture,
+    save_success_picture,
+    success_chart,
+)
+
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
+HTML_FILE, MARKDOWN_FILE = "report.html", "report.md"
+PICTURES = {"success.png": save_success_picture, "learning.png": save_learning_picture}
+
+
+def write_reports(results: Mapping[str, Any], out: str | Path) -> None:
+    """Writes ``report.html``, ``report.md`` and the pictures that the latter shows into the folder ``out``."""
+    out = Path(out)
+    atomic_write(out / HTML_FILE, html_report(results))
+    for name, save in PICTURES.items():
+        draft = out / f".draft-{name}"
+        save(results, draft)
+        draft.replace(out / name)
+    atomic_write(out / MARKDOWN_FILE, markdown_report(results))
+
+
+def html_report(results: Mapping[str, Any]) -> str:
+    """The page. All text of the results is escaped."""
+    jinja2, markup = _jinja()
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters.update(
+        percent=percent, signed=signed_points, number=number, count=count, seconds=duration, p=p_value, label=label,
+        colour=colour, plain=plain_json, wish=wish,
+    )  # fmt: skip
+    demonstrations = demonstration_chart(results)
+    charts = {
+        "success": markup(success_chart(results)),
+        "learning": markup(learning_chart(results)),
+        "returns": markup(return_chart(results)),
+        "demonstrations": None if demonstrations is None else markup(demonstrations),
+    }
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        results=results, agents=results["agents"], charts=charts, labels=label_rows(results),
+        answers=answers(results), notes=notes(results),
+        missed=[aim for aim in results["aims"] if not aim["met"]], provenance=results["provenance"],
+    )  # fmt: skip
+
+
+def _jinja() -> Any:
+    try:
+        import jinja2
+        import matplotlib  # noqa: F401
+        from markupsafe import Markup
+    except ImportError as error:
+        raise ImportError(f'a report needs {error.name}: pip install "dialogym[report]"', name=error.name) from error
+    return jinja2, Markup
+
+
+# How numbers are written
+
+
+def percent(value: float | None) -> str:
+    """A share: 0.934 is "93.4%"."""
+    return "–" if value is None else f"{100 * value:.1f}%"
+
+
+def signed_points(value: float) -> str:
+    """A difference of shares, in percentage points with its sign."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number, as long as it is of a readable size; a dash for none."""
+    if value is None:
+        return "–"
+    if abs(value) >= 10_000:
+        return f"{value:.1e}"
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def count(value: float | None) -> str:
+    """A count with its thousands set apart."""
+    return "–" if not value else f"{round(value):,}".replace(",", " ")
+
+
+def duration(value: float | None) -> str:
+    """Seconds, or minutes where they are many."""
+    if not value:
+        return "–"
+    return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} min"
+
+
+def p_value(value: float) -> str:
+    """A p-value with two significant digits."""
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def plain_json(value: Any) -> str:
+    """Nested facts as indented JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def wish(value: Any) -> str:
+    """A part of a goal in words: pairs are written without their brackets."""
+    if value is None or value == [] or value == ():
+        return "–"
+    if isinstance(value, (list, tuple)):
+        joint = " " if all(isinstance(part, (str, int, float)) for part in value) and len(value) == 2 else ", "
+        return joint.join(wish(part) for part in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+# What it says
+
+
+def answers(results: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The three questions, with a figure and a sentence for each that the compared agents can answer."""
+    found = [_how_far_sft_gets(results), _what_rl_adds(results), _is_the_gain_real(results)]
+    return [answer for answer in found if answer is not None]
+
+
+def _how_far_sft_gets(results: Mapping[str, Any]) -> dict[str, str] | None:
+    sft = results["agents"].get("sft")
+    if sft is None:
+        return None
+    success, budget = sft["success"], sft["budget"]
+    text = f"of {results['goals']['count']} held-out conversations succeed after supervised fine-tuning on "
+    text += f"{count(budget['demonstrations'])} demonstrations {_interval(success)}."
+    rule = results["agents"].get("rule")
+    if rule is not None:
+        text += f" The rule that knows the task reaches {percent(rule['success']['mean'])}."
+    return {"question": "How far does SFT get?", "figure": percent(success["mean"]), "text": text, "agent": "sft"}
+
+
+def _what_rl_adds(results: Mapping[str, Any]) -> dict[str, str] | None:
+    agents, test = results["agents"], _test(results, "sft_rl", "sft")
+    if test is None:
+        return None
+    after, difference = agents["sft_rl"], test["difference"]
+    turns = after["budget"]["env_turns"] - after["budget"]["demonstration_turns"]
+    text = f"of success [95% interval {signed_points(difference['low'])} to {signed_points(difference['high'])}]: "
+    text += f"{percent(after['success']['mean'])} succeed {_interval(after['success'])} after {count(turns)} more "
+    text += "environment turns of PPO."
+    if "rl" in agents:
+        text += f" From scratch, on equally many turns in all, PPO reaches {percent(agents['rl']['success']['mean'])}."
+    return {
+        "question": "What does RL add?",
+        "figure": f"{signed_points(difference['mean'])} points",
+        "text": text,
+        "agent": "sft_rl",
+    }
+
+
+def _is_the_gain_real(results: Mapping[str, Any]) -> dict[str, str] | None:
+    agents, test = results["agents"], _test(results, "sft_rl", "sft")
+    if test is None:
+        return None
+    difference = test["difference"]["mean"]
+    verdict = "not shown" if not test["significant"] else "yes" if difference > 0 else "it is a loss"
+    text = f"On the same goals under the same noise, {test['first_only']} succeeded only after RL and "
+    text += (
+        f"{test['second_only']} only before: exact McNemar test, p {_equals(test['p_holm'])} after Holm's correction."
+    )
+    seeds = len(agents["sft_rl"]["per_seed"])
+    text += (
+        f" That is for the weakest of {seeds} training seeds."
+        if seeds > 1
+        else " One training seed: another may differ."
+    )
+    before, after = agents["sft"]["fluency"], agents["sft_rl"]["fluency"]
+    if before and after:
+        drift = after / before - 1
+        judged = "the words stay those of the task" if abs(drift) <= 0.2 else "the words drift"
+        text += f" Perplexity of what it says: {number(after)} against {number(before)} ({round(100 * drift):+d}%), "
+        text += f"so {judged}."
+    return {
+        "question": "Is the gain real?",
+        "figure": verdict,
+        "text": text,
+        "agent": "rule" if verdict == "yes" else "rl",
+    }
+
+
+def _test(results: Mapping[str, Any], first: str, second: str) -> Mapping[str, Any] | None:
+    return next((test for test in results["tests"] if (test["first"], test["second"]) == (first, second)), None)
+
+
+def _interval(interval: Mapping[str, float]) -> str:
+    return f"[95% interval {percent(interval['low'])} to {percent(interval['high'])}]"
+
+
+def _equals(p: float) -> str:
+    return p_value(p) if p < 1e-4 else f"= {p_value(p)}"
+
+
+def notes(results: Mapping[str, Any]) -> list[str]:
+    """What a sceptical reader should know."""
+    settings, agents = results["settings"], results["agents"]
+    seeds = settings["num_seeds"]
+    found = [
+        f"Preset “{settings['preset']}”: "
+        + (
+            "one training seed for each agent, so the intervals speak of the goals, not of how trainings differ."
+            if seeds == 1
+            else f"{seeds} training seeds; the intervals speak of goals and of trainings."
+        ),
+        f"Every agent played the same {results['goals']['count']} goals of the {results['goals']['split']} split under "
+        "the same noise seeds. Nobody trained on the goals of that split, nor on wordings that the task keeps for it; "
+        "the tokenizer that ships with the package knows their words.",
+        "The reported model is the one with the best success on validation goals; “final” is where training stopped.",
+    ]
+    if "sft_rl" in agents and "rl" in agents:
+        a, b = agents["sft_rl"]["budget"], agents["rl"]["budget"]
+        found.append(
+            f"RL from scratch had {count(b['env_turns'])} environment turns, SFT → RL {count(a['env_turns'])}, of "
+            f"which {count(a['demonstration_turns'])} are the demonstrations; the last batch of each was finished."
+        )
+    commits = results["provenance"]["arm_commits"]
+    if len(commits) > 1:
+        found.append(f"The agents were not all trained and scored by the same code, but at {', '.join(commits)}.")
+    reasons: dict[str, list[str]] = {}
+    for name, reason in results["left_out"].items():
+        reasons.setdefault(reason.strip().splitlines()[-1], []).append(label(name))
+    found += [f"Left out: {', '.join(names)} ({reason})." for reason, names in reasons.items()]
+    return found
+
+
+# Markdown
+
+
+def markdown_report(results: Mapping[str, Any]) -> str:
+    """The answers, the table and the tests in Markdown; cells are escaped."""
+    env, goals, provenance = results["env"], results["goals"], results["provenance"]
+    lines = [f"# {_cell(env['id'])}: how far does SFT get, and what does RL add?", ""]
+    for answer in answers(results):
+        lines += [f"**{answer['question']}** {answer['figure']}: {_cell(answer['text'])}", ""]
+    lines += ["![success of each agent with 95% intervals](success.png)", "", *_table(_rows(results)), ""]
+    lines += ["![success on validation goals against environment turns](learning.png)", ""]
+    if any(agent.get("labels") for agent in results["agents"].values()):
+        lines += ["## Labels", "", *_table(label_rows(results)), ""]
+    lines += ["## Paired tests", "", *_table(_test_rows(results)), "", "## Notes", ""]
+    lines += [f"- {_cell(note)}" for note in notes(results)]
+    for aim in results["aims"]:
+        if not aim["met"]:
+            lines.append(
+                f"- **Missed:** {_cell(label(aim['agent']))}, {_cell(aim['aim'])}; found {number(aim['found'], 3)}"
+            )
+    lines += [
+        f"- {goals['count']} {goals['split']} goals, SHA-256 `{goals['hash']}`; commit `{provenance['commit']}`; "
+        f"{_cell(provenance['date'])}; {_cell(provenance['hardware']['processor'])}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(results: Mapping[str, Any]) -> list[list[str]]:
+    rows = [[
+        "agent", "success [95%]", "final", "return", "turns", "invalid", "perplexity", "distinct-2", "normalised",
+        "env turns", "seconds",
+    ]]  # fmt: skip
+    for name, agent in results["agents"].items():
+        success, budget = agent["success"], agent["budget"]
+        rows.append([
+            label(name),
+            f"{percent(success['mean'])} [{percent(success['low'])}, {percent(success['high'])}]",
+            percent(agent["final"]["success"]["mean"]) if agent["final"] else "–",
+            number(agent["return"]["mean"], 1),
+            number(agent["turns"]["mean"], 1),
+            percent(agent["invalid_rate"]),
+            number(agent["fluency"]),
+            number(agent["distinct_2"]),
+            number(agent["normalised"]),
+            count(budget["env_turns"]),
+            count(budget["seconds"]),
+        ])  # fmt: skip
+    return rows
+
+
+def label_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """Accuracy, macro F1 and calibration of the agents on a labelled task; the first row has the headings."""
+    rows = [["agent", "accuracy", "macro F1", "calibration error"]]
+    for name, agent in results["agents"].items():
+        found = agent.get("labels")
+        if found:
+            measures = (found["accuracy"], found["macro_f1"], found["calibration_error"])
+            rows.append([label(name), *(number(measure, 3) for measure in measures)])
+    return rows
+
+
+def _test_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    rows = [["first", "second", "difference in points [95%]", "first only", "second only", "p (Holm)"]]
+    for test in results["tests"]:
+        low, high = (signed_points(test["difference"][end]) for end in ("low", "high"))
+        rows.append([
+            label(test["first"]), label(test["second"]), f"{signed_points(test['difference']['mean'])} [{low}, {high}]",
+            str(test["first_only"]), str(test["second_only"]), p_value(test["p_holm"]),
+        ])  # fmt: skip
+    return rows
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    head, *body = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    return [head, f"|{'---|' * len(rows[0])}", *body]
+
+
+@functools.cache
+def _cell(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    for character in "\\`*_|<>[]":
+        text = text.replace(character, {"<": "&lt;", ">": "&gt;"}.get(character, "\\" + character))
+    return " ".join(text.split())

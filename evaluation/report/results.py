@@ -1,0 +1,356 @@
+"""The results of a comparison as one dict: made from what the arms left, checked, and written as JSON.
+
+Its form is schema 1: env, goals, agents (each with success, return and turns as {mean, low, high}, fluency, normalised,
+budget and per_seed), tests and provenance; what else is in it may change.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...agents.training.files import atomic_write
+from ..statistics import bootstrap_interval, holm, paired_test, pass_hat_k, success_interval
+
+SCHEMA = 1
+NAMES = ("do_nothing", "random", "untrained", "rule", "q_learning", "sb3_ppo", "bert", "sft", "rl", "sft_rl")
+"""Agents in the order of the table."""
+REQUIRED = tuple(name for name in NAMES if name not in ("untrained", "bert"))
+PAIRS = (
+    ("sft_rl", "sft"), ("sft_rl", "rl"), ("sft_rl", "rule"), ("sft_rl", "sb3_ppo"), ("sft_rl", "q_learning"),
+    ("bert", "sb3_ppo"), ("bert", "sft_rl"), ("sb3_ppo", "q_learning"), ("sft", "rule"), ("rl", "random"),
+)  # fmt: skip
+"""Whom the paired tests compare: first with second."""
+MEASURES = ("success", "return", "turns")
+
+Record = Mapping[str, Any]
+"""What ``run_arm`` left of one agent and seed."""
+
+
+def results_of(
+    records: Mapping[str, Sequence[Record]],
+    fluency: Mapping[str, float | None],
+    facts: Mapping[str, Any],
+    left_out: Mapping[str, str],
+) -> dict[str, Any]:
+    """The results of a comparison.
+
+    Args:
+        records: of each arm's name, one per finished seed.
+        fluency: perplexity by arm key ("sft/seed-0").
+        facts: env, goals, task, settings and provenance, as they stand in the results.
+        left_out: name and reason of the arms that are missing.
+    """
+    agents = {name: _agent(records[name], fluency) for name in NAMES if name in records}
+    _normalise(agents)
+    curve = [_curve_point(records[name], name) for name in records if name not in NAMES]
+    if "sft" in records:
+        curve.append(_curve_point(records["sft"], "sft"))
+    results = {
+        "schema": SCHEMA,
+        "env": facts["env"],
+        "goals": facts["goals"],
+        "agents": agents,
+        "tests": _tests(records),
+        "provenance": facts["provenance"],
+        "task": facts["task"],
+        "settings": facts["settings"],
+        "methods": METHODS,
+        "demonstration_curve": sorted(curve, key=lambda point: point["demonstrations"]),
+        "samples": _samples(records, facts["sample_goals"]),
+        "left_out": dict(left_out),
+    }
+    results["aims"] = _aims(results)
+    return results
+
+
+METHODS = {
+    "success": "Wilson score interval, 95%; with several seeds, of the effective number of trials (runs x goals)",
+    "return": "mean with 95% percentile bootstrap over goals (and runs, where there are several), 10,000 resamples",
+    "turns": "as return",
+    "tests": "exact two-sided McNemar on the same goals, of several seeds the weakest, 1 where they disagree in "
+    "direction; Holm-adjusted over the list; difference in success with a paired bootstrap",
+    "normalised": "success, 0 at the better of do_nothing and random, 1 at rule",
+    "fluency": "perplexity per token of the agent's utterances, each alone, under a small reference language model",
+    "labels": "accuracy and macro F1 of the labels in the replies (scikit-learn; one that names none is wrong), and "
+    "the expected calibration error of classifiers over 10 bins",
+    "pass_k": "chance that k tries at a goal, under different noise, all succeed",
+    "selection": "the model with the best success on validation goals is reported; 'final' is where training stopped",
+}
+
+
+def _agent(records: Sequence[Record], fluency: Mapping[str, float | None]) -> dict[str, Any]:
+    keys = [key_of(record) for record in records]
+    spoken = [fluency[key] for key in keys if fluency.get(key) is not None]
+    return {
+        **_intervals([record["best"] for record in records]),
+        "fluency": _rounded(math.exp(np.mean(np.log(np.array(spoken, dtype=float))))) if spoken else None,
+        "normalised": None,  # needs the others
+        "budget": _mean_budget(records),
+        "per_seed": [_one_seed(record, fluency.get(key)) for record, key in zip(records, keys, strict=True)],
+        "final": _intervals([record["last"] or record["best"] for record in records]) if _trained(records) else None,
+        "invalid_rate": _rounded(np.mean([record["best"]["invalid_rate"] for record in records])),
+        "distinct_2": _rounded(np.mean([record["best"]["distinct_2"] for record in records])),
+        "pass_k": _pass_k(records),
+        "kl_to_reference": _last_kl(records),
+        "labels": _mean_labels(records),
+        "model": records[0]["model"],
+    }
+
+
+def key_of(record: Record) -> str:
+    """Name and seed of the arm that left a record."""
+    return f"{record['arm']['name']}/seed-{record['arm']['seed']}"
+
+
+def _trained(records: Sequence[Record]) -> bool:
+    return bool(records[0]["arm"]["trains"])
+
+
+def _intervals(scores: Sequence[Record]) -> dict[str, Any]:
+    """Success, return and turns of R runs."""
+    success = success_interval([score["success"] for score in scores])
+    others = {name: bootstrap_interval([score[name] for score in scores]) for name in ("return", "turns")}
+    return {name: _json(interval) for name, interval in {"success": success, **others}.items()}
+
+
+def _json(interval: Sequence[float]) -> dict[str, float]:
+    return dict(zip(("mean", "low", "high"), map(_rounded, interval), strict=True))
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 6)
+
+
+def _one_seed(record: Record, fluency: float | None) -> dict[str, Any]:
+    last = record["last"]
+    return {
+        "seed": record["arm"]["seed"],
+        **_intervals([record["best"]]),
+        "final": None if last is None else _intervals([last]),
+        "fluency": fluency,
+        "budget": _budget(record),
+        "folder": f"agents/{key_of(record)}",
+        "learning_curve": record["log"],
+        "per_goal": {name: record["best"][name] for name in MEASURES},
+    }
+
+
+def _budget(record: Record) -> dict[str, Any]:
+    """What an agent used up in all; one that started from another has used what that one did."""
+    own, inherited = record["budget"], record["inherited"] or {}
+    total = {name: own[name] + inherited.get(name, 0) for name in ("env_turns", "tokens", "seconds", "demonstrations")}
+    shown = inherited if inherited else own if own["demonstrations"] else {}
+    return {**total, "seconds": round(total["seconds"], 1), "demonstration_turns": shown.get("env_turns", 0)}
+
+
+def _mean_budget(records: Sequence[Record]) -> dict[str, Any]:
+    budgets = [_budget(record) for record in records]
+    means = {name: float(np.mean([budget[name] for budget in budgets])) for name in budgets[0]}
+    return {name: round(mean, 1) if name == "seconds" else round(mean) for name, mean in means.items()}
+
+
+def _pass_k(records: Sequence[Record]) -> list[float] | None:
+    """pass^1, pass^2, ... over the noise seeds, mean over training seeds."""
+    if not records[0]["noise"]:
+        return None
+    tables = []
+    for record in records:
+        num_goals = len(record["noise"][0])
+        tables.append(np.array([record["best"]["success"][:num_goals], *record["noise"]]))
+    return [_rounded(np.mean([pass_hat_k(table, k) for table in tables])) for k in range(1, len(tables[0]) + 1)]
+
+
+def _mean_labels(records: Sequence[Record]) -> dict[str, float | None] | None:
+    """Accuracy, macro F1 and calibration error, means over seeds; None where the task has no labels."""
+    found = [labels for record in records if (labels := record["best"].get("labels")) is not None]
+    if not found:
+        return None
+    return {
+        name: None if found[0][name] is None else _rounded(np.mean([labels[name] for labels in found]))
+        for name in found[0]
+    }
+
+
+def _last_kl(records: Sequence[Record]) -> float | None:
+    kls = [
+        rows[-1]["kl"] for record in records if (rows := [row for row in record["log"] if row.get("kl") is not None])
+    ]
+    return _rounded(np.mean(kls)) if kls and records[0]["inherited"] else None
+
+
+def _normalise(agents: dict[str, dict[str, Any]]) -> None:
+    """Success between the floor and the rule, for every agent; null where the two are missing or equal."""
+    floors = [agents[name]["success"]["mean"] for name in ("do_nothing", "random") if name in agents]
+    if not floors or "rule" not in agents:
+        return
+    floor, ceiling = max(floors), agents["rule"]["success"]["mean"]
+    if ceiling > floor:
+        for agent in agents.values():
+            agent["normalised"] = _rounded((agent["success"]["mean"] - floor) / (ceiling - floor))
+
+
+def _tests(records: Mapping[str, Sequence[Record]]) -> list[dict[str, Any]]:
+    pairs = [pair for pair in PAIRS if pair[0] in records and pair[1] in records]
+    found = [_paired(records[first], records[second]) for first, second in pairs]
+    adjusted = holm([test["p_value"] for test in found])
+    return [
+        {"first": first, "second": second, **test, "p_holm": p_holm, "significant": p_holm < 0.05}
+        for (first, second), test, p_holm in zip(pairs, found, adjusted, strict=True)
+    ]
+
+
+def _paired(first: Sequence[Record], second: Sequence[Record]) -> dict[str, Any]:
+    if len(first) > 1 and len(second) > 1:  # a seed that failed leaves one of them with fewer
+        shared = {record["arm"]["seed"] for record in first} & {record["arm"]["seed"] for record in second}
+        first, second = ([one for one in records if one["arm"]["seed"] in shared] for records in (first, second))
+    success = [[record["best"]["success"] for record in records] for records in (first, second)]
+    returns = [np.array([record["best"]["return"] for record in records]) for records in (first, second)]
+    test = paired_test(success[0], success[1])
+    return {
+        "test": "exact McNemar",
+        "difference": _json(test.difference),
+        "return_difference": _json(bootstrap_interval(returns[0] - returns[1])),
+        "first_only": test.first_only,
+        "second_only": test.second_only,
+        "p_value": test.p_value,
+    }
+
+
+def _curve_point(records: Sequence[Record], name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "demonstrations": round(np.mean([_budget(record)["demonstrations"] for record in records])),
+        "success": _intervals([record["best"] for record in records])["success"],
+    }
+
+
+def _samples(records: Mapping[str, Sequence[Record]], goals: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The conversations of each agent about the first goals, from its first seed."""
+    samples = []
+    for number, goal in enumerate(goals):
+        conversations = {}
+        for name in NAMES:
+            if name in records:
+                best = records[name][0]["best"]
+                conversations[name] = {
+                    "messages": best["conversations"][number],
+                    "success": bool(best["success"][number]),
+                    "return": best["return"][number],
+                    "turns": best["turns"][number],
+                }
+        samples.append({**goal, "conversations": conversations})
+    return samples
+
+
+# What it should show
+
+
+def _aims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What one expects of a sound task and sound agents, the number it came to, and whether it was met."""
+    agents, task = results["agents"], results["task"]
+    success = {name: agent["success"]["mean"] for name, agent in agents.items()}
+    aims = []
+
+    def aim(agent: str, text: str, found: float | None, met: bool | None) -> None:
+        if found is not None and met is not None:
+            aims.append({"agent": agent, "aim": text, "found": round(found, 4), "met": bool(met)})
+
+    for name in ("do_nothing", "random"):
+        if name in success:
+            aim(name, f"success of at most {task['floor']:g}", success[name], success[name] <= task["floor"])
+    if "rule" not in success:
+        return aims
+    rule = success["rule"]
+    aim("rule", f"success of at least {task['ceiling']:g}, without noise", rule, rule >= task["ceiling"])
+    for name, share in (("q_learning", 0.85), ("sb3_ppo", 0.9), ("sft_rl", 0.85)):
+        if name in success:
+            aim(name, f"success of at least {share:g} of the rule's", success[name], success[name] >= share * rule)
+    if "sft" in agents and "sft_rl" in agents:
+        before, after = agents["sft"]["success"], agents["sft_rl"]["success"]
+        gain = after["mean"] - before["mean"]
+        aim("sft_rl", "success above sft's, intervals apart", gain, after["low"] > before["high"])
+    for name, worse in (("sft_rl", False), ("rl", True)):
+        ratio = _fluency_ratio(agents, name)
+        if ratio is not None:
+            text = "perplexity within 20% of sft's" if not worse else "drift visible: perplexity over 1.2 times sft's"
+            aim(name, text, ratio, (ratio > 1.2) == worse)
+    return aims
+
+
+def _fluency_ratio(agents: Mapping[str, Any], name: str) -> float | None:
+    if name not in agents or "sft" not in agents or not agents[name]["fluency"] or not agents["sft"]["fluency"]:
+        return None
+    return agents[name]["fluency"] / agents["sft"]["fluency"]
+
+
+# The file
+
+
+def check_results(results: Mapping[str, Any]) -> None:
+    """Raises ValueError, with the place, unless ``results`` has the form of schema 1 and only finite numbers."""
+    if results.get("schema") != SCHEMA:
+        raise ValueError(f"schema must be {SCHEMA}, got {results.get('schema')!r}")
+    for name in ("env", "goals", "agents", "tests", "provenance"):
+        if name not in results:
+            raise ValueError(f"results have no {name!r}")
+    for name in ("split", "count", "hash"):
+        if name not in results["goals"]:
+            raise ValueError(f"goals have no {name!r}")
+    for name in REQUIRED:
+        if name not in results["agents"] and name not in results.get("left_out", {}):
+            raise ValueError(f"agents have no {name!r}, and left_out does not say why")
+    for name, agent in results["agents"].items():
+        _check_agent(name, agent)
+    _check_finite(results, "results")
+
+
+def _check_agent(name: str, agent: Mapping[str, Any]) -> None:
+    for measure in MEASURES:
+        interval = agent.get(measure)
+        if not isinstance(interval, Mapping) or not {"mean", "low", "high"} <= set(interval):
+            raise ValueError(f"agents.{name}.{measure} must have mean, low and high, got {interval!r}")
+        if not interval["low"] <= interval["mean"] <= interval["high"]:
+            raise ValueError(f"agents.{name}.{measure} must have low <= mean <= high, got {interval!r}")
+    for entry in ("fluency", "normalised", "budget", "per_seed"):
+        if entry not in agent:
+            raise ValueError(f"agents.{name} has no {entry!r}")
+    for entry in ("env_turns", "tokens", "seconds"):
+        if entry not in agent["budget"]:
+            raise ValueError(f"agents.{name}.budget has no {entry!r}")
+    if not agent["per_seed"]:
+        raise ValueError(f"agents.{name}.per_seed must not be empty")
+
+
+def _check_finite(value: Any, place: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place} must be finite, got {value}")
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            _check_finite(part, f"{place}.{name}")
+    elif isinstance(value, (list, tuple)):
+        for number, part in enumerate(value):
+            _check_finite(part, f"{place}[{number}]")
+
+
+def write_results(results: Mapping[str, Any], path: str | Path) -> None:
+    """Checks the results and writes them as JSON, at once; lists of numbers stand on one line."""
+    check_results(results)
+    text = json.dumps(results, indent=1, allow_nan=False, ensure_ascii=False)
+    atomic_write(path, _NUMBERS.sub(lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text) + "\n")
+
+
+_NUMBERS = re.compile(r"\[[-+\d.eE,\s]+\]")
+
+
+def read_results(path: str | Path) -> dict[str, Any]:
+    """What ``write_results`` wrote, checked."""
+    results = json.loads(Path(path).read_text(encoding="utf-8"))
+    check_results(results)
+    return results

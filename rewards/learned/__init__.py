@@ -1,0 +1,1 @@
+"""Rewards that are models: classifiers, encoders, language models, fitted preferences."""
