@@ -102,6 +102,8 @@ class Task(ABC):
     menu: ClassVar[tuple[str, ...]] = ()
     summary_sizes: ClassVar[tuple[int, ...]] = ()
     examples: ClassVar[tuple[str, ...]] = ()
+    instructions: str = ""
+    """Opens the system message of every conversation: what a model that has never heard of the task needs to know."""
     ceiling: ClassVar[float] = 1.0
     """Success that the task's rule policy reaches at least."""
     floor: ClassVar[float] = 0.05
@@ -206,10 +208,12 @@ class Conversation:
         reward: scored after every agent turn.
         split: of the goals and the wordings.
         max_turns: agent turns before it is cut.
+        prompt: instructions in place of the task's; None keeps those.
     """
 
-    def __init__(self, task: Task, reward: ComposedReward, split: str, max_turns: int):
+    def __init__(self, task: Task, reward: ComposedReward, split: str, max_turns: int, prompt: str | None = None):
         self.task = task
+        self.instructions = task.instructions if prompt is None else prompt
         self.reward = reward
         self.split = split
         self.max_turns = max_turns
@@ -229,7 +233,7 @@ class Conversation:
         self.clipped = False
         partner = self.partner = self.task.partner(goal, self.streams, self.split)
         transcript = self.transcript = Transcript(goal, self.task.references(goal), self.max_turns)
-        transcript.extend(partner.open())
+        transcript.extend(_instructed(self.instructions, partner.open()))
 
     def say(self, utterance: str) -> None:
         """One agent turn in words; an over-long utterance is cut at the limit and ``clipped`` says so."""
@@ -271,6 +275,17 @@ class Conversation:
         return self.transcript.ended and not self.terminated
 
 
+def _instructed(instructions: str, opening: Sequence[Line]) -> list[Line]:
+    """An opening behind the instructions; its own system line, what differs between conversations, follows them."""
+    lines = list(opening)
+    if not instructions:
+        return lines
+    if lines and lines[0][0] == "system":
+        brief = lines.pop(0)[1]
+        return [("system", f"{instructions}\n\n{brief if isinstance(brief, str) else brief()}"), *lines]
+    return [("system", instructions), *lines]
+
+
 class TextEnv(gym.Env[Any, Any]):
     """One task played against one partner, in words or from the task's menu.
 
@@ -291,9 +306,11 @@ class TextEnv(gym.Env[Any, Any]):
         split: "train", "validation" or "test", of goals and wordings.
         max_turns: agent turns before truncation.
         render_mode: None, "ansi" (render returns the conversation) or "human" (render prints it after each step).
+        prompt: instructions for the agent in place of the task's, at the head of the system message.
 
     Raises:
         ValueError: for an unknown interface, split or render mode, or a limit below one.
+        TypeError: for a prompt that is no str.
         gymnasium.error.InvalidAction: from ``step``, for an action of the wrong type or out of range.
     """
 
@@ -307,12 +324,13 @@ class TextEnv(gym.Env[Any, Any]):
         split: str = "train",
         max_turns: int = 20,
         render_mode: str | None = None,
+        prompt: str | None = None,
     ):
-        check_options(task, interface, split, max_turns, render_mode, self.metadata["render_modes"])
+        check_options(task, interface, split, max_turns, render_mode, self.metadata["render_modes"], prompt)
         self.task, self.interface, self.split = task, interface, split
         self.max_turns, self.render_mode = max_turns, render_mode
         self.reward = resolve(reward)
-        self.conversation = Conversation(task, self.reward, split, max_turns)
+        self.conversation = Conversation(task, self.reward, split, max_turns, prompt)
         self.observation_space, self.action_space = spaces_of(task, interface)
         self._in_words = interface == "text"
         self._rendered = ""
@@ -411,9 +429,15 @@ class TextEnv(gym.Env[Any, Any]):
 
 
 def check_options(
-    task: Task, interface: str, split: str, max_turns: int, render_mode: str | None, modes: Sequence[str]
+    task: Task,
+    interface: str,
+    split: str,
+    max_turns: int,
+    render_mode: str | None,
+    modes: Sequence[str],
+    prompt: str | None = None,
 ) -> None:
-    """Raises ValueError for the first option that no environment of ``task`` can have."""
+    """Raises ValueError or TypeError for the first option that no environment of ``task`` can have."""
     if interface not in ("text", "choices"):
         raise ValueError(f"interface must be one of choices, text, tokens, got {interface!r}")
     if interface == "choices" and not task.menu:
@@ -423,6 +447,8 @@ def check_options(
         raise ValueError(f"max_turns must be an int of at least 1, got {max_turns!r}")
     if render_mode not in (None, *modes):
         raise ValueError(f"render_mode must be None or one of {', '.join(modes)}, got {render_mode!r}")
+    if prompt is not None and not isinstance(prompt, str):
+        raise TypeError(f"prompt must be a str, the instructions for the agent, or None, got {prompt!r:.80}")
 
 
 def spaces_of(task: Task, interface: str) -> tuple[gym.Space[Any], gym.Space[Any]]:

@@ -17,7 +17,7 @@ from .vector import TextVectorEnv
 
 TaskFactory = str | Callable[..., Task]
 INTERFACES = ("choices", "text", "tokens")
-COMMON = ("interface", "reward", "split", "max_turns", "render_mode")
+COMMON = ("interface", "reward", "split", "max_turns", "render_mode", "prompt")
 TOKENS_ONLY = ("tokenizer", "context_length", "max_reply_tokens")
 VECTOR_ONLY = ("num_envs", "autoreset_mode")
 

@@ -32,7 +32,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         ``action_masks()`` give direct access.
 
     Args:
-        task, interface, reward, split, max_turns: as for :class:`TextEnv`.
+        task, interface, reward, split, max_turns, prompt: as for :class:`TextEnv`.
         num_envs: N, at least 1.
         autoreset_mode: NEXT_STEP or DISABLED.
         render_mode: None; watch a single environment instead.
@@ -48,8 +48,9 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         max_turns: int = 20,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        prompt: str | None = None,
     ):
-        check_options(task, interface, split, max_turns, render_mode, ())
+        check_options(task, interface, split, max_turns, render_mode, (), prompt)
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
             raise ValueError(f"num_envs must be an int of at least 1, got {num_envs!r}")
         if autoreset_mode == AutoresetMode.SAME_STEP:
@@ -61,7 +62,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.single_observation_space, self.single_action_space = spaces_of(task, interface)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.conversations = [Conversation(task, self.reward, split, max_turns) for _ in range(num_envs)]
+        self.conversations = [Conversation(task, self.reward, split, max_turns, prompt) for _ in range(num_envs)]
         self._generators: list[np.random.Generator] = []
         self._over = np.zeros(num_envs, dtype=bool)
         self._in_words = interface == "text"

@@ -35,7 +35,8 @@ def build(folder: str | Path) -> None:
     """Writes the tokenizer into ``folder``, as ``from_pretrained`` reads it."""
     texts = sorted(_texts())
     placeholders = sorted({found for text in texts for found in PLACEHOLDER.findall(text)})
-    fit_tokenizer([PLACEHOLDER.sub(" ", text) for text in texts], folder, NUM_MERGED, placeholders)
+    whole = [*placeholders, *filter(None, [TextDialog.instructions])]
+    fit_tokenizer([PLACEHOLDER.sub(" ", text) for text in texts], folder, NUM_MERGED, whole)
 
 
 def _texts() -> Iterator[str]:

@@ -68,7 +68,7 @@ def speech_settings(env: gym.Env[Any, Any], folder: Path, seed: int) -> dict[str
     if not folder.is_dir():
         texts = [message["content"] for message in messages]
         with atomic_folder(folder) as draft:
-            fit_tokenizer([*texts, *task.examples], draft, VOCABULARY_SIZE)
+            fit_tokenizer([*texts, *task.examples], draft, VOCABULARY_SIZE, whole=[*filter(None, [task.instructions])])
     tokenizer = load_tokenizer(str(folder))
     replies = [message["content"] for message in messages if message["role"] == "assistant"]
     longest = int(np.quantile([len(tokenizer.encode(reply)) for reply in replies], 0.99)) + 4

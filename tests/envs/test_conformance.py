@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from dialogym.envs import Partner, Task, TextEnv
 from dialogym.envs.core.make import INTERFACES, remake, shipped_ids
 
 from .traces import trace
@@ -333,3 +334,29 @@ def test_it_is_remade_from_itself_its_spec_or_its_id(env_id):
         assert remake(source, interface="text", split="test").unwrapped.split == "test"
     with pytest.raises(ValueError, match=r"expected an environment made by gym\.make"):
         remake(env.unwrapped.task)
+
+
+def test_the_instructions_open_the_system_message_and_can_be_replaced():
+    class Briefed(Partner):
+        def open(self):
+            return [("system", "your limit is 40"), ("user", "hello")]
+
+        def hear(self, utterance):
+            return []
+
+    class Instructed(Task):
+        instructions = "haggle"
+
+        def draw_goal(self, rng):
+            return {"number": rng.randrange(100)}
+
+        def partner(self, goal, streams, split):
+            return Briefed()
+
+    for prompt, head in ((None, "haggle"), ("be brief", "be brief"), ("", "")):
+        env = TextEnv(Instructed(), prompt=prompt)
+        _, info = env.reset(seed=0)
+        assert info["messages"][0]["content"] == f"{head}\n\nyour limit is 40".strip()
+        assert [message["role"] for message in info["messages"]] == ["system", "user"]
+    with pytest.raises(TypeError, match="prompt must be a str"):
+        TextEnv(Instructed(), prompt=3)
