@@ -19,6 +19,8 @@ from transformers.utils import logging as transformers_logging
 from ...envs.tokenizer import Tokenizer, load_tokenizer
 from ...rewards.transcript import Message
 from ..base import Agent, Info
+from .cache import hidden_states
+from .exactness import check_model
 from .sampler import Replies, Sampler
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
@@ -37,6 +39,8 @@ class ModelConfig:
 
     Attributes:
         model: a name or folder for ``AutoModelForCausalLM.from_pretrained``; None is a small Llama with random weights.
+            One whose sampled words would have another probability when they are learned from is refused as it loads;
+            Llama, Qwen, GPT-2, OPT, Mistral, Phi and Gemma 3 are taken, Bloom and GPT-Neo are not.
         tokenizer: of the small one: a name or folder for ``AutoTokenizer.from_pretrained``, such as
             :func:`~dialogym.envs.tokenizer.fit_tokenizer` writes; None is the one that ships, made for restaurants.
         hidden_size, num_layers, num_heads, num_key_value_heads, intermediate_size: of that small one. One head of keys
@@ -72,25 +76,15 @@ class LanguageModel:
         tokenizer: see :class:`dialogym.envs.tokenizer.Tokenizer`.
 
     Raises:
-        ValueError: if the model does more to its last hidden states than its output layer says (scales or caps logits).
+        ValueError: if the model does more to its last hidden states than its output layer says (scales or caps logits),
+            or says something else when it keeps what it has read from turn to turn than in one pass over the whole.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
         self._head: Any = model.get_output_embeddings()
         self._forbidden = torch.tensor(tokenizer.forbidden_ids, dtype=torch.long, device=model.device)
-        self._check()
-
-    @torch.no_grad()
-    def _check(self) -> None:
-        """Logits are computed for some positions only, so they must be the output layer's."""
-        ids, was_training = torch.tensor([[self.tokenizer.end_id]], device=self.model.device), self.model.training
-        self.model.eval()
-        expected, got = self.model(ids).logits, self._head(self.hidden(ids))
-        self.model.train(was_training)
-        if not torch.allclose(expected.float(), got.float(), atol=1e-3):
-            kind = type(self.model).__name__
-            raise ValueError(f"{kind} does more to its hidden states than its output layer: it cannot be sampled here")
+        check_model(model)
 
     @classmethod
     def make(cls, config: ModelConfig, seed: int) -> LanguageModel:
@@ -130,9 +124,18 @@ class LanguageModel:
 
     @property
     def max_context(self) -> int:
-        """Tokens of a conversation that the model has positions for."""
-        config = self.model.config
-        return int(getattr(config, "max_position_embeddings", None) or MAX_CONTEXT)
+        """Tokens of a conversation that the model has positions for.
+
+        Where rotary positions are scaled anew for longer texts ("longrope"), those before that: keys that were kept
+        would have been turned by other angles than those of one pass over the whole.
+        """
+        config = self.model.config.get_text_config()
+        num_positions = int(getattr(config, "max_position_embeddings", None) or MAX_CONTEXT)
+        rope = getattr(config, "rope_parameters", None) or {}
+        for scaling in (rope, *rope.values()):  # of all layers, or of each kind of them
+            if isinstance(scaling, dict) and scaling.get("rope_type") in ("longrope", "dynamic"):
+                num_positions = min(num_positions, scaling.get("original_max_position_embeddings") or num_positions)
+        return num_positions
 
     @property
     def num_parameters(self) -> int:
@@ -140,9 +143,8 @@ class LanguageModel:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     def hidden(self, ids: Tensor, **kwargs: Any) -> Tensor:
-        """(B, T, D) last hidden states of ids (B, T); padding stands on the right, where no token looks."""
-        use_cache = "past_key_values" in kwargs
-        return self.model.base_model(input_ids=ids, use_cache=use_cache, **kwargs).last_hidden_state
+        """(B, T, D) last hidden states of ids (B, T); see ``cache.py``."""
+        return hidden_states(self.model, ids, **kwargs)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., V) logits of hidden states (..., D); tokens that no reply has are out."""

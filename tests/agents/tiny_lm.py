@@ -10,10 +10,13 @@ import torch
 from tokenizers import Tokenizer as Rust
 from tokenizers import models, pre_tokenizers
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -53,6 +56,43 @@ def tiny_model(tokenizer: Tokenizer, family: str = "llama", seed: int = 0, **con
     rest = {"intermediate_size": 32, "max_position_embeddings": 512, "bos_token_id": None, "initializer_range": 0.2}
     model = made(configured(**vocabulary, **{**shape, **rest, **config}))
     return LanguageModel(model.eval(), tokenizer)
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "bloom": {"n_layer": 2, "n_head": 4},
+    "gemma3_text": {"num_hidden_layers": 6, "head_dim": 8, "sliding_window": 16},  # five of six layers slide
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256},
+    "gpt_neo": {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]], "window_size": 16},
+    "llama": {},
+    "mistral": {"sliding_window": 16},
+    "opt": {"ffn_dim": 64, "word_embed_proj_dim": 32},
+    "phi": {},
+    "phi3": {"sliding_window": 16},
+    "qwen2": {},
+    "qwen2-sliding": {"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 1},
+}
+"""What models of different families need beyond the sizes that they share."""
+
+
+def tiny_transformer(family: str, vocab_size: int, attention: str | None = None, **options: Any) -> PreTrainedModel:
+    """A model of transformers with random weights, large enough that what it attends to matters.
+
+    Args:
+        family: one of ``SHAPES``.
+        vocab_size: V.
+        attention: "eager" or "sdpa"; None is the family's default.
+        **options: of its configuration.
+    """
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    rest = {"intermediate_size": 64, "max_position_embeddings": 256, "pad_token_id": 0, "bos_token_id": None}
+    shape = {**sizes, **rest, "eos_token_id": 1, "vocab_size": vocab_size, **SHAPES[family], **options}
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family.partition("-")[0], **shape)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
+    for weights in model.parameters():
+        if weights.dim() > 1:
+            torch.nn.init.normal_(weights, std=0.2)
+    return model.eval()
 
 
 class EchoPartner(Partner):
