@@ -224,7 +224,7 @@ class LanguageModelAgent(Agent):
     def act_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[str]:
         if not infos:
             return []
-        histories = [_history(info["messages"]) for info in infos]
+        histories = [history_of(info["messages"]) for info in infos]
         self.lm.model.eval()
         replies = self._reply_to(histories)
         said = [self.text(ids, length) for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
@@ -248,7 +248,7 @@ class LanguageModelAgent(Agent):
         for history in histories:
             row, prompt = self._new_in(history)
             if (num_read[row] if row >= 0 else 0) + len(prompt) > self._room:
-                row, prompt = -1, self._latest_of(history)
+                row, prompt = -1, latest_ids(self.lm.tokenizer, history, self._room)
             rows.append(row)
             prompts.append(prompt)
         self._sampler.keep(rows)
@@ -269,19 +269,6 @@ class LanguageModelAgent(Agent):
         for role, content in history[known:]:
             prompt += tokenizer.encode_message(role, content)
         return row, [*prompt, *tokenizer.prompt_ids]
-
-    def _latest_of(self, history: History) -> list[int]:
-        """The ids of the latest messages, behind those of the system; half of the context, so that there is room again.
-
-        A message longer than that loses its beginning.
-        """
-        instructions = tuple(message for message in history if message[0] == "system")
-        rest = [message for message in history if message[0] != "system"]
-        ids = _ids(self.lm.tokenizer, (*instructions, *rest))
-        while len(ids) > self._room // 2 and len(rest) > 1:
-            rest = rest[1:]
-            ids = _ids(self.lm.tokenizer, (*instructions, *rest))
-        return ids[-self._room :]
 
     def _known_part(self, history: History) -> int:
         """How many of the messages are cached: up to the last thing the agent said, if that conversation is known."""
@@ -321,7 +308,27 @@ def closing_ids(tokenizer: Tokenizer, ended: bool) -> list[int]:
     return ([] if ended else [tokenizer.end_id]) + list(tokenizer.end_tail)
 
 
-def _history(messages: Sequence[Message] | Sequence[Mapping[str, str]]) -> History:
+def latest_ids(tokenizer: Tokenizer, history: History, room: int) -> list[int]:
+    """The ids of the latest messages, behind those of the system: half of the room, so that there is room again.
+
+    A message longer than that loses its beginning where it does not fit the room either.
+
+    Args:
+        tokenizer: of the model.
+        history: of the conversation so far.
+        room: tokens that may have been read when a reply begins.
+    """
+    instructions = tuple(message for message in history if message[0] == "system")
+    rest = [message for message in history if message[0] != "system"]
+    ids = _ids(tokenizer, (*instructions, *rest))
+    while len(ids) > room // 2 and len(rest) > 1:
+        rest = rest[1:]
+        ids = _ids(tokenizer, (*instructions, *rest))
+    return ids[-room:]
+
+
+def history_of(messages: Sequence[Message] | Sequence[Mapping[str, str]]) -> History:
+    """Role and content of each message."""
     return tuple([(message["role"], message["content"]) for message in messages])
 
 

@@ -203,7 +203,7 @@ class PolicyGradientAgent(LanguageModelAgent):
         return {
             "env_turns": self.budget.env_turns,
             "success": sum(conversation.success for conversation in conversations) / len(conversations),
-            "return": sum(sum(conversation.rewards) for conversation in conversations) / len(conversations),
+            "return": sum(conversation.total_reward for conversation in conversations) / len(conversations),
             "turns": played / len(conversations),
             "seconds": self.budget.seconds,
         }
@@ -212,7 +212,7 @@ class PolicyGradientAgent(LanguageModelAgent):
 
     def batch(self, conversations: Sequence[Conversation]) -> Batch:
         """The conversations as tensors beside the model."""
-        return Batch.of(conversations, self.lm.tokenizer.pad_id, self.lm.model.device)
+        return Batch.of(conversations, self.lm.tokenizer.pad_id, self.lm.model.device, self.config.gamma)
 
     def parts(self, conversations: Sequence[Conversation], advantages: Tensor) -> list[Part]:
         """The conversations in parts alike in length, small enough to pass through the model at once.
@@ -252,4 +252,4 @@ class PolicyGradientAgent(LanguageModelAgent):
 
 
 def _num_turns(conversations: Sequence[Conversation]) -> int:
-    return sum(len(conversation.rewards) for conversation in conversations)
+    return sum(conversation.num_turns for conversation in conversations)

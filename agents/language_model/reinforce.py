@@ -4,6 +4,11 @@ Williams (1992), sections 4-5, https://doi.org/10.1007/BF00992696. Each token is
 on (Sutton & Barto, 2018, section 13.4), less a baseline: the batch's mean return at the same turn, its own included.
 With its own left out, the advantage among n conversations would be n / (n - 1) of ours. Ours averages over tokens, not
 over conversations, and divides by the standard deviation of the advantages.
+
+Returns are those of whole conversations. One that outgrows the model's context is played on to its end, with its latest
+messages in a context that is half empty again, as when the agent acts; what is said from there on is not learned from,
+and its rewards belong to the last turn before. So it does not pay to fill the context. The turn limit is part of the
+task: a conversation that it ends returns what it was paid until then.
 """
 
 from __future__ import annotations

@@ -59,13 +59,14 @@ def critic_of(weights):
     return critic
 
 
-def batch_of(states, next_states, rewards, num_turns, truncated, baselines=None):
+def batch_of(states, next_states, rewards, num_turns, truncated, baselines=None, num_later_turns=0):
     empty = torch.zeros(0)
     return Batch(
         ids=empty, action_mask=empty, old_logprobs=empty, turns=empty, rows=empty,
         states=torch.tensor(states), next_states=torch.tensor(next_states), rewards=torch.tensor(rewards),
         num_turns=torch.tensor(num_turns), truncated=torch.tensor(truncated),
         baselines=torch.tensor([0.0] * len(num_turns) if baselines is None else baselines),
+        num_later_turns=torch.full((len(num_turns),), num_later_turns),
     )  # fmt: skip
 
 
@@ -81,6 +82,12 @@ def test_the_critic_looks_past_the_turn_limit_and_not_past_the_end():
     # one step: 0.1 * 10 + V' - V, with V = 1, 2 and V' = 5 where it was cut, 0 where it was over
     assert torch.allclose(found.advantages, torch.tensor([[2.0, 4.0], [2.0, -1.0]]))
     assert torch.allclose(found.targets, torch.tensor([[3.0, 6.0], [3.0, 1.0]]))
+
+
+def test_what_the_critic_says_of_the_rest_is_discounted_by_the_turns_that_came_before_it():
+    batch = batch_of([[[1.0]]], [[8.0]], [[0.0]], num_turns=[1], truncated=[True], num_later_turns=2)
+    found = estimate(critic_of([1.0]), batch, reward_scale=1.0, gamma=0.5, lam=1.0)
+    assert found.targets.tolist() == [[0.5**3 * 8.0]]
 
 
 def test_the_baseline_of_a_group_is_taken_off_a_cut_conversation_once():

@@ -5,8 +5,10 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import gymnasium as gym
 import torch
 
+from dialogym.agents import make_agent
 from dialogym.agents.language_model.model import closing_ids
 from dialogym.agents.language_model.rollout import Batch, Conversation, alike_in_length, compare_within_groups, converse
 from dialogym.envs import remake_vec
@@ -105,15 +107,62 @@ def test_rewards_are_the_environments():
     assert [conversation.rewards for conversation in conversations] == [[1.0] * 3] * 12
 
 
-def test_a_conversation_that_outgrows_the_context_is_truncated():
+def cost(transcript):
+    return -1.0
+
+
+@pytest.fixture(scope="module")
+def outgrowing():
     lm = tiny_model(load_tokenizer(), max_position_embeddings=96)
-    envs, conversations = collect(lm, max_turns=20, max_reply_tokens=16)
-    cut = [row for row, conversation in enumerate(conversations) if not envs.transcripts[row].ended]
-    assert cut
-    for row in cut:
-        assert conversations[row].truncated
-        assert conversations[row].next_state is not None
+    envs, conversations = collect(lm, max_turns=20, max_reply_tokens=16, reward=cost)
+    assert sum(bool(conversation.later_rewards) for conversation in conversations) > 3
+    return lm, envs, conversations
+
+
+def test_a_conversation_that_outgrows_the_context_is_played_on_to_its_end(outgrowing):
+    _, envs, conversations = outgrowing
+    for conversation, transcript in zip(conversations, envs.transcripts, strict=True):
+        assert transcript.ended
+        assert conversation.num_turns == transcript.turn
+        assert conversation.total_reward == -transcript.turn
+        assert conversation.truncated == (transcript.turn == 20)
+        assert (conversation.next_state is not None) == conversation.truncated
+
+
+def test_what_is_learned_from_a_conversation_fits_the_context_and_was_sampled_from_it(outgrowing):
+    lm, _, conversations = outgrowing
     assert max(len(conversation.ids) for conversation in conversations) <= 96
+    batch = Batch.of(conversations, lm.tokenizer.pad_id)
+    assert batch.num_turns.tolist() == [len(conversation.states) for conversation in conversations]
+    with torch.no_grad():
+        logprobs, _ = lm.logprobs(lm.hidden(batch.ids), batch.ids, batch.action_mask)
+    assert torch.allclose(logprobs, batch.old_logprobs, atol=1e-4)
+
+
+def test_filling_the_context_does_not_change_the_mean_return():
+    returns = []
+    for context in (96, 2048):
+        lm = tiny_model(load_tokenizer(), max_position_embeddings=context)
+        _, conversations = collect(lm, num_envs=40, max_turns=20, max_reply_tokens=16, reward=cost)
+        returns.append(sum(conversation.total_reward for conversation in conversations) / 40)
+    assert returns[0] == pytest.approx(returns[1], abs=1.5)
+
+
+def test_beyond_the_context_is_said_what_the_agent_says_when_it_acts(tmp_path):
+    tiny_model(load_tokenizer(), max_position_embeddings=96).save(tmp_path)
+    options = {"interface": "text", "max_turns": 12, "reward": cost}
+    agent = make_agent("sft", "TextDialog-v0", model=str(tmp_path), max_reply_tokens=16)
+    envs = remake_vec("TextDialog-v0", 6, autoreset_mode="Disabled", **options)
+    conversations = converse(agent.lm, envs, 16, seeds=list(range(6)), temperature=0.0)
+    assert sum(bool(conversation.later_rewards) for conversation in conversations) > 2
+    for seed, transcript in enumerate(envs.transcripts):
+        env = gym.make("TextDialog-v0", **options)
+        observation, info = env.reset(seed=seed)
+        ended = False
+        while not ended:
+            observation, _, terminated, truncated, info = env.step(agent.act(observation, info))
+            ended = terminated or truncated
+        assert env.unwrapped.transcript.replies == transcript.replies
 
 
 def test_a_context_without_room_for_two_replies_is_refused():
@@ -152,6 +201,23 @@ def test_a_batch_worked_by_hand():
     assert batch.next_states.tolist() == [[9.0], [0.0]]
     assert batch.truncated.tolist() == [True, False]
     assert batch.turn_mask.tolist() == [[True, True], [True, False]]
+
+
+def test_later_rewards_belong_discounted_to_the_last_turn_that_is_learned_from():
+    outgrown = conversation_of([([11], [1], 5.0), ([12], [2], 7.0)])
+    outgrown.later_rewards = [8.0, 4.0]
+    outgrown.baseline = 1.0
+    batch = Batch.of([outgrown, conversation_of([([14], [4], -1.0)])], 0, gamma=0.5)
+    assert batch.rewards.tolist() == [[5.0, 7.0 + 0.5 * 8.0 + 0.25 * 4.0 - 1.0], [-1.0, 0.0]]
+    assert batch.num_turns.tolist() == [2, 1]
+    assert batch.num_later_turns.tolist() == [2, 0]
+
+
+def test_a_group_is_compared_by_whole_returns():
+    conversations = [conversation_of([([11], [1], -1.0)]) for _ in range(2)]
+    conversations[0].later_rewards = [-1.0, -20.0]
+    compare_within_groups(conversations, 2)
+    assert [conversation.baseline for conversation in conversations] == [-1.0, -22.0]
 
 
 def test_each_is_compared_with_the_others_of_its_group():

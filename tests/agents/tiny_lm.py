@@ -152,3 +152,38 @@ def echo_env(**options: Any) -> gym.Env[Any, Any]:
     if "TinyEcho-v0" not in gym.registry:
         register_task("TinyEcho-v0", Echo, max_turns=5, reward=parts_done)
     return gym.make("TinyEcho-v0", interface="text", **options)
+
+
+class ImpatientPartner(Partner):
+    """Asks until it hears the first word, which ends the conversation."""
+
+    def open(self) -> list[tuple[str, str]]:
+        return [("user", WORDS[0])]
+
+    def hear(self, utterance: str) -> list[tuple[str, str]]:
+        self.over = self.success = utterance == WORDS[0]
+        return [] if self.over else [("user", WORDS[1])]
+
+
+class Dawdle(Task):
+    """Pay a fee and be done at once, or go on at less a turn until the turn limit, which costs more in the end."""
+
+    name = "Dawdle"
+
+    def draw_goal(self, rng: Any) -> dict[str, Any]:
+        return {"number": rng.randrange(10**6)}
+
+    def partner(self, goal: Mapping[str, Any], streams: Any, split: str) -> ImpatientPartner:
+        return ImpatientPartner()
+
+
+def fee_or_costs(transcript: Any) -> float:
+    """Reward: -5 for the end, -1 for every other turn."""
+    return -5.0 if transcript.success else -1.0
+
+
+def dawdle_env(**options: Any) -> gym.Env[Any, Any]:
+    """The environment in which it would pay to fill a small context, if that ended the conversation."""
+    if "TinyDawdle-v0" not in gym.registry:
+        register_task("TinyDawdle-v0", Dawdle, max_turns=12, reward=fee_or_costs)
+    return gym.make("TinyDawdle-v0", interface="text", **options)
