@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -260,6 +259,7 @@ def _evaluate_command(agent: Path, env_id: str, pairs: list[str] | None) -> str:
 def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) -> None:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from dialogym.agents.training.log import log_file
     from dialogym.evaluation.score import frozen_goals, score
 
     def validation(agent: Any) -> float:
@@ -272,12 +272,11 @@ def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) 
         TextColumn("{task.fields[row]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress, (folder / "log.jsonl").open("a" if resume else "w") as file:
+    with Progress(*columns, console=console) as progress, log_file(folder / "log.jsonl", resume) as write:
         bar = progress.add_task(learner.name, total=None, row="")
 
         def log(row: dict[str, Any]) -> None:
-            file.write(json.dumps(row, default=float) + "\n")
-            file.flush()
+            write(row)
             shown = "  ".join(f"{key} {short(value)}" for key, value in row.items() if key in SHOWN)
             share = row.get("progress")
             progress.update(bar, row=shown, total=1.0 if share is not None else None, completed=share or 0)

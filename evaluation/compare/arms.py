@@ -18,8 +18,8 @@ from gymnasium.envs.registration import EnvSpec
 from ...agents.base import AGENT_FILE, BEST, LAST, Agent
 from ...agents.registry import load_agent, make_agent
 from ...agents.training.files import atomic_folder, atomic_write, existing_folder
+from ...agents.training.log import log_file, read_log
 from ..score import FrozenGoals, Scores, score, with_noise
-from .log import log_file, read_log
 from .provenance import commit
 from .scheduler import Report
 
