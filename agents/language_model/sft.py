@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from ..base import Log, LogRow, Validate, discard
 from ..training.checkpoint import leave_checkpoint, read_checkpoint
 from ..training.selection import Selection, workplace
-from .demonstrations import Demonstrations, demonstrate, load_messages
+from .demonstrations import Demonstrations, demonstrate, hold_out, load_messages
 from .model import LanguageModel, LanguageModelAgent, ModelConfig
 from .rollout import MAX_TOKENS_AT_ONCE, alike_in_length
 from .sampler import pad
@@ -40,7 +40,8 @@ class SFTConfig(ModelConfig):
         demonstrations: how many conversations of the rule policy to imitate; not used with ``data``.
         flaw_rate: share of the rule's turns that a random sensible reply replaces.
         data: a JSONL file of messages to imitate instead.
-        validation_share: of the demonstrations, held out to measure the loss.
+        validation_share: of the demonstrations, held out to measure the loss; none of them is equal to one of the rest,
+            or about the same goal.
         epochs: passes over the rest, at most.
         patience: epochs without a lower validation loss before it stops; the best is kept.
         batch_size: conversations per update.
@@ -157,15 +158,20 @@ class SFTAgent(LanguageModelAgent):
         return demonstrate(env, self.config.demonstrations, self.config.flaw_rate, self.seed)
 
     def _split(self, shown: Demonstrations) -> tuple[list[Example], list[Example]]:
-        """The examples to learn from, and those held out; what does not fit the model's context is cut off."""
+        """The examples to learn from, and those held out; what does not fit the model's context is cut off.
+
+        No conversation that is held out is equal to one to learn from, or about the same goal.
+        """
         limit = self.lm.max_context
-        examples = [self.lm.tokenizer.encode_demonstration(messages) for messages in shown.conversations]
-        examples = [(ids[:limit], said[:limit]) for ids, said in examples if any(said[:limit])]
-        if len(examples) < 2:
-            raise ValueError(f"expected at least 2 conversations, one of them held out, got {len(examples)}")
-        random.Random(self.seed).shuffle(examples)
-        num_held_out = min(max(1, round(len(examples) * self.config.validation_share)), len(examples) - 1)
-        return examples[num_held_out:], examples[:num_held_out]
+        examples, keys = [], []
+        for number, messages in enumerate(shown.conversations):
+            ids, said = self.lm.tokenizer.encode_demonstration(messages)
+            if any(said[:limit]):
+                examples.append((ids[:limit], said[:limit]))
+                goal = () if shown.goals is None else (shown.goals[number],)
+                keys.append((tuple(ids[:limit]), *goal))
+        train, held_out = hold_out(keys, self.config.validation_share, random.Random(self.seed))
+        return [examples[number] for number in train], [examples[number] for number in held_out]
 
     def _epoch(self, examples: Sequence[Example], optimizer: torch.optim.Optimizer, epoch: int) -> float:
         """One pass over the examples; the mean training loss."""

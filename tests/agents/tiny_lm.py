@@ -128,15 +128,18 @@ def say_it_back(observation: Any, info: Mapping[str, Any]) -> int:
 
 
 class Echo(Task):
-    """Repeat each of two words. Saying any one word, or a word and more, at random succeeds once in 81."""
+    """Repeat each of two words, normally. Saying any one word, or a word and more, at random succeeds once in 81."""
 
     name = "Echo"
     menu = WORDS
     summary_sizes = (len(WORDS),)
     policies: ClassVar = {"rule": Policy("choices", say_it_back)}
 
+    def __init__(self, num_words: int = 2):
+        self.num_words = num_words
+
     def draw_goal(self, rng: Any) -> dict[str, Any]:
-        return {"words": (rng.randrange(2), rng.randrange(2)), "number": rng.randrange(10**6)}
+        return {"words": tuple(rng.randrange(2) for _ in range(self.num_words)), "number": rng.randrange(10**6)}
 
     def partner(self, goal: Mapping[str, Any], streams: Any, split: str) -> EchoPartner:
         return EchoPartner(goal["words"])
