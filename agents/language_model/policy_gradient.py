@@ -20,8 +20,9 @@ from ...envs import TextVectorEnv, remake_vec
 from ..base import Log, LogRow, Validate, discard
 from ..training.checkpoint import leave_checkpoint, read_checkpoint
 from ..training.selection import Selection, workplace
+from .agent import LanguageModelAgent
 from .critic import ValueHead
-from .model import LanguageModel, LanguageModelAgent, ModelConfig
+from .model import LanguageModel, ModelConfig
 from .rollout import MAX_TOKENS_AT_ONCE, Batch, Conversation, alike_in_length, compare_within_groups, converse
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ...envs import TextVectorEnv
-from .model import LanguageModel, closing_ids, history_of, latest_ids
+from .history import closing_ids, history_of, latest_ids
+from .model import LanguageModel
 from .sampler import Sampler, pad
 
 MAX_TOKENS_AT_ONCE = 2048

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .cache import RaggedCache
-
-if TYPE_CHECKING:
-    from .model import LanguageModel
+from .model import LanguageModel
 
 BELOW_ONE = 1 - 2.0**-23
 """The largest factor by which a float32 certainly becomes smaller."""

@@ -22,8 +22,9 @@ from torch.nn.functional import cross_entropy
 from ..base import Log, LogRow, Validate, discard
 from ..training.checkpoint import leave_checkpoint, read_checkpoint
 from ..training.selection import Selection, workplace
+from .agent import LanguageModelAgent
 from .demonstrations import Demonstrations, demonstrate, hold_out, load_messages
-from .model import LanguageModel, LanguageModelAgent, ModelConfig
+from .model import LanguageModel, ModelConfig
 from .rollout import MAX_TOKENS_AT_ONCE, alike_in_length
 from .sampler import pad
 

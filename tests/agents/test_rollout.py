@@ -9,7 +9,7 @@ import gymnasium as gym
 import torch
 
 from dialogym.agents import make_agent
-from dialogym.agents.language_model.model import closing_ids
+from dialogym.agents.language_model.history import closing_ids
 from dialogym.agents.language_model.rollout import Batch, Conversation, alike_in_length, compare_within_groups, converse
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
