@@ -27,8 +27,8 @@ from transformers.utils import logging as transformers_logging
 from ..envs.core.items import package_file
 from .base import Agent, Info, Log, Validate, discard
 from .language_model.sft import learning_rate_factor
-from .training.checkpoint import leave_checkpoint, read_checkpoint
-from .training.selection import Selection, workplace
+from .training.checkpoint import read_checkpoint, write_checkpoint
+from .training.selection import Selection, checkpoint_folder
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
 
@@ -177,7 +177,7 @@ class BertAgent(Agent):
         config, model = self.config, self.classifier.model
         train, held_out = self._examples()
         optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-        with workplace(checkpoint, resume) as folder:
+        with checkpoint_folder(checkpoint, resume) as folder:
             losses: list[float] = []
             selection = Selection(self, validate or (lambda agent: -losses[-1]), folder)
             state = read_checkpoint(self, folder) if resume else None
@@ -191,8 +191,8 @@ class BertAgent(Agent):
                 losses.append(held_out_loss)
                 self.budget.seconds += time.perf_counter() - began
                 self.budget.demonstrations = self.budget.env_turns = len(train)
-                chosen = selection.consider()
-                leave_checkpoint(
+                chosen = selection.keep_best()
+                write_checkpoint(
                     self, folder, {"optimizer": optimizer.state_dict(), "losses": losses, "best": selection.score}
                 )
                 row = {"epoch": len(losses), "loss": loss, "validation_loss": held_out_loss}

@@ -30,7 +30,7 @@ from ..envs.core.sb3 import SB3VecEnv
 from ..rewards import ComposedReward
 from .base import LAST, Agent, Budget, Info, Log, LogRow, Validate, discard, in_interface
 from .training.files import atomic_folder, atomic_write, existing_folder
-from .training.selection import Selection, workplace
+from .training.selection import Selection, checkpoint_folder
 
 MODEL_FILE, REPLAY_FILE, TRAINING_FILE = "model.zip", "replay.pkl", "training.json"
 
@@ -158,7 +158,7 @@ class SB3Agent(Agent):
     ) -> None:
         super().learn(env, checkpoint=checkpoint, resume=resume)
         envs, turn_weight = many_of(env, self.config)
-        with workplace(checkpoint, resume) as folder:
+        with checkpoint_folder(checkpoint, resume) as folder:
             selection = Selection(self, validate, folder)
             state = self._resume(folder, selection, envs) if resume else None
             if state is None:
@@ -168,7 +168,7 @@ class SB3Agent(Agent):
             reports = Reports(self, selection, log, turn_weight, keep=checkpoint is not None)
             reports.take_up(state or {})
             try:
-                reports.leave_checkpoint()
+                reports.write_checkpoint()
                 left = self.config.env_turns - self.model.num_timesteps
                 if left > 0:
                     self.model.learn(left, callback=reports, reset_num_timesteps=state is None)
@@ -299,11 +299,11 @@ class Reports(BaseCallback):
             values = [episode[position] for episode in self.episodes]
             row[name] = sum(values) / len(values) if values else float("nan")
         try:
-            row.update(self.selection.consider())
+            row.update(self.selection.keep_best())
         finally:
             self.since = time.perf_counter()  # validation is not learning
         self.reported, self.episodes = self.agent.model.num_timesteps, []
-        self.leave_checkpoint()
+        self.write_checkpoint()
         self.log(row)
         self.since = time.perf_counter()  # nor is writing
 
@@ -311,9 +311,9 @@ class Reports(BaseCallback):
         """Leaves a checkpoint from which what was not learned from yet is played again."""
         self._count()
         self.agent.model.num_timesteps = self.counted = self.learned
-        self.leave_checkpoint()
+        self.write_checkpoint()
 
-    def leave_checkpoint(self) -> None:
+    def write_checkpoint(self) -> None:
         """Writes the agent ``last`` and what resuming needs beside it."""
         self._count()
         if not self.keep:

@@ -56,7 +56,7 @@ class Estimate(NamedTuple):
 
 
 @torch.no_grad()
-def estimate(critic: ValueHead, batch: Batch, reward_scale: float, gamma: float, lam: float) -> Estimate:
+def estimate_advantages(critic: ValueHead, batch: Batch, reward_scale: float, gamma: float, lam: float) -> Estimate:
     """Advantages under the critic as it is: GAE over turns, bootstrapped where the turn limit cut a conversation.
 
     The turns after the model's context was full count as one with the last before it: their rewards are taken as they
@@ -73,7 +73,9 @@ def estimate(critic: ValueHead, batch: Batch, reward_scale: float, gamma: float,
     return Estimate(advantages, advantages + values)
 
 
-def teach(critic: ValueHead, batch: Batch, found: Estimate, num_steps: int, learning_rate: float) -> dict[str, float]:
+def fit_critic(
+    critic: ValueHead, batch: Batch, found: Estimate, num_steps: int, learning_rate: float
+) -> dict[str, float]:
     """Fits the critic to the targets of a batch.
 
     Returns:

@@ -149,7 +149,7 @@ class LanguageModel:
             action_mask: (B, T) bool, True on the N sampled tokens; never in the first column.
             temperature: that they were sampled at.
         """
-        return torch.log_softmax(self.logits(before(hidden, action_mask)) / temperature, dim=-1)
+        return torch.log_softmax(self.logits(prediction_states(hidden, action_mask)) / temperature, dim=-1)
 
     def logprobs(
         self, hidden: Tensor, ids: Tensor, action_mask: Tensor, temperature: float = 1.0
@@ -162,15 +162,15 @@ class LanguageModel:
             action_mask, temperature: as for :meth:`log_distribution`.
         """
         log_distribution = self.log_distribution(hidden, action_mask, temperature)
-        return chosen(log_distribution, ids, action_mask), entropies(log_distribution)
+        return sampled_logprobs(log_distribution, ids, action_mask), entropies(log_distribution)
 
 
-def before(hidden: Tensor, action_mask: Tensor) -> Tensor:
+def prediction_states(hidden: Tensor, action_mask: Tensor) -> Tensor:
     """(N, D): the hidden states (B, T, D) from which the N sampled tokens were predicted."""
     return hidden[:, :-1][action_mask[:, 1:]]
 
 
-def chosen(log_distribution: Tensor, ids: Tensor, action_mask: Tensor) -> Tensor:
+def sampled_logprobs(log_distribution: Tensor, ids: Tensor, action_mask: Tensor) -> Tensor:
     """(N,): the entries of (N, V) log-probabilities for the tokens that were sampled; ids and mask are (B, T)."""
     return log_distribution.gather(1, ids[action_mask][:, None])[:, 0]
 

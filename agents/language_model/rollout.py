@@ -1,4 +1,4 @@
-"""Conversations that a language model had, as tensors to learn from."""
+"""Episodes: conversations that a language model had, and what of them there is to learn from, as tensors."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ third faster than three times as many."""
 
 
 @dataclass
-class Conversation:
-    """One conversation while it is being had; all lists have an entry per token.
+class Episode:
+    """One conversation, as it is being had; all lists have an entry per token.
 
     Attributes:
         ids: of everything said.
@@ -82,18 +82,18 @@ class Conversation:
 
 @dataclass
 class Batch:
-    """B conversations, padded on the right. T tokens, K agent turns at most.
+    """B episodes, padded on the right. T tokens, K agent turns at most.
 
     Attributes:
         ids: (B, T) int64.
         action_mask: (B, T) bool, True on what the policy sampled.
         old_logprobs: (N,) of the N sampled tokens, row by row.
         turns: (N,) int64, the agent turn of each sampled token.
-        rows: (N,) int64, the conversation of each sampled token.
+        rows: (N,) int64, the episode of each sampled token.
         states: (B, K, D) hidden state in which each reply began, under the policy that sampled it; constants.
         next_states: (B, D) that after the last turn of a conversation which was cut; 0 for one that is over.
         rewards: (B, K) of each agent turn; the last has the discounted rewards of those that came after the model's
-            context was full, and the conversation's baseline taken off; 0 after it.
+            context was full, and the episode's baseline taken off; 0 after it.
         baselines: (B,) what was taken off; the return that follows where a conversation was cut does not have it off.
         num_turns: (B,) int64, those that tokens belong to.
         num_later_turns: (B,) int64, those that came after them.
@@ -121,40 +121,40 @@ class Batch:
     @classmethod
     def of(
         cls,
-        conversations: Sequence[Conversation],
+        episodes: Sequence[Episode],
         pad_id: int,
         device: torch.device | str = "cpu",
         gamma: float = 1.0,
     ) -> Batch:
-        """The conversations as tensors; ``gamma`` discounts later rewards, per agent turn."""
-        ids, _ = pad([c.ids for c in conversations], pad_id)
-        action_mask, _ = pad([c.action_mask for c in conversations], False, torch.bool)
-        logprobs, _ = pad([c.logprobs for c in conversations], 0.0, torch.float32)
-        turns, _ = pad([c.turns for c in conversations], 0)
-        rewards, num_turns = pad([c.rewards for c in conversations], 0.0, torch.float32)
-        baselines = torch.tensor([c.baseline for c in conversations])
-        later = [sum(gamma**k * reward for k, reward in enumerate(c.later_rewards, start=1)) for c in conversations]
-        rewards[torch.arange(len(conversations)), num_turns - 1] += torch.tensor(later) - baselines
-        states = torch.nn.utils.rnn.pad_sequence([torch.stack(c.states) for c in conversations], batch_first=True)
+        """The episodes as tensors; ``gamma`` discounts later rewards, per agent turn."""
+        ids, _ = pad([c.ids for c in episodes], pad_id)
+        action_mask, _ = pad([c.action_mask for c in episodes], False, torch.bool)
+        logprobs, _ = pad([c.logprobs for c in episodes], 0.0, torch.float32)
+        turns, _ = pad([c.turns for c in episodes], 0)
+        rewards, num_turns = pad([c.rewards for c in episodes], 0.0, torch.float32)
+        baselines = torch.tensor([c.baseline for c in episodes])
+        later = [sum(gamma**k * reward for k, reward in enumerate(c.later_rewards, start=1)) for c in episodes]
+        rewards[torch.arange(len(episodes)), num_turns - 1] += torch.tensor(later) - baselines
+        states = torch.nn.utils.rnn.pad_sequence([torch.stack(c.states) for c in episodes], batch_first=True)
         over = torch.zeros_like(states[0, 0])
         tensors = {
             "ids": ids,
             "action_mask": action_mask,
             "old_logprobs": logprobs[action_mask],
             "turns": turns[action_mask],
-            "rows": torch.arange(len(conversations))[:, None].expand_as(ids)[action_mask],
+            "rows": torch.arange(len(episodes))[:, None].expand_as(ids)[action_mask],
             "states": states,
-            "next_states": torch.stack([over if c.next_state is None else c.next_state for c in conversations]),
+            "next_states": torch.stack([over if c.next_state is None else c.next_state for c in episodes]),
             "rewards": rewards,
             "baselines": baselines,
             "num_turns": num_turns,
-            "num_later_turns": torch.tensor([len(c.later_rewards) for c in conversations]),
-            "truncated": torch.tensor([c.truncated for c in conversations]),
+            "num_later_turns": torch.tensor([len(c.later_rewards) for c in episodes]),
+            "truncated": torch.tensor([c.truncated for c in episodes]),
         }
         return cls(**{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
-def converse(
+def sample_episodes(
     lm: LanguageModel,
     envs: TextVectorEnv,
     max_reply_tokens: int,
@@ -163,7 +163,7 @@ def converse(
     goals: Sequence[str | None] | None = None,
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
-) -> list[Conversation]:
+) -> list[Episode]:
     """One whole conversation in each row of ``envs``, sampled from the model.
 
     Args:
@@ -176,18 +176,18 @@ def converse(
         generator: of torch, for sampling.
     """
     envs.reset(seed=seeds, options={"task": goals} if goals is not None else None)  # type: ignore[arg-type]
-    table = _Table(lm, envs, Sampler(lm, envs.num_envs, max_reply_tokens, temperature, generator))
-    while table.talking:
-        table.play_turn()
-    return table.conversations
+    rollout = _Rollout(lm, envs, Sampler(lm, envs.num_envs, max_reply_tokens, temperature, generator))
+    while rollout.active:
+        rollout.play_turn()
+    return rollout.episodes
 
 
-class _Table:
-    """Conversations that are being had side by side; ``talking`` are the rows whose turn it is to be played.
+class _Rollout:
+    """Episodes that are being played side by side; ``active`` are the rows that go on.
 
     One that outgrows the model's context goes on as it does when the agent acts: with its latest messages in a context
-    that is half empty again. What is said from there on has no tokens in the conversation, and is not learned from, but
-    its rewards are the conversation's: a return that stopped where the context was full would leave out the turns that
+    that is half empty again. What is said from there on has no tokens in the episode, and is not learned from, but
+    its rewards are the episode's: a return that stopped where the context was full would leave out the turns that
     cost and the end that fails, and pay a policy for filling it.
     """
 
@@ -199,12 +199,12 @@ class _Table:
                 f"max_reply_tokens must be below half of the model's context of {lm.max_context} tokens, "
                 f"got {sampler.max_reply_tokens}"
             )
-        self.conversations = [Conversation() for _ in range(envs.num_envs)]
-        self.talking = list(range(envs.num_envs))
+        self.episodes = [Episode() for _ in range(envs.num_envs)]
+        self.active = list(range(envs.num_envs))
         self._num_messages = [0] * envs.num_envs  # of the environment's, how many were taken in
         self._ended = [False] * envs.num_envs  # whether the last reply has its end-of-turn token
         self._outgrown = [False] * envs.num_envs
-        self.prompts = [self._prompt(row)[-self.room :] for row in self.talking]
+        self.prompts = [self._prompt(row)[-self.room :] for row in self.active]
         self._over = np.zeros(envs.num_envs, dtype=bool)
 
     def play_turn(self) -> None:
@@ -212,25 +212,25 @@ class _Table:
         _, rewards, terminated, truncated, _ = self.envs.step(self._speak())
         self._over |= terminated | truncated
         successes = self.envs.successes
-        for row in self.talking:
-            conversation = self.conversations[row]
-            earned = conversation.later_rewards if self._outgrown[row] else conversation.rewards
+        for row in self.active:
+            episode = self.episodes[row]
+            earned = episode.later_rewards if self._outgrown[row] else episode.rewards
             earned.append(float(rewards[row]))
-            conversation.success = bool(successes[row])
-        self._keep([place for place, row in enumerate(self.talking) if not terminated[row]])
-        self.prompts = [self._prompt(row) for row in self.talking]
+            episode.success = bool(successes[row])
+        self._keep([place for place, row in enumerate(self.active) if not terminated[row]])
+        self.prompts = [self._prompt(row) for row in self.active]
         self._make_room()
-        self._cut([place for place, row in enumerate(self.talking) if truncated[row]])
+        self._cut([place for place, row in enumerate(self.active) if truncated[row]])
 
     def _speak(self) -> list[str | None]:
         """What is said in each row: None where the conversation is over."""
         replies, end_id = self.sampler.reply(self.prompts), self.lm.tokenizer.end_id
         actions: list[str | None] = [None if over else "" for over in self._over]
         columns = (replies.ids.tolist(), replies.logprobs.tolist(), replies.lengths.tolist(), replies.hidden)
-        for row, prompt, ids, logprobs, length, state in zip(self.talking, self.prompts, *columns, strict=True):
+        for row, prompt, ids, logprobs, length, state in zip(self.active, self.prompts, *columns, strict=True):
             if not self._outgrown[row]:
-                self.conversations[row].read(prompt)
-                self.conversations[row].say(ids[:length], logprobs[:length], state)
+                self.episodes[row].read(prompt)
+                self.episodes[row].say(ids[:length], logprobs[:length], state)
             self._ended[row] = ids[length - 1] == end_id
             actions[row] = self.lm.tokenizer.decode(ids[: length - self._ended[row]])
         return actions
@@ -251,15 +251,15 @@ class _Table:
             num_read + len(prompt) > self.room
             for num_read, prompt in zip(self.sampler.num_read, self.prompts, strict=True)
         ]
-        for place, row in enumerate(self.talking):
+        for place, row in enumerate(self.active):
             if full[place]:
                 self._outgrown[row] = True
                 self.prompts[place] = latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room)
-        self.sampler.keep([-1 if full[place] else place for place in range(len(self.talking))])
+        self.sampler.keep([-1 if full[place] else place for place in range(len(self.active))])
 
     def _keep(self, places: list[int]) -> None:
         self.sampler.keep(places)
-        self.talking = [self.talking[place] for place in places]
+        self.active = [self.active[place] for place in places]
 
     def _cut(self, places: list[int]) -> None:
         """Truncates conversations, with the state in which the next reply would have begun."""
@@ -267,34 +267,34 @@ class _Table:
             return
         states = self.sampler.peek(places, [self.prompts[place] for place in places])
         for place, state in zip(places, states, strict=True):
-            conversation = self.conversations[self.talking[place]]
-            conversation.truncated, conversation.next_state = True, state
-        rest = [place for place in range(len(self.talking)) if place not in set(places)]
+            episode = self.episodes[self.active[place]]
+            episode.truncated, episode.next_state = True, state
+        rest = [place for place in range(len(self.active)) if place not in set(places)]
         self._keep(rest)
         self.prompts = [self.prompts[place] for place in rest]
 
 
-def compare_within_groups(conversations: Sequence[Conversation], group_size: int) -> None:
-    """Gives each conversation the mean return of the others in its group as its baseline.
+def compare_within_groups(episodes: Sequence[Episode], group_size: int) -> None:
+    """Gives each episode the mean return of the others in its group as its baseline.
 
     What others returned does not depend on what was said here, so the gradient of undiscounted returns stays unbiased,
     and how hard the goal is drops out of the comparison; under a discount it would not, as what is taken off a turn
     would depend on how many follow. REINFORCE leave-one-out: Kool et al. (2019), https://openreview.net/forum?id=r1lgTGL5DE.
 
     Args:
-        conversations: groups of ``group_size`` in a row, each about one goal under one seed.
+        episodes: groups of ``group_size`` in a row, each about one goal under one seed.
         group_size: 1 leaves the baselines at 0.
     """
     if group_size == 1:
         return
-    for start in range(0, len(conversations), group_size):
-        group = conversations[start : start + group_size]
-        total = sum(conversation.total_reward for conversation in group)
-        for conversation in group:
-            conversation.baseline = (total - conversation.total_reward) / (len(group) - 1)
+    for start in range(0, len(episodes), group_size):
+        group = episodes[start : start + group_size]
+        total = sum(episode.total_reward for episode in group)
+        for episode in group:
+            episode.baseline = (total - episode.total_reward) / (len(group) - 1)
 
 
-def alike_in_length(sizes: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
+def length_batches(sizes: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
     """Numbers of sequences in groups that are padded to at most ``max_tokens``, shortest first; one at least to each.
 
     Args:

@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..base import Log, LogRow, Validate, discard
-from ..training.checkpoint import leave_checkpoint, read_checkpoint
-from ..training.selection import Selection, workplace
+from ..training.checkpoint import read_checkpoint, write_checkpoint
+from ..training.selection import Selection, checkpoint_folder
 from .agent import LanguageModelAgent
 from .demonstrations import Demonstrations, demonstrate, hold_out, load_messages
 from .model import LanguageModel, ModelConfig
-from .rollout import MAX_TOKENS_AT_ONCE, alike_in_length
+from .rollout import MAX_TOKENS_AT_ONCE, length_batches
 from .sampler import pad
 
 Example = tuple[list[int], list[bool]]
@@ -122,7 +122,7 @@ class SFTAgent(LanguageModelAgent):
         optimizer = torch.optim.AdamW(
             self.lm.model.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
-        with workplace(checkpoint, resume) as folder:
+        with checkpoint_folder(checkpoint, resume) as folder:
             losses: list[float] = []
             selection = Selection(self, validate or (lambda agent: -losses[-1]), folder)
             state = read_checkpoint(self, folder) if resume else None
@@ -135,9 +135,9 @@ class SFTAgent(LanguageModelAgent):
                 losses.append(self._loss(held_out))
                 self.budget.seconds += time.perf_counter() - began
                 self.budget.env_turns, self.budget.demonstrations = shown.env_turns, len(shown.conversations)
-                chosen = selection.consider()
+                chosen = selection.keep_best()
                 state = {"optimizer": optimizer.state_dict(), "losses": losses, "best": selection.score}
-                leave_checkpoint(self, folder, state)
+                write_checkpoint(self, folder, state)
                 log({**row, **self._report(shown, losses), **(chosen if validate is not None else {})})
             selection.restore()
 
@@ -201,7 +201,7 @@ class SFTAgent(LanguageModelAgent):
     def _loss(self, examples: Sequence[Example]) -> float:
         """Mean cross-entropy per token over the examples, in nats."""
         self.lm.model.eval()
-        groups = alike_in_length([len(ids) for ids, _ in examples], MAX_TOKENS_AT_ONCE)
+        groups = length_batches([len(ids) for ids, _ in examples], MAX_TOKENS_AT_ONCE)
         losses = [sft_loss(self.lm, [examples[number] for number in group]) for group in groups]
         return sum(loss.item() * count for loss, count in losses) / sum(count for _, count in losses)
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..base import LAST, Agent, Budget, Info, Log, LogRow, Validate, discard, in_interface
 from ..training.files import atomic_folder, atomic_write, existing_folder
-from ..training.selection import Selection, workplace
+from ..training.selection import Selection, checkpoint_folder
 from .exploration import EpsilonGreedy, Exploration, Softmax, greedy
 
 State: TypeAlias = tuple[int, ...]
@@ -153,7 +153,7 @@ class ActionValues(dict[State, list[float]]):
                 values[numbers[name]], visits[numbers[name]] = value, count
 
 
-class Episode(NamedTuple):
+class EpisodeSummary(NamedTuple):
     """What the log wants to know about one conversation."""
 
     turns: int
@@ -195,7 +195,7 @@ class TabularAgent(Agent):
         self._allowed_by_mask: dict[bytes, list[int]] = {}
 
     @abstractmethod
-    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> Episode:
+    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> EpisodeSummary:
         """Plays one conversation and learns from every turn: the algorithm.
 
         Args:
@@ -238,7 +238,7 @@ class TabularAgent(Agent):
         not: it goes back to the last report, and every stretch between reports has its own random stream."""
         super().learn(env, checkpoint=checkpoint, resume=resume)
         env = in_interface(env, self.interface)
-        with workplace(checkpoint, resume) as folder:
+        with checkpoint_folder(checkpoint, resume) as folder:
             selection = Selection(self, validate, folder)
             self._turns = 0
             last = None if checkpoint is None else folder / LAST
@@ -246,7 +246,7 @@ class TabularAgent(Agent):
                 self._checkpoint(last, selection)
             while self._turns < self.config.env_turns:
                 row = self._train(env)
-                row.update(selection.consider())
+                row.update(selection.keep_best())
                 self._checkpoint(last, selection)
                 log(row)
             selection.restore()
@@ -258,7 +258,7 @@ class TabularAgent(Agent):
         goal = min(config.env_turns, -(-report * config.env_turns // config.num_reports))
         self.random = random.Random(f"{self.seed}/{self.budget.env_turns}")
         seed: int | None = self.random.getrandbits(31)
-        episodes: list[Episode] = []
+        episodes: list[EpisodeSummary] = []
         while turns < goal:
             self.exploration.anneal(turns / config.env_turns)
             episode = self.play_episode(env, seed)

@@ -14,7 +14,7 @@ from .files import atomic_folder, existing_folder
 TRAINING_FILE = "training.pt"
 
 
-def leave_checkpoint(agent: Agent, folder: Path, state: dict[str, Any]) -> None:
+def write_checkpoint(agent: Agent, folder: Path, state: dict[str, Any]) -> None:
     """Writes the agent and the state of its training as ``last`` in ``folder``.
 
     Args:
