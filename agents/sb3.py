@@ -28,9 +28,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from ..envs import remake_vec
 from ..envs.core.sb3 import SB3VecEnv
 from ..rewards import ComposedReward
-from .base import LAST, Agent, Budget, Info, Log, LogRow, Validate, discard, in_interface
+from .base import LAST, Budget, Info, Log, LogRow, in_interface
 from .training.files import atomic_folder, atomic_write, existing_folder
-from .training.selection import Selection, checkpoint_folder
+from .training.learner import Learner, Training
+from .training.selection import Selection
 
 MODEL_FILE, REPLAY_FILE, TRAINING_FILE = "model.zip", "replay.pkl", "training.json"
 
@@ -109,7 +110,7 @@ class SB3DQNConfig(SB3Config):
     exploration_final_eps: float = 0.05
 
 
-class SB3Agent(Agent):
+class SB3Agent(Learner):
     """One of stable-baselines3's algorithms; learns from ``num_envs`` conversations at once.
 
     Making one and learning seed the global random generators, as stable-baselines3 does.
@@ -119,7 +120,6 @@ class SB3Agent(Agent):
     """
 
     interface = "choices"
-    learns = True
     Config = SB3Config
     config: SB3Config
     algorithm: ClassVar[type[BaseAlgorithm]]
@@ -147,25 +147,15 @@ class SB3Agent(Agent):
     def _masks(self, infos: Sequence[Info]) -> dict[str, Any]:
         return {}
 
-    def learn(
-        self,
-        env: Any,
-        *,
-        log: Log = discard,
-        validate: Validate | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-    ) -> None:
-        super().learn(env, checkpoint=checkpoint, resume=resume)
+    def train(self, env: Any, training: Training) -> None:
         envs, turn_weight = many_of(env, self.config)
-        with checkpoint_folder(checkpoint, resume) as folder:
-            selection = Selection(self, validate, folder)
-            state = self._resume(folder, selection, envs) if resume else None
+        with training.begin() as (folder, selection):
+            state = self._resume(folder, selection, envs) if training.resume else None
             if state is None:
                 self.model.set_env(envs)
                 self.model.num_timesteps = 0
             self._seed()
-            reports = Reports(self, selection, log, turn_weight, keep=checkpoint is not None)
+            reports = Reports(self, selection, training.log, turn_weight, keep=training.checkpoint is not None)
             reports.take_up(state or {})
             try:
                 reports.write_checkpoint()
@@ -177,7 +167,6 @@ class SB3Agent(Agent):
             except KeyboardInterrupt:
                 reports.stop()
                 raise
-            selection.restore()
 
     def _seed(self) -> None:
         """Seeds what follows: not with the conversations of another run, nor with those it has had before."""
@@ -269,7 +258,7 @@ class Reports(BaseCallback):
         self.episodes: list[tuple[float, int, bool]] = []
 
     def take_up(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what ``leave_checkpoint`` wrote, or from the start."""
+        """Goes on from what ``write_checkpoint`` wrote, or from the start."""
         self.reported = state.get("reported", self.counted)
         self.episodes = [tuple(episode) for episode in state.get("episodes", ())]
 

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..base import Agent, Info
+from ..base import Info
+from ..training.learner import Learner
 from .history import History, closing_ids, history_ids, history_of, latest_ids
 from .model import LanguageModel, ModelConfig
 from .sampler import Replies, Sampler
 
 
-class LanguageModelAgent(Agent):
+class LanguageModelAgent(Learner):
     """An agent that speaks with a language model; subclasses learn.
 
     Conversations are recognised from one call to the next by what was said in them, so that only what is new is read;
@@ -25,7 +26,6 @@ class LanguageModelAgent(Agent):
     """
 
     interface = "text"
-    learns = True
     Config: Any = ModelConfig
 
     def __init__(self, env: Any, seed: int = 0, config: Any = None):

@@ -102,7 +102,8 @@ def hold_out(keys: Sequence[Collection[Hashable]], share: float, rng: random.Ran
         if len(held_out) + len(group) <= num_held_out:
             held_out += group
     held_out = held_out or min(groups, key=len)
-    return sorted(set(order) - set(held_out), key=order.index), held_out
+    apart = set(held_out)
+    return [number for number in order if number not in apart], held_out
 
 
 def _connected(order: Sequence[int], keys: Sequence[Collection[Hashable]]) -> list[list[int]]:

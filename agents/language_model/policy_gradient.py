@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from ...envs import TextVectorEnv, remake_vec
-from ..base import Log, LogRow, Validate, discard
+from ..base import LogRow
 from ..training.checkpoint import read_checkpoint, write_checkpoint
-from ..training.selection import Selection, checkpoint_folder
+from ..training.learner import Training
+from ..training.selection import Selection
 from .agent import LanguageModelAgent
 from .critic import ValueHead
 from .model import LanguageModel, ModelConfig
@@ -129,27 +130,17 @@ class PolicyGradientAgent(LanguageModelAgent):
         self.optimizer.load_state_dict(state["optimizer"])
         self.critic.load_state_dict(state["critic"])
 
-    def learn(
-        self,
-        env: Any,
-        *,
-        log: Log = discard,
-        validate: Validate | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-    ) -> None:
-        """As :meth:`Agent.learn`; one log row per update.
+    def train(self, env: Any, training: Training) -> None:
+        """One log row per update.
 
         A training that was interrupted and resumed ends with the very weights of one that was not: it goes back to the
         last report, and every update has its own random streams.
         """
-        super().learn(env, checkpoint=checkpoint, resume=resume)
         config = self.config
         vector_env = remake_vec(env, config.batch_conversations, interface="text", autoreset_mode="Disabled")
-        with checkpoint_folder(checkpoint, resume) as folder, closing(vector_env) as envs:
-            selection = Selection(self, validate, folder)
+        with training.begin() as (folder, selection), closing(vector_env) as envs:
             self.begin()
-            turns = self._start(folder, selection, resume)
+            turns = self._start(folder, selection, training.resume)
             while turns < config.env_turns:
                 rng, began = random.Random(f"{self.seed}/{turns}"), time.perf_counter()
                 episodes = self._sample_episodes(envs, rng)
@@ -162,8 +153,7 @@ class PolicyGradientAgent(LanguageModelAgent):
                 if turns * config.num_reports // config.env_turns > reports:
                     row.update(selection.keep_best())
                     self._leave(folder, selection, turns)
-                log(row)
-            selection.restore()
+                training.log(row)
 
     def _start(self, folder: Path, selection: Selection, resume: bool) -> int:
         """Takes up the checkpoint, or scores and keeps where it starts from; the turns learned from so far."""

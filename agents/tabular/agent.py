@@ -19,9 +19,10 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import gymnasium as gym
 import numpy as np
 
-from ..base import LAST, Agent, Budget, Info, Log, LogRow, Validate, discard, in_interface
+from ..base import LAST, Budget, Info, LogRow, in_interface
 from ..training.files import atomic_folder, atomic_write, existing_folder
-from ..training.selection import Selection, checkpoint_folder
+from ..training.learner import Learner, Training
+from ..training.selection import Selection
 from .exploration import EpsilonGreedy, Exploration, Softmax, greedy
 
 State: TypeAlias = tuple[int, ...]
@@ -161,7 +162,7 @@ class EpisodeSummary(NamedTuple):
     success: bool
 
 
-class TabularAgent(Agent):
+class TabularAgent(Learner):
     """An agent whose knowledge is a table; a subclass is one algorithm, its ``play_episode``.
 
     Plays every environment whose observations are ``MultiDiscrete`` or ``Discrete`` and whose actions are ``Discrete``.
@@ -171,7 +172,6 @@ class TabularAgent(Agent):
     """
 
     interface = "choices"
-    learns = True
     Config = TabularConfig
     config: TabularConfig
     num_tables: ClassVar[int] = 1
@@ -225,31 +225,21 @@ class TabularAgent(Agent):
     def act(self, observation: Any, info: Info) -> int:
         return greedy(self.values(state_of(observation)), self.allowed(info))
 
-    def learn(
-        self,
-        env: Any,
-        *,
-        log: Log = discard,
-        validate: Validate | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-    ) -> None:
-        """As :meth:`Agent.learn`. A training that was interrupted and resumed ends with the very table of one that was
-        not: it goes back to the last report, and every stretch between reports has its own random stream."""
-        super().learn(env, checkpoint=checkpoint, resume=resume)
+    def train(self, env: Any, training: Training) -> None:
+        """A training that was interrupted and resumed ends with the very table of one that was not: it goes back to the
+        last report, and every stretch between reports has its own random stream.
+        """
         env = in_interface(env, self.interface)
-        with checkpoint_folder(checkpoint, resume) as folder:
-            selection = Selection(self, validate, folder)
+        with training.begin() as (folder, selection):
             self._turns = 0
-            last = None if checkpoint is None else folder / LAST
-            if not (resume and self._resume(folder, selection)):
+            last = None if training.checkpoint is None else folder / LAST
+            if not (training.resume and self._resume(folder, selection)):
                 self._checkpoint(last, selection)
             while self._turns < self.config.env_turns:
                 row = self._train(env)
                 row.update(selection.keep_best())
                 self._checkpoint(last, selection)
-                log(row)
-            selection.restore()
+                training.log(row)
 
     def _train(self, env: gym.Env[Any, Any]) -> LogRow:
         """Learns until the next report is due."""

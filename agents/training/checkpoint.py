@@ -29,7 +29,7 @@ def write_checkpoint(agent: Agent, folder: Path, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:
-    """Gives the agent what ``leave_checkpoint`` wrote, and returns the state; None when there is no checkpoint."""
+    """Gives the agent what ``write_checkpoint`` wrote, and returns the state; None when there is no checkpoint."""
     last = existing_folder(folder / LAST)
     if last is None or not (last / TRAINING_FILE).is_file():
         return None

@@ -15,7 +15,8 @@ import torch
 
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.language_model.demonstrations import demonstrate, hold_out, load_messages, save_messages
-from dialogym.agents.language_model.sft import SFTConfig, learning_rate_factor, sft_loss, shuffled_batches
+from dialogym.agents.language_model.sft import SFTConfig, sft_loss
+from dialogym.agents.training.epochs import learning_rate_factor, shuffled_batches
 from dialogym.envs.tokenizer import load_tokenizer
 
 from .tiny_lm import echo_env, tiny_model, tiny_tokenizer
@@ -182,12 +183,16 @@ def test_every_update_has_the_learning_rate_of_its_place_in_the_whole_training(f
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * learning_rate_factor(8, 12, 2))
 
 
+def _num_ids(example):
+    return len(example[0])
+
+
 def test_batches_hold_every_example_once_and_are_alike_in_length():
     examples = [([0] * length, [True] * length) for length in range(1, 101)]
-    batches = shuffled_batches(examples, 8, random.Random(0))
+    batches = shuffled_batches(examples, 8, random.Random(0), _num_ids)
     assert sorted(len(ids) for batch in batches for ids, _ in batch) == list(range(1, 101))
     assert sum(max(len(ids) for ids, _ in batch) * len(batch) for batch in batches) < 1.25 * sum(range(1, 101))
-    assert batches != shuffled_batches(examples, 8, random.Random(1))
+    assert batches != shuffled_batches(examples, 8, random.Random(1), _num_ids)
 
 
 # Learning
