@@ -298,7 +298,9 @@ def evaluate(
     seed: TrainingSeedOption = 0,
     show: Annotated[int, typer.Option(min=0, help="Print so many conversations.")] = 1,
 ) -> None:
-    """Score an agent on frozen held-out goals, with 95% intervals.
+    """Score an agent on frozen held-out goals, with 95% intervals over goals.
+
+    They are of this very agent: another training run may turn out differently (compare --preset full has three).
 
     --config is for an agent made by name (docs/agents.md lists the settings of each); a folder holds those it was
     trained with.
@@ -316,6 +318,7 @@ def evaluate(
         "return": bootstrap_interval(scores.returns.astype(float), seed=0),
         "turns": bootstrap_interval(scores.turns.astype(float), seed=0),
     }
+    table.caption = "intervals over goals, of this agent and not of another training run"
     for name, interval in intervals.items():
         table.add_row(name, f"{interval.mean:.3f}", f"{interval.low:.3f}", f"{interval.high:.3f}")
     console.print(table)

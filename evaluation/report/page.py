@@ -19,6 +19,7 @@ from .charts import (
     save_success_picture,
     success_chart,
 )
+from .results import BETTER, DIFFER, MODELS, WORSE
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 HTML_FILE, MARKDOWN_FILE = "report.html", "report.md"
@@ -44,7 +45,7 @@ def html_report(results: Mapping[str, Any]) -> str:
     )
     environment.filters.update(
         percent=percent, signed=signed_points, number=number, count=count, seconds=duration, p=p_value, label=label,
-        colour=colour, plain=plain_json, wish=wish,
+        colour=colour, plain=plain_json, solved=solved, wish=wish,
     )  # fmt: skip
     demonstrations = demonstration_chart(results)
     charts = {
@@ -56,7 +57,7 @@ def html_report(results: Mapping[str, Any]) -> str:
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         results=results, agents=results["agents"], charts=charts, labels=label_rows(results),
-        answers=answers(results), notes=notes(results),
+        question=question(results), answers=answers(results), notes=notes(results),
         missed=[aim for aim in results["aims"] if not aim["met"]], provenance=results["provenance"],
     )  # fmt: skip
 
@@ -110,6 +111,11 @@ def p_value(value: float) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
+def solved(value: float) -> str:
+    """A number of goals; of several runs the mean, with one decimal."""
+    return number(value, 0 if float(value).is_integer() else 1)
+
+
 def plain_json(value: Any) -> str:
     """Nested facts as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)
@@ -128,6 +134,14 @@ def wish(value: Any) -> str:
 
 
 # What it says
+
+
+def question(results: Mapping[str, Any]) -> str:
+    """What the report is about: of one training run, the model that came of it."""
+    test = _test(results, "sft_rl", "sft")
+    if test is not None and test["speaks_of"] == MODELS:
+        return "How far does supervised fine-tuning get, and is the model after reinforcement learning another?"
+    return "How far does supervised fine-tuning get, what does reinforcement learning add, and is the gain real?"
 
 
 def answers(results: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -160,8 +174,9 @@ def _what_rl_adds(results: Mapping[str, Any]) -> dict[str, str] | None:
     text += "environment turns of PPO."
     if "rl" in agents:
         text += f" From scratch, on equally many turns in all, PPO reaches {percent(agents['rl']['success']['mean'])}."
+    of_models = test["speaks_of"] == MODELS
     return {
-        "question": "What does RL add?",
+        "question": "How does this model differ after RL?" if of_models else "What does RL add?",
         "figure": f"{signed_points(difference['mean'])} points",
         "text": text,
         "agent": "sft_rl",
@@ -169,33 +184,39 @@ def _what_rl_adds(results: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _is_the_gain_real(results: Mapping[str, Any]) -> dict[str, str] | None:
-    agents, test = results["agents"], _test(results, "sft_rl", "sft")
+    test = _test(results, "sft_rl", "sft")
     if test is None:
         return None
-    difference = test["difference"]["mean"]
-    verdict = "not shown" if not test["significant"] else "yes" if difference > 0 else "it is a loss"
-    text = f"On the same goals under the same noise, {test['first_only']} succeeded only after RL and "
-    text += (
-        f"{test['second_only']} only before: exact McNemar test, p {_equals(test['p_holm'])} after Holm's correction."
-    )
-    seeds = len(agents["sft_rl"]["per_seed"])
-    text += (
-        f" That is for the weakest of {seeds} training seeds."
-        if seeds > 1
-        else " One training seed: another may differ."
-    )
-    before, after = agents["sft"]["fluency"], agents["sft_rl"]["fluency"]
+    of_models = test["speaks_of"] == MODELS
+    text = _of_models(test) if of_models else _of_runs(test)
+    figure = {BETTER: "yes", WORSE: "it is a loss", DIFFER: "yes"}.get(test["verdict"], "not shown")
+    before, after = results["agents"]["sft"]["fluency"], results["agents"]["sft_rl"]["fluency"]
     if before and after:
         drift = after / before - 1
         judged = "the words stay those of the task" if abs(drift) <= 0.2 else "the words drift"
         text += f" Perplexity of what it says: {number(after)} against {number(before)} ({round(100 * drift):+d}%), "
         text += f"so {judged}."
     return {
-        "question": "Is the gain real?",
-        "figure": verdict,
+        "question": "Do these two models differ?" if of_models else "Is the gain real?",
+        "figure": figure,
         "text": text,
-        "agent": "rule" if verdict == "yes" else "rl",
+        "agent": "rule" if figure == "yes" else "rl",
     }
+
+
+def _of_models(test: Mapping[str, Any]) -> str:
+    """What one training run of each shows."""
+    verdict = "These two models differ" if test["significant"] else "No difference shown between these two models"
+    text = f"{verdict}: on the same goals under the same noise, {number(test['first_only'], 0)} "
+    text += f"succeeded only after RL and {number(test['second_only'], 0)} only before; exact McNemar test, "
+    text += f"p {_equals(test['p_holm'])} after Holm's correction. That is one training run of each: another may turn "
+    return text + "out differently, and whether RL adds anything takes several (preset “full”)."
+
+
+def _of_runs(test: Mapping[str, Any]) -> str:
+    """What several training runs show."""
+    text = f"Over {test['runs'][0]} training runs, each against the run of SFT that it began from, and over goals: "
+    return text + f"Student's t, p {_equals(test['p_holm'])} after Holm's correction."
 
 
 def _test(results: Mapping[str, Any], first: str, second: str) -> Mapping[str, Any] | None:
@@ -217,9 +238,10 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     found = [
         f"Preset “{settings['preset']}”: "
         + (
-            "one training seed for each agent, so the intervals speak of the goals, not of how trainings differ."
+            "one training run of each agent, so intervals and tests speak of these models over goals, not of what "
+            "another training would yield."
             if seeds == 1
-            else f"{seeds} training seeds; the intervals speak of goals and of trainings."
+            else f"{seeds} training runs; intervals and tests speak of trainings and of goals."
         ),
         f"Every agent played the same {results['goals']['count']} goals of the {results['goals']['split']} split under "
         "the same noise seeds. Nobody trained on the goals of that split, nor on wordings that the task keeps for it; "
@@ -248,7 +270,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
 def markdown_report(results: Mapping[str, Any]) -> str:
     """The answers, the table and the tests in Markdown; cells are escaped."""
     env, goals, provenance = results["env"], results["goals"], results["provenance"]
-    lines = [f"# {_cell(env['id'])}: how far does SFT get, and what does RL add?", ""]
+    lines = [f"# {_cell(env['id'])}: {question(results)}", ""]
     for answer in answers(results):
         lines += [f"**{answer['question']}** {answer['figure']}: {_cell(answer['text'])}", ""]
     lines += ["![success of each agent with 95% intervals](success.png)", "", *_table(_rows(results)), ""]
@@ -305,12 +327,12 @@ def label_rows(results: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _test_rows(results: Mapping[str, Any]) -> list[list[str]]:
-    rows = [["first", "second", "difference in points [95%]", "first only", "second only", "p (Holm)"]]
+    rows = [["first", "second", "difference in points [95%]", "first only", "second only", "p (Holm)", "verdict"]]
     for test in results["tests"]:
         low, high = (signed_points(test["difference"][end]) for end in ("low", "high"))
         rows.append([
             label(test["first"]), label(test["second"]), f"{signed_points(test['difference']['mean'])} [{low}, {high}]",
-            str(test["first_only"]), str(test["second_only"]), p_value(test["p_holm"]),
+            solved(test["first_only"]), solved(test["second_only"]), p_value(test["p_holm"]), test["verdict"],
         ])  # fmt: skip
     return rows
 

@@ -9,14 +9,23 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...agents.training.files import atomic_write
-from ..statistics import bootstrap_interval, holm, paired_test, pass_hat_k, success_interval
+from ..statistics import (
+    MODELS,
+    RUNS,
+    difference_interval,
+    holm,
+    mean_interval,
+    paired_test,
+    pass_hat_k,
+    success_interval,
+)
 
 SCHEMA = 1
 NAMES = ("do_nothing", "random", "untrained", "rule", "q_learning", "sb3_ppo", "bert", "sft", "rl", "sft_rl")
@@ -27,6 +36,11 @@ PAIRS = (
     ("bert", "sb3_ppo"), ("bert", "sft_rl"), ("sb3_ppo", "q_learning"), ("sft", "rule"), ("rl", "random"),
 )  # fmt: skip
 """Whom the paired tests compare: first with second."""
+BETTER, WORSE, NOTHING_SHOWN = "better", "worse", "nothing shown"
+"""Verdicts on how the first agent's training turns out against the second's, from several runs of each."""
+DIFFER, NO_DIFFERENCE = "these two models differ", "no difference shown"
+"""Verdicts on one run each."""
+SIGNIFICANCE = 0.05
 MEASURES = ("success", "return", "turns")
 
 Record = Mapping[str, Any]
@@ -71,11 +85,14 @@ def results_of(
 
 
 METHODS = {
-    "success": "Wilson score interval, 95%; with several seeds, of the effective number of trials (runs x goals)",
-    "return": "mean with 95% percentile bootstrap over goals (and runs, where there are several), 10,000 resamples",
+    "success": "Wilson score interval, 95%, of this model over goals; with several training runs, over runs and goals, "
+    "with Student's t for the few runs",
+    "return": "mean with 95% percentile bootstrap over goals, 10,000 resamples; with several training runs, over runs "
+    "and goals, as success",
     "turns": "as return",
-    "tests": "exact two-sided McNemar on the same goals, of several seeds the weakest, 1 where they disagree in "
-    "direction; Holm-adjusted over the list; difference in success with a paired bootstrap",
+    "tests": "paired by goal, Holm-adjusted over the list. One training run each: the exact two-sided McNemar test and "
+    "a paired bootstrap, which speak of these two models. Several: Student's t over runs and goals, paired by seed "
+    "where one agent began from the other, which speaks of what training yields",
     "normalised": "success, 0 at the better of do_nothing and random, 1 at rule",
     "fluency": "perplexity per token of the agent's utterances, each alone, under a small reference language model",
     "labels": "accuracy and macro F1 of the labels in the replies (scikit-learn; one that names none is wrong), and "
@@ -116,7 +133,7 @@ def _trained(records: Sequence[Record]) -> bool:
 def _intervals(scores: Sequence[Record]) -> dict[str, Any]:
     """Success, return and turns of R runs."""
     success = success_interval([score["success"] for score in scores])
-    others = {name: bootstrap_interval([score[name] for score in scores]) for name in ("return", "turns")}
+    others = {name: mean_interval([score[name] for score in scores]) for name in ("return", "turns")}
     return {name: _json(interval) for name, interval in {"success": success, **others}.items()}
 
 
@@ -201,26 +218,66 @@ def _tests(records: Mapping[str, Sequence[Record]]) -> list[dict[str, Any]]:
     found = [_paired(records[first], records[second]) for first, second in pairs]
     adjusted = holm([test["p_value"] for test in found])
     return [
-        {"first": first, "second": second, **test, "p_holm": p_holm, "significant": p_holm < 0.05}
+        {"first": first, "second": second, **test, "p_holm": p_holm, **_judged(test, p_holm)}
         for (first, second), test, p_holm in zip(pairs, found, adjusted, strict=True)
     ]
 
 
+def _judged(test: Mapping[str, Any], p_holm: float) -> dict[str, Any]:
+    """The verdict, which says no more than the runs can show."""
+    significant = p_holm < SIGNIFICANCE
+    if test["speaks_of"] == MODELS:
+        verdict = DIFFER if significant else NO_DIFFERENCE
+    elif significant:
+        verdict = BETTER if test["difference"]["mean"] > 0 else WORSE
+    else:
+        verdict = NOTHING_SHOWN
+    return {"significant": significant, "verdict": verdict}
+
+
 def _paired(first: Sequence[Record], second: Sequence[Record]) -> dict[str, Any]:
-    if len(first) > 1 and len(second) > 1:  # a seed that failed leaves one of them with fewer
-        shared = {record["arm"]["seed"] for record in first} & {record["arm"]["seed"] for record in second}
-        first, second = ([one for one in records if one["arm"]["seed"] in shared] for records in (first, second))
+    first, second, same_start = _comparable(first, second)
     success = [[record["best"]["success"] for record in records] for records in (first, second)]
-    returns = [np.array([record["best"]["return"] for record in records]) for records in (first, second)]
-    test = paired_test(success[0], success[1])
+    returns = [[record["best"]["return"] for record in records] for records in (first, second)]
+    test = paired_test(success[0], success[1], same_start)
     return {
-        "test": "exact McNemar",
+        "test": "Student's t over training runs" if test.speaks_of == RUNS else "exact McNemar",
+        "speaks_of": test.speaks_of,
+        "runs": [len(first), len(second)],
         "difference": _json(test.difference),
-        "return_difference": _json(bootstrap_interval(returns[0] - returns[1])),
-        "first_only": test.first_only,
-        "second_only": test.second_only,
+        "return_difference": _json(difference_interval(returns[0], returns[1], same_start)),
+        "first_only": _rounded(test.first_only),
+        "second_only": _rounded(test.second_only),
         "p_value": test.p_value,
     }
+
+
+def _comparable(first: Sequence[Record], second: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record], bool]:
+    """The runs of two agents that a test compares, and whether each of one side began from that of the other.
+
+    Runs are paired by seed where one agent starts from the other; a seed that failed then leaves out its partner. Where
+    one side has a single run of a training, two models are compared: that run, and the other side's of the same seed.
+    """
+    same_start = _starts_from(first, second) or _starts_from(second, first)
+    if same_start or any(_trained(records) and len(records) == 1 for records in (first, second)):
+        seeds = [{record["arm"]["seed"] for record in records} for records in (first, second)]
+        shared = seeds[0] & seeds[1]
+        if not same_start:
+            first, second = (_of_seeds(records, shared)[:1] for records in (first, second))
+        elif shared:
+            first, second = (_of_seeds(records, shared) for records in (first, second))
+        else:
+            first, second = first[:1], second[:1]
+    return first, second, same_start
+
+
+def _of_seeds(records: Sequence[Record], seeds: Set[int]) -> Sequence[Record]:
+    """Those of the seeds, or all of them where there is none."""
+    return [record for record in records if record["arm"]["seed"] in seeds] or records
+
+
+def _starts_from(later: Sequence[Record], earlier: Sequence[Record]) -> bool:
+    return str(later[0]["arm"].get("start_from")).partition("/")[0] == earlier[0]["arm"]["name"]
 
 
 def _curve_point(records: Sequence[Record], name: str) -> dict[str, Any]:
@@ -272,10 +329,10 @@ def _aims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name, share in (("q_learning", 0.85), ("sb3_ppo", 0.9), ("sft_rl", 0.85)):
         if name in success:
             aim(name, f"success of at least {share:g} of the rule's", success[name], success[name] >= share * rule)
-    if "sft" in agents and "sft_rl" in agents:
-        before, after = agents["sft"]["success"], agents["sft_rl"]["success"]
-        gain = after["mean"] - before["mean"]
-        aim("sft_rl", "success above sft's, intervals apart", gain, after["low"] > before["high"])
+    for test in results["tests"]:
+        if (test["first"], test["second"]) == ("sft_rl", "sft"):
+            gain = test["difference"]
+            aim("sft_rl", "success above sft's, interval of the difference above 0", gain["mean"], gain["low"] > 0)
     for name, worse in (("sft_rl", False), ("rl", True)):
         ratio = _fluency_ratio(agents, name)
         if ratio is not None:
