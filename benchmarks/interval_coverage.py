@@ -16,6 +16,10 @@ and two methods: "runs" is that of ``dialogym.evaluation.statistics``; "normal" 
 three runs told how much runs differ, so that its quantile is 1.96. "adds" is how often an interval of equal agents lies
 above 0, which should be in 2.5 % of the cases; of one run each it is the exact McNemar test, p < 0.05, taken for a
 verdict on the algorithms: why the report says of one run each that two *models* differ.
+
+With 600 trials in a cell, "runs" covers 94.1 to 97.4 % in every line (the lowest for unequal agents at 0.8 and five
+runs, the highest for one agent at 0 and three runs, the only line above 97) and says "adds" of equal agents in 1.5 to
+2.6 %; "normal" covers 81 to 94 % and says so in 3.4 to 9.1 %, and McNemar's test of one run each in up to 34 %.
 """
 
 import argparse
@@ -151,7 +155,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    found: dict[tuple, list[Trial]] = defaultdict(list)
+    found: dict[tuple[str, str, float, int, int, float], list[Trial]] = defaultdict(list)
     for spread in SPREADS:
         for runs in RUNS:
             for goals in GOALS:
@@ -162,13 +166,13 @@ def main() -> None:
     table = Table("quantity", "method", "sd", "runs", "covers", "lowest", "highest", "mean width", "adds")
     if options.cells:
         for key, cell_trials in sorted(found.items()):
-            table.add_row(f"{key[0]} (G {key[4]}, {key[5]})", *row(key[1], *key[2:4], [cell_trials]))
+            table.add_row(f"{key[0]} (G {key[4]}, {key[5]})", *row(key[1], key[2], key[3], [cell_trials]))
     else:
-        groups: dict[tuple, list[list[Trial]]] = defaultdict(list)
+        groups: dict[tuple[str, str, float, int], list[list[Trial]]] = defaultdict(list)
         for key, cell_trials in found.items():
-            groups[key[:4]].append(cell_trials)
+            groups[key[0], key[1], key[2], key[3]].append(cell_trials)
         for key, cells in sorted(groups.items()):
-            table.add_row(key[0], *row(*key[1:], cells))
+            table.add_row(key[0], *row(key[1], key[2], key[3], cells))
     Console(width=140).print(table)
 
 

@@ -57,7 +57,7 @@ class Seat(str, Enum):
     user = "user"
 
 
-class Preset(str, Enum):
+class PresetName(str, Enum):
     """How thorough a comparison is."""
 
     quick = "quick"
@@ -331,8 +331,8 @@ def evaluate(
 def compare(
     env: EnvOption = DEFAULT_ENV,
     preset: Annotated[
-        Preset, typer.Option(help="quick: minutes, one seed; full: three seeds, more goals.")
-    ] = Preset.quick,
+        PresetName, typer.Option(help="quick: minutes, one seed; full: three seeds, more goals.")
+    ] = PresetName.quick,
     out: Annotated[Path, typer.Option(help="Folder for the report; a second call goes on where it stopped.")] = Path(
         "runs/compare"
     ),
@@ -352,7 +352,7 @@ def compare(
     from dialogym.evaluation.compare.run import compare as run
 
     if suite:
-        if (env, preset, set_) != (DEFAULT_ENV, Preset.quick, None):
+        if (env, preset, set_) != (DEFAULT_ENV, PresetName.quick, None):
             raise ValueError("--suite compares every environment as it is: --env, --preset and --set are not for it")
         _compare_suite(out, jobs, seed)
         return

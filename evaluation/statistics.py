@@ -186,7 +186,7 @@ class CrossedMean(NamedTuple):
 
     def p_value(self) -> float:
         """Two-sided p-value of a mean of 0: the significance at which the interval ends there."""
-        from scipy.optimize import brentq
+        from scipy.optimize import root_scalar
 
         if self.mean == 0 or self.variance == 0:
             return float(self.mean == 0)
@@ -195,7 +195,9 @@ class CrossedMean(NamedTuple):
         def excess(log_significance: float) -> float:
             return self.quantile(math.exp(log_significance)) - found
 
-        return math.exp(brentq(excess, LEAST_LOG_P, 0.0)) if excess(LEAST_LOG_P) > 0 else math.exp(LEAST_LOG_P)
+        if excess(LEAST_LOG_P) <= 0:
+            return math.exp(LEAST_LOG_P)
+        return math.exp(root_scalar(excess, bracket=(LEAST_LOG_P, 0.0)).root)
 
 
 LEAST_LOG_P = math.log(1e-12)

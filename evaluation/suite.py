@@ -20,13 +20,14 @@ from ..agents.training.files import atomic_write
 from ..envs import shipped_ids
 from .compare.arms import Preset, is_labelled
 from .compare.run import Comparison, begin, run, write
+from .contenders import CONTENDERS, LABELS, SFT, SFT_RL, suite_columns
 from .report.charts import heat_map
 from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE
 from .score import made, task_of
 from .statistics import MODELS, RUNS
 
-AGENTS = ("do_nothing", "random", "rule", "q_learning", "bert", "sft", "sft_rl")
-COLUMNS = ("do_nothing", "random", "sft", "sft_rl", "q_learning", "bert", "rule")
+AGENTS = tuple(contender.name for contender in CONTENDERS if contender.in_suite)
+COLUMNS = tuple(suite_columns())
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
 NUM_DEMONSTRATIONS, NUM_PPO_TURNS = 200, 10_000
 MAX_DRIFT = 1.2
@@ -99,7 +100,8 @@ def _begin(env_id: str, folder: Path, seed: int, preset: Preset | None) -> Compa
     chosen = preset or suite_preset(
         DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS), PPO_TURNS.get(env_id, NUM_PPO_TURNS)
     )
-    agents = [name for name in AGENTS if name != "bert" or is_labelled(task_of(env))]
+    labelled = is_labelled(task_of(env))
+    agents = [one.name for one in CONTENDERS if one.in_suite and (labelled or LABELS not in one.needs)]
     return begin(env, chosen, folder, seed, agents=agents)
 
 
@@ -140,10 +142,10 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
         for name, agent in results["agents"].items()
         if name in AGENTS
     }
-    test = next((t for t in results["tests"] if (t["first"], t["second"]) == ("sft_rl", "sft")), None)
+    test = next((t for t in results["tests"] if (t["first"], t["second"]) == (SFT_RL, SFT)), None)
     verdict = None if test is None else rl_after_sft(test)
     if verdict is not None:
-        verdict["perplexity"] = [agents[name]["fluency"] for name in ("sft", "sft_rl")]
+        verdict["perplexity"] = [agents[name]["fluency"] for name in (SFT, SFT_RL)]
     return {
         "goals": results["goals"]["count"],
         "agents": agents,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...agents.training.files import atomic_write
+from ..contenders import RL, SFT, SFT_RL
 from .charts import (
     colour,
     demonstration_chart,
@@ -57,7 +58,7 @@ def html_report(results: Mapping[str, Any]) -> str:
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         results=results, agents=results["agents"], charts=charts, labels=label_rows(results),
-        question=question(results), answers=answers(results), notes=notes(results),
+        question=question(results), shown_bold=SFT_RL, answers=answers(results), notes=notes(results),
         missed=[aim for aim in results["aims"] if not aim["met"]], provenance=results["provenance"],
     )  # fmt: skip
 
@@ -138,7 +139,7 @@ def wish(value: Any) -> str:
 
 def question(results: Mapping[str, Any]) -> str:
     """What the report is about: of one training run, the model that came of it."""
-    test = _test(results, "sft_rl", "sft")
+    test = _test(results, SFT_RL, SFT)
     if test is not None and test["speaks_of"] == MODELS:
         return "How far does supervised fine-tuning get, and is the model after reinforcement learning another?"
     return "How far does supervised fine-tuning get, what does reinforcement learning add, and is the gain real?"
@@ -151,7 +152,7 @@ def answers(results: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _how_far_sft_gets(results: Mapping[str, Any]) -> dict[str, str] | None:
-    sft = results["agents"].get("sft")
+    sft = results["agents"].get(SFT)
     if sft is None:
         return None
     success, budget = sft["success"], sft["budget"]
@@ -160,37 +161,37 @@ def _how_far_sft_gets(results: Mapping[str, Any]) -> dict[str, str] | None:
     rule = results["agents"].get("rule")
     if rule is not None:
         text += f" The rule that knows the task reaches {percent(rule['success']['mean'])}."
-    return {"question": "How far does SFT get?", "figure": percent(success["mean"]), "text": text, "agent": "sft"}
+    return {"question": "How far does SFT get?", "figure": percent(success["mean"]), "text": text, "agent": SFT}
 
 
 def _what_rl_adds(results: Mapping[str, Any]) -> dict[str, str] | None:
-    agents, test = results["agents"], _test(results, "sft_rl", "sft")
+    agents, test = results["agents"], _test(results, SFT_RL, SFT)
     if test is None:
         return None
-    after, difference = agents["sft_rl"], test["difference"]
+    after, difference = agents[SFT_RL], test["difference"]
     turns = after["budget"]["env_turns"] - after["budget"]["demonstration_turns"]
     text = f"of success [95% interval {signed_points(difference['low'])} to {signed_points(difference['high'])}]: "
     text += f"{percent(after['success']['mean'])} succeed {_interval(after['success'])} after {count(turns)} more "
     text += "environment turns of PPO."
-    if "rl" in agents:
+    if RL in agents:
         text += f" From scratch, on equally many turns in all, PPO reaches {percent(agents['rl']['success']['mean'])}."
     of_models = test["speaks_of"] == MODELS
     return {
         "question": "How does this model differ after RL?" if of_models else "What does RL add?",
         "figure": f"{signed_points(difference['mean'])} points",
         "text": text,
-        "agent": "sft_rl",
+        "agent": SFT_RL,
     }
 
 
 def _is_the_gain_real(results: Mapping[str, Any]) -> dict[str, str] | None:
-    test = _test(results, "sft_rl", "sft")
+    test = _test(results, SFT_RL, SFT)
     if test is None:
         return None
     of_models = test["speaks_of"] == MODELS
     text = _of_models(test) if of_models else _of_runs(test)
     figure = {BETTER: "yes", WORSE: "it is a loss", DIFFER: "yes"}.get(test["verdict"], "not shown")
-    before, after = results["agents"]["sft"]["fluency"], results["agents"]["sft_rl"]["fluency"]
+    before, after = results["agents"][SFT]["fluency"], results["agents"][SFT_RL]["fluency"]
     if before and after:
         drift = after / before - 1
         judged = "the words stay those of the task" if abs(drift) <= 0.2 else "the words drift"
@@ -200,7 +201,7 @@ def _is_the_gain_real(results: Mapping[str, Any]) -> dict[str, str] | None:
         "question": "Do these two models differ?" if of_models else "Is the gain real?",
         "figure": figure,
         "text": text,
-        "agent": "rule" if figure == "yes" else "rl",
+        "agent": "rule" if figure == "yes" else RL,
     }
 
 
@@ -248,8 +249,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         "the tokenizer that ships with the package knows their words.",
         "The reported model is the one with the best success on validation goals; “final” is where training stopped.",
     ]
-    if "sft_rl" in agents and "rl" in agents:
-        a, b = agents["sft_rl"]["budget"], agents["rl"]["budget"]
+    if SFT_RL in agents and RL in agents:
+        a, b = agents[SFT_RL]["budget"], agents[RL]["budget"]
         found.append(
             f"RL from scratch had {count(b['env_turns'])} environment turns, SFT → RL {count(a['env_turns'])}, of "
             f"which {count(a['demonstration_turns'])} are the demonstrations; the last batch of each was finished."

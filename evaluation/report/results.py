@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...agents.training.files import atomic_write
+from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, RL, SFT, SFT_RL, pairs
 from ..statistics import (
     MODELS,
     RUNS,
@@ -28,13 +29,10 @@ from ..statistics import (
 )
 
 SCHEMA = 1
-NAMES = ("do_nothing", "random", "untrained", "rule", "q_learning", "sb3_ppo", "bert", "sft", "rl", "sft_rl")
+NAMES = tuple(contender.name for contender in CONTENDERS)
 """Agents in the order of the table."""
-REQUIRED = tuple(name for name in NAMES if name not in ("untrained", "bert"))
-PAIRS = (
-    ("sft_rl", "sft"), ("sft_rl", "rl"), ("sft_rl", "rule"), ("sft_rl", "sb3_ppo"), ("sft_rl", "q_learning"),
-    ("bert", "sb3_ppo"), ("bert", "sft_rl"), ("sb3_ppo", "q_learning"), ("sft", "rule"), ("rl", "random"),
-)  # fmt: skip
+REQUIRED = tuple(contender.name for contender in CONTENDERS if not contender.is_optional)
+PAIRS = tuple(pairs())
 """Whom the paired tests compare: first with second."""
 BETTER, WORSE, NOTHING_SHOWN = "better", "worse", "nothing shown"
 """Verdicts on how the first agent's training turns out against the second's, from several runs of each."""
@@ -64,8 +62,8 @@ def results_of(
     agents = {name: _agent(records[name], fluency) for name in NAMES if name in records}
     _normalise(agents)
     curve = [_curve_point(records[name], name) for name in records if name not in NAMES]
-    if "sft" in records:
-        curve.append(_curve_point(records["sft"], "sft"))
+    imitating = [one.name for one in CONTENDERS if one.learns_from == DEMONSTRATIONS]
+    curve += [_curve_point(records[name], name) for name in imitating if name in records]
     results = {
         "schema": SCHEMA,
         "env": facts["env"],
@@ -204,22 +202,25 @@ def _last_kl(records: Sequence[Record]) -> float | None:
 
 def _normalise(agents: dict[str, dict[str, Any]]) -> None:
     """Success between the floor and the rule, for every agent; null where the two are missing or equal."""
-    floors = [agents[name]["success"]["mean"] for name in ("do_nothing", "random") if name in agents]
-    if not floors or "rule" not in agents:
+    floors, ceilings = (
+        [agents[one.name]["success"]["mean"] for one in CONTENDERS if one.role == role and one.name in agents]
+        for role in (FLOOR, CEILING)
+    )
+    if not floors or not ceilings:
         return
-    floor, ceiling = max(floors), agents["rule"]["success"]["mean"]
+    floor, ceiling = max(floors), max(ceilings)
     if ceiling > floor:
         for agent in agents.values():
             agent["normalised"] = _rounded((agent["success"]["mean"] - floor) / (ceiling - floor))
 
 
 def _tests(records: Mapping[str, Sequence[Record]]) -> list[dict[str, Any]]:
-    pairs = [pair for pair in PAIRS if pair[0] in records and pair[1] in records]
-    found = [_paired(records[first], records[second]) for first, second in pairs]
+    compared = [pair for pair in PAIRS if pair[0] in records and pair[1] in records]
+    found = [_paired(records[first], records[second]) for first, second in compared]
     adjusted = holm([test["p_value"] for test in found])
     return [
         {"first": first, "second": second, **test, "p_holm": p_holm, **_judged(test, p_holm)}
-        for (first, second), test, p_holm in zip(pairs, found, adjusted, strict=True)
+        for (first, second), test, p_holm in zip(compared, found, adjusted, strict=True)
     ]
 
 
@@ -319,21 +320,21 @@ def _aims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         if found is not None and met is not None:
             aims.append({"agent": agent, "aim": text, "found": round(found, 4), "met": bool(met)})
 
-    for name in ("do_nothing", "random"):
+    for name in [one.name for one in CONTENDERS if one.role == FLOOR]:
         if name in success:
             aim(name, f"success of at most {task['floor']:g}", success[name], success[name] <= task["floor"])
     if "rule" not in success:
         return aims
     rule = success["rule"]
     aim("rule", f"success of at least {task['ceiling']:g}, without noise", rule, rule >= task["ceiling"])
-    for name, share in (("q_learning", 0.85), ("sb3_ppo", 0.9), ("sft_rl", 0.85)):
-        if name in success:
+    for name, share in [(one.name, one.aim) for one in CONTENDERS]:
+        if share is not None and name in success:
             aim(name, f"success of at least {share:g} of the rule's", success[name], success[name] >= share * rule)
     for test in results["tests"]:
-        if (test["first"], test["second"]) == ("sft_rl", "sft"):
+        if (test["first"], test["second"]) == (SFT_RL, SFT):
             gain = test["difference"]
-            aim("sft_rl", "success above sft's, interval of the difference above 0", gain["mean"], gain["low"] > 0)
-    for name, worse in (("sft_rl", False), ("rl", True)):
+            aim(SFT_RL, "success above sft's, interval of the difference above 0", gain["mean"], gain["low"] > 0)
+    for name, worse in ((SFT_RL, False), (RL, True)):
         ratio = _fluency_ratio(agents, name)
         if ratio is not None:
             text = "perplexity within 20% of sft's" if not worse else "drift visible: perplexity over 1.2 times sft's"
@@ -342,9 +343,9 @@ def _aims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _fluency_ratio(agents: Mapping[str, Any], name: str) -> float | None:
-    if name not in agents or "sft" not in agents or not agents[name]["fluency"] or not agents["sft"]["fluency"]:
+    if name not in agents or SFT not in agents or not agents[name]["fluency"] or not agents[SFT]["fluency"]:
         return None
-    return agents[name]["fluency"] / agents["sft"]["fluency"]
+    return agents[name]["fluency"] / agents[SFT]["fluency"]
 
 
 # The file

@@ -154,7 +154,7 @@ def test_a_figure_that_missed_its_aim_is_flagged_with_its_number():
 
 
 @pytest.mark.parametrize(
-    "missing", [("rl",), ("sft", "sft_rl"), ("rule", "sft_100", "sft_200"), ("do_nothing", "random")]
+    "missing", [("rl",), ("sft",), ("sft", "sft_rl"), ("rule", "sft_100", "sft_200"), ("do_nothing", "random")]
 )
 def test_a_report_without_some_agents_still_renders(missing):
     results = fake_results(without=missing)
