@@ -56,7 +56,7 @@ class Seat(str, Enum):
     user = "user"
 
 
-class Preset(str, Enum):
+class PresetName(str, Enum):
     """How thorough a comparison is."""
 
     quick = "quick"
@@ -297,7 +297,9 @@ def evaluate(
     seed: TrainingSeedOption = 0,
     show: Annotated[int, typer.Option(min=0, help="Print so many conversations.")] = 1,
 ) -> None:
-    """Score an agent on frozen held-out goals, with 95% intervals.
+    """Score an agent on frozen held-out goals, with 95% intervals over goals.
+
+    They are of this very agent: another training run may turn out differently (compare --preset full has three).
 
     --config is for an agent made by name (docs/agents.md lists the settings of each); a folder holds those it was
     trained with.
@@ -315,6 +317,7 @@ def evaluate(
         "return": bootstrap_interval(scores.returns.astype(float), seed=0),
         "turns": bootstrap_interval(scores.turns.astype(float), seed=0),
     }
+    table.caption = "intervals over goals, of this agent and not of another training run"
     for name, interval in intervals.items():
         table.add_row(name, f"{interval.mean:.3f}", f"{interval.low:.3f}", f"{interval.high:.3f}")
     console.print(table)
@@ -327,8 +330,8 @@ def evaluate(
 def compare(
     env: EnvOption = DEFAULT_ENV,
     preset: Annotated[
-        Preset, typer.Option(help="quick: minutes, one seed; full: three seeds, more goals.")
-    ] = Preset.quick,
+        PresetName, typer.Option(help="quick: minutes, one seed; full: three seeds, more goals.")
+    ] = PresetName.quick,
     out: Annotated[Path, typer.Option(help="Folder for the report; a second call goes on where it stopped.")] = Path(
         "runs/compare"
     ),
@@ -348,7 +351,7 @@ def compare(
     from dialogym.evaluation.compare.run import compare as run
 
     if suite:
-        if (env, preset, set_) != (DEFAULT_ENV, Preset.quick, None):
+        if (env, preset, set_) != (DEFAULT_ENV, PresetName.quick, None):
             raise ValueError("--suite compares every environment as it is: --env, --preset and --set are not for it")
         _compare_suite(out, jobs, seed)
         return

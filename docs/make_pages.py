@@ -127,7 +127,10 @@ def baselines(env_id: str) -> str:
         interval = f"{success['mean']:.3f} ({success['low']:.3f}–{success['high']:.3f})"
         rows.append(f"| `{name}` | {interval} | {agent['return']['mean']:.2f} | {turns} |")
     goals = results["environments"][env_id]["goals"]
-    about = f"Of `dialogym compare --suite`, on the same {goals} held-out goals, one training seed:"
+    about = (
+        f"Of `dialogym compare --suite`, on the same {goals} held-out goals, one training run of each (intervals over "
+        "goals):"
+    )
     return "\n".join(["## Baselines", "", about, "", *rows])
 
 

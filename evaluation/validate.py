@@ -18,7 +18,7 @@ import numpy as np
 from ..agents.base import Agent
 from ..agents.registry import make_agent
 from ..envs import remake
-from .score import Goal, frozen_goals, made, score, task_of
+from .score import Trial, frozen_goals, made, score, task_of
 from .statistics import wilson_interval
 
 PASS, FAIL, NOT_APPLICABLE = "pass", "fail", "not applicable"
@@ -116,7 +116,7 @@ def validate(env_id: Any, num_goals: int = NUM_GOALS, seed: int = 0, **options: 
 # Ceiling and floors
 
 
-def _ceiling(env: gym.Env[Any, Any], goals: Sequence[Goal], checks: list[Check]) -> float | None:
+def _ceiling(env: gym.Env[Any, Any], goals: Sequence[Trial], checks: list[Check]) -> float | None:
     """Success of the task's rule, or None where it has none."""
     task = task_of(env)
     if "rule" not in task.policies:
@@ -136,7 +136,7 @@ def _ceiling(env: gym.Env[Any, Any], goals: Sequence[Goal], checks: list[Check])
     return success
 
 
-def _floors(env: gym.Env[Any, Any], goals: Sequence[Goal], checks: list[Check]) -> float:
+def _floors(env: gym.Env[Any, Any], goals: Sequence[Trial], checks: list[Check]) -> float:
     """Highest success of any floor agent."""
     task = task_of(env)
     highest = 0.0
@@ -154,7 +154,7 @@ def _floors(env: gym.Env[Any, Any], goals: Sequence[Goal], checks: list[Check]) 
     return highest
 
 
-def _success(agent: Agent, env: gym.Env[Any, Any], goals: Sequence[Goal]) -> float:
+def _success(agent: Agent, env: gym.Env[Any, Any], goals: Sequence[Trial]) -> float:
     return float(score(agent, env, goals).success.mean())
 
 
@@ -206,7 +206,7 @@ def _trace(env: gym.Env[Any, Any], goal_id: str, seed: int) -> str:
     return "\n".join(seen)
 
 
-def _determinism(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Check:
+def _determinism(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> Check:
     """Twice in this process; and in two fresh ones whose hashes of strings differ, where those can make the task."""
     name, expected = "determinism", "same seed, same conversation"
     here = remake(env, interface="choices" if task_of(env).menu else "text")
@@ -230,7 +230,7 @@ class _CannotBeMadeElsewhere(Exception):
     """Another process cannot make the task: it was defined at a prompt, say."""
 
 
-def _request(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> str:
+def _request(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> str:
     """What a fresh process needs to know to make the environment and trace the goals."""
     assert env.spec is not None
     registered = gym.spec(env.spec.id).kwargs
@@ -281,7 +281,7 @@ def _first_difference(first: Sequence[str], second: Sequence[str]) -> str:
 # Leaks
 
 
-def _leaks(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Check:
+def _leaks(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> Check:
     """No secret where only the environment speaks, at any turn of conversations with random replies.
 
     In words: not in a system message, not in ``info`` beside the messages. From the menu, where secrets would be
@@ -297,7 +297,7 @@ def _leaks(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Check:
     return Check(name, FAIL if leak else PASS, expected, leak or kept)
 
 
-def _leaks_in_words(env: gym.Env[Any, Any], goals: Sequence[Goal], secrets: dict[str, Sequence[str]]) -> str:
+def _leaks_in_words(env: gym.Env[Any, Any], goals: Sequence[Trial], secrets: dict[str, Sequence[str]]) -> str:
     for goal_id, _, info in _walk(remake(env, interface="text", split="test"), goals):
         places = {
             "a system message": " ".join(m["content"] for m in info["messages"] if m["role"] == "system"),
@@ -310,7 +310,7 @@ def _leaks_in_words(env: gym.Env[Any, Any], goals: Sequence[Goal], secrets: dict
     return ""
 
 
-def _leaks_in_numbers(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> str:
+def _leaks_in_numbers(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> str:
     menu = remake(env, interface="choices", split="test")
     shown: dict[str, tuple[str, str]] = {}
     for goal_id, summary, info in _walk(menu, goals):
@@ -322,7 +322,7 @@ def _leaks_in_numbers(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> str:
     return ""
 
 
-def _walk(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+def _walk(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
     """Goal, observation and info of every turn of a conversation about each goal, with random replies."""
     env.action_space.seed(0)
     for goal_id, seed in goals:
@@ -352,7 +352,7 @@ def _spaced(text: str) -> str:
 # Difficulty
 
 
-def _difficulty(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Check:
+def _difficulty(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> Check:
     """The rule's success falls from end to end, and never rises by more than chance explains on the way."""
     name, expected = "difficulty rises with noise", f"success falls from noise {NOISES[0]:g} to {NOISES[-1]:g}"
     if "rule" not in task_of(env).policies or not _takes_noise(env):

@@ -220,7 +220,7 @@ def test_language_models_start_from_sft_and_count_its_turns(tmp_path):
 SCRIPT = """
 import sys
 from rich.console import Console
-from dialogym.evaluation.arms import Preset
+from dialogym.evaluation.compare.arms import Preset
 from dialogym.evaluation.compare import compare
 if __name__ == "__main__":
     preset = Preset(20, 10, 1, {"q_learning": int(sys.argv[2]), "sb3_ppo": 1, "ppo": 1}, 2)
