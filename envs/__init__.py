@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import text_keywords as _text_keywords  # registers its reward by name  # noqa: F401
-from .core.conversation import Partner, Policy, Task, TextEnv
+from .core.conversation import Partner, PartnerFactory, Policy, Task, TextEnv
 from .core.make import make, make_vec, register_task, remake, remake_vec, seat_person, shipped_ids, spec_of, task_class
 from .core.spaces import Utterance
 from .core.streams import Stream, Streams, pick
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .core.sb3 import SB3VecEnv
 
 __all__ = [
-    "Partner", "Policy", "SB3VecEnv", "Stream", "Streams", "Task", "TextEnv", "TextVectorEnv", "Utterance",
-    "make", "make_vec", "pick", "register_task", "remake", "remake_vec", "seat_person", "shipped_ids", "spec_of",
-    "task_class",
+    "Partner", "PartnerFactory", "Policy", "SB3VecEnv", "Stream", "Streams", "Task", "TextEnv", "TextVectorEnv",
+    "Utterance", "make", "make_vec", "pick", "register_task", "remake", "remake_vec", "seat_person", "shipped_ids",
+    "spec_of", "task_class",
 ]  # fmt: skip
 
 

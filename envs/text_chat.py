@@ -150,7 +150,7 @@ class TextChat(ItemTask):
 
 def human(observation: Any, info: Mapping[str, Any]) -> int:
     """The rule: says what the person said. It knows where the menu has that, which no agent may."""
-    return human_slot(int(info["task"]), info["turn"])
+    return human_slot(int(info["goal_id"]), info["turn"])
 
 
 def inform_everything(observation: Any, info: Mapping[str, Any]) -> str:

@@ -201,7 +201,7 @@ class _Scoring:
                 ids[row], seeds[row] = self.goals[number]
         if not mask.any():
             return None
-        return self.envs.reset(seed=seeds, options={"reset_mask": mask, "task": ids})
+        return self.envs.reset(seed=seeds, options={"reset_mask": mask, "goal_id": ids})
 
     def _act(self, rows: list[int], observations: Any, infos: dict[str, Any]) -> list[Any]:
         """One action for each row that plays, None for the others."""
@@ -235,7 +235,8 @@ def row_info(envs: TextVectorEnv, infos: dict[str, Any], row: int) -> dict[str, 
     transcript = envs.transcripts[row]
     partner = envs.conversations[row].partner
     info = {} if partner is None else partner.facts()
-    info.update(success=transcript.success, turn=transcript.turn, task=envs.tasks[row])
+    goal_id = envs.goal_ids[row]
+    info.update(success=transcript.success, turn=transcript.turn, goal_id=goal_id, task=goal_id)
     for name in ("messages", "action_mask"):
         if name in infos:
             info[name] = infos[name][row]

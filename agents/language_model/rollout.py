@@ -153,7 +153,7 @@ def converse(
         temperature: of sampling.
         generator: of torch, for sampling.
     """
-    envs.reset(seed=seeds, options={"task": goals} if goals is not None else None)  # type: ignore[arg-type]
+    envs.reset(seed=seeds, options={"goal_id": goals} if goals is not None else None)  # type: ignore[arg-type]
     table = _Table(lm, envs, Sampler(lm, envs.num_envs, max_reply_tokens, temperature, generator))
     while table.talking:
         table.play_turn()

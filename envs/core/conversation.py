@@ -200,6 +200,10 @@ def _check_split(split: str) -> None:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
 
 
+PartnerFactory = Callable[[Task, Mapping[str, Any], Streams, str], Partner]
+"""Makes the other side of a conversation: given the task, a goal, the streams of randomness and the split."""
+
+
 class Conversation:
     """One conversation under one reward: what the single and the vector environment share.
 
@@ -209,10 +213,20 @@ class Conversation:
         split: of the goals and the wordings.
         max_turns: agent turns before it is cut.
         prompt: instructions in place of the task's; None keeps those.
+        partner_factory: makes the partner in place of ``task.partner``; None keeps that.
     """
 
-    def __init__(self, task: Task, reward: ComposedReward, split: str, max_turns: int, prompt: str | None = None):
+    def __init__(
+        self,
+        task: Task,
+        reward: ComposedReward,
+        split: str,
+        max_turns: int,
+        prompt: str | None = None,
+        partner_factory: PartnerFactory | None = None,
+    ):
         self.task = task
+        self.partner_factory = partner_factory
         self.instructions = task.instructions if prompt is None else prompt
         self.reward = reward
         self.split = split
@@ -231,7 +245,11 @@ class Conversation:
         else:
             self.goal_id, goal = goal_id, self.task.goal(goal_id)
         self.clipped = False
-        partner = self.partner = self.task.partner(goal, self.streams, self.split)
+        if self.partner_factory is None:
+            partner = self.task.partner(goal, self.streams, self.split)
+        else:
+            partner = self.partner_factory(self.task, goal, self.streams, self.split)
+        self.partner = partner
         transcript = self.transcript = Transcript(goal, self.task.references(goal), self.max_turns)
         transcript.extend(_instructed(self.instructions, partner.open()))
 
@@ -296,8 +314,9 @@ class TextEnv(gym.Env[Any, Any]):
     Episode end: terminates when the conversation is over; truncates after ``max_turns`` agent turns. The environment
         counts turns itself, because gymnasium's ``TimeLimit`` would set both flags on the last turn, and would count
         tokens where a step is a token.
-    Info: "success" (bool, ground truth), "turn" (int), "task" (str, the goal's id; replay it with
-        ``reset(options={"task": id})``), in words "messages" and "clipped", from the menu "action_mask".
+    Info: "success" (bool, ground truth), "turn" (int), "goal_id" (str; replay the goal with
+        ``reset(options={"goal_id": id})``), in words "messages" and "clipped", from the menu "action_mask". The goal's
+        id stands under "task" as well, its name before version 0.1, which goes with the next version.
 
     Args:
         task: what the conversation is about.
@@ -307,6 +326,7 @@ class TextEnv(gym.Env[Any, Any]):
         max_turns: agent turns before truncation.
         render_mode: None, "ansi" (render returns the conversation) or "human" (render prints it after each step).
         prompt: instructions for the agent in place of the task's, at the head of the system message.
+        partner_factory: makes each conversation's partner in place of ``task.partner``; see :data:`PartnerFactory`.
 
     Raises:
         ValueError: for an unknown interface, split or render mode, or a limit below one.
@@ -325,12 +345,13 @@ class TextEnv(gym.Env[Any, Any]):
         max_turns: int = 20,
         render_mode: str | None = None,
         prompt: str | None = None,
+        partner_factory: PartnerFactory | None = None,
     ):
         check_options(task, interface, split, max_turns, render_mode, self.metadata["render_modes"], prompt)
         self.task, self.interface, self.split = task, interface, split
         self.max_turns, self.render_mode = max_turns, render_mode
         self.reward = resolve(reward)
-        self.conversation = Conversation(task, self.reward, split, max_turns, prompt)
+        self.conversation = Conversation(task, self.reward, split, max_turns, prompt, partner_factory)
         self.observation_space, self.action_space = spaces_of(task, interface)
         self._in_words = interface == "text"
         self._rendered = ""
@@ -378,7 +399,7 @@ class TextEnv(gym.Env[Any, Any]):
         info = partner.facts()
         info["success"] = transcript.success
         info["turn"] = transcript.turn
-        info["task"] = conversation.goal_id
+        info["goal_id"] = info["task"] = conversation.goal_id  # "task" goes with the next version
         if self._in_words:
             info["messages"] = transcript.messages
             info["clipped"] = conversation.clipped
@@ -465,10 +486,10 @@ def goal_option(options: Mapping[str, Any] | None) -> str | None:
     """The goal id that ``reset`` was asked for, if any; a misspelt option is an error."""
     if not options:
         return None
-    unknown = sorted(set(options) - {"task"})
+    unknown = sorted(set(options) - {"goal_id", "task"})  # "task" goes with the next version
     if unknown:
-        raise ValueError(f"reset understands the option 'task', got {', '.join(map(repr, unknown))}")
-    return options["task"]
+        raise ValueError(f"reset understands the option 'goal_id', got {', '.join(map(repr, unknown))}")
+    return options["goal_id"] if "goal_id" in options else options["task"]
 
 
 def summary_array(summary: Sequence[int]) -> np.ndarray:

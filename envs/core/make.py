@@ -5,19 +5,20 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
-from .conversation import Task, TextEnv
+from .conversation import Partner, Task, TextEnv
+from .streams import Streams
 from .tokens import TokensEnv
 from .vector import TextVectorEnv
 
 TaskFactory = str | Callable[..., Task]
 INTERFACES = ("choices", "text", "tokens")
-COMMON = ("interface", "reward", "split", "max_turns", "render_mode", "prompt")
+COMMON = ("interface", "reward", "split", "max_turns", "render_mode", "prompt", "partner_factory")
 TOKENS_ONLY = ("tokenizer", "context_length", "max_reply_tokens")
 VECTOR_ONLY = ("num_envs", "autoreset_mode")
 
@@ -131,10 +132,12 @@ def seat_person(env: Any, interface: str, ask: Callable[[str], str]) -> TextEnv:
     Raises:
         NotImplementedError: if the task has no seat for a person.
     """
-    core = remake(env, interface=interface).unwrapped
+
+    def person(task: Task, goal: Mapping[str, Any], streams: Streams, split: str) -> Partner:
+        return task.person(streams, split, ask)
+
+    core = remake(env, interface=interface, partner_factory=person).unwrapped
     assert isinstance(core, TextEnv)
-    task = core.task
-    task.partner = lambda goal, streams, split: task.person(streams, split, ask)  # type: ignore[method-assign]
     return core
 
 

@@ -34,7 +34,7 @@ class TokensEnv(TextEnv):
         tokenizer: a Hugging Face tokenizer with a chat template, its name or folder, or None for the one that ships.
         context_length: how many of the latest token ids are observed.
         max_reply_tokens: after so many tokens the utterance is handed over without an end-of-turn token.
-        reward, split, max_turns, render_mode, prompt: as for :class:`TextEnv`.
+        reward, split, max_turns, render_mode, prompt, partner_factory: as for :class:`TextEnv`.
 
     Raises:
         ValueError: if a length is below one, or the tokenizer has no usable chat template.

@@ -14,7 +14,16 @@ from gymnasium.vector.utils import batch_space
 
 from ...rewards import resolve
 from ...rewards.transcript import Message, Transcript
-from .conversation import Conversation, Task, check_choice, check_options, check_utterance, conversation_text, spaces_of
+from .conversation import (
+    Conversation,
+    PartnerFactory,
+    Task,
+    check_choice,
+    check_options,
+    check_utterance,
+    conversation_text,
+    spaces_of,
+)
 
 
 class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
@@ -32,7 +41,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         ``action_masks()`` give direct access.
 
     Args:
-        task, interface, reward, split, max_turns, prompt: as for :class:`TextEnv`.
+        task, interface, reward, split, max_turns, prompt, partner_factory: as for :class:`TextEnv`.
         num_envs: N, at least 1.
         autoreset_mode: NEXT_STEP or DISABLED.
         render_mode: None; watch a single environment instead.
@@ -49,6 +58,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
         prompt: str | None = None,
+        partner_factory: PartnerFactory | None = None,
     ):
         check_options(task, interface, split, max_turns, render_mode, (), prompt)
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
@@ -62,7 +72,9 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.single_observation_space, self.single_action_space = spaces_of(task, interface)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.conversations = [Conversation(task, self.reward, split, max_turns, prompt) for _ in range(num_envs)]
+        self.conversations = [
+            Conversation(task, self.reward, split, max_turns, prompt, partner_factory) for _ in range(num_envs)
+        ]
         self._generators: list[np.random.Generator] = []
         self._over = np.zeros(num_envs, dtype=bool)
         self._in_words = interface == "text"
@@ -76,7 +88,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
         Args:
             seed: row i gets ``seed + i`` of an int, or ``seed[i]`` of a sequence; None goes on with its stream.
-            options: "task", a goal id or None for each row, and "reset_mask", (N,) bool.
+            options: "goal_id", a goal id or None for each row, and "reset_mask", (N,) bool.
         """
         mask, goals = self._reset_options(options)
         self._seed(seed, mask)
@@ -92,14 +104,15 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _reset_options(self, options: dict[str, Any] | None) -> tuple[np.ndarray, Sequence[str | None]]:
         options = dict(options or {})
         mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
-        goals = options.pop("task", None) or [None] * self.num_envs
+        goals = options.pop("task", None)  # the option's old name, which goes with the next version
+        goals = options.pop("goal_id", goals) or [None] * self.num_envs
         if options:
             unknown = ", ".join(map(repr, options))
-            raise ValueError(f"reset understands the options 'task' and 'reset_mask', got {unknown}")
+            raise ValueError(f"reset understands the options 'goal_id' and 'reset_mask', got {unknown}")
         if mask.shape != (self.num_envs,) or mask.dtype != bool:
             raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},), got {mask!r:.80}")
         if isinstance(goals, str) or len(goals) != self.num_envs:
-            raise ValueError(f"task must hold a goal id or None for each of {self.num_envs} rows, got {goals!r:.80}")
+            raise ValueError(f"goal_id must hold an id or None for each of {self.num_envs} rows, got {goals!r:.80}")
         return mask, goals
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: np.ndarray) -> None:
@@ -208,9 +221,14 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return np.array([conversation.transcript.success for conversation in self.conversations], dtype=bool)
 
     @property
-    def tasks(self) -> list[str]:
+    def goal_ids(self) -> list[str]:
         """The goal id of each row."""
         return [conversation.goal_id for conversation in self.conversations]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The former name of ``goal_ids``; it goes with the next version."""
+        return self.goal_ids
 
     def messages(self, row: int) -> list[Message]:
         """The conversation of one row, fresh objects on every call."""
