@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import text_keywords as _text_keywords  # registers its reward by name  # noqa: F401
 from .core.conversation import Partner, PartnerFactory, Policy, Task, TextEnv
-from .core.make import make, make_vec, register_task, remake, remake_vec, seat_person, shipped_ids, spec_of, task_class
+from .core.make import make, make_vec, register_task, shipped_ids, task_class
+from .core.remake import remake, remake_vec, seat_person, spec_of
 from .core.spaces import Utterance
 from .core.streams import Stream, Streams, pick
 from .core.vector import TextVectorEnv

@@ -136,14 +136,15 @@ def score(
 
     Args:
         agent: who plays.
-        env: an environment in any interface, or its id or spec; it is re-made in the agent's interface.
+        env: an environment in any interface, or its id or spec; it is re-made in the agent's interface, wrappers and
+            all, as for learning: a time limit ends conversations, and returns are of the rewards that it gives.
         goals: id and noise seed of each conversation.
         split: that the partner's wordings are taken from.
         batch_size: conversations at a time.
         progress: is told how many goals are over.
 
     Raises:
-        ValueError: if ``goals`` is empty.
+        ValueError: if ``goals`` is empty, or for a wrapper that cannot be put around the environment again.
     """
     if not goals:
         raise ValueError("goals must not be empty")

@@ -1,18 +1,16 @@
-"""Entry points: what ``gym.make`` and ``gym.make_vec`` call, and how an environment is re-made in another interface."""
+"""Entry points: what ``gym.make`` and ``gym.make_vec`` call, and how a task is registered."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.envs.registration import EnvSpec
 
-from .conversation import Partner, Task, TextEnv
-from .streams import Streams
+from .conversation import Task, TextEnv
 from .tokens import TokensEnv
 from .vector import TextVectorEnv
 
@@ -20,7 +18,7 @@ TaskFactory = str | Callable[..., Task]
 INTERFACES = ("choices", "text", "tokens")
 COMMON = ("interface", "reward", "split", "max_turns", "render_mode", "prompt", "partner_factory")
 TOKENS_ONLY = ("tokenizer", "context_length", "max_reply_tokens")
-VECTOR_ONLY = ("num_envs", "autoreset_mode")
+VECTOR_ONLY = ("num_envs", "autoreset_mode", "max_episode_steps")
 
 
 def make(task: TaskFactory, interface: str | None = None, **options: Any) -> gym.Env[Any, Any]:
@@ -41,12 +39,18 @@ def make(task: TaskFactory, interface: str | None = None, **options: Any) -> gym
 
 
 def make_vec(
-    task: TaskFactory, num_envs: int = 1, interface: str | None = None, autoreset_mode: Any = None, **options: Any
+    task: TaskFactory,
+    num_envs: int = 1,
+    interface: str | None = None,
+    autoreset_mode: Any = None,
+    max_episode_steps: int | None = None,
+    **options: Any,
 ) -> TextVectorEnv:
     """``num_envs`` conversations of ``task`` that step with one call; options as for :func:`make`.
 
     Args:
         autoreset_mode: of :class:`gymnasium.vector.AutoresetMode` or its value; None is NEXT_STEP.
+        max_episode_steps: as for :class:`TextVectorEnv`.
     """
     made, interface, common, extra = _build(task, interface, options)
     if interface == "tokens":
@@ -56,7 +60,7 @@ def make_vec(
         )
     del extra
     mode = gym.vector.AutoresetMode.NEXT_STEP if autoreset_mode is None else gym.vector.AutoresetMode(autoreset_mode)
-    return TextVectorEnv(made, num_envs, interface, autoreset_mode=mode, **common)
+    return TextVectorEnv(made, num_envs, interface, autoreset_mode=mode, max_episode_steps=max_episode_steps, **common)
 
 
 def _build(
@@ -124,61 +128,3 @@ def task_class(id: str) -> type[Task]:
 def shipped_ids() -> list[str]:
     """Every environment that comes with this package, sorted; those that a user registered are not among them."""
     return sorted(id for id, spec in gym.registry.items() if str(spec.kwargs.get("task", "")).startswith("dialogym."))
-
-
-def seat_person(env: Any, interface: str, ask: Callable[[str], str]) -> TextEnv:
-    """The same environment with a person on the partner's side; ``ask`` is given what the agent said, and answers it.
-
-    Raises:
-        NotImplementedError: if the task has no seat for a person.
-    """
-
-    def person(task: Task, goal: Mapping[str, Any], streams: Streams, split: str) -> Partner:
-        return task.person(streams, split, ask)
-
-    core = remake(env, interface=interface, partner_factory=person).unwrapped
-    assert isinstance(core, TextEnv)
-    return core
-
-
-def spec_of(env: gym.Env[Any, Any] | EnvSpec | str) -> EnvSpec:
-    """The spec of an environment, of its id, or the spec itself.
-
-    Raises:
-        ValueError: if the environment was not made by ``gym.make``.
-    """
-    if isinstance(env, str):
-        module, _, env = env.rpartition(":")
-        if module:
-            importlib.import_module(module)
-        return gym.spec(env)
-    found = getattr(env, "spec", env)
-    if not isinstance(found, EnvSpec):
-        raise ValueError(f"expected an environment made by gym.make, got {env!r}, which has no spec")
-    return found
-
-
-def _remade_options(env: Any, interface: str, overrides: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    spec = spec_of(env)
-    kwargs = {**spec.kwargs, "render_mode": None, "interface": interface, **overrides}
-    for name in ("num_envs", "vectorization_mode"):
-        kwargs.pop(name, None)
-    if interface != "tokens":
-        for name in TOKENS_ONLY:
-            kwargs.pop(name, None)
-    return spec.id, kwargs
-
-
-def remake(env: Any, interface: str = "text", **overrides: Any) -> gym.Env[Any, Any]:
-    """The same environment again, in another interface or with other options; ``env`` is one, a spec, or an id."""
-    id, kwargs = _remade_options(env, interface, overrides)
-    return gym.make(id, **kwargs)
-
-
-def remake_vec(env: Any, num_envs: int, interface: str = "text", **overrides: Any) -> TextVectorEnv:
-    """The same environment again, as ``num_envs`` conversations that step with one call."""
-    id, kwargs = _remade_options(env, interface, overrides)
-    kwargs.pop("render_mode")
-    made = gym.make_vec(id, num_envs=num_envs, vectorization_mode="vector_entry_point", **kwargs)
-    assert isinstance(made, TextVectorEnv)
-    return made

@@ -45,6 +45,11 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         num_envs: N, at least 1.
         autoreset_mode: NEXT_STEP or DISABLED.
         render_mode: None; watch a single environment instead.
+        max_episode_steps: cuts rows after so many turns, as gymnasium's ``TimeLimit`` around a single environment: from
+            outside, so the reward does not take that turn for the last, as it does with ``max_turns``.
+
+    Raises:
+        ValueError: for a wrong option, or a limit below one.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
         prompt: str | None = None,
         partner_factory: PartnerFactory | None = None,
+        max_episode_steps: int | None = None,
     ):
         check_options(task, interface, split, max_turns, render_mode, (), prompt)
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
@@ -67,6 +73,9 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise ValueError("autoreset_mode must be NextStep or Disabled, got SameStep")
         self.task, self.interface, self.split, self.max_turns = task, interface, split, max_turns
         self.num_envs, self.render_mode = num_envs, render_mode
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
+        self._limit = max_turns if max_episode_steps is None else max_episode_steps
         self.metadata = {"render_modes": [], "autoreset_mode": autoreset_mode}
         self.reward = resolve(reward)
         self.single_observation_space, self.single_action_space = spaces_of(task, interface)
@@ -120,9 +129,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         if seed is None:
             return
-        seeds = [seed + row for row in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"seed must be an int or {self.num_envs} of them, got {len(seeds)}")
+        seeds = self._row_seeds(seed)
         if not self._generators:
             self._generators = [np_random(one)[0] for one in seeds]
             return
@@ -130,15 +137,31 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             if seeds[row] is not None:
                 self._generators[row] = np_random(seeds[row])[0]
 
+    def _row_seeds(self, seed: int | Sequence[int | None]) -> list[int | None]:
+        seeds = [seed + row for row in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed must be an int or {self.num_envs} of them, got {len(seeds)}")
+        return seeds  # type: ignore[return-value]
+
     # Step
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        self._check_actions(actions)
+        spoke = self._say(actions.tolist() if isinstance(actions, np.ndarray) else actions)
+        return self._score(spoke)
+
+    def _check_actions(self, actions: Any) -> None:
         if not self._generators:
             raise gym.error.ResetNeeded("call reset() before step()")
         if len(actions) != self.num_envs:
             raise gym.error.InvalidAction(f"actions must hold one for each of {self.num_envs} rows, got {len(actions)}")
-        spoke = self._say(actions.tolist() if isinstance(actions, np.ndarray) else actions)
-        return self._score(spoke)
+
+    def _stay_over(self, row: int, action: Any, restarts: bool) -> None:
+        """What a step does to a row that has ended."""
+        if restarts:
+            self._begin(row, None)
+        elif action is not None:
+            raise gym.error.ResetNeeded(f"row {row} has ended: reset it, or give it None")
 
     def _say(self, actions: Sequence[Any]) -> list[int]:
         """Plays the actions; the rows in which the agent spoke."""
@@ -147,10 +170,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         spoke = []
         for row, (conversation, action) in enumerate(zip(self.conversations, actions, strict=True)):
             if over[row]:
-                if restarts:
-                    self._begin(row, None)
-                elif action is not None:
-                    raise gym.error.ResetNeeded(f"row {row} has ended: reset it, or give it None")
+                self._stay_over(row, action, restarts)
                 continue
             if in_words:
                 conversation.say(check_utterance(action))
@@ -167,7 +187,12 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         terms = self.reward.batch_terms(transcripts)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         rewards[spoke] = [sum(parts.values()) for parts in terms]
-        ended = [row for row, transcript in zip(spoke, transcripts, strict=True) if transcript.ended]
+        limit = self._limit
+        ended = [
+            row
+            for row, transcript in zip(spoke, transcripts, strict=True)
+            if transcript.ended or transcript.turn >= limit
+        ]
         terminated = np.zeros(self.num_envs, dtype=bool)
         terminated[ended] = [conversations[row].terminated for row in ended]
         truncated = np.zeros(self.num_envs, dtype=bool)

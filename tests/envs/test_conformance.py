@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from dialogym.envs import Partner, Task, TextEnv, seat_person
-from dialogym.envs.core.make import INTERFACES, remake, shipped_ids
+from dialogym.envs import Partner, Task, TextEnv, remake, seat_person
+from dialogym.envs.core.make import INTERFACES, shipped_ids
 
 from .traces import trace
 
