@@ -20,6 +20,7 @@ import numpy as np
 
 from ...rewards import ComposedReward, resolve
 from ...rewards.transcript import Line, Message, Transcript, Words, written_line
+from .picture import Scene, check_pillow, draw
 from .spaces import Utterance
 from .streams import Stream, Streams, pick
 
@@ -282,6 +283,15 @@ class Conversation:
         transcript.success = partner.success
         transcript.ended = partner.over or transcript.turn >= self.max_turns
 
+    def picture(self, rewards: Sequence[float], draft: str | None = None) -> np.ndarray:
+        """(H, W, 3) uint8: the conversation as people see it.
+
+        Args:
+            rewards: of each agent turn.
+            draft: what the agent has said of a reply that is not finished.
+        """
+        return draw(Scene(self.task.name, self.transcript, rewards, self.terminated, draft))
+
     @property
     def terminated(self) -> bool:
         """The conversation is over."""
@@ -324,7 +334,8 @@ class TextEnv(gym.Env[Any, Any]):
         reward: anything :func:`dialogym.rewards.resolve` takes.
         split: "train", "validation" or "test", of goals and wordings.
         max_turns: agent turns before truncation.
-        render_mode: None, "ansi" (render returns the conversation) or "human" (render prints it after each step).
+        render_mode: None, "ansi" (render returns the conversation), "human" (render prints it after each step) or
+            "rgb_array" (render returns a picture of it, (960, 720, 3) uint8; needs the extra ``render``).
         prompt: instructions for the agent in place of the task's, at the head of the system message.
         partner_factory: makes each conversation's partner in place of ``task.partner``; see :data:`PartnerFactory`.
 
@@ -334,7 +345,7 @@ class TextEnv(gym.Env[Any, Any]):
         gymnasium.error.InvalidAction: from ``step``, for an action of the wrong type or out of range.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012 (gymnasium's name)
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "human", "rgb_array"], "render_fps": 1}  # noqa: RUF012 (gymnasium's name)
 
     def __init__(
         self,
@@ -355,11 +366,13 @@ class TextEnv(gym.Env[Any, Any]):
         self.observation_space, self.action_space = spaces_of(task, interface)
         self._in_words = interface == "text"
         self._rendered = ""
+        self._rewards: list[float] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
         self.conversation.begin(self.np_random, goal_option(options))
         self._rendered = ""
+        self._rewards = []
         if self.render_mode == "human":
             self._print_new()
         return self._observation(), self._info()
@@ -379,10 +392,12 @@ class TextEnv(gym.Env[Any, Any]):
         terms = self.reward.terms(transcript)
         info = self._info()
         info["reward_terms"] = terms
+        reward = float(sum(terms.values()))
+        self._rewards.append(reward)
         if self.render_mode == "human":
             self._print_new()
         terminated = partner.over
-        return self._observation(), float(sum(terms.values())), terminated, transcript.ended and not terminated, info
+        return self._observation(), reward, terminated, transcript.ended and not terminated, info
 
     # What the agent sees
 
@@ -434,11 +449,17 @@ class TextEnv(gym.Env[Any, Any]):
         """The conversation so far, fresh objects on every read."""
         return self.conversation.transcript.messages
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | np.ndarray | None:  # type: ignore[override]
         if self.render_mode == "ansi":
             return spoken_text(self.conversation.transcript)
         if self.render_mode == "human":
             self._print_new()
+        if self.render_mode == "rgb_array":
+            return self.conversation.picture(self._rewards, self._draft())
+        return None
+
+    def _draft(self) -> str | None:
+        """What the agent has said of a reply that is not finished."""
         return None
 
     def _print_new(self) -> None:
@@ -468,6 +489,8 @@ def check_options(
         raise ValueError(f"max_turns must be an int of at least 1, got {max_turns!r}")
     if render_mode not in (None, *modes):
         raise ValueError(f"render_mode must be None or one of {', '.join(modes)}, got {render_mode!r}")
+    if render_mode == "rgb_array":
+        check_pillow()
     if prompt is not None and not isinstance(prompt, str):
         raise TypeError(f"prompt must be a str, the instructions for the agent, or None, got {prompt!r:.80}")
 

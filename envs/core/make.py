@@ -38,6 +38,9 @@ def make(task: TaskFactory, interface: str | None = None, **options: Any) -> gym
     return TextEnv(made, interface, **common)
 
 
+make.metadata = TextEnv.metadata  # type: ignore[attr-defined]  # what gym.make reads of an entry point
+
+
 def make_vec(
     task: TaskFactory,
     num_envs: int = 1,

@@ -29,6 +29,8 @@ class TokensEnv(TextEnv):
     Info: as in the text interface, and "action_mask" (V,) int8, which leaves out the markers that only the chat format
         writes.
 
+    Pictures show the unfinished reply as well.
+
     Args:
         task: what the conversation is about.
         tokenizer: a Hugging Face tokenizer with a chat template, its name or folder, or None for the one that ships.
@@ -40,6 +42,8 @@ class TokensEnv(TextEnv):
         ValueError: if a length is below one, or the tokenizer has no usable chat template.
         gymnasium.error.InvalidAction: from ``step``, for anything but an int in [0, V).
     """
+
+    metadata: dict[str, Any] = {**TextEnv.metadata, "render_fps": 8}  # noqa: RUF012 (gymnasium's name)
 
     def __init__(
         self,
@@ -82,6 +86,9 @@ class TokensEnv(TextEnv):
         _, reward, terminated, truncated, info = super().step(self.tokenizer.decode(said))
         self._start_reply()
         return self._token_observation(), reward, terminated, truncated, self._with_mask(info)
+
+    def _draft(self) -> str | None:
+        return self.tokenizer.decode(self._reply) if self._reply else None
 
     def action_masks(self) -> np.ndarray:
         """(V,) bool: the tokens that may stand in a reply."""

@@ -23,6 +23,7 @@ from .conversation import (
     check_utterance,
     conversation_text,
     spaces_of,
+    spoken_text,
 )
 
 
@@ -44,7 +45,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         task, interface, reward, split, max_turns, prompt, partner_factory: as for :class:`TextEnv`.
         num_envs: N, at least 1.
         autoreset_mode: NEXT_STEP or DISABLED.
-        render_mode: None; watch a single environment instead.
+        render_mode: None, "ansi" or "rgb_array": ``render`` returns what a single environment does, one for each row.
         max_episode_steps: cuts rows after so many turns, as gymnasium's ``TimeLimit`` around a single environment: from
             outside, so the reward does not take that turn for the last, as it does with ``max_turns``.
 
@@ -66,7 +67,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         partner_factory: PartnerFactory | None = None,
         max_episode_steps: int | None = None,
     ):
-        check_options(task, interface, split, max_turns, render_mode, (), prompt)
+        check_options(task, interface, split, max_turns, render_mode, ("ansi", "rgb_array"), prompt)
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
             raise ValueError(f"num_envs must be an int of at least 1, got {num_envs!r}")
         if autoreset_mode == AutoresetMode.SAME_STEP:
@@ -76,7 +77,8 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if max_episode_steps is not None and max_episode_steps < 1:
             raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
         self._limit = max_turns if max_episode_steps is None else max_episode_steps
-        self.metadata = {"render_modes": [], "autoreset_mode": autoreset_mode}
+        self.metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1, "autoreset_mode": autoreset_mode}
+        self._rewards: list[list[float]] = [[] for _ in range(num_envs)]
         self.reward = resolve(reward)
         self.single_observation_space, self.single_action_space = spaces_of(task, interface)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -109,6 +111,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _begin(self, row: int, goal_id: str | None) -> None:
         conversation = self.conversations[row]
         conversation.begin(self._generators[row], goal_id)
+        self._rewards[row] = []
 
     def _reset_options(self, options: dict[str, Any] | None) -> tuple[np.ndarray, Sequence[str | None]]:
         options = dict(options or {})
@@ -187,6 +190,9 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         terms = self.reward.batch_terms(transcripts)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         rewards[spoke] = [sum(parts.values()) for parts in terms]
+        if self.render_mode is not None:
+            for row in spoke:
+                self._rewards[row].append(float(rewards[row]))
         limit = self._limit
         ended = [
             row
@@ -232,6 +238,14 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         present = np.zeros(self.num_envs, dtype=bool)
         present[rows] = True
         return columns, present
+
+    def render(self) -> tuple[Any, ...] | None:
+        """What a single environment's ``render`` returns, for each row."""
+        if self.render_mode == "ansi":
+            return tuple([spoken_text(conversation.transcript) for conversation in self.conversations])
+        if self.render_mode == "rgb_array":
+            return tuple([one.picture(rewards) for one, rewards in zip(self.conversations, self._rewards, strict=True)])
+        return None
 
     # Direct access
 

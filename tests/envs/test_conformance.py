@@ -192,7 +192,7 @@ def test_a_misspelt_keyword_is_an_error_that_names_the_right_one(env_id):
         ({"interface": "voice"}, "interface must be one of choices, text, tokens, got 'voice'"),
         ({"split": "dev"}, "split must be one of train, validation, test, got 'dev'"),
         ({"max_turns": 0}, "max_turns must be an int of at least 1, got 0"),
-        ({"render_mode": "gui"}, "render_mode must be None or one of ansi, human, got 'gui'"),
+        ({"render_mode": "gui"}, "render_mode must be None or one of ansi, human, rgb_array, got 'gui'"),
     ],
 )
 @pytest.mark.parametrize("env_id", OUR_IDS)
