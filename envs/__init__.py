@@ -31,20 +31,49 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-register_task("TextArithmetic-v0", "dialogym.envs.text_arithmetic:TextArithmetic", max_turns=1, reward="sparse")
-register_task("TextChat-v0", "dialogym.envs.text_chat:TextChat", max_turns=10, reward="chat")
 register_task(
-    "TextClassification-v0", "dialogym.envs.text_classification:TextClassification", max_turns=1, reward="sparse"
+    "TextArithmetic-v0",
+    "dialogym.envs.text_arithmetic:TextArithmetic",
+    max_turns=1,
+    reward_threshold=0.9,
+    reward="sparse",
 )
-register_task("TextContinuation-v0", "dialogym.envs.text_continuation:TextContinuation", max_turns=1, reward="steering")
-register_task("TextDialog-v0", "dialogym.envs.text_dialog:TextDialog", max_turns=20)
-register_task("TextKeywords-v0", "dialogym.envs.text_keywords:TextKeywords", max_turns=1, reward="keywords")
-register_task("TextNegotiation-v0", "dialogym.envs.text_negotiation:TextNegotiation", max_turns=10, reward="surplus")
-register_task("TextSummary-v0", "dialogym.envs.text_summary:TextSummary", max_turns=1, reward="rouge_mean")
+register_task("TextChat-v0", "dialogym.envs.text_chat:TextChat", max_turns=10, reward_threshold=4.0, reward="chat")
+register_task(
+    "TextClassification-v0",
+    "dialogym.envs.text_classification:TextClassification",
+    max_turns=1,
+    reward_threshold=0.85,
+    reward="sparse",
+)
+register_task(
+    "TextContinuation-v0",
+    "dialogym.envs.text_continuation:TextContinuation",
+    max_turns=1,
+    reward_threshold=0.6,
+    reward="steering",
+)
+register_task("TextDialog-v0", "dialogym.envs.text_dialog:TextDialog", max_turns=20, reward_threshold=0.75)
+register_task(
+    "TextKeywords-v0", "dialogym.envs.text_keywords:TextKeywords", max_turns=1, reward_threshold=0.8, reward="keywords"
+)
+register_task(
+    "TextNegotiation-v0",
+    "dialogym.envs.text_negotiation:TextNegotiation",
+    max_turns=10,
+    reward_threshold=0.5,
+    reward="surplus",
+)
+register_task(
+    "TextSummary-v0", "dialogym.envs.text_summary:TextSummary", max_turns=1, reward_threshold=0.35, reward="rouge_mean"
+)
 register_task(
     "TextTwentyQuestions-v0",
     "dialogym.envs.text_twenty_questions:TextTwentyQuestions",
     max_turns=20,
+    reward_threshold=0.75,
     reward="sparse",
 )
-register_task("TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward="sparse")
+register_task(
+    "TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward_threshold=0.75, reward="sparse"
+)

@@ -17,9 +17,11 @@ from typing import Any, ClassVar, NamedTuple, SupportsIndex
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
 from ...rewards import ComposedReward, resolve
 from ...rewards.transcript import Line, Message, Transcript, Words, written_line
+from .limits import OwnLimitSpec
 from .picture import Scene, check_pillow, draw
 from .spaces import Utterance
 from .streams import Stream, Streams, pick
@@ -321,9 +323,10 @@ class TextEnv(gym.Env[Any, Any]):
         agent has heard so far (int64 array, ``MultiDiscrete``).
     Action: the agent's next utterance (any str; cut at ``task.max_reply_chars``), or the number of a reply.
     Reward: ``reward`` on every agent turn; its terms are in ``info["reward_terms"]`` and add up to it.
-    Episode end: terminates when the conversation is over; truncates after ``max_turns`` agent turns. The environment
-        counts turns itself, because gymnasium's ``TimeLimit`` would set both flags on the last turn, and would count
-        tokens where a step is a token.
+    Episode end: terminates when the conversation is over; truncates after ``max_turns`` agent turns, and the reward
+        knows the last one; never both. ``gym.make(id, max_episode_steps=N)`` puts gymnasium's ``TimeLimit`` around it,
+        as around any environment: it cuts a conversation that lasts so long after N steps, from outside, with the
+        reward of one that goes on, and sets "truncated" beside "terminated" where the N-th step ends it.
     Info: "success" (bool, ground truth), "turn" (int), "goal_id" (str; replay the goal with
         ``reset(options={"goal_id": id})``), in words "messages" and "clipped", from the menu "action_mask". The goal's
         id stands under "task" as well, its name before version 0.1, which goes with the next version.
@@ -367,6 +370,21 @@ class TextEnv(gym.Env[Any, Any]):
         self._in_words = interface == "text"
         self._rendered = ""
         self._rewards: list[float] = []
+        self._spec: EnvSpec | None = None
+
+    @property
+    def step_limit(self) -> int:
+        """Steps after which an episode is truncated."""
+        return self.max_turns
+
+    @property
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]
+        """What ``gym.make`` made it from."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:  # type: ignore[override]
+        self._spec = None if spec is None else OwnLimitSpec.of(spec, self.step_limit)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)

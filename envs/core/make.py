@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 
 from .conversation import Task, TextEnv
+from .limits import OwnLimit
 from .tokens import TokensEnv
 from .vector import TextVectorEnv
 
@@ -62,6 +63,8 @@ def make_vec(
             "gym.make_vec(..., vectorization_mode='sync', interface='tokens')"
         )
     del extra
+    if isinstance(max_episode_steps, OwnLimit):
+        max_episode_steps = None
     mode = gym.vector.AutoresetMode.NEXT_STEP if autoreset_mode is None else gym.vector.AutoresetMode(autoreset_mode)
     return TextVectorEnv(made, num_envs, interface, autoreset_mode=mode, max_episode_steps=max_episode_steps, **common)
 
@@ -69,7 +72,7 @@ def make_vec(
 def _build(
     task: TaskFactory, interface: str | None, options: dict[str, Any]
 ) -> tuple[Task, str, dict[str, Any], dict[str, Any]]:
-    factory = _load(task)
+    factory = load_task(task)
     parameters = inspect.signature(factory).parameters
     accepted = [*COMMON, *TOKENS_ONLY, *VECTOR_ONLY, *parameters]
     for name in options:
@@ -89,26 +92,33 @@ def _build(
     return made, interface, common, extra
 
 
-def _load(task: TaskFactory) -> Callable[..., Task]:
+def load_task(task: TaskFactory) -> Callable[..., Task]:
+    """What makes a task, imported where it is a name."""
     if not isinstance(task, str):
         return task
     module, _, name = task.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-def register_task(id: str, task: TaskFactory, max_turns: int = 20, **options: Any) -> None:
+def register_task(
+    id: str, task: TaskFactory, max_turns: int = 20, reward_threshold: float | None = None, **options: Any
+) -> None:
     """Registers a conversation task as a gymnasium environment, single and vector.
 
     Args:
         id: as gymnasium wants it, ``Name-v0``.
         task: a :class:`Task` subclass, a callable that returns a task, or "module:name" of one.
-        max_turns: agent turns before a conversation is cut; a keyword argument of ``gym.make`` can change it.
+        max_turns: agent turns before a conversation is cut; a keyword argument of ``gym.make`` can change it. It is the
+            ``max_episode_steps`` of the spec.
+        reward_threshold: mean return, under the reward that it is registered with, from which it counts as solved.
         **options: further keyword arguments that ``gym.make`` passes on by default.
     """
     gym.register(
         id=id,
         entry_point="dialogym.envs.core.make:make",
         vector_entry_point="dialogym.envs.core.make:make_vec",
+        max_episode_steps=OwnLimit(max_turns),
+        reward_threshold=reward_threshold,
         kwargs={"task": task, "max_turns": max_turns, **options},
     )
 
@@ -122,7 +132,7 @@ def task_class(id: str) -> type[Task]:
     """
     if id not in gym.registry:
         raise ValueError(f"no environment {id!r} is registered")
-    factory = _load(gym.registry[id].kwargs["task"])
+    factory = load_task(gym.registry[id].kwargs["task"])
     if not isinstance(factory, type):
         raise TypeError(f"the task of {id} is made by {factory!r}, not by a class")
     return factory

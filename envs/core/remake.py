@@ -12,8 +12,10 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
 from .conversation import Partner, Task, TextEnv
-from .make import TOKENS_ONLY
+from .limits import OwnLimit, OwnLimitSpec
+from .make import TOKENS_ONLY, load_task
 from .streams import Streams
+from .tokens import DEFAULT_MAX_REPLY_TOKENS
 from .vector import TextVectorEnv
 from .wrapped import WrappedVectorEnv
 from .wrappers import Layer, check_layers, layers_of, put_around, unrecorded
@@ -47,7 +49,21 @@ def spec_of(env: gym.Env[Any, Any] | EnvSpec | str) -> EnvSpec:
 
 def time_limit_of(spec: EnvSpec) -> int | None:
     """Steps after which a ``TimeLimit`` of the user's cuts an episode, or None without one."""
-    return spec.kwargs.get("max_episode_steps", spec.max_episode_steps)
+    limit = spec.kwargs.get("max_episode_steps", spec.max_episode_steps)
+    if limit is None or isinstance(limit, OwnLimit):
+        return None
+    own = spec.own_limit if isinstance(spec, OwnLimitSpec) else _own_limit(spec)
+    return limit if own is None or limit < own else None
+
+
+def _own_limit(spec: EnvSpec) -> int | None:
+    """Steps after which the environment of a spec truncates by itself, as far as the spec says."""
+    factory = load_task(spec.kwargs["task"]) if "task" in spec.kwargs else None
+    interface = spec.kwargs.get("interface") or ("choices" if getattr(factory, "menu", True) else "tokens")
+    turns = spec.kwargs.get("max_turns")
+    if turns is None or interface != "tokens":
+        return turns
+    return turns * spec.kwargs.get("max_reply_tokens", DEFAULT_MAX_REPLY_TOKENS)
 
 
 def remake(env: Any, interface: str = "text", **overrides: Any) -> gym.Env[Any, Any]:

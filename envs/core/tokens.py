@@ -25,7 +25,8 @@ class TokensEnv(TextEnv):
         padded on the left.
     Action: the next token, in [0, V).
     Reward: 0 while the reply is unfinished; then the conversation's reward for it.
-    Episode end: the conversation's.
+    Episode end: the conversation's: truncates after ``max_turns`` replies. A step is a token, so a ``TimeLimit`` counts
+        tokens, and ``spec.max_episode_steps`` is ``max_turns * max_reply_tokens``.
     Info: as in the text interface, and "action_mask" (V,) int8, which leaves out the markers that only the chat format
         writes.
 
@@ -67,6 +68,10 @@ class TokensEnv(TextEnv):
         self._mask[list(self.tokenizer.forbidden_ids)] = 0
         self._prompt: list[int] = []
         self._reply: list[int] = []
+
+    @property
+    def step_limit(self) -> int:
+        return self.max_turns * self.max_reply_tokens
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

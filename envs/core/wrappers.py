@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 from gymnasium import wrappers
 
+from .limits import OwnLimit
+
 WATCHERS = (
     "gymnasium.wrappers.common:Autoreset",
     "gymnasium.wrappers.common:OrderEnforcing",
@@ -49,13 +51,16 @@ class Layer(NamedTuple):
 
 
 def layers_of(env: gym.Env[Any, Any]) -> list[Layer]:
-    """The wrappers that matter to an agent, innermost first."""
+    """The wrappers that matter to an agent, innermost first; a limit that is never reached is none."""
     layers = []
+    own = getattr(env.unwrapped, "step_limit", None)
     while isinstance(env, gym.Wrapper):
         kind = type(env)
         if f"{kind.__module__}:{kind.__name__}" not in WATCHERS:
             kwargs = getattr(env, "_saved_kwargs", None)  # what gymnasium's RecordConstructorArgs keeps
-            layers.append(Layer(kind, None if kwargs is None else _without_env(kwargs), _shows(env)))
+            layer = Layer(kind, None if kwargs is None else _without_env(kwargs), _shows(env))
+            if layer.limit is None or not (isinstance(layer.limit, OwnLimit) or (own and layer.limit >= own)):
+                layers.append(layer)
         env = env.env
     return layers[::-1]
 
