@@ -21,6 +21,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from ...rewards import ComposedReward, resolve
 from ...rewards.transcript import Line, Message, Transcript, Words, written_line
+from . import text_arrays as _text_arrays  # lets gymnasium share and flatten utterances  # noqa: F401
 from .limits import OwnLimitSpec
 from .picture import Scene, check_pillow, draw
 from .spaces import Utterance
