@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 from collections.abc import Mapping
 from enum import Enum
@@ -66,6 +67,8 @@ class Preset(str, Enum):
 
 def main() -> None:
     """Runs the command line; what a user did wrong is one line, not a traceback."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as nohup and a shell's background start it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
     except (*MISTAKES, EndpointError) as e:
