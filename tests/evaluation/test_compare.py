@@ -18,6 +18,7 @@ from dialogym.evaluation.compare.run import compare
 from dialogym.evaluation.report.results import REQUIRED, read_results
 from dialogym.rewards import Length
 
+from ..children import child
 from . import tasks
 
 pytest.importorskip("matplotlib")
@@ -252,9 +253,8 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path):
     rule = tmp_path / "out" / "agents" / "rule" / "seed-0" / "arm.json"
     deadline = time.monotonic() + 60
     with start(tmp_path, 200_000) as process:
-        while (
-            not (rule.is_file() and log.is_file() and log.read_text().count("\n") >= 2) and time.monotonic() < deadline
-        ):
+        while not (rule.is_file() and log.is_file() and log.read_text().count("\n") >= 2):
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
