@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import text_keywords as _text_keywords  # registers its reward by name  # noqa: F401
-from .core.conversation import Partner, PartnerFactory, Policy, Task, TextEnv
 from .core.make import make, make_vec, register_task, shipped_ids, task_class
 from .core.remake import remake, remake_vec, seat_person, spec_of
 from .core.spaces import Utterance
 from .core.streams import Stream, Streams, pick
+from .core.task import Partner, PartnerFactory, Policy, Task
+from .core.text_env import TextEnv
 from .core.vector import TextVectorEnv
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import numpy as np
 
 from ..rewards.environments.steering import SHORTEST, plausibility
 from ..rewards.text.word_statistics import NaiveBayes, Trigrams, Vocabulary, words_of
-from .core.conversation import SPLITS, Policy
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Streams
+from .core.task import SPLITS, Policy
 from .reviews.corpus import LABELS, SOURCES, load_reviews, spaced
 
 TARGETS = (*LABELS, "mixed")

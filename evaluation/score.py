@@ -13,7 +13,7 @@ import numpy as np
 
 from ..agents.base import Agent
 from ..envs import Task, TextVectorEnv, remake, remake_vec
-from ..envs.core.conversation import SPLITS
+from ..envs.core.task import SPLITS
 from ..rewards.text.style import distinct_n
 from ..rewards.transcript import Message, Transcript
 

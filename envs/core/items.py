@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 from ...rewards.files import package_file as package_file
 from ...rewards.files import utf8_text
 from ...rewards.transcript import Line
-from .conversation import SPLITS, Partner, Task
 from .streams import Stream
+from .task import SPLITS, Partner, Task
 
 T = TypeVar("T")
 Item = Mapping[str, Any]

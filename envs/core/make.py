@@ -10,8 +10,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from .conversation import Task, TextEnv
 from .limits import OwnLimit
+from .task import Task
+from .text_env import TextEnv
 from .tokens import TokensEnv
 from .vector import TextVectorEnv
 

@@ -11,10 +11,11 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
-from .conversation import Partner, Task, TextEnv
 from .limits import OwnLimit, OwnLimitSpec
 from .make import TOKENS_ONLY, load_task
 from .streams import Streams
+from .task import Partner, Task
+from .text_env import TextEnv
 from .tokens import DEFAULT_MAX_REPLY_TOKENS
 from .vector import TextVectorEnv
 from .wrapped import WrappedVectorEnv

@@ -12,7 +12,8 @@ import gymnasium as gym
 import numpy as np
 
 from ..tokenizer import load_tokenizer
-from .conversation import Task, TextEnv, check_choice
+from .task import Task
+from .text_env import TextEnv, check_choice
 
 DEFAULT_CONTEXT_LENGTH = 256
 DEFAULT_MAX_REPLY_TOKENS = 32

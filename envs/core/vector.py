@@ -14,17 +14,9 @@ from gymnasium.vector.utils import batch_space
 
 from ...rewards import resolve
 from ...rewards.transcript import Message, Transcript
-from .conversation import (
-    Conversation,
-    PartnerFactory,
-    Task,
-    check_choice,
-    check_options,
-    check_utterance,
-    conversation_text,
-    spaces_of,
-    spoken_text,
-)
+from .conversation import Conversation, conversation_text, spoken_text
+from .task import PartnerFactory, Task
+from .text_env import check_choice, check_options, check_utterance, spaces_of
 
 
 class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):

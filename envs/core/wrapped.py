@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
-from .conversation import TextEnv
 from .spaces import Utterance
+from .text_env import TextEnv
 from .vector import TextVectorEnv
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from ...agents.base import Agent
 from ...agents.preference.judgements import Pair
 from ...envs import TextEnv, remake
-from ...envs.core.conversation import conversation_text, mask_array
+from ...envs.core.conversation import conversation_text
+from ...envs.core.text_env import mask_array
 from ...rewards.learned.encoder import encodable
 from ...rewards.transcript import Message
 from ..score import frozen_goals, made
