@@ -27,6 +27,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ..envs import remake_vec
 from ..envs.core.sb3 import SB3VecEnv
+from ..envs.core.wrapped import WrappedVectorEnv
 from ..rewards import ComposedReward
 from .base import LAST, Budget, Info, Log, LogRow, in_interface
 from .training.files import atomic_folder, atomic_write, existing_folder
@@ -339,6 +340,8 @@ def many_of(env: Any, config: SB3Config) -> tuple[VecEnv, float]:
         return DummyVecEnv([lambda: Monitor(single)]), 0.0
     made: dict[str, Any] = {"num_envs": config.num_envs, "interface": "choices", "autoreset_mode": "Disabled"}
     envs = remake_vec(single, **made)
+    if isinstance(envs, WrappedVectorEnv):  # a wrapper may have done anything to the terms of the reward
+        return SB3VecEnv(envs), 0.0
     costs = [part for part in envs.reward.parts if part.name == "turn"]
     if config.turn_cost or not costs or len(costs) == len(envs.reward.parts):
         return SB3VecEnv(envs), 0.0

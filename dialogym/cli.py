@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from collections.abc import Mapping
 from enum import Enum
@@ -65,6 +66,8 @@ class PresetName(str, Enum):
 
 def main() -> None:
     """Runs the command line; what a user did wrong is one line, not a traceback."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as nohup and a shell's background start it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
     except (*MISTAKES, EndpointError) as e:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..rewards.transcript import Line
-from .core.conversation import Partner, Policy
 from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
 from .core.streams import Streams, pick
+from .core.task import Partner, Policy
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "alive": ("is it alive ?", "living"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..agents.base import Agent
 from ..envs import Task, TextVectorEnv, remake, remake_vec
-from ..envs.core.conversation import SPLITS
+from ..envs.core.task import SPLITS
 from ..rewards.text.style import distinct_n
 from ..rewards.transcript import Message, Transcript
 
@@ -136,14 +136,15 @@ def score(
 
     Args:
         agent: who plays.
-        env: an environment in any interface, or its id or spec; it is re-made in the agent's interface.
+        env: an environment in any interface, or its id or spec; it is re-made in the agent's interface, wrappers and
+            all, as for learning: a time limit ends conversations, and returns are of the rewards that it gives.
         goals: id and noise seed of each conversation.
         split: that the partner's wordings are taken from.
         batch_size: conversations at a time.
         progress: is told how many goals are over.
 
     Raises:
-        ValueError: if ``goals`` is empty.
+        ValueError: if ``goals`` is empty, or for a wrapper that cannot be put around the environment again.
     """
     if not goals:
         raise ValueError("goals must not be empty")
@@ -201,7 +202,7 @@ class _Scoring:
                 ids[row], seeds[row] = self.goals[number]
         if not mask.any():
             return None
-        return self.envs.reset(seed=seeds, options={"reset_mask": mask, "task": ids})
+        return self.envs.reset(seed=seeds, options={"reset_mask": mask, "goal_id": ids})
 
     def _act(self, rows: list[int], observations: Any, infos: dict[str, Any]) -> list[Any]:
         """One action for each row that plays, None for the others."""
@@ -235,7 +236,8 @@ def row_info(envs: TextVectorEnv, infos: dict[str, Any], row: int) -> dict[str, 
     transcript = envs.transcripts[row]
     partner = envs.conversations[row].partner
     info = {} if partner is None else partner.facts()
-    info.update(success=transcript.success, turn=transcript.turn, task=envs.tasks[row])
+    goal_id = envs.goal_ids[row]
+    info.update(success=transcript.success, turn=transcript.turn, goal_id=goal_id, task=goal_id)
     for name in ("messages", "action_mask"):
         if name in infos:
             info[name] = infos[name][row]

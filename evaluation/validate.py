@@ -196,7 +196,7 @@ def traces(env: gym.Env[Any, Any], goals: Sequence[Sequence[Any]]) -> list[str]:
 
 def _trace(env: gym.Env[Any, Any], goal_id: str, seed: int) -> str:
     env.action_space.seed(seed)
-    observation, info = env.reset(seed=seed, options={"task": goal_id})
+    observation, info = env.reset(seed=seed, options={"goal_id": goal_id})
     seen = [repr((observation, sorted(info.items())))]
     over = False
     while not over:
@@ -301,7 +301,7 @@ def _leaks_in_words(env: gym.Env[Any, Any], goals: Sequence[Trial], secrets: dic
     for goal_id, _, info in _walk(remake(env, interface="text", split="test"), goals):
         places = {
             "a system message": " ".join(m["content"] for m in info["messages"] if m["role"] == "system"),
-            "info": repr([(key, value) for key, value in info.items() if key not in ("messages", "task")]),
+            "info": repr([(key, value) for key, value in info.items() if key not in ("messages", "goal_id", "task")]),
         }
         for place, text in places.items():
             for secret in secrets[goal_id]:
@@ -326,7 +326,7 @@ def _walk(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> Iterator[tuple[str,
     """Goal, observation and info of every turn of a conversation about each goal, with random replies."""
     env.action_space.seed(0)
     for goal_id, seed in goals:
-        observation, info = env.reset(seed=seed, options={"task": goal_id})
+        observation, info = env.reset(seed=seed, options={"goal_id": goal_id})
         over = False
         while not over:
             yield goal_id, observation, info

@@ -175,7 +175,7 @@ def sample_episodes(
         temperature: of sampling.
         generator: of torch, for sampling.
     """
-    envs.reset(seed=seeds, options={"task": goals} if goals is not None else None)  # type: ignore[arg-type]
+    envs.reset(seed=seeds, options={"goal_id": goals} if goals is not None else None)  # type: ignore[arg-type]
     rollout = _Rollout(lm, envs, Sampler(lm, envs.num_envs, max_reply_tokens, temperature, generator))
     while rollout.active:
         rollout.play_turn()

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ...rewards.transcript import Line
-from ..core.conversation import Partner
 from ..core.streams import Streams, pick
+from ..core.task import Partner
 from .database import BOOKING_SLOTS, COLUMNS, CONSTRAINT_SLOTS, DONTCARE, REQUEST_SLOTS, Database, Venue, replaced
 from .goals import Goal
 from .noise import NoiseChannel

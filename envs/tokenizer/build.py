@@ -15,7 +15,8 @@ from pathlib import Path
 
 import gymnasium as gym
 
-from ..core.conversation import SPLITS, TextEnv
+from ..core.task import SPLITS
+from ..core.text_env import TextEnv
 from ..restaurant.wording import REPLIES, TEST, TRAIN
 from ..text_dialog import TextDialog
 from . import SHIPPED

@@ -249,7 +249,7 @@ def test_conversations_of_a_group_are_about_one_goal(folder):
     agent = make_agent("reinforce", echo_env(), **settings(folder, group_size=4))
     envs = remake_vec(echo_env(), 8, interface="text", autoreset_mode="Disabled")
     agent._sample_episodes(envs, random.Random(0))
-    groups = [set(envs.tasks[:4]), set(envs.tasks[4:])]
+    groups = [set(envs.goal_ids[:4]), set(envs.goal_ids[4:])]
     assert [len(group) for group in groups] == [1, 1]
     assert groups[0] != groups[1]
 

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 import time
 
@@ -18,6 +17,7 @@ from dialogym.evaluation.compare.run import compare
 from dialogym.evaluation.report.results import REQUIRED, read_results
 from dialogym.rewards import Length
 
+from ..children import child
 from . import tasks
 
 pytest.importorskip("matplotlib")
@@ -231,28 +231,27 @@ if __name__ == "__main__":
 def start(tmp_path, env_turns):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    return subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path / "out"), str(env_turns)], cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    arguments = [sys.executable, str(script), str(tmp_path / "out"), str(env_turns)]
+    return child(arguments, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path):
-    process = start(tmp_path, 200_000)
     log = tmp_path / "out" / "agents" / "q_learning" / "seed-0" / "log.jsonl"
     rule = tmp_path / "out" / "agents" / "rule" / "seed-0" / "arm.json"
     deadline = time.monotonic() + 60
-    while not (rule.is_file() and log.is_file() and log.read_text().count("\n") >= 2) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    with start(tmp_path, 200_000) as process:
+        while not (rule.is_file() and log.is_file() and log.read_text().count("\n") >= 2):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "goes on from" in output
     assert not (tmp_path / "out" / "results.json").exists()
     finished, written = rule.stat().st_mtime_ns, log.read_text()
 
-    process = start(tmp_path, 200_000)
-    output, errors = process.communicate(timeout=120)
+    with start(tmp_path, 200_000) as process:
+        output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert "rule/seed-0: finished before" in output
     assert rule.stat().st_mtime_ns == finished

@@ -76,7 +76,7 @@ def test_the_batch_changes_nothing(batch_size):
 def single(env, goal):
     """The rule's outcome of one goal, played in a single environment."""
     alone = gym.make(DIALOG, noise=0.3, split="test")
-    observation, info = alone.reset(seed=goal[1], options={"task": goal[0]})
+    observation, info = alone.reset(seed=goal[1], options={"goal_id": goal[0]})
     act, total, over = alone.unwrapped.task.policies["rule"].act, 0.0, False
     while not over:
         observation, reward, terminated, truncated, info = alone.step(act(observation, info))
