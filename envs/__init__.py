@@ -44,6 +44,5 @@ register_task(
     "TextTwentyQuestions-v0",
     "dialogym.envs.text_twenty_questions:TextTwentyQuestions",
     max_turns=20,
-    reward="sparse",
 )
-register_task("TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward="sparse")
+register_task("TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6)
