@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -85,7 +86,7 @@ class TextTwentyQuestions(ItemTask):
     From the menu the agent asks about one attribute or guesses what fits best, and its summary says how many things
     still fit what it heard and which attribute halves them best. The rule asks that one until a single thing is left:
     the binary-search oracle, which is the ceiling: it finds every thing, and 7.8 answers would tell 223 things apart if
-    each of them halved what is left.
+    each of them halved what is left. A part is finished (``parts_done``) whenever the answers have halved what is left.
 
     Things are split by name: those of the test split are never thought of in training, though they are among the
     things that may be guessed. There are 25, each of which an agent is scored on once.
@@ -212,6 +213,11 @@ class Thinker(Partner):
     def fitting(self) -> list[int]:
         """Numbers of the things that contradict the fewest answers."""
         return self.task.knowledge(frozenset(self.answers.items()))[0]
+
+    @property
+    def parts_done(self) -> int:  # type: ignore[override]
+        """How often the answers halved the things that it may be."""
+        return int(math.log2(len(self.task.things) / len(self.fitting())))
 
     def summary(self) -> tuple[int, int]:
         fitting, best = self.task.knowledge(frozenset(self.answers.items()))

@@ -2,12 +2,11 @@
 
 Presets, by name (L is the turn limit; "turn" is paid on every agent turn, the last one included):
 
-- ``bounded``, the default of conversations: +1 on success, -0.8 at an end without it, -0.2/L per turn, and up to 0.5 in
-  advance for parts (:func:`advance`). A conversation returns between -1 and 1: a success 1 less up to 0.2 for its
-  turns, whatever its parts, a failure never more than -0.3. So whoever fails is always worse off than whoever succeeds,
-  and what is optimal is what is optimal under success, failure and turns alone: up to its end a success is paid by
-  potential-based shaping (Ng, Harada & Russell, ICML 1999, theorem 1), undiscounted. A failure keeps its advance, which
-  is none; it is too small to make failing worth while.
+- ``bounded``, the default of conversations: +1 on success, -0.8 at an end without it, -0.2/L per turn, and parts paid
+  in advance of success (:func:`advance`). A conversation returns between -1 and 1: a success 1 less up to 0.2 for its
+  turns, whatever its parts, a failure less than 0.2. So no failure returns as much as any success. Among successes the
+  advance is potential-based shaping (Ng, Harada & Russell, ICML 1999, theorem 1), undiscounted, and changes nothing; a
+  failure keeps it, which is none, and too little to make failing worth while.
 - ``pydial``: +20 on success, -1 per turn. Ultes et al. (2017), https://aclanthology.org/P17-4013;
   Casanueva et al. (2017), section 3, https://arxiv.org/abs/1711.11023.
 - ``tcbot``: +2L on success, -L at an end without it, -1 per turn. Li et al. (2017), https://arxiv.org/abs/1703.01008.
@@ -112,7 +111,7 @@ BOUNDED = register_reward(
         [
             Part("success", 1.0, success),
             Part("failure", -0.8, failure),
-            Part("parts", 0.5, advance),
+            Part("parts", 1.0, advance),
             Part("turn", -0.2, turn_by_limit),
         ]
     ),

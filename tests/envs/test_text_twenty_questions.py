@@ -122,3 +122,15 @@ def test_an_edited_table_is_read_again_from_any_folder(tmp_path, monkeypatch):
         TextTwentyQuestions, "thing,attributes\nleaf,plant\n", "thing,attributes\nblood,red\n", tmp_path, monkeypatch
     )
     assert task.things == ("blood",)
+
+
+def test_an_answer_that_halves_what_it_may_be_is_a_part_and_a_question_that_tells_nothing_is_none():
+    partner = partner_of("cat")
+    assert partner.parts_done == 0
+    partner.hear("hm")
+    assert partner.parts_done == 0
+    while (best := partner.summary()[1]) < len(ATTRIBUTES):
+        partner.hear(QUESTIONS[ATTRIBUTES[best]][0])
+        left = len(partner.fitting())
+        assert 2**partner.parts_done <= len(TASK.things) / left < 2 ** (partner.parts_done + 1)
+    assert partner.parts_done == 7  # 223 things, one left

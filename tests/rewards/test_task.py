@@ -54,11 +54,11 @@ def paid_by(preset, parts_done, success, max_turns):
 def test_bounded_pays_half_of_what_is_left_for_each_part_and_takes_it_off_the_success():
     rows = [{"parts_done": 1, "parts_done_now": 1}, {"parts_done": 3, "parts_done_now": 2}]
     terms = [resolve("bounded").terms(saying("hi", max_turns=20, **row)) for row in rows]
-    assert [term["parts"] for term in terms] == [0.25, 0.1875]
+    assert [term["parts"] for term in terms] == [0.5, 0.375]
     undone = resolve("bounded").terms(saying("hi", max_turns=20, parts_done=0, parts_done_now=-3))
-    assert undone["parts"] == -0.4375
+    assert undone["parts"] == -0.875
     won = resolve("bounded").terms(saying("hi", **WON, parts_done=3, parts_done_now=0))
-    assert (won["success"], won["parts"]) == (1.0, -0.4375)
+    assert (won["success"], won["parts"]) == (1.0, -0.875)
 
 
 @pytest.mark.parametrize("max_turns", [1, 6, 20, 200])
@@ -72,11 +72,11 @@ def test_whatever_happens_bounded_returns_between_minus_1_and_1_and_more_for_eve
         parts_done = [rng.randint(0, 30) for _ in range(count)]
         for won, found in returns.items():
             found.append(paid_by("bounded", parts_done, won, max_turns))
-            expected = 1.0 if won else -0.8 + 0.5 * (1 - 0.5 ** parts_done[-1])
+            expected = 1.0 if won else 0.2 - 0.5 ** parts_done[-1]
             assert found[-1] == pytest.approx(expected - 0.2 * count / max_turns, abs=1e-12)
     everything = returns[True] + returns[False]
     assert -1 - 1e-12 <= min(everything) <= max(everything) <= 1
-    assert min(returns[True]) > 0.75 > -0.25 > max(returns[False])
+    assert min(returns[True]) > 0.75 > 0.25 > max(returns[False])
     assert paid_by("bounded", [0] * max_turns, False, max_turns) == pytest.approx(-1)
 
 
