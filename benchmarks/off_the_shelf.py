@@ -11,8 +11,8 @@ conversations. All play ``TextDialog-v0``, PPO every other id with a menu. Each 
 on frozen test goals, between the floors and the task's rule. Never tune on these goals: ``--split validation`` has
 others, ``--reward`` tries another reward.
 
-Each training leaves its record in ``runs/off_the_shelf``; the table is printed, and written to ``docs/off_the_shelf``
-where everything was run.
+Each training leaves its record in ``runs/off_the_shelf``. The table is printed; where everything was run it goes to
+``docs/off_the_shelf``, and into the README between the comments that name this file.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ LIBRARY = {"PPO": PPO, "MaskablePPO": MaskablePPO, "DQN": DQN, "A2C": A2C}
 LEARNERS = (*LIBRARY, "cleanrl_ppo")
 ENV_TURNS, NUM_GOALS, NUM_SEEDS = 100_000, 500, 3
 ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- written by benchmarks/off_the_shelf.py -->\n", "<!-- until here -->\n"
 
 
 class Learned(Protocol):
@@ -130,7 +131,7 @@ class Rollout(NamedTuple):
     values: Tensor
     rewards: Tensor
     starts: Tensor
-    """1 where the observation begins a conversation, or follows its end (then the step is gymnasium's autoreset)."""
+    """1 where the observation begins a conversation."""
 
 
 def cleanrl_ppo(
@@ -140,7 +141,7 @@ def cleanrl_ppo(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     make = [lambda: gym.make(f"dialogym:{env_id}", **options)] * num_envs
-    envs = gym.vector.SyncVectorEnv(make)
+    envs = gym.vector.SyncVectorEnv(make, autoreset_mode=gym.vector.AutoresetMode.SAME_STEP)
     policy = ActorCritic(*envs.single_observation_space.shape, int(envs.single_action_space.n))  # type: ignore[misc,attr-defined]
     optimizer = torch.optim.Adam(policy.parameters(), lr=2.5e-4, eps=1e-5)
     num_updates = max(1, env_turns // (num_envs * num_steps))
@@ -281,6 +282,19 @@ def markdown(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def publish(records: Sequence[dict[str, Any]], docs: Path, readme: Path) -> None:
+    """Writes records and table to ``docs``, and puts the table into ``readme``."""
+    table = markdown(records)
+    docs.mkdir(parents=True, exist_ok=True)
+    atomic_write(docs / "off_the_shelf.json", json.dumps(records, indent=1) + "\n")
+    atomic_write(docs / "off_the_shelf.md", table)
+    before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{readme} must have {BEGIN.strip()!r} and {END.strip()!r}, between which the table stands")
+    atomic_write(readme, f"{before}{begin}\n{table}\n{end}{after}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--env-turns", type=int, default=ENV_TURNS, help="agent turns to learn from")
@@ -319,12 +333,9 @@ def main() -> None:
             said = f"success {record['success']:.3f} ({record['seconds']:.0f} s)"
             print(f"{cell.env_id} {cell.agent} {cell.seed}: {said}", flush=True)
         records.append(json.loads(path.read_text()))
-    table = markdown(records)
-    print(f"\n{table}")
+    print(f"\n{markdown(records)}")
     if wanted == list(cells(range(NUM_SEEDS))) and not (options.quick or given) and options.split == "test":
-        options.docs.mkdir(parents=True, exist_ok=True)
-        atomic_write(options.docs / "off_the_shelf.json", json.dumps(records, indent=1) + "\n")
-        atomic_write(options.docs / "off_the_shelf.md", table)
+        publish(records, options.docs, ROOT / "README.md")
 
 
 if __name__ == "__main__":
