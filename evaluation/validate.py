@@ -8,17 +8,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from ..agents.base import Agent
 from ..agents.registry import make_agent
 from ..envs import remake
-from .score import Trial, frozen_goals, made, score, task_of
+from .score import Scores, Trial, frozen_goals, made, score, task_of
 from .statistics import wilson_interval
 
 PASS, FAIL, NOT_APPLICABLE = "pass", "fail", "not applicable"
@@ -87,7 +86,7 @@ def _plain(text: str) -> str:
 
 
 def validate(env_id: Any, num_goals: int = NUM_GOALS, seed: int = 0, **options: Any) -> ValidationReport:
-    """Checks ceiling, floors and their distance, determinism, leaks and difficulty of an environment.
+    """Checks ceiling, floors and their distance, returns, determinism, leaks and difficulty of an environment.
 
     Args:
         env_id: an id registered with :func:`dialogym.register_task`, or an environment or spec of one.
@@ -105,8 +104,9 @@ def validate(env_id: Any, num_goals: int = NUM_GOALS, seed: int = 0, **options: 
     goals = frozen_goals(env, "test", num_goals, seed)
     checks: list[Check] = []
     rule = _ceiling(env, goals.goals, checks)
-    highest = _floors(env, goals.goals, checks)
-    checks.append(_gap(rule, highest, task_of(env).min_gap))
+    floors = _floors(env, goals.goals, checks)
+    checks.append(_gap(rule, floors, task_of(env).min_gap))
+    checks.append(_returns(rule, floors))
     checks.append(_determinism(env, goals.goals[:NUM_TRACES]))
     checks.append(_leaks(env, goals.goals))
     checks.append(_difficulty(env, goals.goals))
@@ -116,15 +116,16 @@ def validate(env_id: Any, num_goals: int = NUM_GOALS, seed: int = 0, **options: 
 # Ceiling and floors
 
 
-def _ceiling(env: gym.Env[Any, Any], goals: Sequence[Trial], checks: list[Check]) -> float | None:
-    """Success of the task's rule, or None where it has none."""
+def _ceiling(env: gym.Env[Any, Any], goals: Sequence[Trial], checks: list[Check]) -> Scores | None:
+    """Scores of the task's rule, or None where it has none."""
     task = task_of(env)
     if "rule" not in task.policies:
         checks.append(
             Check("ceiling: rule", NOT_APPLICABLE, f"at least {task.ceiling:.3f}", "the task has no rule policy")
         )
         return None
-    success = _success(make_agent("rule", env), env, goals)
+    scores = score(make_agent("rule", env), env, goals)
+    success = float(scores.success.mean())
     checks.append(
         Check(
             "ceiling: rule",
@@ -133,29 +134,25 @@ def _ceiling(env: gym.Env[Any, Any], goals: Sequence[Trial], checks: list[Check]
             _rate(success, len(goals)),
         )
     )
-    return success
+    return scores
 
 
-def _floors(env: gym.Env[Any, Any], goals: Sequence[Trial], checks: list[Check]) -> float:
-    """Highest success of any floor agent."""
+def _floors(env: gym.Env[Any, Any], goals: Sequence[Trial], checks: list[Check]) -> dict[str, Scores]:
+    """Scores of every floor agent that the task has."""
     task = task_of(env)
-    highest = 0.0
+    found: dict[str, Scores] = {}
     for name in FLOORS:
         try:
             agent = make_agent(name, env)
         except ValueError as error:  # a policy that this task does not bring along
             checks.append(Check(f"floor: {name}", NOT_APPLICABLE, f"at most {task.floor:.3f}", str(error)))
             continue
-        success = _success(agent, env, goals)
-        highest = max(highest, success)
+        found[name] = score(agent, env, goals)
+        success = float(found[name].success.mean())
         status = PASS if success <= task.floor else FAIL
-        expected, found = f"success of at most {task.floor:.3f}", _rate(success, len(goals))
-        checks.append(Check(f"floor: {name}", status, expected, found))
-    return highest
-
-
-def _success(agent: Agent, env: gym.Env[Any, Any], goals: Sequence[Trial]) -> float:
-    return float(score(agent, env, goals).success.mean())
+        expected = f"success of at most {task.floor:.3f}"
+        checks.append(Check(f"floor: {name}", status, expected, _rate(success, len(goals))))
+    return found
 
 
 def _rate(success: float, count: int) -> str:
@@ -163,12 +160,24 @@ def _rate(success: float, count: int) -> str:
     return f"{success:.3f} [{interval.low:.3f}, {interval.high:.3f}] on {count} goals"
 
 
-def _gap(rule: float | None, highest: float, min_gap: float) -> Check:
+def _gap(rule: Scores | None, floors: Mapping[str, Scores], min_gap: float) -> Check:
     name, expected = "gap between ceiling and floors", f"at least {min_gap:g}"
     if rule is None:
         return Check(name, NOT_APPLICABLE, expected, "the task has no rule policy")
-    gap = rule - highest
+    gap = float(rule.success.mean()) - max([float(floor.success.mean()) for floor in floors.values()], default=0.0)
     return Check(name, PASS if gap >= min_gap else FAIL, expected, f"{gap:.3f}")
+
+
+def _returns(rule: Scores | None, floors: Mapping[str, Scores]) -> Check:
+    """Whether the environment's own reward, whatever its terms, pays for the task: no floor agent returns as much as
+    the rule, by more than chance explains. Parts that are not potential-based could be collected without success."""
+    name, expected = "return under the environment's reward", "the rule's above every floor's"
+    if rule is None:
+        return Check(name, NOT_APPLICABLE, expected, "the task has no rule policy")
+    as_good = [floor for floor, scores in floors.items() if not _is_rise(rule.returns - scores.returns)]
+    means = {"rule": rule, **floors}
+    found = ", ".join(f"{agent} {float(scores.returns.mean()):.3f}" for agent, scores in means.items())
+    return Check(name, FAIL if as_good else PASS, expected, found)
 
 
 # Determinism

@@ -59,7 +59,7 @@ def demonstrate(env: Any, num_conversations: int, flaw_rate: float, seed: int, s
     turns = successes = 0
     goal_ids = core.task.goal_ids(split, num_conversations, seed)
     for number, goal_id in enumerate(goal_ids):
-        observation, info = made.reset(seed=seed if number == 0 else None, options={"task": goal_id})
+        observation, info = made.reset(seed=seed if number == 0 else None, options={"goal_id": goal_id})
         ended = False
         while not ended:
             flawed = rng.random() < flaw_rate

@@ -42,7 +42,9 @@ class PolicyGradientConfig(ModelConfig):
         sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
             temperature. Below 1 it keeps a model that saw few demonstrations from stumbling over its own rare tokens.
         gamma: discount per agent turn.
-        reward_scale: rewards are multiplied by it before they are learned from, never in the log.
+        reward_scale: rewards are multiplied by it before they are learned from, never in the log. Advantages are
+            normalised, so it is the critic's alone: it makes returns about as large as 1, as those of the default
+            reward are; under ``pydial`` take 0.1.
         entropy_weight: of the entropy bonus, per token.
         max_grad_norm: longer gradients are shortened to it.
         num_reports: validations and checkpoints, evenly spaced.
@@ -55,7 +57,7 @@ class PolicyGradientConfig(ModelConfig):
     learning_rate: float = 1e-4
     sampling_temperature: float = 0.7
     gamma: float = 1.0
-    reward_scale: float = 0.1
+    reward_scale: float = 1.0
     entropy_weight: float = 0.0
     max_grad_norm: float = 1.0
     num_reports: int = 10

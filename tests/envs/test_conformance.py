@@ -285,7 +285,7 @@ def test_reset_replays_a_goal_and_refuses_a_misspelt_option(env_id):
 
 @pytest.mark.parametrize("env_id", OUR_IDS)
 def test_reward_terms_add_up_to_the_reward_exactly(env_id):
-    for reward in ("pydial", "tcbot", "convlab", "sparse"):
+    for reward in ("bounded", "pydial", "tcbot", "convlab", "sparse"):
         env = gym.make(env_id, interface="text", reward=reward)
         env.reset(seed=0)
         while True:
