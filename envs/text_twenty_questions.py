@@ -13,56 +13,56 @@ from .core.items import Item, ItemTask, full_path, read_items, read_once, shippe
 from .core.streams import Streams, pick
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
-    "alive": ("is it alive ?", "living"),
-    "animal": ("is it an animal ?",),
-    "plant": ("is it a plant ?", "from a plant"),
-    "made": ("is it made by people ?", "man made", "made", "artificial"),
-    "bird": ("is it a bird ?",),
-    "fish": ("is it a fish ?",),
-    "insect": ("is it an insect ?",),
-    "mammal": ("is it a mammal ?",),
-    "pet": ("is it kept as a pet ?", "pet"),
-    "farm": ("is it found on a farm ?", "farm"),
-    "fierce": ("can it be dangerous ?", "dangerous"),
-    "flies": ("can it fly ?", "does it fly", "flies", "flying"),
-    "swims": ("can it swim or float ?", "swim", "float", "swims"),
-    "fur": ("does it have fur or hair ?", "fur", "furry"),
-    "legs": ("does it have legs ?", "legs"),
-    "fruit": ("is it a fruit ?",),
-    "vegetable": ("is it a vegetable ?",),
-    "eaten": ("do people eat it ?", "eat", "eaten", "food", "edible"),
-    "sweet": ("does it taste sweet ?", "sweet"),
-    "drunk": ("do people drink it ?", "drink"),
-    "tool": ("is it a tool ?", "tool"),
-    "furniture": ("is it furniture ?",),
-    "vehicle": ("is it a vehicle ?",),
-    "wheels": ("does it have wheels ?", "wheels"),
-    "worn": ("do people wear it ?", "wear", "worn", "clothing"),
-    "electric": ("is it electric ?", "electricity"),
-    "toy": ("do people play with it ?", "toy", "play with"),
-    "music": ("does it make music ?", "music", "instrument"),
-    "big": ("is it bigger than a person ?", "big", "bigger", "large"),
-    "small": ("can you hold it in one hand ?", "in one hand", "in your hand", "small"),
-    "kitchen": ("is it found in a kitchen ?", "kitchen"),
-    "metal": ("is it made of metal ?", "made of metal", "metal"),
-    "wooden": ("is it made of wood ?", "made of wood", "wood", "wooden"),
-    "glass": ("is it made of glass ?", "made of glass", "glass"),
-    "paper": ("has it to do with paper ?", "made of paper", "paper"),
-    "round": ("is it round ?",),
-    "red": ("is it red ?",),
-    "green": ("is it green ?",),
-    "yellow": ("is it yellow ?",),
-    "white": ("is it white ?",),
-    "sound": ("does it make a sound ?", "sound", "noise"),
-    "outdoors": ("is it found outdoors ?", "outdoors", "outside"),
-    "water": ("has it to do with water ?", "water"),
-    "sport": ("is it used for sport ?", "sport", "sports", "games"),
-    "light": ("does it give light ?", "give light", "light"),
-    "hot": ("is it hot ?", "hot"),
-    "cold": ("has it to do with cold ?", "cold"),
-    "body": ("is it part of a body ?", "part of a body", "body"),
-    "building": ("is it a building or part of one ?", "building"),
-    "school": ("is it found in a school ?", "school"),
+    "alive": ("Is it alive?", "living"),
+    "animal": ("Is it an animal?",),
+    "plant": ("Is it a plant?", "from a plant"),
+    "made": ("Is it made by people?", "man made", "made", "artificial"),
+    "bird": ("Is it a bird?",),
+    "fish": ("Is it a fish?",),
+    "insect": ("Is it an insect?",),
+    "mammal": ("Is it a mammal?",),
+    "pet": ("Is it kept as a pet?", "pet"),
+    "farm": ("Would you find it on a farm?", "farm"),
+    "fierce": ("Can it be dangerous?", "dangerous"),
+    "flies": ("Can it fly?", "does it fly", "flies", "flying"),
+    "swims": ("Can it swim or float?", "swim", "float", "swims"),
+    "fur": ("Does it have fur or hair?", "fur", "furry"),
+    "legs": ("Does it have legs?", "legs"),
+    "fruit": ("Is it a fruit?",),
+    "vegetable": ("Is it a vegetable?",),
+    "eaten": ("Do people eat it?", "eat", "eaten", "food", "edible"),
+    "sweet": ("Does it taste sweet?", "sweet"),
+    "drunk": ("Do people drink it?", "drink"),
+    "tool": ("Is it a tool?", "tool"),
+    "furniture": ("Is it a piece of furniture?", "furniture"),
+    "vehicle": ("Is it a vehicle?",),
+    "wheels": ("Does it have wheels?", "wheels"),
+    "worn": ("Do people wear it?", "wear", "worn", "clothing"),
+    "electric": ("Is it electric?", "electricity"),
+    "toy": ("Do people play with it?", "toy", "play with"),
+    "music": ("Does it make music?", "music", "instrument"),
+    "big": ("Is it bigger than a person?", "big", "bigger", "large"),
+    "small": ("Can you hold it in one hand?", "in one hand", "in your hand", "small"),
+    "kitchen": ("Would you find it in a kitchen?", "kitchen"),
+    "metal": ("Is it made of metal?", "made of metal", "metal"),
+    "wooden": ("Is it made of wood?", "made of wood", "wood", "wooden"),
+    "glass": ("Is it made of glass?", "made of glass", "glass"),
+    "paper": ("Does it have to do with paper?", "made of paper", "paper"),
+    "round": ("Is it round?",),
+    "red": ("Is it red?",),
+    "green": ("Is it green?",),
+    "yellow": ("Is it yellow?",),
+    "white": ("Is it white?",),
+    "sound": ("Does it make a sound?", "sound", "noise"),
+    "outdoors": ("Would you find it outdoors?", "outdoors", "outside"),
+    "water": ("Does it have to do with water?", "water"),
+    "sport": ("Is it used for sport?", "sport", "sports", "games"),
+    "light": ("Does it give light?", "give light", "light"),
+    "hot": ("Is it hot?", "hot"),
+    "cold": ("Does it have to do with cold?", "cold"),
+    "body": ("Is it part of a body?", "part of a body", "body"),
+    "building": ("Is it a building or part of one?", "building"),
+    "school": ("Would you find it in a school?", "school"),
 }
 """For each attribute how it is asked for, and other words that mean it."""
 ATTRIBUTES = tuple(QUESTIONS)
@@ -70,8 +70,19 @@ GUESS = len(ATTRIBUTES)
 """The last reply of the menu."""
 BUCKETS = (1, 2, 3, 6, 12, 24, 60)
 """The summary says how many things fit by the first of these that is not exceeded."""
-YES, NO = ("yes .", "yes , it does .", "that is right ."), ("no .", "no , not that .", "it is not like that .")
-PUZZLED = ("i did not understand , ask me something that i can answer with yes or no .",)
+YES = ("Yes.", "Yes, that's right.", "That's right.", "Yep!")
+NO = ("No.", "No, I'm afraid not.", "Nope.", "No, not that.")
+PUZZLED = ("Sorry, I didn't understand that. Ask me something that I can answer with yes or no.",)
+INSTRUCTIONS = """\
+You are playing twenty questions. Your partner is thinking of an everyday thing: an animal, a plant, something to \
+eat, something around the house, a part of nature or the like. Find out what it is.
+
+Say one short sentence each turn, and nothing else. Either ask a question about one property, to be answered with yes \
+or no, for example "Is it alive?", "Can it fly?" or "Would you find it in a kitchen?". Or, once you are sure, guess \
+the thing, for example "Is it a cat?".
+
+You have twenty turns and one single guess. Any guess ends the game, right or wrong; without a guess you lose. A \
+question about several properties at once is not answered and costs a turn all the same."""
 _WORD = re.compile(r"[a-z0-9']+")
 
 
@@ -79,7 +90,7 @@ class TextTwentyQuestions(ItemTask):
     """Find out what the partner thinks of, by yes-or-no questions in words; there are twenty turns and one guess.
 
     The partner thinks of one of 223 everyday things, of which it knows fifty attributes. A question is understood by
-    the attribute that it names (``is it alive ?``, ``can it fly ?``), a guess by the thing (``is it a cat ?``). A wrong
+    the attribute that it names (``Is it alive?``, ``Can it fly?``), a guess by the thing (``Is it a cat?``). A wrong
     guess ends the game; a question about several attributes at once, or about none, gets no answer and costs a turn.
 
     From the menu the agent asks about one attribute or guesses what fits best, and its summary says how many things
@@ -103,9 +114,10 @@ class TextTwentyQuestions(ItemTask):
     """
 
     name = "TextTwentyQuestions"
+    instructions = INSTRUCTIONS
     menu = (*(f"ask_{attribute}" for attribute in ATTRIBUTES), "guess")
     summary_sizes = (len(BUCKETS) + 1, len(ATTRIBUTES) + 1)
-    examples = (*(questions[0] for questions in QUESTIONS.values()), "is it a cat ?", "it is the moon .")
+    examples = (*(questions[0] for questions in QUESTIONS.values()), "Is it a cat?", "I think it's the moon.")
     ceiling = 0.98
     floor = 0.1
     min_gap = 0.85
@@ -183,10 +195,7 @@ class Thinker(Partner):
         self.turn = 0
 
     def open(self) -> list[Line]:
-        return [
-            ("system", "ask questions that can be answered with yes or no , then guess . you have one guess ."),
-            ("user", "i think of something . what is it ?"),
-        ]
+        return [("user", "I'm thinking of something. What is it?")]
 
     def hear(self, utterance: str) -> list[Line]:
         self.turn += 1
@@ -205,7 +214,7 @@ class Thinker(Partner):
     def _hear_guess(self, thing: str) -> list[Line]:
         self.over = True
         self.success = thing == self.thing
-        return [("user", "yes , you found it !" if self.success else "no , that is not it .")]
+        return [("user", "Yes, you found it!" if self.success else "No, that's not it.")]
 
     # The menu
 
@@ -223,7 +232,7 @@ class Thinker(Partner):
 
     def phrase(self, choice: int) -> str:
         if choice == GUESS:
-            return f"is it the {self.task.things[self.fitting()[0]]} ?"
+            return f"Is it the {self.task.things[self.fitting()[0]]} ?"
         return QUESTIONS[ATTRIBUTES[choice]][0]
 
 
@@ -234,7 +243,7 @@ def rule(observation: Any, info: Mapping[str, Any]) -> int:
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Claims to know it, and does not say what it is."""
-    return "i know what it is ."
+    return "I know what it is."
 
 
 def words_of(text: str) -> tuple[str, ...]:

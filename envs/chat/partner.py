@@ -14,7 +14,6 @@ from ..core.streams import pick
 from .corpus import Turns
 from .retrieval import make_index
 
-INSTRUCTION = "you are chatting with somebody . answer what they say ."
 NUM_SIMILAR = 5
 """Similar moments whose replies count as expected."""
 SIMILAR = 0.4
@@ -28,9 +27,9 @@ NUM_CANDIDATES = 8
 SUMMARY_SIZES = (NUM_CANDIDATES, NUM_CANDIDATES, 3)
 LOOK_AT = 40
 """Retrieved turns that are looked at for one that fits."""
-PARDON = ("sorry ? i did not get that .", "what do you mean ?", "hm , i do not understand .")
-LEAVES = ("i have to go now . bye !", "i think i will talk to somebody else . bye !")
-CLOSES = ("it was nice talking to you . bye !", "i have to run , but this was fun . bye !")
+PARDON = ("Sorry? I didn't get that.", "What do you mean?", "Hm, I don't understand.")
+LEAVES = ("I have to go now. Bye!", "I think I'll talk to somebody else. Bye!")
+CLOSES = ("It was nice talking to you. Bye!", "I have to run, but this was fun. Bye!")
 
 
 class Place(NamedTuple):
@@ -120,7 +119,7 @@ class ChatPartner(Partner):
         self.num_replies = 0
 
     def open(self) -> list[Line]:
-        return [("system", INSTRUCTION), *self._speak(self.place)]
+        return self._speak(self.place)
 
     def hear(self, utterance: str) -> list[Line]:
         is_good = self.quality(utterance) >= GOOD

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dialogym.agents.registry import make_agent
-from dialogym.envs.chat.corpus import load_conversations, rated_conversations, tidy
+from dialogym.envs.chat.corpus import MAX_WORDS, cut, load_conversations, rated_conversations, spaced, tidy
 from dialogym.envs.chat.partner import CLOSES, LEAVES, PARDON, Place
 from dialogym.envs.chat.retrieval import EmbeddingIndex, TfidfIndex, make_index
 from dialogym.envs.text_chat import TextChat
@@ -169,10 +169,21 @@ def test_the_shipped_weights_of_the_rating_are_those_of_the_training_split():
 
 
 def test_turns_are_tidied_and_private_ones_end_a_conversation(tmp_path):
-    assert tidy("Hi, YOU!  don’t") == "hi , you ! don't"
+    assert tidy("Hi ,YOU !  don’t") == "Hi, YOU! don't"
+    assert tidy("so so . . . :) ok") == "so so... :) ok"
+    assert spaced("Hi, YOU! don't") == "hi , you ! don't"
     path = tmp_path / "own.csv"
     path.write_text("turns\nWho are you?|Bob|call me at 555 123 4567|ok\nDo you sing?|no|no|why not\n")
-    assert load_conversations("chitchat", str(path)) == [("who are you ?", "bob"), ("do you sing ?", "no")]
+    assert load_conversations("chitchat", str(path)) == [("Who are you?", "Bob"), ("Do you sing?", "no")]
+
+
+def test_a_long_turn_is_cut_after_so_many_words_and_signs_and_keeps_its_letters():
+    assert cut("Yes, I do! And you?", 5) == "Yes, I do!"
+    assert cut("", 5) == ""
+    said = [turn for item in TextChat().items for turn in item["turns"]]
+    assert max(len(spaced(turn).split()) for turn in said) <= MAX_WORDS + 2  # an emoticon in brackets falls apart
+    assert sum(turn[0].isupper() for turn in said) > len(said) / 4
+    assert not any(sign in turn for turn in said for sign in (" , ", " ? "))
 
 
 @pytest.mark.parametrize(
@@ -255,3 +266,10 @@ def test_embeddings_find_a_text_in_other_words():
         2,
     ]
     assert index.nearest("", 1) == []
+
+
+@pytest.mark.parametrize(("turns", "told"), [(1, "lasts one turn"), (5, "lasts 5 turns")])
+def test_the_instructions_tell_how_long_it_lasts_and_when_the_partner_leaves(own_file, turns, told):
+    task = TextChat(data=own_file, turns=turns)
+    assert told in task.instructions
+    assert "40 words" in task.instructions

@@ -248,7 +248,7 @@ def haggling(interface="text", reward="surplus", **goal):
 
 def test_a_buyer_haggles_to_a_deal_and_gets_its_share():
     env, observation = haggling()
-    assert "do not pay 100 or more . prices go in steps of 5 ." in observation
+    assert "Pay less than £100, or you gain nothing. Prices move in steps of £5." in observation
     assert "135" in observation
     for said, answer in (("i can pay 40", "125"), ("55", "115"), ("60 , it is old", "105"), ("65", "95")):
         observation, reward, terminated, _, _ = env.step(said)
@@ -260,7 +260,7 @@ def test_a_buyer_haggles_to_a_deal_and_gets_its_share():
 
 def test_a_seller_haggles_the_same_game_in_the_other_direction():
     env, observation = haggling(role="seller", seller_limit=100, buyer_limit=150)
-    assert "do not take 100 or less" in observation
+    assert "Get more than £100" in observation
     assert "65" in observation
     for said, answer in (("you can have it for 160", "75"), ("145", "85"), ("140", "95"), ("135", "105")):
         observation, *_ = env.step(said)
@@ -431,8 +431,8 @@ def test_goods_of_ones_own(tmp_path):
     path.write_text('{"item": "boat", "price": 3000}\n', encoding="utf-8")
     env = gym.make("TextNegotiation-v0", interface="text", data=str(path))
     observation, _ = env.reset(seed=0)
-    assert "the boat ." in observation
-    assert "steps of 100" in observation
+    assert "the boat." in observation
+    assert "steps of £100" in observation
 
 
 @pytest.mark.parametrize(
@@ -481,7 +481,22 @@ def test_an_edited_list_is_read_again_from_any_folder(tmp_path, monkeypatch):
 
 
 def test_the_floor_that_names_one_price_is_the_middle_one_of_its_goods(tmp_path):
-    assert TextNegotiation().policies["inform_everything"].act("", {}) == "34 ."
+    assert TextNegotiation().policies["inform_everything"].act("", {}) == "£34."
     path = tmp_path / "own.csv"
     path.write_text("item,price\nbike,100\nboat,300\nhouse,9000\n", encoding="utf-8")
-    assert TextNegotiation(data=str(path)).policies["inform_everything"].act("", {}) == "300 ."
+    assert TextNegotiation(data=str(path)).policies["inform_everything"].act("", {}) == "£300."
+
+
+@pytest.mark.parametrize("role", ["buyer", "seller"])
+def test_the_instructions_tell_every_move_and_the_brief_tells_the_limit(role):
+    env, observation = haggling(role=role)
+    assert observation.startswith("system: You are haggling")
+    for needed in (
+        '"I can pay £119."',
+        '"Deal."',
+        '"No deal, goodbye."',
+        "ten turns",
+        "£100" if role == "buyer" else "£50",
+    ):
+        assert needed in observation
+    assert env.unwrapped.task.instructions in env.unwrapped.messages[0]["content"]

@@ -122,3 +122,10 @@ def test_an_edited_table_is_read_again_from_any_folder(tmp_path, monkeypatch):
         TextTwentyQuestions, "thing,attributes\nleaf,plant\n", "thing,attributes\nblood,red\n", tmp_path, monkeypatch
     )
     assert task.things == ("blood",)
+
+
+def test_the_instructions_tell_the_form_of_a_reply_and_the_limits():
+    told = TASK.instructions
+    for needed in ("twenty turns", "one single guess", "Can it fly?", "Is it a cat?"):
+        assert needed in told
+    assert TASK.understand("Can it fly?") == (set(), {"flies"})
