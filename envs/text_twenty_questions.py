@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,60 +10,9 @@ from ..rewards.transcript import Line
 from .core.conversation import Partner, Policy
 from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
 from .core.streams import Streams, pick
+from .twenty_questions.understanding import Understanding, words_of
+from .twenty_questions.words import QUESTIONS
 
-QUESTIONS: dict[str, tuple[str, ...]] = {
-    "alive": ("Is it alive?", "living"),
-    "animal": ("Is it an animal?",),
-    "plant": ("Is it a plant?", "from a plant"),
-    "made": ("Is it made by people?", "man made", "made", "artificial"),
-    "bird": ("Is it a bird?",),
-    "fish": ("Is it a fish?",),
-    "insect": ("Is it an insect?",),
-    "mammal": ("Is it a mammal?",),
-    "pet": ("Is it kept as a pet?", "pet"),
-    "farm": ("Would you find it on a farm?", "farm"),
-    "fierce": ("Can it be dangerous?", "dangerous"),
-    "flies": ("Can it fly?", "does it fly", "flies", "flying"),
-    "swims": ("Can it swim or float?", "swim", "float", "swims"),
-    "fur": ("Does it have fur or hair?", "fur", "furry"),
-    "legs": ("Does it have legs?", "legs"),
-    "fruit": ("Is it a fruit?",),
-    "vegetable": ("Is it a vegetable?",),
-    "eaten": ("Do people eat it?", "eat", "eaten", "food", "edible"),
-    "sweet": ("Does it taste sweet?", "sweet"),
-    "drunk": ("Do people drink it?", "drink"),
-    "tool": ("Is it a tool?", "tool"),
-    "furniture": ("Is it a piece of furniture?", "furniture"),
-    "vehicle": ("Is it a vehicle?",),
-    "wheels": ("Does it have wheels?", "wheels"),
-    "worn": ("Do people wear it?", "wear", "worn", "clothing"),
-    "electric": ("Is it electric?", "electricity"),
-    "toy": ("Do people play with it?", "toy", "play with"),
-    "music": ("Does it make music?", "music", "instrument"),
-    "big": ("Is it bigger than a person?", "big", "bigger", "large"),
-    "small": ("Can you hold it in one hand?", "in one hand", "in your hand", "small"),
-    "kitchen": ("Would you find it in a kitchen?", "kitchen"),
-    "metal": ("Is it made of metal?", "made of metal", "metal"),
-    "wooden": ("Is it made of wood?", "made of wood", "wood", "wooden"),
-    "glass": ("Is it made of glass?", "made of glass", "glass"),
-    "paper": ("Does it have to do with paper?", "made of paper", "paper"),
-    "round": ("Is it round?",),
-    "red": ("Is it red?",),
-    "green": ("Is it green?",),
-    "yellow": ("Is it yellow?",),
-    "white": ("Is it white?",),
-    "sound": ("Does it make a sound?", "sound", "noise"),
-    "outdoors": ("Would you find it outdoors?", "outdoors", "outside"),
-    "water": ("Does it have to do with water?", "water"),
-    "sport": ("Is it used for sport?", "sport", "sports", "games"),
-    "light": ("Does it give light?", "give light", "light"),
-    "hot": ("Is it hot?", "hot"),
-    "cold": ("Does it have to do with cold?", "cold"),
-    "body": ("Is it part of a body?", "part of a body", "body"),
-    "building": ("Is it a building or part of one?", "building"),
-    "school": ("Would you find it in a school?", "school"),
-}
-"""For each attribute how it is asked for, and other words that mean it."""
 ATTRIBUTES = tuple(QUESTIONS)
 GUESS = len(ATTRIBUTES)
 """The last reply of the menu."""
@@ -72,7 +20,13 @@ BUCKETS = (1, 2, 3, 6, 12, 24, 60)
 """The summary says how many things fit by the first of these that is not exceeded."""
 YES = ("Yes.", "Yes, that's right.", "That's right.", "Yep!")
 NO = ("No.", "No, I'm afraid not.", "Nope.", "No, not that.")
-PUZZLED = ("Sorry, I didn't understand that. Ask me something that I can answer with yes or no.",)
+UNANSWERED = {
+    "unknown": ("I can't say.", "I don't know, ask me something else.", "That's hard to say."),
+    "several": ("One thing at a time, please.", "Please ask me just one question."),
+    "unclear": ("Is that your guess? You have only one, so please say it plainly.",),
+    "puzzled": ("Sorry, I didn't understand that. Ask me something that I can answer with yes or no.",),
+}
+"""What is said to whatever is neither a question that the table answers nor a guess."""
 INSTRUCTIONS = """\
 You are playing twenty questions. Your partner is thinking of an everyday thing: an animal, a plant, something to \
 eat, something around the house, a part of nature or the like. Find out what it is.
@@ -83,15 +37,16 @@ the thing, for example "Is it a cat?".
 
 You have twenty turns and one single guess. Any guess ends the game, right or wrong; without a guess you lose. A \
 question about several properties at once is not answered and costs a turn all the same."""
-_WORD = re.compile(r"[a-z0-9']+")
 
 
 class TextTwentyQuestions(ItemTask):
     """Find out what the partner thinks of, by yes-or-no questions in words; there are twenty turns and one guess.
 
-    The partner thinks of one of 223 everyday things, of which it knows fifty attributes. A question is understood by
-    the attribute that it names (``Is it alive?``, ``Can it fly?``), a guess by the thing (``Is it a cat?``). A wrong
-    guess ends the game; a question about several attributes at once, or about none, gets no answer and costs a turn.
+    The partner thinks of one of 223 everyday things, of which it knows fifty attributes. It understands questions about
+    them in free words (``Is it alive?``, ``Would I find it in a kitchen?``). A guess is a sentence that says just that
+    (``Is it a cat?``, ``I think it's the moon.``) and ends the game, right or wrong; to speak of a thing (``Is it
+    bigger than a car?``) is none. A question about several attributes at once, or about none, gets no answer and costs
+    a turn.
 
     From the menu the agent asks about one attribute or guesses what fits best, and its summary says how many things
     still fit what it heard and which attribute halves them best. The rule asks that one until a single thing is left:
@@ -117,7 +72,7 @@ class TextTwentyQuestions(ItemTask):
     instructions = INSTRUCTIONS
     menu = (*(f"ask_{attribute}" for attribute in ATTRIBUTES), "guess")
     summary_sizes = (len(BUCKETS) + 1, len(ATTRIBUTES) + 1)
-    examples = (*(questions[0] for questions in QUESTIONS.values()), "Is it a cat?", "I think it's the moon.")
+    examples = (*QUESTIONS.values(), "Is it a cat?", "I think it's the moon.")
     ceiling = 0.98
     floor = 0.1
     min_gap = 0.85
@@ -131,6 +86,7 @@ class TextTwentyQuestions(ItemTask):
         super().__init__(load_things(self.made_with["data"]))
         self.things = tuple([item["thing"] for item in self.items])
         self.table = tuple([frozenset(item["attributes"]) for item in self.items])
+        self.understanding = Understanding(self.things)
         self.knowledge = functools.lru_cache(maxsize=1 << 16)(self._knowledge)
         self.policies = {"rule": Policy("choices", rule), "claim_success": Policy("text", claim_success)}
 
@@ -161,29 +117,6 @@ class TextTwentyQuestions(ItemTask):
                     best, best_rest = number, rest
         return fitting, best
 
-    @functools.cached_property
-    def phrases(self) -> list[tuple[tuple[str, ...], str, str]]:
-        """Words, "thing" or "attribute", and which; the longest first, so that a light bulb is no light."""
-        found = [(words_of(thing), "thing", thing) for thing in self.things]
-        for attribute, asked in QUESTIONS.items():
-            found += [(words_of(words), "attribute", attribute) for words in (*asked, attribute)]
-        return sorted(found, key=lambda phrase: -len(phrase[0]))
-
-    def understand(self, utterance: str) -> tuple[set[str], set[str]]:
-        """The things and the attributes that an utterance names."""
-        words = words_of(utterance)
-        things: set[str] = set()
-        attributes: set[str] = set()
-        while words:
-            for phrase, kind, meant in self.phrases:
-                if words[: len(phrase)] == phrase:
-                    (things if kind == "thing" else attributes).add(meant)
-                    words = words[len(phrase) :]
-                    break
-            else:
-                words = words[1:]
-        return things, attributes
-
 
 class Thinker(Partner):
     """Thinks of a thing, and keeps the agent's record of what it heard."""
@@ -199,17 +132,27 @@ class Thinker(Partner):
 
     def hear(self, utterance: str) -> list[Line]:
         self.turn += 1
-        things, attributes = self.task.understand(utterance)
-        if len(things) == 1:
-            return self._hear_guess(things.pop())
-        if things or len(attributes) != 1:
-            return [("user", PUZZLED[0])]
-        attribute = attributes.pop()
-        true = attribute in self.attributes
+        meaning = self.task.understanding.meaning(utterance)
+        if meaning.thing is not None:
+            return self._hear_guess(meaning.thing)
+        if not meaning.attributes:
+            return self._say(UNANSWERED[meaning.act])
+        true = all((attribute in self.attributes) == is_so for attribute, is_so in meaning.attributes)
         said = true if self.task.noise == 0 or self.streams.noise.random() >= self.task.noise else not true
-        self.answers[attribute] = said
-        words = YES if said else NO
+        self._learns(meaning.attributes, said)
+        return self._say(YES if said else NO)
+
+    def _say(self, words: Sequence[str]) -> list[Line]:
         return [("user", words[pick(self.streams.wording, self.turn, len(words))])]
+
+    def _learns(self, asked: Sequence[tuple[str, bool]], said: bool) -> None:
+        """Keeps what an answer tells of single attributes; no to several tells of one where the others hold."""
+        unsure = [(attribute, is_so) for attribute, is_so in asked if self.answers.get(attribute) != is_so]
+        if said:
+            self.answers.update(asked)
+        elif len(unsure) == 1 or len(asked) == 1:
+            ((attribute, is_so),) = unsure or asked
+            self.answers[attribute] = not is_so
 
     def _hear_guess(self, thing: str) -> list[Line]:
         self.over = True
@@ -233,7 +176,7 @@ class Thinker(Partner):
     def phrase(self, choice: int) -> str:
         if choice == GUESS:
             return f"Is it the {self.task.things[self.fitting()[0]]} ?"
-        return QUESTIONS[ATTRIBUTES[choice]][0]
+        return QUESTIONS[ATTRIBUTES[choice]]
 
 
 def rule(observation: Any, info: Mapping[str, Any]) -> int:
@@ -244,11 +187,6 @@ def rule(observation: Any, info: Mapping[str, Any]) -> int:
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Claims to know it, and does not say what it is."""
     return "I know what it is."
-
-
-def words_of(text: str) -> tuple[str, ...]:
-    """Lower-cased words."""
-    return tuple(_WORD.findall(text.lower()))
 
 
 @read_once
