@@ -25,7 +25,8 @@ from .negotiation.game import (
     start,
 )
 from .negotiation.optimum import ACCEPT, WALK, optimum
-from .negotiation.words import BANKS, money, offer_of, opening_of, understand, worded
+from .negotiation.understanding import understand
+from .negotiation.words import BANKS, money, offer_of, opening_of, worded
 
 ROLES = ("buyer", "seller")
 MIN_PRICE = 30
@@ -53,11 +54,13 @@ an offer, and soon leaves. There are at most ten turns."""
 class TextNegotiation(Task):
     """Haggle: buy or sell an item at a price that is good for you, with a partner whose limit and tactic are hidden.
 
-    The agent is told its own limit and who it is, buyer or seller; the partner opens far beyond that limit. Prices go
-    in steps, twenty to fifty of which make up the typical price of the item; all below is counted in steps of the
-    agent's *gain*, so that buying and selling are one game. There are 3 to 10 steps to share, the *surplus*. Who says a
-    new price makes an offer; who names the partner's price, or says yes to it, takes it; ``goodbye`` walks away. The
-    partner answers an offer with a deal, a price of its own, or by leaving. Anything else gets a reply and costs
+    The agent is told its own limit and who it is, buyer or seller; the partner opens far beyond that limit. Prices
+    go in steps, twenty to fifty of which make up the typical price of the item; all below is counted in steps of
+    the agent's *gain*, so that buying and selling are one game. There are 3 to 10 steps to share, the *surplus*.
+    Who names a new price makes an offer, however it is written (``£45``, ``forty-five pounds``, ``I can't go above
+    45``); who takes the partner's price says so (``Deal.``, ``I'll take it for £60.``), and who walks away does too
+    (``No deal, goodbye.``): with a condition, a maybe or a question mark it is neither. The partner answers an
+    offer with a deal, a price of its own, or by leaving. Anything else gets a reply, such as a question, and costs
     patience.
 
     The partner concedes by one of five tactics, each as likely (Faratin, Sierra & Jennings 1998): ``boulware`` (late),

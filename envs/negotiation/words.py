@@ -1,13 +1,11 @@
-"""What is said while haggling: the partner's turns, a bank split into train and test wordings, and how it understands.
+"""What is said while haggling: the partner's turns, a bank split into train and test wordings.
 
-A turn of the partner names one price at most, so that who repeats it is understood to take it.
+A turn of the partner names one price at most.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from ..core.streams import pick
 
@@ -24,6 +22,7 @@ _BOTH: Bank = {
     "chat": ("Yes, but what's your price?", "Thanks, but let's talk about the price."),
     "better": ("Make me an offer first.", "It's your turn to name a price."),
     "refuse": ("Then what's your price?", "So what would you say instead?"),
+    "unclear": ("Is that a yes? Then just say: deal.", "Do you take my price, then?"),
     "confused": ("Which price do you mean?", "Name one price, please."),
     "puzzled": ("Sorry, I didn't understand that.", "What do you mean?"),
 }
@@ -38,6 +37,7 @@ _BOTH_TEST: Bank = {
     "chat": ("I know, but back to the price.", "Sure, and how much do you say?"),
     "better": ("You name a price first.", "Tell me what you have in mind."),
     "refuse": ("And what would suit you?", "Then name your own price."),
+    "unclear": ("So is it a deal or not?", "Does that mean that you agree to my price?"),
     "confused": ("That's more than one price.", "Just one price at a time."),
     "puzzled": ("I don't follow you.", "Could you say that in other words?"),
 }
@@ -87,76 +87,3 @@ def offer_of(role: str, price: int) -> str:
 def money(amount: float) -> str:
     """An amount as people write it: £45, £1,250, £45.50."""
     return f"£{amount:,.0f}" if amount == int(amount) else f"£{amount:,.2f}"
-
-
-# Understanding
-
-
-class Meaning(NamedTuple):
-    """What the agent said.
-
-    Attributes:
-        act: "offer", "accept", "walk_away", "better" (it asks for a better price), "refuse" (no, without an offer),
-            "chat", "confused" (several prices) or "puzzled" (nothing that makes sense).
-        price: of an offer.
-    """
-
-    act: str
-    price: float | None = None
-
-
-_NUMBER = re.compile(r"\d+(?:[,']\d{3})+(?!\d)|\d+(?:\.\d+)?")
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_WALK = re.compile(
-    r"\b(?:good ?bye|bye|walk(?:ing)? away|not interested|forget it|i am (?:out|leaving)|i'm (?:out|leaving)|i leave|"
-    r"i walk|leave it|no thanks|no thank you)\b"
-)
-_ACCEPT = re.compile(
-    r"\b(?:deal|accept(?:ed)?|agree|agreed|sold|ok|okay|yes|yep|sure|fine|done|i take it|i'll take it|"
-    r"i will take it|take it|it is yours|it's yours|settled)\b"
-)
-_REFUSE = re.compile(
-    r"\b(?:no|not|never|cannot|nope|(?:ca|wo|do|does|did|is|are|was|would|could|should)n['’]?t|"
-    r"too (?:much|high|low|little|expensive|cheap|dear))\b"
-)
-_NO_REFUSAL = re.compile(r"\b(?:no problem|why not|not bad|no doubt)\b")
-_BETTER = re.compile(
-    r"\b(?:better|best|discount|lower|less|cheaper|higher|more|come down|go down|come up|go up|your (?:last )?price|"
-    r"last offer|final offer)\b"
-)
-
-
-def understand(utterance: str, partner_price: int, own_price: float | None) -> Meaning:
-    """What an utterance means to somebody who haggles.
-
-    A price that was not on the table is an offer, whatever stands around it; to name the partner's price, or to say
-    yes, is to take it, unless it is refused or left at that. One's own price again is an offer again.
-
-    Args:
-        utterance: any text.
-        partner_price: the partner's standing offer.
-        own_price: the agent's last one, or None.
-    """
-    text = utterance.lower()
-    prices = list(dict.fromkeys(_price(found) for found in _NUMBER.findall(text)))
-    new = [price for price in prices if price not in (partner_price, own_price)]
-    if len(new) > 1:
-        return Meaning("confused")
-    if new:
-        return Meaning("offer", new[0])
-    if _WALK.search(text):
-        return Meaning("walk_away")
-    if own_price is not None and own_price in prices:
-        return Meaning("offer", own_price)
-    if _REFUSE.search(_NO_REFUSAL.sub("", text)):
-        return Meaning("refuse")
-    if prices or (_ACCEPT.search(text) and "?" not in text):
-        return Meaning("accept")
-    if _BETTER.search(text):
-        return Meaning("better")
-    return Meaning("chat" if len(_WORD.findall(text)) >= 2 else "puzzled")
-
-
-def _price(text: str) -> float:
-    value = float(re.sub(r"[,']", "", text))
-    return int(value) if value == int(value) else value

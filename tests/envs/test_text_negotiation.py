@@ -8,12 +8,14 @@ from dialogym.agents.registry import make_agent
 from dialogym.envs.negotiation import game
 from dialogym.envs.negotiation.game import Answer, Kind, Profile, State, prior, respond, start
 from dialogym.envs.negotiation.optimum import ACCEPT, Optimum, optimal_values
-from dialogym.envs.negotiation.words import BANKS, Meaning, understand
+from dialogym.envs.negotiation.understanding import Meaning, understand
+from dialogym.envs.negotiation.words import BANKS
 from dialogym.envs.text_negotiation import TextNegotiation, step_of
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.rewards import resolve
 
 from .own_files import edited_and_pickled
+from .utterances import utterances
 
 FLOORS = ("do_nothing", "random", "repeat_last", "inform_everything", "claim_success")
 
@@ -203,9 +205,8 @@ def test_what_is_understood(utterance, act, price):
 def test_no_name_of_a_good_sounds_like_an_answer():
     for good in TextNegotiation().goods:
         assert understand(f"it is a nice {good['item']} .", 60, 40) == Meaning("chat")
-        for bank in BANKS.values():
-            for words in bank["open"]:
-                assert understand(words.format(item=good["item"], price=60), 60, None) == Meaning("accept")
+        for feeling in ("like", "loved"):
+            assert understand(f"I {feeling} the {good['item']}.", 60, 40) == Meaning("chat")
 
 
 def test_train_and_test_wordings_differ_and_name_one_price():
@@ -220,14 +221,65 @@ def test_train_and_test_wordings_differ_and_name_one_price():
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_the_reply_that_repeats_the_partner_takes_its_price(split):
+def test_who_repeats_the_partner_gains_nothing(split):
     env = gym.make("TextNegotiation-v0", interface="text", split=split)
     for seed in range(20):
         _, info = env.reset(seed=seed)
-        price = env.unwrapped.partner.price_of(env.unwrapped.partner.state.partner_offer)
-        _, _, terminated, _, info = env.step(info["messages"][-1]["content"])
-        assert (terminated, info["success"]) == (True, False)  # the opening is always at a loss
-        assert env.unwrapped.transcript.goal["price"] == price
+        over = False
+        while not over:
+            _, reward, terminated, truncated, info = env.step(info["messages"][-1]["content"])
+            over = terminated or truncated
+        assert (terminated, info["success"], reward) == (True, False, 0.0)
+
+
+UTTERANCES = utterances("TextNegotiation-v0")
+
+
+@pytest.mark.parametrize("said", UTTERANCES, ids=[said["said"] for said in UTTERANCES])
+def test_what_people_and_chat_models_say_is_understood(said):
+    assert understand(said["said"], 60, 40) == Meaning(said["act"], said.get("price"))
+
+
+def test_there_are_sixty_utterances_and_some_of_every_act():
+    assert len({said["said"] for said in UTTERANCES}) >= 60
+    answered = {*BANKS["seller", False], "offer", "accept", "walk_away"}
+    acts = {said["act"] for said in UTTERANCES}
+    assert acts <= answered
+    assert len(acts) == 9
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Would you accept that?", "I'd accept if you could deliver it.", "Deal?", "I might take it.", "No deal.",
+     "If that's your final price, I'll have to walk away.", "I don't want to walk away.", "I agree that it is old."],
+)  # fmt: skip
+def test_half_a_yes_or_half_a_goodbye_is_answered_and_does_not_end_it(said):
+    env, _ = haggling()
+    _, _, terminated, _, info = env.step(said)
+    assert not terminated
+    assert env.unwrapped.transcript.goal["price"] is None
+    bank = BANKS["seller", False]
+    assert info["messages"][-1]["content"] in (*bank["unclear"], *bank["refuse"], *bank["chat"])
+
+
+def test_a_price_is_taken_and_made_however_it_is_written():
+    for said in ("£115", "115 pounds", "a hundred and fifteen quid", "**$115.00**", "i can pay £ 115 ."):
+        env, _ = haggling(profile="conceder")
+        env.step(said)
+        assert env.unwrapped.transcript.goal["price"] == 115, said
+
+
+@pytest.mark.parametrize("role", ["buyer", "seller"])
+def test_the_menu_is_understood_as_what_it_means(role):
+    env, _ = haggling("choices", role=role, seller_limit=50 if role == "buyer" else 100, buyer_limit=150)
+    partner, task = env.unwrapped.partner, env.unwrapped.task
+    price = partner.price_of(partner.state.partner_offer)
+    meant = {"accept": "accept", "walk_away": "walk_away", "small_talk": "chat", "ask_better": "better"}
+    for choice, name in enumerate(task.menu):
+        for words in (partner.phrase(choice), partner.phrase(choice).lower().replace(".", " .").replace("£", "£ ")):
+            found = understand(words, price, None)
+            wanted = meant.get(name) or partner.price_of(choice - len(meant) + 1)
+            assert found == (Meaning(wanted) if name in meant else Meaning("offer", wanted)), words
 
 
 # Conversations
