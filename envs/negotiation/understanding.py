@@ -78,9 +78,11 @@ def understand(utterance: str, partner_price: float, own_price: float | None) ->
     """
     said = read(utterance)
     offers = [price.named(partner_price, own_price) for one in said for price in one.prices if price.is_offered]
+    new = list(
+        dict.fromkeys([price for price in offers if price is not None and price not in (partner_price, own_price)])
+    )
     if None in offers:
         return Meaning("confused")
-    new = list(dict.fromkeys(price for price in offers if price not in (partner_price, own_price)))
     if len(new) > 1:
         new = _settled(said, new)
     if len(new) == 1:
@@ -110,8 +112,10 @@ _COUNTED = re.compile(
     r" (?!(?:is|was|seems|sounds|works|looks|gets|does|has|suits|makes|as|this|its|plus|pounds|dollars|bucks|euros|"
     r"tops|"
     r"less|cash|yes|unless|us)\b)"
-    r"(?:year|month|week|day|hour|minute|mile|inch|foot|time|gear|percent|of|th|nd|rd|st|more (?!than)|other|[a-z]+s)\b"
+    r"(?:year|month|week|day|hour|minute|mile|inch|foot|time|gear|percent|of|th|nd|rd|st|[ap]\.?m|o'clock|more "
+    r"(?!than)|other|[a-z]+s)\b"
 )
+_YEAR = re.compile(r"\b(?:in|since|from|of|year|around|before|after) \Z")
 _RANGE = re.compile(r"(?<=\d) ?- ?(?=[£$€]?\d)")
 _FRAGMENT = re.compile(r"\A\W*\Z")
 SMALLEST_IN_WORDS = 10
@@ -137,7 +141,8 @@ def _prices(text: str) -> Iterator[Price]:
         in_words = not any(character.isdigit() for character in text[one.start : one.end])
         if in_words and one.value < SMALLEST_IN_WORDS and not stands_alone:
             continue
-        if not _COUNTED.match(text, one.end):
+        is_year = 1900 <= one.value < 2100 and _YEAR.search(text, 0, one.start)
+        if not is_year and not _COUNTED.match(text, one.end):
             found.append((one.value, one.start, one.end))
     found.sort(key=lambda price: price[1])
     number = 0
@@ -148,7 +153,8 @@ def _prices(text: str) -> Iterator[Price]:
             and text[end : found[number + 1][1]] in (" ", " and ")
             and _POUNDS.search(text[:end])
         ):
-            value, end = value + found[number + 1][0] / 100, found[number + 1][2]  # fifty pounds twenty
+            change = found[number + 1][0]  # fifty pounds twenty, or and 20 cents
+            value, end = value + (change if change < 1 else change / 100), found[number + 1][2]
             number += 1
         step = _step(text[:start], text[end:])
         own = bool(step and _BY_ME.search(text[:start]))
@@ -156,7 +162,7 @@ def _prices(text: str) -> Iterator[Price]:
         number += 1
 
 
-_POUNDS = re.compile(r"[a-z] (?:pounds?|dollars?|euros?)\Z")
+_POUNDS = re.compile(r"[a-z\d] (?:pounds?|dollars?|euros?)\Z")
 _BY_ME = re.compile(r"\b(?:i|we)\b(?!.*\byou\b)")
 _LESS_AFTER = re.compile(r" (?:\w+ )?(?:off|less|cheaper|lower)\b(?! than)")
 _LESS_BEFORE = re.compile(
@@ -318,7 +324,8 @@ _YES = re.compile(
     rf"(?:it is |that is |this is |we have |we have got |you have |you have got |you have got yourself |you got "
     rf"yourself |"
     rf"consider it |call it |let us call it |then it is )?(?:a )?(?:done )?deal(?: done)?{_PRICE}?|"
-    rf"{_WILL}(?:accept|take|agree(?: to)?|agree with|buy|go for|go with|go along with|settle (?:for|on)|pay|give you|"
+    rf"{_WILL}(?:accept|accepting|take|taking|buying|agree(?: to(?: pay| buy(?: it)?| sell(?: it)?)?)?|agree with|buy|"
+    rf"go for|go with|go along with|settle (?:for|on)|pay|give you|"
     rf"do|"
     rf"have|say yes(?: to)?|shake on|consent to|meet|part with|sell|let you have|let go of|let (?:it|the [a-z' -]+) "
     rf"go|offer)"
@@ -326,7 +333,8 @@ _YES = re.compile(
     rf"current|"
     rf"very|proposed|asking|counter) ?)*(?:offer|price|terms?|deal|proposal|amount|counteroffer|counter-offer)|"
     rf"the [a-z' -]+?|on the deal))?{_PRICE}?(?: (?:it|that|for it|for that))?|"
-    rf"(?:your (?:offer|price) is |that is |this is |offer |price )?(?:agreed|accepted){_PRICE}?|sold{_PRICE}?|"
+    rf"(?:your (?:offer|price) is |that is |this is |offer |price |deal )?(?:is )?(?:agreed|accepted){_PRICE}?|"
+    rf"sold{_PRICE}?|"
     rf"done{_PRICE}?|"
     rf"settled{_PRICE}?|"
     r"let us (?:do (?:it|that|this)|shake(?: hands)?(?: on (?:it|that))?|make it a deal|(?:close|seal) (?:the|this|"
@@ -375,9 +383,8 @@ _WOULD = re.compile(
     r"\bwould (?:like|love|be (?:happy|glad|willing|delighted)|gladly|happily) to\b|\bwould you\b|\bi would take\b"
 )
 _OF_A_YES = re.compile(
-    r"\b(?:accept|accepting|accepted|acceptable|deal|agree|agreed|agreement|sold|take it|take that|buy it|settle|yes)\b"
+    r"\b(?:accept|accepting|accepted|acceptable|deal|agree|agreeing|agreed|agreement|take it|take that|settle|shake)\b"
 )
-_WANTS_A_DEAL = re.compile(r"\b(?:make|reach|want) a deal\b")
 _NO_YES = re.compile(
     r"\b(?:(?:good|great|better|best|fair|bad|big|real|what a|nice|amazing|such a) deal\b(?! breaker)|(?:agree|accept|"
     r"agreed|"
@@ -392,7 +399,7 @@ _TOO = (
     r"nowhere near|"
     r"nope|nah|pass on (?:that|this))\b|\boutrageous\b|\bno way\b|\bexpensive\b"
 )
-_REFUSE = re.compile(rf"\b(?:no|not|never|cannot|hardly|neither)\b|{_TOO}")
+_REFUSE = re.compile(rf"\b(?:no|not|never|cannot|hardly(?! (?:used|worn|ridden|touched))|neither)\b|{_TOO}")
 _NOT_A_NO = re.compile(
     _NOT_A_REFUSAL.pattern
     + r"|\bno (?:hurry|rush|pressure|rust|scratches|damage|offence|offense|idea|one)\b|\bnot (?:only|"
@@ -448,7 +455,7 @@ def _is_plain_yes(masked: Sequence[tuple[str, bool]]) -> bool:
 _LEAVE = re.compile(
     r"(?:good ?-?bye|bye|bye ?-?bye|farewell|so long|see you(?: (?:around|later))?|good luck(?: (?:with|selling|"
     r"finding).*)?|"
-    r"i am (?:out|leaving|off|gone|done here|walking(?: away| out)?|going elsewhere|no longer interested)|"
+    r"i am (?:out(?: of here)?|leaving|off|gone|done here|walking(?: away| out)?|going elsewhere|no longer interested)|"
     r"(?:i am )?not interested(?: any ?more| in (?:this|it|that|buying|selling|the [a-z' -]+))?|"
     r"(?:i|we) (?:(?:will|shall|have to|must|am going to|am|would rather|better|had better|have decided to|choose to|"
     r"just|"
@@ -500,13 +507,7 @@ def _words_alone(masked: Sequence[tuple[str, bool]], refuses: bool) -> str:
     if refuses:
         return "refuse"
     for text, is_question in masked:
-        bare = _NO_YES.sub("", text)
-        hedged = (
-            is_question or _IF.search(text) or _MAYBE.search(text) or re.search(r"\b(?:make|reach|want) a deal\b", text)
-        )
-        if _OF_A_YES.search(bare) and hedged:
-            return "unclear"
-        if is_question and _MINE in text:
+        if _OF_A_YES.search(_NO_YES.sub("", text)) or (is_question and _MINE in text):
             return "unclear"
     if any(_SPEAKS_OF_LEAVING.search(text) for text, _ in masked):
         return "refuse"
