@@ -13,11 +13,13 @@ from ..rewards.transcript import Line
 from .core.conversation import Partner, Policy
 from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
 from .core.streams import Streams
+from .wordle.understanding import understand
 
 LENGTH = 5
 ABSENT, ELSEWHERE, RIGHT = "-", "?", "!"
 MARKS = (ABSENT, ELSEWHERE, RIGHT)
-_WORD = re.compile(r"\b[a-z]{5}\b")
+ONE_WORD, JUST_ONE = "Please say one word of five letters.", "Which one is it? Please say just one word."
+_WORD = re.compile(r"[a-z]{5}")
 _SAID = re.compile(r"[A-Z] [-?!](?: [A-Z] [-?!]){4}")
 INSTRUCTIONS = """\
 You are looking for a secret English word of five letters. You have six attempts. Each turn, say one common English \
@@ -40,8 +42,9 @@ class TextWordle(ItemTask):
     """Find a word of five letters in six tries.
 
     After each guess the partner marks its letters: ``!`` in the right place, ``?`` in another place, ``-`` not in the
-    word (or no further time). ``C - R ? A ! N - E -`` answers ``crane``. A reply is the guess when it holds exactly one
-    word of five letters (``I try crane``). A guess that is not on the list, or no guess, is answered and costs a try.
+    word (or no further time). ``C - R ? A ! N - E -`` answers ``crane``. The guess is understood however it is said
+    (``I'd try CRANE, since it has common letters.``, ``my guess is "crane"``); to two words at once the partner asks
+    back. A guess that is not on the list, or no guess, is answered and costs a try.
 
     In hard mode every letter that was marked must be used: a guess that contradicts what is known is refused, and costs
     a try.
@@ -108,10 +111,10 @@ class Marker(Partner):
         return [("user", "What's your first guess?")]
 
     def hear(self, utterance: str) -> list[Line]:
-        found = _WORD.findall(utterance.lower())
-        if len(found) != 1:
-            return [("user", "Please say one word of five letters.")]
-        guess = found[0]
+        meaning = understand(utterance, self.task.known, [guess for guess, _ in self.heard])
+        guess = meaning.word
+        if guess is None:
+            return [("user", ONE_WORD if meaning.act == "none" else JUST_ONE)]
         if guess not in self.task.known:
             return [("user", f"{guess.upper()} isn't on my list.")]
         if self.task.hard and not fits(guess, self.heard):

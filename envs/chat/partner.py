@@ -13,6 +13,7 @@ from ..core.conversation import Partner
 from ..core.streams import pick
 from .corpus import Turns
 from .retrieval import make_index
+from .understanding import understand
 
 NUM_SIMILAR = 5
 """Similar moments whose replies count as expected."""
@@ -29,6 +30,8 @@ LOOK_AT = 40
 """Retrieved turns that are looked at for one that fits."""
 PARDON = ("Sorry? I didn't get that.", "What do you mean?", "Hm, I don't understand.")
 LEAVES = ("I have to go now. Bye!", "I think I'll talk to somebody else. Bye!")
+HELLOS = ("Hi there!", "Hello!", "Hey!")
+GOODBYES = ("Oh, all right. Bye!", "Okay, see you. Bye!")
 CLOSES = ("It was nice talking to you. Bye!", "I have to run, but this was fun. Bye!")
 
 
@@ -132,7 +135,17 @@ class ChatPartner(Partner):
             return self._end(LEAVES, False)
         if self.num_replies >= self.turns:
             return self._end(CLOSES, True)
+        act = "talk" if is_good else self.act_of(utterance)
+        if act == "goodbye":
+            return self._end(GOODBYES, False)
+        if act == "greeting":
+            return self._wait(f"{self._phrase(HELLOS)} {self.moment.text}")
         return self._go_on(utterance, is_good)
+
+    def act_of(self, utterance: str) -> str:
+        """What a reply is, as :func:`understand` has it, or "nonsense" where no word of it is known."""
+        act = understand(utterance)
+        return "nonsense" if act == "talk" and not self.world.index.knows(utterance) else act
 
     def quality(self, utterance: str) -> float:
         """Coherence of a reply, if it is of a fit length and new; else 0.0."""
@@ -161,9 +174,13 @@ class ChatPartner(Partner):
             return self._speak(Place(self.place.conversation, self.place.turn + 2))
         found = self._answer(utterance) or (self._answer(self.moment.text) if is_good else None)
         if found is None:
-            self.goal["expected"].append(self.moment.expected)  # which is still to be said
-            return [("user", self._phrase(PARDON))]
+            return self._wait(self._phrase(PARDON))
         return self._speak(found)
+
+    def _wait(self, words: str) -> list[Line]:
+        """Says something that leaves the conversation where it is: what was expected is still to be said."""
+        self.goal["expected"].append(self.moment.expected)
+        return [("user", words)]
 
     def _answer(self, utterance: str) -> Place | None:
         """What somebody said after a turn like ``utterance``; else a turn like it, which changes the subject."""

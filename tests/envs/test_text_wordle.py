@@ -11,9 +11,11 @@ import pytest
 
 from dialogym.agents.registry import make_agent
 from dialogym.envs.text_wordle import Solver, TextWordle, _code, entropy, fits, mark, marks_table
+from dialogym.envs.wordle.understanding import Meaning, understand
 from dialogym.evaluation.score import frozen_goals, score
 
 from .own_files import edited_and_pickled
+from .utterances import utterances
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_the_word_ends_the_game_whatever_stands_around_it():
     ("guess", "answer"),
     [
         ("zzzzz", "ZZZZZ isn't on my list."), ("", "Please say one word of five letters."),
-        ("crane house", "Please say one word of five letters."), ("漢字", "Please say one word of five letters."),
+        ("crane house", "Which one is it? Please say just one word."), ("漢字", "Please say one word of five letters."),
         ("houses", "Please say one word of five letters."),
     ],
 )  # fmt: skip
@@ -86,6 +88,31 @@ def test_hard_mode_refuses_a_guess_that_does_not_use_what_is_known():
     assert said(easy, "house")[0] == "H - O ? U - S ? E -"
     assert said(hard, "house")[0] == "HOUSE doesn't use what you know."
     assert fits("storm", [("crane", "-?---")])
+
+
+UTTERANCES = utterances("TextWordle-v0")
+
+
+@pytest.mark.parametrize("said", UTTERANCES, ids=[said["said"] for said in UTTERANCES])
+def test_what_people_and_chat_models_say_is_understood(said):
+    assert understand(said["said"], TextWordle().known) == Meaning(said["act"], said.get("word"))
+
+
+def test_there_are_sixty_utterances_and_some_of_every_act():
+    assert len({said["said"] for said in UTTERANCES}) >= 60
+    assert {said["act"] for said in UTTERANCES} == {"guess", "several", "none"}
+
+
+def test_every_word_on_the_list_can_be_guessed_in_words_of_ones_own():
+    known = TextWordle().known
+    for word in known:
+        for said in (word, f"Is it {word.upper()}?", f"My guess is **{word.upper()}**.", f'I will try "{word}" now.'):
+            assert understand(said, known) == Meaning("guess", word), said
+
+
+def test_a_word_guessed_before_is_spoken_of_and_a_new_one_is_meant():
+    assert understand("crane had an r, so storm", (), ["crane"]).word == "storm"
+    assert understand("crane", (), ["crane"]).word == "crane"
 
 
 @pytest.mark.parametrize("hard", [False, True])
