@@ -220,13 +220,18 @@ _TAG_QUESTION = re.compile(
 )
 
 
+def begins_as_question(sentence: str) -> bool:
+    """Whether a sentence in plain words begins as questions do: "which area ...", "could you ..."."""
+    return _ASKS.match(sentence) is not None
+
+
 def is_question(sentence: str) -> bool:
     """Whether a sentence in plain words asks, with or without a question mark.
 
     >>> is_question("which area would you like"), is_question("you want thai food, right"), is_question("i like it")
     (True, True, False)
     """
-    if sentence[-1:] == "?" or _ASKS.match(sentence):
+    if sentence[-1:] == "?" or begins_as_question(sentence):
         return True
     return bool(_TAG_QUESTION.search(sentence)) and not _AGREES.match(sentence)
 
@@ -254,7 +259,7 @@ _ONLY_OPENING = re.compile(
 )
 _CLOSING = re.compile(
     r"(?:please |just |and |so |also |but )*(?:"
-    r"let me know (?:if|when|what|how|whether|should|in case)\b.*|let me know\Z|feel free to\b.*|"
+    r"let me know (?:if|whether|should|in case|how it|how i can|what you think)\b.*|let me know\Z|feel free to\b.*|"
     r"do not hesitate to\b.*|"
     r"if (?:you|there is|anything)\b.{0,80}\b(?:let me know|feel free|do not hesitate|just ask|happy to help|"
     r"here to help)\b.*|"
@@ -268,6 +273,11 @@ _CLOSING = re.compile(
     r"(?:it is )?(?:nice|good|great|lovely) to (?:meet|see|hear from) you.*|how are you(?: doing)?(?: today)?|"
     r"(?:your|my) (?:friendly )?(?:assistant|ai)|best(?: regards| wishes)?|kind regards)\Z"
 )
+
+
+def is_courtesy(sentence: str) -> bool:
+    """Whether a sentence in plain words is politeness alone: "sure", "let me know if you need anything else"."""
+    return bool(_CLOSING.match(sentence)) or not _without_opening(sentence)
 
 
 def without_courtesy(text: str) -> str:
@@ -295,7 +305,8 @@ _NOT = re.compile(
     r"care\b|matter\b)"
     r"|\bnever\b|\bwithout\b|\bexcept(?: for)?\b|\bapart from\b|\bother than\b|\bneither\b|\bnor\b|\binstead of\b|"
     r"\brather than\b|\banything but\b|\bany \w+ but\b|\beverything but\b|\bhate\b|\bdislike\b|\bavoid\b|\bsick of\b|"
-    r"\btired of\b|\ballergic to\b|\ball but\b|\bbut not\b|\bnone of\b"
+    r"\btired of\b|\ballergic to\b|\ball but\b|\bbut not\b|\bnone of\b|"
+    r"\bnothing (?!else\b|more\b|wrong\b|matters\b)"
 )
 _NO_NEGATION = re.compile(
     r"no (?:problem|worries|matter|preference|idea|doubt|need|rush|hurry|one|thanks|thank you|i\b|that\b|it\b|we\b|"
