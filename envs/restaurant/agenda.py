@@ -117,7 +117,7 @@ class Agenda:
     def wanted(self, slot: str) -> str | None:
         """The value that the user wants for a slot; None where there is no table to want it for."""
         if slot in CONSTRAINT_SLOTS:
-            return next((value for name, value in self.constraints if name == slot), DONTCARE)
+            return dict(self.constraints).get(slot, DONTCARE)
         return self.booking.get(slot) if self.booking is not None else None
 
     def want(self, slot: str, value: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .database import COLUMNS, DONTCARE, Database, Venue
+from .database import COLUMNS, DONTCARE, Venue
 from .tools import TABLE_PLACEHOLDERS, Reservation
-from .understanding import PLACEHOLDER
+from .understanding import PLACEHOLDER, Reader
 from .wording import AN, shown_value
 
 _PLACE = re.compile(r"(\ba )?" + PLACEHOLDER.pattern + r"( food\b| people\b)?", re.I)
@@ -18,8 +18,7 @@ def fill(
     venue: Venue | None,
     reservation: Reservation | None,
     heard: Mapping[str, str],
-    database: Database,
-    is_call: bool,
+    reader: Reader,
 ) -> str:
     """``utterance`` with its placeholders filled; one with nothing to fill it stays.
 
@@ -27,9 +26,9 @@ def fill(
         utterance: what the agent wrote.
         venue: the place at hand, and ``reservation``, the table.
         heard: what the agent heard the user say, by slot.
-        database: knows how values are written.
-        is_call: it is a tool call, and gets values as tools take them.
+        reader: knows how values are written, and whether this is a tool call, which gets them as tools take them.
     """
+    database, is_call = reader.database, reader.understand(utterance).tool is not None
 
     def filled(match: re.Match[str]) -> str:
         article, placeholder, after = match[1] or "", match[2].lower(), match[3] or ""

@@ -39,8 +39,8 @@ def complete(goal: Goal, agenda: Agenda, tools: Tools) -> bool:
 
 
 def parts_done(goal: Goal, agenda: Agenda, tools: Tools) -> int:
-    """Finished parts of the goal: the place, and where wanted the answers and the table."""
-    if not agenda.accepted or not found(agenda, tools):
+    """Finished parts of the goal once a place is accepted: the place, and where wanted the answers and the table."""
+    if not found(agenda, tools):
         return 0
     has_answers = bool(goal["requests"]) and answered(goal, agenda, tools)
     has_table = goal["booking"] is not None and booked(agenda, tools)

@@ -111,9 +111,7 @@ class RestaurantUser(Partner):
             return None
         tools = self.tools
         venue = None if tools.record is None else self.world.database.venues[tools.record]
-        is_call = self.world.reader.understand(utterance).tool is not None
-        heard = dict(self.tracker.heard)
-        return functools.partial(fill, utterance, venue, tools.reservation, heard, self.world.database, is_call)
+        return functools.partial(fill, utterance, venue, tools.reservation, dict(self.tracker.heard), self.world.reader)
 
     def _wait_for_tool(self, understood: Understood) -> list[Line]:
         assert understood.tool is not None
@@ -164,8 +162,8 @@ class RestaurantUser(Partner):
     # Reactions to what the agent says
 
     def _react(self, understood: Understood) -> Reaction:
-        told = self._filled(understood.told)
-        confirms = self._filled(understood.confirms)
+        told = self._filled(understood.told) if understood.told else ()
+        confirms = self._filled(understood.confirms) if understood.confirms else ()
         if not (understood.flags or told or confirms or understood.asked):  # nothing was understood
             return (list(self.last_acts) or [("puzzled",)]), False
         if understood.asks_to_repeat or understood.is_goodbye:  # a user who wants something does not let the agent go
@@ -176,7 +174,10 @@ class RestaurantUser(Partner):
             return self._hear_booked(told)
         if understood.claims_no_match:
             return self._hear_no_match()
-        acts, fruitful = self._hear_facts(told) if told else ([], False)
+        acts: list[Act] = []
+        fruitful = False
+        if told:
+            acts, fruitful = self._hear_facts(told)
         if confirms and not acts:
             acts, more = self._hear_confirmation(confirms)
             fruitful |= more
@@ -294,7 +295,7 @@ class RestaurantUser(Partner):
     @property
     def parts_done(self) -> int:  # type: ignore[override]
         """Finished parts of the goal: the place, and where wanted the answers and the table."""
-        return truth.parts_done(self.goal, self.agenda, self.tools)
+        return truth.parts_done(self.goal, self.agenda, self.tools) if self.agenda.accepted else 0
 
     def summary(self) -> tuple[int, ...]:
         return self.tracker.summary()

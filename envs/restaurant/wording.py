@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 
 from ..core.streams import pick
-from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, DONTCARE, Database
+from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, DONTCARE, REQUEST_SLOTS, Database
 
 Act = tuple[str, ...]
 """What a user means: ("inform", slot, value), ("request", slot), ("affirm",), ("negate",), ("alternative",), ..."""
@@ -14,10 +15,10 @@ Act = tuple[str, ...]
 Bank = Mapping[tuple[str, ...], tuple[str, ...]]
 """Sentences by what they say: an act, or "inform" with all the slots that one sentence informs of."""
 
-# {food} and the like are values; {} of a booking are its details, such as " for 2 people on Friday". The test wordings
-# are other sentences made of the same words.
+# {food} and the like are values; {} of a booking are its details, such as " for 2 people on Friday", and {} of a
+# request what is asked for. The test wordings are other sentences made of the same words.
 TRAIN: Bank = {
-    ("greeting",): ("", "Hi! ", "Hello! ", "Hi there! ", "Good evening. "),
+    ("greeting",): ("", "Hi!", "Hello!", "Hi there!", "Good evening."),
     ("inform", "food"): (
         "I'm looking for somewhere that serves {food} food.", "I'd like {food} food, please.", "{food} food, please.",
         "I'm in the mood for {food} food.", "I want a {food} restaurant.", "Do you know a {food} restaurant?",
@@ -54,15 +55,7 @@ TRAIN: Bank = {
     ("any", "pricerange"): (
         "Any price is fine.", "I don't mind how expensive it is.", "I don't care about the price.",
     ),
-    ("request", "phone"): (
-        "What's the phone number?", "Could I have the phone number, please?", "Can you give me their phone number?",
-    ),
-    ("request", "address"): (
-        "What's the address?", "Could I have the address, please?", "Can you give me their address?",
-    ),
-    ("request", "postcode"): (
-        "What's the postcode?", "Could I have the postcode, please?", "Can you give me their postcode?",
-    ),
+    ("request",): ("What's the {}?", "Could I have the {}, please?", "Can you give me their {}?"),
     ("request", "food"): ("What kind of food do they serve?", "What food is it?"),
     ("request", "area"): ("What area is it in?", "What part of town is it in?", "Where is it?"),
     ("request", "pricerange"): ("How expensive is it?", "What's the price range?", "Can you tell me the price range?"),
@@ -90,7 +83,7 @@ TRAIN: Bank = {
     ("joke",): ("Can you tell me a joke?", "Tell me a joke, please.", "Do you know a joke?"),
 }  # fmt: skip
 TEST: Bank = {
-    ("greeting",): ("", "Hello there! ", "Hi, good evening. "),
+    ("greeting",): ("", "Hello there!", "Hi, good evening."),
     ("inform", "food"): (
         "I'd like somewhere that serves {food} food, please.", "I'm looking for a {food} restaurant.",
         "Is there a {food} place?",
@@ -114,9 +107,7 @@ TEST: Bank = {
     ("any", "food"): ("I don't care what kind of food it is.", "Any food is fine."),
     ("any", "area"): ("I don't care where it is.", "Any area is fine."),
     ("any", "pricerange"): ("I don't care how expensive it is.", "Any price range is fine."),
-    ("request", "phone"): ("Could you give me the phone number, please?", "I need their phone number."),
-    ("request", "address"): ("Could you give me the address, please?", "I need their address."),
-    ("request", "postcode"): ("Could you give me the postcode, please?", "I need their postcode."),
+    ("request",): ("Could you give me the {}, please?", "I need their {}."),
     ("request", "food"): ("What kind of food is it?",),
     ("request", "area"): ("In what part of town is it?",),
     ("request", "pricerange"): ("Could you tell me how expensive it is?",),
@@ -141,6 +132,7 @@ TEST: Bank = {
 BANKS = {"train": TRAIN, "validation": TRAIN, "test": TEST}
 OUT_OF_DOMAIN = ("weather", "train", "joke")
 
+REQUEST_WORDS = {"phone": "phone number", "address": "address", "postcode": "postcode"}
 _COUNTS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -150,45 +142,50 @@ def user_text(acts: Sequence[Act], wording: int, turn: int, bank: Bank, database
         return "..."
     sentences = []
     if turn == 0:
-        sentences.append(_picked(bank[("greeting",)], wording, 16 * turn + 14))
-    informed = {act[1]: act[2] for act in acts if act[0] == "inform" and act[2] != DONTCARE}
-    together = len(informed) == sum(act[0] == "inform" and act[2] != DONTCARE for act in acts)  # no slot said twice
-    done: set[str] = set()
+        sentences.append(_picked(bank["greeting",], wording, 14))
+    values = {act[1]: act[2] for act in acts if act[0] == "inform"}
+    if len(values) < sum([act[0] == "inform" for act in acts]):  # one slot twice: each value gets its own sentence
+        return " ".join([user_text([act], wording, turn + 1, bank, database) for act in acts])
+    asked = [REQUEST_WORDS[act[1]] for act in acts if act[0] == "request" and act[1] in REQUEST_SLOTS]
     for position, act in enumerate(acts):
-        key = _key(act)
         number = 16 * turn + position
-        if key[0] == "inform":
-            if act[1] in done:
+        if act[0] == "inform":
+            slot = act[1]
+            if slot not in values:  # said already
                 continue
-            group = CONSTRAINT_SLOTS if act[1] in CONSTRAINT_SLOTS else BOOKING_SLOTS
-            values = {slot: informed[slot] for slot in group if slot in informed} if together else {act[1]: act[2]}
-            done.update(values if together else ())
-            if group is BOOKING_SLOTS:
-                sentence = _with_details(_picked(bank[("details",)], wording, number), values, wording + number)
+            if act[2] == DONTCARE:
+                sentences.append(_picked(bank["any", slot], wording, number))
+            elif slot in CONSTRAINT_SLOTS:
+                said = _taken(values, CONSTRAINT_SLOTS)
+                template = _picked(bank[("inform", *[name for name, _ in said])], wording, number)
+                sentences.append(_with_values(template, said, database))
             else:
-                sentence = _with_values(_picked(bank[("inform", *values)], wording, number), values, database)
-        elif key[0] == "book":
-            values = {slot: informed[slot] for slot in BOOKING_SLOTS if slot in informed} if together else {}
-            done.update(values)
-            sentence = _with_details(_picked(bank[key], wording, number), values, wording + number)
+                template = _picked(bank["details",], wording, number)
+                sentences.append(_with_details(template, _taken(values, BOOKING_SLOTS), (wording + number) % 6))
+        elif act[0] == "book":
+            template = _picked(bank["book",], wording, number)
+            sentences.append(_with_details(template, _taken(values, BOOKING_SLOTS), (wording + number) % 6))
+        elif act[0] == "request" and act[1] in REQUEST_SLOTS:
+            if asked:
+                sentences.append(_tidied(_picked(bank["request",], wording, number).replace("{}", " and ".join(asked))))
+                asked = []
         else:
-            sentence = _picked(bank[key], wording, number)
-        sentences.append(sentence + " ")
-    return "".join(sentences).rstrip()
+            sentences.append(_picked(bank[act if act[0] != "out_of_domain" else (act[1],)], wording, number))
+    return " ".join(filter(None, sentences))
 
 
-def _key(act: Act) -> tuple[str, ...]:
-    if act[0] == "inform":
-        return ("any" if act[2] == DONTCARE else "inform", act[1])
-    return act if act[0] != "out_of_domain" else (act[1],)
+def _taken(values: dict[str, str], slots: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Takes those of ``slots`` that have a value out of ``values``."""
+    return tuple([(slot, values.pop(slot)) for slot in slots if values.get(slot, DONTCARE) != DONTCARE])
 
 
 def _picked(options: Sequence[str], wording: int, number: int) -> str:
     return options[pick(wording, number, len(options))]
 
 
-def _with_values(sentence: str, values: Mapping[str, str], database: Database) -> str:
-    for slot, value in values.items():
+@functools.lru_cache(1 << 14)
+def _with_values(sentence: str, values: tuple[tuple[str, str], ...], database: Database) -> str:
+    for slot, value in values:
         shown = shown_value(slot, value, database)
         article = "an" if AN.match(shown) else "a"
         sentence = sentence.replace(f" a {{{slot}}}", f" {article} {{{slot}}}")
@@ -197,15 +194,17 @@ def _with_values(sentence: str, values: Mapping[str, str], database: Database) -
     return _tidied(sentence)
 
 
-def _with_details(sentence: str, values: Mapping[str, str], wording: int) -> str:
-    """``sentence`` with what a booking is for, in one of the ways in which people write it."""
+@functools.lru_cache(1 << 14)
+def _with_details(sentence: str, values: tuple[tuple[str, str], ...], style: int) -> str:
+    """``sentence`` with what a booking is for, in one of the six styles in which people write it."""
     words = ""
-    if "people" in values:
-        words += f" for {people_in_words(values['people'], wording % 2 == 0)}"
-    if "day" in values:
-        words += f" on {values['day'].capitalize()}"
-    if "time" in values:
-        words += f" at {time_in_words(values['time'], wording // 2 % 3)}"
+    for slot, value in values:
+        if slot == "people":
+            words += f" for {people_in_words(value, style % 2 == 0)}"
+        elif slot == "day":
+            words += f" on {value.capitalize()}"
+        else:
+            words += f" at {time_in_words(value, style // 2)}"
     return _tidied(sentence.replace("{}", words).strip())
 
 

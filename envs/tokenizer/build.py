@@ -18,7 +18,7 @@ import gymnasium as gym
 
 from ..core.conversation import SPLITS, TextEnv
 from ..restaurant.understanding import PLACEHOLDERS
-from ..restaurant.wording import REPLIES, TEST, TRAIN
+from ..restaurant.wording import REPLIES, REQUEST_WORDS, TEST, TRAIN
 from ..text_dialog import TextDialog
 from . import SHIPPED
 from .fit import fit_tokenizer
@@ -45,6 +45,7 @@ def _texts() -> Iterator[str]:
     """Everything that is said, and everything that could be."""
     for split in SPLITS:
         yield from _conversations(split)
+    yield from [words for words in REQUEST_WORDS.values() for _ in range(WORDING_WEIGHT)]
     task = TextDialog()
     for bank in (TRAIN, TEST, REPLIES):
         for wordings in bank.values():

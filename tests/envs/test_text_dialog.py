@@ -470,6 +470,8 @@ def test_every_act_the_user_has_can_be_put_into_words():
                 acts = [("inform", key[1], DONTCARE)]
             elif key[0] == "inform":
                 acts = [("inform", slot, "x") for slot in key[1:]]
+            elif key == ("request",):
+                acts = [("request", "phone"), ("request", "postcode")]
             elif key[0] == "details":
                 acts = [("inform", "people", "2"), ("inform", "day", "friday"), ("inform", "time", "19:45")]
             elif key[0] in ("weather", "train", "joke"):
