@@ -20,6 +20,8 @@ BOOKING_SLOTS = ("people", "day", "time")
 SLOTS = CONSTRAINT_SLOTS + BOOKING_SLOTS
 
 DONTCARE = "dontcare"
+UNKNOWN = "unknown"
+"""What is told of a fact that the database does not have."""
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 TIMES = ("11:30", "12:15", "13:00", "17:45", "18:30", "19:00", "19:45", "20:30")
 PEOPLE = ("1", "2", "3", "4", "5", "6", "7", "8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .database import COLUMNS, DONTCARE, Venue
+from .database import COLUMNS, DONTCARE, UNKNOWN, Venue
 from .tools import TABLE_PLACEHOLDERS, Reservation
 from .understanding import PLACEHOLDER, Reader
 from .wording import AN, shown_value
@@ -33,7 +33,7 @@ def fill(
     def filled(match: re.Match[str]) -> str:
         article, placeholder, after = match[1] or "", match[2].lower(), match[3] or ""
         if placeholder in COLUMNS:
-            value = None if venue is None else getattr(venue, placeholder) or "unknown"
+            value = None if venue is None else getattr(venue, placeholder) or UNKNOWN
         elif placeholder in TABLE_PLACEHOLDERS:
             value = None if reservation is None else getattr(reservation, placeholder)
         else:

@@ -10,7 +10,7 @@ from ..understanding.text import Sentence, begins_as_question, is_negated, sente
 from ..understanding.values import has_no_preference, numbers
 from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, DONTCARE, SLOTS, Database
 from .lexicon import Lexicon, Mention, without_accents
-from .understanding import REPEAT
+from .understanding import REPEAT, REQUEST_WORDS
 from .wording import Act
 
 _AFFIRM = re.compile(
@@ -52,16 +52,10 @@ _IS_BOOKED = re.compile(
 )
 _REFERENCE = re.compile(r"\b(?:reference|confirmation)(?: number| code)?\b")
 _NO_BOOKING = re.compile(r"\bno (?:table|booking|reservation)s?\b|\bwithout (?:a )?(?:table|booking|reservation)\b")
-_REQUESTS = {
-    "phone": re.compile(
-        r"\b(?:tele)?phone(?: number)?\b|\b(?:contact|their|the) number\b|\bnumber to call\b|\bhow (?:can|"
-        r"do) i (?:call|ring|reach)\b|\bcontact details\b"
-    ),
-    "address": re.compile(
-        r"\baddress\b|\bwhich street\b|\bwhat street\b|\bhow (?:can|do) i (?:get|find) (?:it|there|them)\b"
-    ),
-    "postcode": re.compile(r"\bpost ?code\b|\bpostal code\b|\bzip(?: ?code)?\b"),
-}  # fmt: skip
+_OTHER_REQUESTS = {
+    "phone": re.compile(r"\bnumber to call\b|\bhow (?:can|do) i (?:call|ring|reach)\b|\bcontact details\b"),
+    "address": re.compile(r"\b(?:which|what) street\b|\bhow (?:can|do) i (?:get|find) (?:it|there|them)\b"),
+}
 _SLOT_WORDS = {
     "food": re.compile(r"\b(?:food|cuisine|serve|eat|kind of (?:restaurant|place)|type of (?:restaurant|place))\b"),
     "area": re.compile(
@@ -79,7 +73,8 @@ _ABOUT_THE_PLACE = re.compile(
     r".*\b(?:it is|they serve|is it|do they|are they|it serves|is that)\b"
 )
 _PROMPT = re.compile(
-    r"\bwhat (?:do you have|have you got|can you (?:find|offer|recommend|suggest)|is there|would you (?:recommend|"
+    r"\b(?:what|which) (?:restaurants|places|options)\b|\bwhere can (?:i|we) (?:eat|go)\b|\bwhat (?:do you have|"
+    r"have you got|can you (?:find|offer|recommend|suggest)|is there|would you (?:recommend|"
     r"suggest)|are my options)\b|"
     r"\b(?:any )?(?:suggestions?|recommendations?)\b|\b(?:do you have|have you got|find me|looking for|is there|"
     r"recommend|want|need|suggest)\b.*"
@@ -87,7 +82,7 @@ _PROMPT = re.compile(
 )
 _IMPERATIVE = re.compile(
     r"(?:please |can you |could you )?(?:tell|give|show|sing|write|play|open|call|explain|translate|help) me\b|"
-    r"i want to (?!eat|book|reserve)"
+    r"i (?:want|need|would like) (?:to|a|an)\b(?! eat| book| reserve)"
 )
 _CHANGE = re.compile(r"\bchanged (?:my|our) mind\b|\A(?:actually|wait|on second thoughts?)\b")
 
@@ -163,7 +158,8 @@ class UserReader:
         return [("book",)]
 
     def _requests(self, text: str, asks: bool, mentions: Sequence[Mention]) -> list[Act]:
-        found: list[Act] = [("request", slot) for slot, words in _REQUESTS.items() if words.search(text)]
+        found: list[Act] = [("request", slot) for slot, words in REQUEST_WORDS.items() if words.search(text)]
+        found += [("request", slot) for slot, words in _OTHER_REQUESTS.items() if words.search(text)]
         if found or not (asks or _IMPERATIVE.match(text)) or not _ABOUT_THE_PLACE.match(text):
             return found
         slots = [mention.slot for mention in mentions if mention.slot in CONSTRAINT_SLOTS]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ...rewards.transcript import Words
 from ..core.streams import pick
 from .calls import ToolCall, listed
-from .database import BOOKING_SLOTS, COLUMNS, CONSTRAINT_SLOTS, DONTCARE, Constraints, Database
+from .database import BOOKING_SLOTS, COLUMNS, CONSTRAINT_SLOTS, DONTCARE, UNKNOWN, Constraints, Database
 from .tracker import Tracker
 
 TABLE_PLACEHOLDERS = ("reference", *BOOKING_SLOTS)
@@ -67,7 +67,7 @@ class Tools:
         if placeholder in COLUMNS:
             if self.record is None:
                 return None
-            return getattr(self.database.venues[self.record], placeholder) or "unknown"
+            return getattr(self.database.venues[self.record], placeholder) or UNKNOWN
         if placeholder in TABLE_PLACEHOLDERS:
             return getattr(self.reservation, placeholder) if self.reservation is not None else None
         return self.tracker.heard.get(placeholder.removeprefix("said_"))
@@ -145,7 +145,7 @@ def _choice(database: Database, slot: str) -> str:
 
 def _details(database: Database, number: int) -> str:
     venue = database.venues[number]._asdict()
-    facts = [(slot, database.written(slot, value) or "unknown") for slot, value in venue.items() if slot != "name"]
+    facts = [(slot, database.written(slot, value) or UNKNOWN) for slot, value in venue.items() if slot != "name"]
     described = ", ".join([f"{'price range' if slot == 'pricerange' else slot} {value}" for slot, value in facts])
     return f"{database.written('name', venue['name'])}: {described}"
 

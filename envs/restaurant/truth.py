@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .agenda import Agenda
-from .database import BOOKING_SLOTS
+from .database import BOOKING_SLOTS, UNKNOWN
 from .goals import Goal
 from .tools import Tools
 
@@ -19,7 +19,7 @@ def answered(goal: Goal, agenda: Agenda, tools: Tools) -> bool:
     if agenda.venue is None or len(agenda.answers) < len(requests):
         return False
     venue = tools.database.venues[agenda.venue]
-    return [agenda.answers.get(slot) for slot in requests] == [getattr(venue, slot) or "unknown" for slot in requests]
+    return [agenda.answers.get(slot) for slot in requests] == [getattr(venue, slot) or UNKNOWN for slot in requests]
 
 
 def booked(agenda: Agenda, tools: Tools) -> bool:

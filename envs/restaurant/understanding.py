@@ -11,7 +11,7 @@ import re
 
 from ..understanding.text import Sentence, begins_as_question, is_courtesy, is_negated, negated_spans, sentences
 from .calls import ToolCall, find_call, read_call
-from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, REQUEST_SLOTS, SLOTS, Database
+from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, REQUEST_SLOTS, SLOTS, UNKNOWN, Database
 from .lexicon import Lexicon, Mention, without_accents
 
 PLACEHOLDER = re.compile(r"\[([a-z_]+)\]")
@@ -49,19 +49,30 @@ MAX_FRAGMENT_WORDS = 6
 _TABLE = r"(?:tables?|slots?|availability|reservations?|bookings?|seats?|space|room)"
 _NO_TABLE = re.compile(
     r"\bfully booked\b|\bbooked (?:out|up|solid)\b|\bunavailable\b|\b(?:is|are|was|already|all) (?:full|taken)\b|"
-    r"\b(?:not|no longer|nothing|none|neither|no \w+(?: is| are)?) (?:be |been )?(?:available|free|possible)\b|"
+    r"\b(?:not|no longer|nothing|none|neither|no \w+(?: is| are)?) (?:be |been )?(?:available|free)\b|\b(?:booking|"
+    r"table|time|day)\b.*\bnot possible\b|"
     rf"\bno (?:more |free |open )?{_TABLE}\b|\bnot (?:have|find|get|see) (?:a|any|an) (?:free |open )?{_TABLE}\b|"
     r"\b(?:could|can|was|were|am|did) not (?:able to |manage to )?(?:book|reserve|secure|complete the booking)\b|"
     rf"\bunable to (?:book|reserve)\b|\b{_TABLE} (?:has |have |was |is )?(?:failed|declined|unsuccessful|rejected)\b"
 )
 _BOOKED = re.compile(
-    r"\b(?:booked|reserved|confirmed|reference|booking (?:is|was|has been) (?:made|complete|completed|successful|"
+    r"\b(?:booked|reserved|confirmed|reference|ref|booking (?:is|was|has been) (?:made|complete|completed|successful|"
     r"done|set))\b"
 )
 _NOT_YET = re.compile(r"\b(?:if|would|will be|can be|could|to be|once|should|shall|may|might|going to|want|like me)\b")
 _BOOK = re.compile(r"\b(?:book|reserve|booking|reservation|make (?:a|the|your) (?:booking|reservation))\b")
 _PROPOSES = re.compile(
     r"\b(?:i|we) (?:can|could|will|would be happy to|may|might)\b|\b(?:if|whether) you\b|\blet me know\b"
+)
+REQUEST_WORDS = {
+    "phone": re.compile(r"\b(?:tele)?phone(?: number)?\b|\b(?:contact|their|the) number\b"),
+    "address": re.compile(r"\baddress\b"),
+    "postcode": re.compile(r"\bpost ?code\b|\bpostal code\b|\bzip(?: ?code)?\b"),
+}
+_UNKNOWN = re.compile(
+    r"\bunknown\b|\bnot (?:known|listed|given|provided|available)\b|\bunavailable\b|"
+    r"\b(?:do|does|did) not (?:have|know|find|see|list)\b|\bmissing\b|"
+    r"\bno (?:\w+ )?(?:phone|number|address|post ?code)\b"
 )
 _YOUR_WANTS = re.compile(r"\b(?:you|your|confirm|understood|got)\b")
 _IS_THAT_RIGHT = re.compile(
@@ -70,14 +81,14 @@ _IS_THAT_RIGHT = re.compile(
     r"(?:right|correct|ok|okay)\Z"
 )
 _REFERENCE = re.compile(
-    r"\b(?:reference|ref|confirmation)(?: number| code| no| id)?(?: is| was|:| =| -|,)? ?(?:is )?([a-z0-9]{4,8})\b"
+    r"\b(?:reference|ref|confirmation)(?: number| code| no| id)?(?: is| was)?(?: ?[:=,-])? ?([a-z0-9]{4,8})\b"
 )
 _CODE = re.compile(r"(?=.*\d)|[^aeiou]{4,}\Z")
-_NOUN = re.compile(
-    r"\b(?:restaurants?|places?|match(?:es|ing|ed)?|options?|results?|anything|something|venues?|such|like that|"
-    r"ones?|any|"
-    r"suggestions?|nothing|none|found|find|meets?|fits?)\b"
+_PLACES = re.compile(r"\b(?:restaurants?|places?|match(?:es|ing|ed)?|options?|results?|venues?|suggestions?)\b")
+_PLACES_OR_PRONOUNS = re.compile(
+    _PLACES.pattern + r"|\b(?:anything|something|such|like that|ones?|any|nothing|none|found|find|meets?|fits?)\b"
 )
+_DO_NOT_EXIST = re.compile(r"\b(?:restaurants?|places?) (?:\w+ ){0,3}(?:do|does) not exist\b")
 _NONE = re.compile(r"\b(?:none|nothing|0|zero|unable|failed to find|no luck)\b")
 _ABOUT_ONE_PLACE = re.compile(r"(?:it|they|this|that|he|she)\b(?! (?:is|seems|looks|appears)(?: like| that)? there)")
 _ONLY_RESTAURANTS = re.compile(r"\b(?:only|just)\b(?: \w+){0,6} restaurants?(?: in cambridge| here)?\Z")
@@ -110,7 +121,8 @@ class Understood:
 
     Attributes:
         tool: the call, where the utterance is one; then the rest is empty.
-        told: (slot, value) pairs that it states; name, phone, address, postcode and reference are slots too.
+        told: (slot, value) pairs that it states; name, phone, address, postcode and reference are slots too. Of the
+            places that one sentence lists, the first is the one that it is about.
         slots: the slots of ``told``.
         confirms: (slot, value) pairs that it asks to confirm.
         asked: slots that it asks for.
@@ -203,6 +215,10 @@ class _Findings:
             self.confirms.update(self.told)
             self.told.clear()
             return
+        unknown = [slot for slot, words in REQUEST_WORDS.items() if words.search(text)] if _UNKNOWN.search(text) else []
+        if unknown and not asks:
+            self.told.update({(slot, UNKNOWN): None for slot in unknown})
+            return
         mentions = lexicon.mentions(text)
         asked = _slots_asked(text, asks, mentions)
         if is_courtesy(text) and not (mentions or asked or _BOOK.search(text)):
@@ -220,7 +236,9 @@ class _Findings:
         names_a_place = any(mention.slot == "name" for mention in mentions)
         kept = [mention for mention in mentions if not is_negated(text, mention.start)]
         if not asks or names_a_place:
-            self.told.update({(mention.slot, mention.value): None for mention in kept})
+            first_name = next((mention for mention in kept if mention.slot == "name"), None)
+            told = [mention for mention in kept if mention.slot != "name" or mention is first_name]
+            self.told.update({(mention.slot, mention.value): None for mention in told})
             self.speaks_of_wants = not names_a_place and bool(kept) and _YOUR_WANTS.search(text) is not None
             reference = _REFERENCE.search(text)
             if reference and _CODE.match(reference[1]):
@@ -268,7 +286,7 @@ def _claims(text: str, asks: bool, mentions: list[Mention]) -> set[str]:
         flags.add("booked")
     elif _ONLY_RESTAURANTS.search(text):
         flags.add("only_restaurants")
-    elif (negations or _NONE.search(text)) and _is_no_match(text, mentions):
+    elif _is_no_match(text, mentions):
         flags.add("no_match")
     elif _CANNOT_HELP.search(text):
         flags.add("only_restaurants")
@@ -276,7 +294,9 @@ def _claims(text: str, asks: bool, mentions: list[Mention]) -> set[str]:
 
 
 def _is_no_match(text: str, mentions: list[Mention]) -> bool:
-    """A denial is about what there is, not about one place."""
-    if any(mention.slot == "name" for mention in mentions) or _ABOUT_ONE_PLACE.match(text):
+    """A denial of what there is: not of something about one place, nor of what the agent can do."""
+    denials = [start for start, _ in negated_spans(text)] + [match.start() for match in _NONE.finditer(text)]
+    if not denials or any(mention.slot == "name" for mention in mentions) or _ABOUT_ONE_PLACE.match(text):
         return False
-    return _NOUN.search(text) is not None
+    nouns = _PLACES if _CANNOT_HELP.search(text) else _PLACES_OR_PRONOUNS
+    return nouns.search(text, min(denials)) is not None or _DO_NOT_EXIST.search(text) is not None

@@ -296,7 +296,7 @@ def days(text: str) -> tuple[Found[str], ...]:
 
 _WHO = r"(?:people|persons?|guests?|adults|diners|friends|ppl|pax|covers?|heads?|seats?|of us\b|of them\b|of you\b)"
 _NO_TIME = r"(?![\w:.]| ?(?:[ap]\.?m\b|o'?clock))"
-_NO_COUNTED = r"(?! (?:pounds?|quid|dollars?|euros?|restaurants?|places?|options?|matches|minutes?|hours?))"
+_THEN = r"(?=,| (?:of|in|people|for|on|at|this|next|and|coming|altogether|tonight|tomorrow|please|or|now)\b|\Z)"
 _THERE_ARE = (
     r"(?:we are|we will be|there are|there will be|(?:it|this) (?:is|will be|would be) for|seat|seating|"
     r"people[:=]? ?|party size[:=]? ?(?:is )?)"
@@ -311,7 +311,7 @@ def _count(number: int) -> str:
 _PARTY = re.compile(
     rf"\b{_count(1)}[ -](?:(?:other|hungry|more) )?{_WHO}"
     rf"|\b(?:party|group|table|reservation|booking|family) (?:of|for) (?:about |around |just )?{_count(2)}{_NO_TIME}"
-    rf"|\b{_THERE_ARE}\s*(?:just |only |about |going to be |a party of |for )*{_count(3)}{_NO_TIME}{_NO_COUNTED}"
+    rf"|\b{_THERE_ARE}\s*(?:just |only |about |going to be |a party of |for )*{_count(3)}{_NO_TIME}{_THEN}"
     rf"|\bfor {_count(4)}(?= (?:on|at|this|next|please|tonight|tomorrow)\b|,|\Z)",
     re.I,
 )

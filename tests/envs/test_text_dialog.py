@@ -11,6 +11,7 @@ from dialogym.envs.restaurant.database import CONSTRAINT_SLOTS, DONTCARE, Databa
 from dialogym.envs.restaurant.goals import final_constraints
 from dialogym.envs.restaurant.hearing import UserReader
 from dialogym.envs.restaurant.policies import rule
+from dialogym.envs.restaurant.tracker import Tracker
 from dialogym.envs.restaurant.understanding import Reader
 from dialogym.envs.restaurant.wording import BANKS, MENU, MENU_WORDS, TEST, TRAIN, time_in_words, user_text
 from dialogym.envs.text_dialog import PYDIAL
@@ -579,3 +580,112 @@ def test_an_own_database_is_played(tmp_path):
 def test_a_wrong_task_option_says_what_was_expected(options, message):
     with pytest.raises(ValueError, match=message):
         gym.make(ENV_ID, **options)
+
+
+def test_an_agent_without_placeholders_gets_as_far():
+    """The rule's replies with every value written out as the user would hear it, in a chat model's manner."""
+    plain, menu = gym.make(ENV_ID, interface="text", split="test"), gym.make(ENV_ID, split="test")
+    for seed in range(120):
+        plain.reset(seed=seed)
+        observation, info = menu.reset(seed=seed)
+        ended = False
+        while not ended:
+            choice = rule(observation, info)
+            words = menu.unwrapped.partner.phrase(choice)
+            spoken = menu.unwrapped.partner.spoken(words)
+            said = words if spoken is None else spoken()
+            if "(" not in said:
+                said = f"**Sure!** {said} 😊\n\nLet me know if you need anything else."
+            observation, _, terminated, truncated, info = menu.step(choice)
+            _, _, same_terminated, same_truncated, same_info = plain.step(said)
+            assert (terminated, truncated) == (same_terminated, same_truncated), said
+            ended = terminated or truncated
+        assert info["success"] == same_info["success"]
+        assert info["success"]
+
+
+def test_values_written_in_another_way_answer_the_question():
+    goal_id, _ = goal_with(
+        lambda goal: (
+            dict(goal["constraints"]) == {"food": "chinese", "area": "north", "pricerange": "moderate"}
+            and goal["requests"] == ("phone", "postcode")
+            and goal["booking"] is None
+            and not (goal["relax"] or goal["change"] or goal["alternative"])
+        )
+    )
+    env = start(goal_id)
+    env.step("search(name=Golden Wok)")
+    env.step("How about **Golden Wok**? They do Chinese food in the north and it's reasonably priced.")
+    assert env.unwrapped.partner.agenda.accepted
+    env.step("Sure! You can call them on (01223) 350-688.")
+    _, _, terminated, _, info = env.step("And the postcode is cb4 3hl.")
+    assert terminated
+    assert info["success"]
+
+
+def test_a_proposal_to_book_is_answered():
+    with_table, _ = goal_with(lambda goal: goal["booking"] is not None and goal["relax"] is None)
+    env = start(with_table)
+    env.unwrapped.partner.agenda.accepted = True
+    env.step("Shall I book a table for you?")
+    assert ("book",) in env.unwrapped.partner.last_acts
+    without, _ = goal_with(lambda goal: goal["booking"] is None)
+    env = start(without)
+    env.step("Would you like me to reserve a table?")
+    assert env.unwrapped.partner.last_acts == [("no_booking",)]
+
+
+def test_a_goodbye_behind_something_else_is_not_heard():
+    words = "The phone number is 01223 350688. Have a nice day, goodbye!"
+    assert Reader(load_database()).understand(words).acts() == [("tell", "phone", "01223350688")]
+
+
+def test_a_denied_value_is_not_told():
+    reader = Reader(load_database())
+    assert reader.understand("Anatolia isn't Italian, it's Turkish.").told == (
+        ("name", "anatolia"),
+        ("food", "turkish"),
+    )
+
+
+def test_a_person_leaves_only_with_a_clear_goodbye():
+    reader = UserReader(load_database())
+    assert ("bye",) in reader.hear("No thanks, that's all. Bye!")
+    assert ("bye",) not in reader.hear("Before I say goodbye, what's the phone number?")
+    assert ("bye",) not in reader.hear("Thanks!")
+
+
+def test_a_persons_short_answer_means_what_was_asked():
+    reader = UserReader(load_database())
+    assert reader.hear("four", ("people",)) == (("inform", "people", "4"),)
+    assert reader.hear("at eight", ("time",)) == (("inform", "time", "20:00"),)
+    assert reader.hear("Whatever.", ("area",)) == (("inform", "area", DONTCARE),)
+    assert reader.hear("four") == ()
+
+
+def test_what_a_person_rules_out_is_forgotten():
+    tracker = Tracker(masks=True)
+    tracker.hear_user([("inform", "food", "italian"), ("inform", "area", "north")])
+    tracker.hear_search(3)
+    tracker.hear_user(UserReader(load_database()).hear("Actually, anything but Italian."))
+    assert tracker.heard == {"area": "north"}
+    assert tracker.summary()[:4] == (0, 1, 0, 0)
+
+
+def test_own_files_are_shown_as_they_are_written(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(HEADER + "McCoy's Bar,Tex-Mex,Old Town,££,+44 20 7946 0018,1 High St.,EC1A 1BB\n")
+    database = Database(path)
+    assert database.venues[0].phone == "02079460018"
+    assert database.written("name", "mccoy's bar") == "McCoy's Bar"
+    env = gym.make(ENV_ID, interface="text", database=str(path), unreachable=0)
+    env.reset(seed=0)
+    env.step("search(food=tex-mex, area=old town)")
+    assert env.unwrapped.messages[-1]["content"] == "1 restaurant matches: McCoy's Bar"
+    env.step("[name] is a [food] place in the [area]; the number is [phone], [postcode].")
+    spoken = env.unwrapped.transcript.spoken_messages[-2]["content"]
+    assert spoken == "McCoy's Bar is a Tex-Mex place in the Old Town; the number is +44 20 7946 0018, EC1A 1BB."
+    understood = Reader(database).understand("McCoys Bar has Tex Mex food in the Old Town. Call 020 7946 0018.")
+    assert set(understood.told) == {
+        ("name", "mccoy's bar"), ("food", "tex-mex"), ("area", "old town"), ("phone", "02079460018"),
+    }  # fmt: skip
