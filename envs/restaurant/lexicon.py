@@ -81,15 +81,19 @@ class Lexicon:
 
     def __init__(self, database: Database, placeholders: tuple[tuple[str, str], ...] = ()):
         self.database = database
-        self._phrases: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
+        self._phrases: dict[tuple[str, ...], tuple[str, str]] = {}
+        self._lengths: dict[str, list[int]] = {}
+        """Of the phrases that begin with a word, the longest first."""
         self._values: dict[tuple[str, tuple[str, ...]], str] = {}
         for slot, value, written in (*_of_database(database), *((slot, name, name) for slot, name in placeholders)):
             words = _words(written)
             if words and (slot, words) not in self._values:
                 self._values[slot, words] = value
-                self._phrases.setdefault(words[0], []).append((words, slot, value))
-        for entries in self._phrases.values():
-            entries.sort(key=lambda entry: -len(entry[0]))  # the longest phrase wins
+                self._phrases.setdefault(words, (slot, value))
+                lengths = self._lengths.setdefault(words[0], [])
+                if len(words) not in lengths:
+                    lengths.append(len(words))
+                    lengths.sort(reverse=True)
 
     def mentions(self, sentence: str, is_about_tables: bool = False) -> list[Mention]:
         """The values in a sentence in plain words, from left to right.
@@ -119,10 +123,11 @@ class Lexicon:
         found = []
         position = 0
         while position < len(words):
-            for phrase, slot, value in self._phrases.get(words[position], ()):
-                after = position + len(phrase)
-                if tuple(words[position:after]) == phrase and not _is_other(slot, words, position, after):
-                    found.append(Mention(slot, value, matches[position].start(), matches[after - 1].end()))
+            for length in self._lengths.get(words[position], ()):
+                after = position + length
+                meaning = self._phrases.get(tuple(words[position:after]))
+                if meaning is not None and after <= len(words) and not _is_other(meaning[0], words, position, after):
+                    found.append(Mention(*meaning, matches[position].start(), matches[after - 1].end()))
                     position = after
                     break
             else:

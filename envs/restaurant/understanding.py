@@ -100,9 +100,9 @@ _CANNOT_HELP = re.compile(
     r"\bi am (?:just |only )?a restaurant (?:guide|assistant)\b|\brestaurants? only\b"
 )
 REPEAT = re.compile(
-    r"\brepeat\b|\brephrase\b|\bsay (?:that|it|this) (?:once )?(?:again|more)\b|\bpardon\b|\bcome again\b|\bclarify\b|"
-    r"\b(?:did|do|could|can) not (?:quite |really |fully )?(?:catch|understand|get|follow|hear)\b|\bwhat was that\b|"
-    r"\bwhat do you mean\b|\bwhat did you say\b|\A(?:sorry,? )?what\Z|\bone more time\b"
+    r"\b(?:repeat|rephrase|pardon|come again|clarify|one more time|say (?:that|it|this) (?:once )?(?:again|more)|"
+    r"(?:did|do|could|can) not (?:quite |really |fully )?(?:catch|understand|get|follow|hear)|"
+    r"what (?:was that|do you mean|did you say))\b|\A(?:sorry,? )?what\Z"
 )
 _MORE = re.compile(
     r"\b(?:anything|something|what) else\b|\bhow (?:can|may|could) i (?:help|assist)\b|\b(?:can|may|"

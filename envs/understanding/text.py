@@ -40,6 +40,8 @@ _SPEAKER = re.compile(r"^\s*(?:assistant|agent|ai|bot|chatbot|system|reply|respo
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\u3030\u20e3]")
 _EMOTICON = re.compile(r"(?<!\S)[:;=8][-o^']?[)(DPpO/|]+(?!\w)|(?<!\S)<3(?!\w)")
 _QUOTE = re.compile(r"\"|(?<!\w)'|'(?!\w)")
+_IS_PLAIN = re.compile(r" *(?:[a-z]|\d+(?![\d.)]))(?:[a-z0-9 .,?!()=+%$/-]|(?<=[a-z])'(?=[a-z]))*\Z", re.I)
+"""Nothing in it but words and their punctuation: what a speaker of the small vocabulary says."""
 _BLANKS = re.compile(r"[ \u00a0]+")
 _LINE_ENDS = re.compile(r" *\n\s*")
 
@@ -51,6 +53,8 @@ def plain(text: str) -> str:
     Case and line breaks stay (each line that says something is a line); markdown, HTML tags, quotation marks, emoji, a
     speaker's name in front and a chat model's thoughts go; typographic signs become those of a keyboard.
     """
+    if _IS_PLAIN.match(text):
+        return _BLANKS.sub(" ", text).strip()
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     if "<" in text:
