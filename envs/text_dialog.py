@@ -16,7 +16,7 @@ from .restaurant.policies import POLICIES
 from .restaurant.tracker import SUMMARY_SIZES
 from .restaurant.understanding import Reader
 from .restaurant.user import PROFILES, RestaurantUser, World
-from .restaurant.wording import MENU, MENU_WORDS
+from .restaurant.wording import INSTRUCTIONS, MENU, MENU_WORDS
 
 PYDIAL = {
     1: {"noise": 0.0, "masks": True, "profile": "cooperative"},
@@ -55,6 +55,7 @@ class TextDialog(Task):
     name = "TextDialog"
     menu = MENU
     summary_sizes = SUMMARY_SIZES
+    instructions = INSTRUCTIONS
     examples = tuple(words for options in MENU_WORDS for words in options)
     ceiling = 0.98
     floor = 0.05

@@ -40,6 +40,8 @@ _SPEAKER = re.compile(r"^\s*(?:assistant|agent|ai|bot|chatbot|system|reply|respo
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\u3030\u20e3]")
 _EMOTICON = re.compile(r"(?<!\S)[:;=8][-o^']?[)(DPpO/|]+(?!\w)|(?<!\S)<3(?!\w)")
 _QUOTE = re.compile(r"\"|(?<!\w)'|'(?!\w)")
+_IS_PLAIN = re.compile(r" *(?:[a-z]|\d+(?![\d.)]))(?:[a-z0-9 .,?!()=+%$/-]|(?<=[a-z])'(?=[a-z]))*\Z", re.I)
+"""Nothing in it but words and their punctuation: what a speaker of the small vocabulary says."""
 _BLANKS = re.compile(r"[ \u00a0]+")
 _LINE_ENDS = re.compile(r" *\n\s*")
 
@@ -51,6 +53,8 @@ def plain(text: str) -> str:
     Case and line breaks stay (each line that says something is a line); markdown, HTML tags, quotation marks, emoji, a
     speaker's name in front and a chat model's thoughts go; typographic signs become those of a keyboard.
     """
+    if _IS_PLAIN.match(text):
+        return _BLANKS.sub(" ", text).strip()
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     if "<" in text:
@@ -220,13 +224,18 @@ _TAG_QUESTION = re.compile(
 )
 
 
+def begins_as_question(sentence: str) -> bool:
+    """Whether a sentence in plain words begins as questions do: "which area ...", "could you ..."."""
+    return _ASKS.match(sentence) is not None
+
+
 def is_question(sentence: str) -> bool:
     """Whether a sentence in plain words asks, with or without a question mark.
 
     >>> is_question("which area would you like"), is_question("you want thai food, right"), is_question("i like it")
     (True, True, False)
     """
-    if sentence[-1:] == "?" or _ASKS.match(sentence):
+    if sentence[-1:] == "?" or begins_as_question(sentence):
         return True
     return bool(_TAG_QUESTION.search(sentence)) and not _AGREES.match(sentence)
 
@@ -254,7 +263,7 @@ _ONLY_OPENING = re.compile(
 )
 _CLOSING = re.compile(
     r"(?:please |just |and |so |also |but )*(?:"
-    r"let me know (?:if|when|what|how|whether|should|in case)\b.*|let me know\Z|feel free to\b.*|"
+    r"let me know (?:if|whether|should|in case|how it|how i can|what you think)\b.*|let me know\Z|feel free to\b.*|"
     r"do not hesitate to\b.*|"
     r"if (?:you|there is|anything)\b.{0,80}\b(?:let me know|feel free|do not hesitate|just ask|happy to help|"
     r"here to help)\b.*|"
@@ -268,6 +277,11 @@ _CLOSING = re.compile(
     r"(?:it is )?(?:nice|good|great|lovely) to (?:meet|see|hear from) you.*|how are you(?: doing)?(?: today)?|"
     r"(?:your|my) (?:friendly )?(?:assistant|ai)|best(?: regards| wishes)?|kind regards)\Z"
 )
+
+
+def is_courtesy(sentence: str) -> bool:
+    """Whether a sentence in plain words is politeness alone: "sure", "let me know if you need anything else"."""
+    return bool(_CLOSING.match(sentence)) or not _without_opening(sentence)
 
 
 def without_courtesy(text: str) -> str:
@@ -295,7 +309,8 @@ _NOT = re.compile(
     r"care\b|matter\b)"
     r"|\bnever\b|\bwithout\b|\bexcept(?: for)?\b|\bapart from\b|\bother than\b|\bneither\b|\bnor\b|\binstead of\b|"
     r"\brather than\b|\banything but\b|\bany \w+ but\b|\beverything but\b|\bhate\b|\bdislike\b|\bavoid\b|\bsick of\b|"
-    r"\btired of\b|\ballergic to\b|\ball but\b|\bbut not\b|\bnone of\b"
+    r"\btired of\b|\ballergic to\b|\ball but\b|\bbut not\b|\bnone of\b|"
+    r"\bnothing (?!else\b|more\b|wrong\b|matters\b)"
 )
 _NO_NEGATION = re.compile(
     r"no (?:problem|worries|matter|preference|idea|doubt|need|rush|hurry|one|thanks|thank you|i\b|that\b|it\b|we\b|"

@@ -55,6 +55,8 @@ IN_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:k\b)?"
 """Pattern of a number in digits, with or without thousands separators, decimals and "k"."""
 NUMBER = rf"(?:{IN_DIGITS}|\b{IN_WORDS}\b)"
 
+_COUNTS = re.compile(rf"\d|\b(?:{_WORD_NUMBER}|dozen|couple|hundred|thousand|million)")
+"""There may be a number: quicker than looking for one."""
 _NUMBER = re.compile(
     rf"(?<![\w.:/])(?P<sign>-|minus )?(?P<digits>{IN_DIGITS})(?![\w:/]|\.\d|-\d)|"
     rf"(?P<minus>minus )?\b(?P<words>{IN_WORDS})\b"
@@ -78,6 +80,8 @@ def numbers(text: str) -> tuple[Found[float], ...]:
     [25, 1200, 206]
     """
     lowered = text.lower()
+    if not _COUNTS.search(lowered):
+        return ()
     codes = phones(lowered)
     found: list[Found[float]] = []
     for match in _NUMBER.finditer(lowered):
@@ -123,6 +127,9 @@ def number_of(written: str) -> float:
 
 # Money
 
+_CURRENCY = re.compile(
+    r"[$£€]|\b(?:us )?(?:dollar|pound|quid|buck|euro|gbp|usd|eur|pence|cent)|\dp\b|(?<=[a-z] )p\b", re.I
+)
 _MONEY = re.compile(
     rf"(?:(?P<symbol>(?:us|a|c)?\$|£|€|\b(?:usd|gbp|eur) ?) ?(?P<after>{IN_DIGITS})"
     rf"|(?P<before>{NUMBER})[ -]?(?P<unit>£|€|\$|(?:us )?dollars?|pounds?|quid|bucks?|euros?|gbp|usd|eur|pence|"
@@ -138,6 +145,8 @@ def amounts(text: str) -> tuple[Found[float], ...]:
     >>> [found.value for found in amounts("£40.00, $1,200, 40 quid, twenty-five bucks or 50p")]
     [40, 1200, 40, 25, 0.5]
     """
+    if not _CURRENCY.search(text):
+        return ()
     found: list[Found[float]] = []
     for match in _MONEY.finditer(text):
         value = number_of(match["after"] or match["before"])
@@ -269,6 +278,7 @@ _ABBREVIATED = {
     "mon": 0, "tue": 1, "tues": 1, "wed": 2, "weds": 2, "thu": 3, "thur": 3, "thurs": 3, "fri": 4, "sat": 5, "sun": 6,
 }  # fmt: skip
 _BEFORE_A_DAY = ("on ", "this ", "next ", "for ", "coming ", "day ", "day: ", "day=", ", ", "or ", "and ")
+_DAY_TALK = re.compile(r"\b(?:mon|tue|wed|thu|fri|sat|sun)", re.I)
 _DAY = re.compile(
     r"\b(?P<full>mon|tues|wednes|thurs|fri|satur|sun)days?(?! roast)\b(?:'s)?"
     rf"|(?:\A|{'|'.join(f'(?<={word})' for word in _BEFORE_A_DAY)})"
@@ -285,7 +295,7 @@ def days(text: str) -> tuple[Found[str], ...]:
     ['friday', 'saturday']
     """
     found = []
-    for match in _DAY.finditer(text):
+    for match in _DAY.finditer(text) if _DAY_TALK.search(text) else ():
         name = (match["full"] or match["short"]).lower()
         day = DAYS[_ABBREVIATED[name]] if match["short"] else f"{name}day"
         found.append(Found(day, match.start(), match.end()))
@@ -296,7 +306,7 @@ def days(text: str) -> tuple[Found[str], ...]:
 
 _WHO = r"(?:people|persons?|guests?|adults|diners|friends|ppl|pax|covers?|heads?|seats?|of us\b|of them\b|of you\b)"
 _NO_TIME = r"(?![\w:.]| ?(?:[ap]\.?m\b|o'?clock))"
-_NO_COUNTED = r"(?! (?:pounds?|quid|dollars?|euros?|restaurants?|places?|options?|matches|minutes?|hours?))"
+_THEN = r"(?=,| (?:of|in|people|for|on|at|this|next|and|coming|altogether|tonight|tomorrow|please|or|now)\b|\Z)"
 _THERE_ARE = (
     r"(?:we are|we will be|there are|there will be|(?:it|this) (?:is|will be|would be) for|seat|seating|"
     r"people[:=]? ?|party size[:=]? ?(?:is )?)"
@@ -308,10 +318,14 @@ def _count(number: int) -> str:
     return rf"(?P<count{number}>\d{{1,2}}|{IN_WORDS})"
 
 
+_COMPANY_TALK = re.compile(
+    r"\b(?:people|person|guest|adult|diner|friend|ppl|pax|cover|head|seat|of|party|group|table|reservation|booking|family|"
+    r"we|there|it|this|for)"
+)
 _PARTY = re.compile(
     rf"\b{_count(1)}[ -](?:(?:other|hungry|more) )?{_WHO}"
     rf"|\b(?:party|group|table|reservation|booking|family) (?:of|for) (?:about |around |just )?{_count(2)}{_NO_TIME}"
-    rf"|\b{_THERE_ARE}\s*(?:just |only |about |going to be |a party of |for )*{_count(3)}{_NO_TIME}{_NO_COUNTED}"
+    rf"|\b{_THERE_ARE}\s*(?:just |only |about |going to be |a party of |for )*{_count(3)}{_NO_TIME}{_THEN}"
     rf"|\bfor {_count(4)}(?= (?:on|at|this|next|please|tonight|tomorrow)\b|,|\Z)",
     re.I,
 )
@@ -338,7 +352,7 @@ def party_sizes(text: str) -> tuple[Found[int], ...]:
     """
     lowered = text.lower()
     found = []
-    for match in _PARTY.finditer(lowered):
+    for match in _PARTY.finditer(lowered) if _COUNTS.search(lowered) and _COMPANY_TALK.search(lowered) else ():
         name = next(name for name, value in match.groupdict().items() if value)
         count = int(number_of(match[name]))
         found.append(Found(count, match.start(name), match.end(name)))
