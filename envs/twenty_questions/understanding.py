@@ -60,12 +60,13 @@ _IT = (
     r"(?: (?:that )?(?:you are thinking (?:of|about)|you have in mind|you chose|you mean|you picked))?)"
 )
 _LEAD = re.compile(
-    r"(?:(?:and|so|then|now|next|okay|ok|well|hmm+|right|alright|great|finally|also|but|or|wait|aha|perhaps|maybe|yes|no|"
+    r"(?:(?:and|so|then|now|next|okay|ok|well|hmm+|right|alright|great|finally|also|but|or|wait|aha|perhaps|maybe|yes|"
+    r"no|"
     r"question|q|ask|(?:my |the |here is my )?(?:first|second|third|next|last|final|another) question|question number|"
     r"(?:can|may|could|might) i ask(?: you)?|let me ask(?: you)?|"
     r"i (?:would like|want|wish) to (?:ask|know|guess)(?: you)?|"
     r"i (?:will|am going to) ask(?: you)?|i wonder|i am wondering|tell me|please|do you know|can you tell me|"
-    r"would you say(?: that)?|is it true that|is it the case that)(?: if| whether| now| this| is)?(?: \d+)?\b[\s,:.-]*|"
+    r"would you say(?: that)?|is it true that|is it the case that)(?: if| whether| now| this)?(?: \d+)?\b[\s,:.-]*|"
     r"\d+[.): ]\s*)"
 )
 _GUESSING = re.compile(
@@ -85,7 +86,7 @@ _GUESSING = re.compile(
     r")[\s,:-]*)"
 )
 _FILLER = re.compile(rf"{_ADVERB}\b[\s,:]*")
-_ARTICLE = re.compile(r"(?:a pair of|one of the|a|an|the|some|your|one)\b[ ]*")
+_ARTICLE = re.compile(r"(?:a pair of|one of the|a|an|the|some|your|my|our|one)\b[ ]*")
 _TAIL = re.compile(
     r"[ ,]+(?:right|correct|is it|is it not|(?:is|are) not (?:it|you|they|that)|are you|"
     rf"{_ADVERB}|i (?:think|guess|believe|bet)|please|final answer|"
@@ -103,8 +104,8 @@ _NO_YES_OR_NO = re.compile(r"(?:what|which|who|whose|where|when|why|how)\b")
 _OTHER_SUBJECT = re.compile(
     r"\b(?:does|can|will|would|could|did) (?:it|they) (?:\w+ly |also )?(?:eat|drink|wear|play)\b"
 )
-_NOT_FOR = re.compile(r"\b(?:used|use it|made|good|need it) (?:to|for|when) (?:\w+ )?(?:eat|eating|drink|drinking)\b")
-_COMPARES = re.compile(r" than |\bas \w+ as\b|\b(?:similar to|like|related to|resembles?|look like) (?:a|an|the|my)? ?")
+_NOT_FOR = re.compile(r"\b(?:used|use it|made|need it) (?:to|for|when) (?:\w+ )?(?:eat|eating|drink|drinking)\b")
+_COMPARES = re.compile(r" than |\bas \w+ as\b|\b(?:similar to|like|resembles?|look like) (?:a|an|the|my)? ?")
 _IF = re.compile(r"(?:if|suppose|imagine|what if|let us say)\b")
 _DENIES = re.compile(r"\bnot\b|\bneither\b|\bnor\b|\bno\b|\bnever\b")
 _DENIED_QUESTION = re.compile(r"(?:is|are|was|does|do|did|can|could|would|has|have) not ")
@@ -119,11 +120,15 @@ _ASKS = re.compile(
 _JOINS = re.compile(
     r"(?:(?:that|which|who)(?: (?:can|has|have|is|are|has a|lives?(?: in)?|you (?:can|would)?))?|with)?"
 )
+_OF_WHAT = re.compile(
+    r"~ of (?!(?:some|any|a|this|that) (?:kind|sort|type)|(?:a|the|your|my) (?:house|home)|it\b|course\b|all\b)"
+)
 _RELATIVE = re.compile(r"~,? (?:that|which|who) ([^~]+)\Z")
 _NUMERALS = frozenset(words_of("two three four five six seven eight nine ten many several more few 2 3 4 6 8"))
 _MODIFIERS = frozenset(
     words_of(
-        "a an the any some kind type sort form piece item part member of very real actual common certain particular "
+        "a an the any some good nice kind type sort form piece item part member of very real actual common certain "
+        "particular "
         "single usually typically normally often generally commonly mostly mainly primarily always sometimes "
         "specifically considered classified be is are was it its this that something thing things object objects more "
         "both either person human child kid student adult average people"
@@ -131,7 +136,7 @@ _MODIFIERS = frozenset(
 )
 _FOLLOWERS = frozenset(
     words_of(
-        "a an the or and but it is are was be being if when while that which who you i we they people humans someone "
+        "a an the this them or and but it is are was be being if when while that which who you i we they people humans someone "
         "some in on at to for with by of from near around itself themselves thing things object objects item items "
         "beings creature creatures organism organisms kind sort type instrument instruments equipment appliance "
         "appliances utensil utensils product products colour color coloured colored shape shaped material usually "
@@ -312,6 +317,8 @@ def is_narrower(text: str, spans: Iterable[Span]) -> bool:
         if after and after[0] not in _FOLLOWERS and not _is_taken(text, after[0], taken):
             return True
     rest = _without(text, spans)
+    if _OF_WHAT.search(rest):
+        return True
     relative = _RELATIVE.search(rest)
     said = set(words_of(relative[1])) if relative else set()
     if not said & {"you", "we", "people", "i", "humans"} and said - _FOLLOWERS - _MODIFIERS:

@@ -103,8 +103,11 @@ PATTERNS: Mapping[str, str] = {
     "legs": r"legs?|walks? on (?:its )?legs",
     "fruit": r"fruits?",
     "vegetable": r"vegetables?|veggies?|veg",
-    "eaten": r"eat it|eaten|edible|" + _EATERS + r" (?:\w+ly |can |could |would |often |may |might |like to |to )*eat|"
-    r"(?:something|thing|anything) to eat|eat(?=\Z)|foods?(?:stuffs?)?|food items?|consume it|consumed as food",
+    "eaten": r"(?:eat|eats|eating) (?:it|them|one)|eaten|edible|"
+    + _EATERS
+    + r" (?:\w+ly |can |could |would |often |may |might |like to |to )*eat|"
+    r"(?:something|thing|anything|good|safe|nice|tasty) to eat|eat(?=\Z)|foods?(?:stuffs?)?|food items?|consume it|"
+    r"consumed as food",
     "sweet": r"(?:taste |tastes |tasting )?sweet(?:-tasting)?|sugary",
     "drunk": r"drink it|drunk|drinkable|drinks?|beverages?|" + _EATERS + r" (?:\w+ly |can |could |would |often )*drink",
     "tool": r"(?:hand )?tools?",
@@ -114,7 +117,8 @@ PATTERNS: Mapping[str, str] = {
     "wheels": r"wheels?|wheeled",
     "worn": r"wear(?:s|ing|able)?(?: it)?|worn|cloth(?:es|ing)|garments?|apparel|articles? of clothing|"
     r"items? of clothing|put it on(?: your body)?",
-    "electric": r"electric|electrical|electricity|electronics?|electronic|electrically powered|electric power|"
+    "electric": r"electric|electrical|electricity|electronics?|electronic|battery-(?:powered|operated)|"
+    r"electrically[ -]powered|electric power|"
     r"(?:(?:run|runs|work|works|operate|operates|powered) (?:on|by|with) )?(?:batter(?:y|ies)|electricity|mains)"
     r"(?: (?:or|and) (?:a |an )?(?:power (?:outlet|socket|supply)|electricity|batter(?:y|ies)))?|"
     r"(?:power|electrical) (?:outlet|socket|supply)|plug(?:s|ged)?(?: it)? in(?:to (?:a|the) (?:wall|socket|outlet))?",
@@ -135,7 +139,8 @@ PATTERNS: Mapping[str, str] = {
     "wooden": _MADE_OF + r"wood(?:en)?",
     "glass": _MADE_OF + r"glass",
     "paper": _MADE_OF + r"paper",
-    "round": r"round|circular|spherical|ball-shaped|rounded|shaped like a (?:ball|circle|sphere)|a (?:circle|sphere)",
+    "round": r"round(?:,? like a (?:ball|circle))?|circular|spherical|ball-shaped|rounded|"
+    r"shaped like a (?:ball|circle|sphere)|a (?:circle|sphere)",
     "red": r"red|(?:colou?r|coloured|colored) red|red-colou?red",
     "green": r"green|green-colou?red",
     "yellow": r"yellow|yellow-colou?red",
@@ -149,7 +154,7 @@ PATTERNS: Mapping[str, str] = {
     "light": _MAKES
     + r" (?:off |out )?(?:a |any |some )*light|light|glows?|shines?|(?:a )?(?:light source|source of light)|"
     r"luminous|light(?:s|ing)? up(?: a room| the room| rooms)?",
-    "hot": r"hot|(?:" + _MAKES + r" )?heat",
+    "hot": r"hot|(?:a )?source of heat|(?:" + _MAKES + r" )?heat",
     "cold": r"cold|freezing|frozen|icy|chilly",
     "body": r"(?:(?:a |any )?part of (?:a |an |the |your |my |our |one's )?(?:human |person's |animal's |animal )?|"
     r"(?:on|in) (?:the|your|my|our|a) (?:human )?)?bod(?:y|ies)(?: parts?)?|anatomy|body parts?|organs?",

@@ -235,13 +235,13 @@ def test_who_repeats_the_partner_gains_nothing(split):
 UTTERANCES = utterances("TextNegotiation-v0")
 
 
-@pytest.mark.parametrize("said", UTTERANCES, ids=[said["said"] for said in UTTERANCES])
+@pytest.mark.parametrize("said", UTTERANCES, ids=[said["text"] for said in UTTERANCES])
 def test_what_people_and_chat_models_say_is_understood(said):
-    assert understand(said["said"], 60, 40) == Meaning(said["act"], said.get("price"))
+    assert understand(said["text"], 60, 40) == Meaning(said["act"], said.get("price"))
 
 
 def test_there_are_sixty_utterances_and_some_of_every_act():
-    assert len({said["said"] for said in UTTERANCES}) >= 60
+    assert len({said["text"] for said in UTTERANCES}) >= 60
     answered = {*BANKS["seller", False], "offer", "accept", "walk_away"}
     acts = {said["act"] for said in UTTERANCES}
     assert acts <= answered

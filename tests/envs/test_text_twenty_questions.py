@@ -47,15 +47,15 @@ def test_every_thing_can_be_guessed_and_spoken_of(thing):
 UTTERANCES = utterances("TextTwentyQuestions-v0")
 
 
-@pytest.mark.parametrize("said", UTTERANCES, ids=[said["said"] for said in UTTERANCES])
+@pytest.mark.parametrize("said", UTTERANCES, ids=[said["text"] for said in UTTERANCES])
 def test_what_people_and_chat_models_say_is_understood(said):
     thing, attributes = said.get("thing"), tuple(said.get("attributes", {}).items())
-    found = meaning(said["said"])
+    found = meaning(said["text"])
     assert (found.act, found.thing, set(found.attributes)) == (said["act"], thing, set(attributes))
 
 
 def test_there_are_sixty_utterances_and_some_of_every_act():
-    assert len({said["said"] for said in UTTERANCES}) >= 60
+    assert len({said["text"] for said in UTTERANCES}) >= 60
     assert {said["act"] for said in UTTERANCES} == {"ask", "guess", *UNANSWERED}
 
 

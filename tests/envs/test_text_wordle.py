@@ -93,13 +93,13 @@ def test_hard_mode_refuses_a_guess_that_does_not_use_what_is_known():
 UTTERANCES = utterances("TextWordle-v0")
 
 
-@pytest.mark.parametrize("said", UTTERANCES, ids=[said["said"] for said in UTTERANCES])
+@pytest.mark.parametrize("said", UTTERANCES, ids=[said["text"] for said in UTTERANCES])
 def test_what_people_and_chat_models_say_is_understood(said):
-    assert understand(said["said"], TextWordle().known) == Meaning(said["act"], said.get("word"))
+    assert understand(said["text"], TextWordle().known) == Meaning(said["act"], said.get("word"))
 
 
 def test_there_are_sixty_utterances_and_some_of_every_act():
-    assert len({said["said"] for said in UTTERANCES}) >= 60
+    assert len({said["text"] for said in UTTERANCES}) >= 60
     assert {said["act"] for said in UTTERANCES} == {"guess", "several", "none"}
 
 
