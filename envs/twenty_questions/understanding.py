@@ -128,23 +128,23 @@ _NUMERALS = frozenset(words_of("two three four five six seven eight nine ten man
 _MODIFIERS = frozenset(
     words_of(
         "a an the any some good nice kind type sort form piece item part member of very real actual common certain "
-        "particular "
-        "single usually typically normally often generally commonly mostly mainly primarily always sometimes "
-        "specifically considered classified be is are was it its this that something thing things object objects more "
-        "both either person human child kid student adult average people"
+        "particular single usually typically normally often generally commonly mostly mainly primarily always "
+        "sometimes specifically considered classified be is are was it its this that something thing things object "
+        "objects more both either person human child kid student adult average people"
     )
 )
 _FOLLOWERS = frozenset(
     words_of(
-        "a an the this them or and but it is are was be being if when while that which who you i we they people humans someone "
-        "some in on at to for with by of from near around itself themselves thing things object objects item items "
-        "beings creature creatures organism organisms kind sort type instrument instruments equipment appliance "
-        "appliances utensil utensils product products colour color coloured colored shape shaped material usually "
-        "typically normally often generally commonly mostly mainly primarily sometimes always naturally regularly "
-        "frequently now today then right correct please maybe perhaps all too also enough parts part source animal "
-        "animals plant plants as not made used easily comfortably there here may might can could would will does do "
-        "every ever during inside outside through across device devices gadget gadgets machine machines toy toys "
-        "tasting yes no sound sounds noise noises goods stuff related powered game games activity activities one ones"
+        "a an the this them or and but it is are was be being if when while that which who you i we they people "
+        "humans someone some in on at to for with by of from near around itself themselves thing things object "
+        "objects item items beings creature creatures organism organisms kind sort type instrument instruments "
+        "equipment appliance appliances utensil utensils product products colour color coloured colored shape shaped "
+        "material usually typically normally often generally commonly mostly mainly primarily sometimes always "
+        "naturally regularly frequently now today then right correct please maybe perhaps all too also enough parts "
+        "part source animal animals plant plants as not made used easily comfortably there here may might can could "
+        "would will does do every ever during inside outside through across device devices gadget gadgets machine "
+        "machines toy toys tasting yes no sound sounds noise noises goods stuff related powered game games activity "
+        "activities one ones"
     )
 )
 _PLACES = re.compile(
