@@ -194,6 +194,12 @@ class Reader:
         return found.understood()
 
 
+@functools.lru_cache(maxsize=8)
+def reader_of(database: Database) -> Reader:
+    """The one reader of a database: what it has understood once, every task of that database knows."""
+    return Reader(database)
+
+
 class _Findings:
     """What has been found in the sentences of one utterance so far."""
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ..core.streams import pick
-from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, DONTCARE, REQUEST_SLOTS, Database
+from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, DONTCARE, REQUEST_SLOTS, Constraints, Database
 
 Act = tuple[str, ...]
 """What a user means: ("inform", slot, value), ("request", slot), ("affirm",), ("negate",), ("alternative",), ..."""
@@ -138,45 +138,72 @@ _COUNTS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "
 
 def user_text(acts: Sequence[Act], wording: int, turn: int, bank: Bank, database: Database) -> str:
     """A user turn in words: a sentence for what belongs together, and one for each other act."""
-    if not acts:
+    number = 16 * turn
+    if len(acts) == 1:
+        sentence = _sentence(acts[0], wording, number, bank, database)
+    elif acts:
+        sentence = _sentences(acts, wording, number, bank, database)
+    else:
         return "..."
-    sentences = []
-    if turn == 0:
-        sentences.append(_picked(bank["greeting",], wording, 14))
-    values = {act[1]: act[2] for act in acts if act[0] == "inform"}
-    if len(values) < sum([act[0] == "inform" for act in acts]):  # one slot twice: each value gets its own sentence
-        return " ".join([user_text([act], wording, turn + 1, bank, database) for act in acts])
+    greeting = "" if turn else _picked(bank["greeting",], wording, 14)
+    return f"{greeting} {sentence}" if greeting else sentence
+
+
+def _sentences(acts: Sequence[Act], wording: int, first: int, bank: Bank, database: Database) -> str:
+    values = {act[1]: act[2] for act in acts if act[0] == "inform" and act[2] != DONTCARE}
+    together = len(values) == sum([act[0] == "inform" and act[2] != DONTCARE for act in acts])  # no slot twice
     asked = [REQUEST_WORDS[act[1]] for act in acts if act[0] == "request" and act[1] in REQUEST_SLOTS]
+    sentences = []
     for position, act in enumerate(acts):
-        number = 16 * turn + position
-        if act[0] == "inform":
-            slot = act[1]
-            if slot not in values:  # said already
-                continue
-            if act[2] == DONTCARE:
-                sentences.append(_picked(bank["any", slot], wording, number))
-            elif slot in CONSTRAINT_SLOTS:
-                said = _taken(values, CONSTRAINT_SLOTS)
-                template = _picked(bank[("inform", *[name for name, _ in said])], wording, number)
-                sentences.append(_with_values(template, said, database))
-            else:
-                template = _picked(bank["details",], wording, number)
-                sentences.append(_with_details(template, _taken(values, BOOKING_SLOTS), (wording + number) % 6))
-        elif act[0] == "book":
-            template = _picked(bank["book",], wording, number)
-            sentences.append(_with_details(template, _taken(values, BOOKING_SLOTS), (wording + number) % 6))
-        elif act[0] == "request" and act[1] in REQUEST_SLOTS:
+        number = first + position
+        kind = act[0]
+        if kind == "inform" and act[2] != DONTCARE and together:
+            if act[1] in CONSTRAINT_SLOTS and act[1] in values:
+                sentences.append(_wish(_taken(values, CONSTRAINT_SLOTS), wording, number, bank, database))
+            elif act[1] in values:
+                sentences.append(_table("details", _taken(values, BOOKING_SLOTS), wording, number, bank))
+        elif kind == "book" and together:
+            sentences.append(_table("book", _taken(values, BOOKING_SLOTS), wording, number, bank))
+        elif kind == "request" and act[1] in REQUEST_SLOTS:
             if asked:
-                sentences.append(_tidied(_picked(bank["request",], wording, number).replace("{}", " and ".join(asked))))
+                sentences.append(_question(" and ".join(asked), wording, number, bank))
                 asked = []
         else:
-            sentences.append(_picked(bank[act if act[0] != "out_of_domain" else (act[1],)], wording, number))
-    return " ".join(filter(None, sentences))
+            sentences.append(_sentence(act, wording, number, bank, database))
+    return " ".join(sentences)
 
 
-def _taken(values: dict[str, str], slots: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def _sentence(act: Act, wording: int, number: int, bank: Bank, database: Database) -> str:
+    """One act in words."""
+    kind = act[0]
+    if kind == "inform":
+        if act[2] == DONTCARE:
+            return _picked(bank["any", act[1]], wording, number)
+        if act[1] in CONSTRAINT_SLOTS:
+            return _wish((act[1:],), wording, number, bank, database)  # type: ignore[arg-type]
+        return _table("details", (act[1:],), wording, number, bank)  # type: ignore[arg-type]
+    if kind == "book":
+        return _table("book", (), wording, number, bank)
+    if kind == "request" and act[1] in REQUEST_SLOTS:
+        return _question(REQUEST_WORDS[act[1]], wording, number, bank)
+    return _picked(bank[act if kind != "out_of_domain" else (act[1],)], wording, number)
+
+
+def _wish(values: Constraints, wording: int, number: int, bank: Bank, database: Database) -> str:
+    return _with_values(_picked(bank[("inform", *[slot for slot, _ in values])], wording, number), values, database)
+
+
+def _table(kind: str, values: Constraints, wording: int, number: int, bank: Bank) -> str:
+    return _with_details(_picked(bank[kind,], wording, number), values, (wording + number) % 6)
+
+
+def _question(asked: str, wording: int, number: int, bank: Bank) -> str:
+    return _picked(bank["request",], wording, number).replace("{}", asked)
+
+
+def _taken(values: dict[str, str], slots: Sequence[str]) -> Constraints:
     """Takes those of ``slots`` that have a value out of ``values``."""
-    return tuple([(slot, values.pop(slot)) for slot in slots if values.get(slot, DONTCARE) != DONTCARE])
+    return tuple([(slot, values.pop(slot)) for slot in slots if slot in values])
 
 
 def _picked(options: Sequence[str], wording: int, number: int) -> str:
@@ -184,7 +211,7 @@ def _picked(options: Sequence[str], wording: int, number: int) -> str:
 
 
 @functools.lru_cache(1 << 14)
-def _with_values(sentence: str, values: tuple[tuple[str, str], ...], database: Database) -> str:
+def _with_values(sentence: str, values: Constraints, database: Database) -> str:
     for slot, value in values:
         shown = shown_value(slot, value, database)
         article = "an" if AN.match(shown) else "a"
@@ -195,7 +222,7 @@ def _with_values(sentence: str, values: tuple[tuple[str, str], ...], database: D
 
 
 @functools.lru_cache(1 << 14)
-def _with_details(sentence: str, values: tuple[tuple[str, str], ...], style: int) -> str:
+def _with_details(sentence: str, values: Constraints, style: int) -> str:
     """``sentence`` with what a booking is for, in one of the six styles in which people write it."""
     words = ""
     for slot, value in values:
