@@ -307,9 +307,12 @@ def _leaks(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> Check:
 
 
 def _leaks_in_words(env: gym.Env[Any, Any], goals: Sequence[Trial], secrets: dict[str, Sequence[str]]) -> str:
-    for goal_id, _, info in _walk(remake(env, interface="text", split="test"), goals):
+    talk = remake(env, interface="text", split="test")
+    always = talk.unwrapped.conversation.instructions  # type: ignore[attr-defined]  # the same for every goal
+    for goal_id, _, info in _walk(talk, goals):
+        system = [m["content"].removeprefix(always) for m in info["messages"] if m["role"] == "system"]
         places = {
-            "a system message": " ".join(m["content"] for m in info["messages"] if m["role"] == "system"),
+            "a system message": " ".join(system),
             "info": repr([(key, value) for key, value in info.items() if key not in ("messages", "goal_id", "task")]),
         }
         for place, text in places.items():

@@ -194,3 +194,14 @@ def test_a_missing_package_names_its_extra(monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=r'pip install "dialogym\[lm\]"'):
         Fluency("some/model")
+
+
+def test_under_the_small_reference_case_and_spacing_do_not_count():
+    from dialogym.agents.language_model.model import LanguageModel, ModelConfig
+
+    lm = LanguageModel.make(ModelConfig(hidden_size=16, num_layers=1, num_heads=2, intermediate_size=32), 0)
+    written = ["Which area would you like?", "I’d like Italian food, please."]
+    spaced = ["which area  would you like ?", "i'd like italian food , please ."]
+    natural, other = (perplexity(texts, lm.model, lm.tokenizer.hf) for texts in (written, ["Please like area you."]))
+    assert natural == perplexity(spaced, lm.model, lm.tokenizer.hf)
+    assert natural != other
