@@ -16,6 +16,7 @@ from gymnasium.utils.env_checker import check_env
 
 from dialogym.envs import Partner, Task, TextEnv
 from dialogym.envs.core.make import INTERFACES, remake, shipped_ids
+from dialogym.rewards.transcript import written_line
 
 from .traces import trace
 
@@ -323,7 +324,8 @@ def test_human_mode_prints_every_line_once(env_id, capsys):
     env.step("hello there")
     printed = capsys.readouterr().out
     assert printed.count("assistant: hello there") == 1
-    assert printed.count(env.unwrapped.messages[0]["content"]) == 1
+    first = env.unwrapped.messages[0]
+    assert printed.count(written_line(first["role"], first["content"])) == 1
 
 
 @pytest.mark.parametrize("env_id", OUR_IDS)
