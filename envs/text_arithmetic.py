@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import random
-import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple, SupportsIndex
 from .core.conversation import Policy
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Stream, Streams, pick
+from .understanding.answers import answer_of
 
 LEVELS = (1, 2, 3)
 NUM_PROBLEMS = 6000
@@ -25,9 +25,10 @@ PRONOUNS = ("she", "he")
 """Of the names, by turns."""
 THINGS = ("apples", "books", "coins", "pencils", "stamps", "marbles", "shells", "cards")
 INSTRUCTIONS = """\
-Solve the word problem in the user's message. Reply with the answer alone, as a number in digits.
-Example: to "Tom has 3 apples. He buys 4 more. How many apples does he have?" the whole reply is: 7"""
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+Solve the word problem in the user's message. Reply with the answer as a number, alone or at the end of a calculation of
+one or two lines: at most 400 characters, and one final answer.
+Example: to "Tom has 3 apples. He buys 4 more. How many apples does he have?" reply "7" or "3 + 4 = 7. The answer is 7."
+"""
 
 
 class Family(NamedTuple):
@@ -186,8 +187,10 @@ class TextArithmetic(ItemTask):
 
     Thirteen families of problems on three levels: one step (sums, differences, products, shares), two steps and three
     steps (change, averages, percentages, remainders). A problem is a family and its numbers; problems are split by
-    that, and their wordings into a train and a test bank. The answer must be the number and nothing else: ``12`` or
-    ``12 .``; a reply that merely contains the number is wrong, and so is every reply that is no number.
+    that, and their wordings into a train and a test bank. A reply is right when the one number that it claims is the
+    answer, however it says so: ``12``, ``She has twelve apples left.``, ``3 x 4 = 12``, ``#### 12``; see
+    ``dialogym.envs.understanding.answers``. A reply that merely contains the number among others, that names several as
+    its answer or none, is wrong.
 
     The ceiling is the answer itself, so 1 by definition.
 
@@ -206,11 +209,11 @@ class TextArithmetic(ItemTask):
     """
 
     name = "TextArithmetic"
-    instructions = INSTRUCTIONS
+    instructions = INSTRUCTIONS.strip()
     examples = tuple(str(number) for number in range(0, 60, 3))
     ceiling = 1.0
     floor = 0.05
-    max_reply_chars = 200
+    max_reply_chars = 400
 
     def __init__(self, level: int | str = "mixed", curriculum: bool = False, data: str | None = None):
         if level not in (*LEVELS, "mixed") or isinstance(level, bool):
@@ -290,14 +293,13 @@ class Examiner(OneReply):
 
 
 def written(answer: float) -> str:
-    """A number in digits alone, as :func:`is_right` reads it: 1e22 has 23 of them."""
+    """A number in digits alone: 1e22 has 23 of them."""
     return format(Decimal(str(answer)), "f")
 
 
 def is_right(answer: float, reply: str) -> bool:
-    """The reply is the number, with a full stop at most; 12 and 12.0 are the same number."""
-    said = reply.strip().removesuffix(".").rstrip()
-    return _NUMBER.fullmatch(said) is not None and Decimal(said) == Decimal(str(answer))
+    """The one number that the reply claims is the answer; 12 and 12.0 are the same number."""
+    return answer_of(reply) == Decimal(str(answer))
 
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
