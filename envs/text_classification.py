@@ -14,6 +14,7 @@ from .core.conversation import Policy
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Streams
 from .reviews.corpus import LABELS, SOURCES, beginning_of, load_reviews, natural, words_of
+from .understanding.labels import label_in, words_of_label
 
 NUM_TYPICAL_WORDS = 300
 """Words of each label's cluster."""
@@ -30,9 +31,9 @@ class TextClassification(ItemTask):
     """Read a movie review, say its label: a conversation of one turn.
 
     A labelled task, so that supervised learning and reinforcement learning can be compared where the right answer is
-    known: accuracy is success, and macro F1 and calibration are measured beside it. A reply is a label when it names
-    exactly one of them (``It is positive.``); anything else is wrong. Where a label stands in another, as ``spam``
-    in ``not spam``, the longer one is what is meant.
+    known: accuracy is success, and macro F1 and calibration are measured beside it. A reply is right when the one label
+    that it gives is (``Positive.``, ``I'd say that it is positive.``, ``It isn't negative.``); one that gives none or
+    several is wrong. Where a label stands in another, as ``spam`` in ``not spam``, the longer one is what is meant.
 
     The menu is the labels. Its summary is a bag of words in clusters: how many of the text's different words are among
     the 300 most typical of each label, counted on training texts only (log-odds, Monroe et al., 2008,
@@ -103,14 +104,8 @@ class TextClassification(ItemTask):
         return f"{self.shown(item)}\n\n{self.question}"
 
     def label_of(self, reply: str) -> str | None:
-        """The label that a reply names, or None where it names none or several."""
-        said, named = f" {_plain(reply)} ", []
-        for label in sorted(self.labels, key=lambda label: -len(_plain(label))):
-            said, count = re.subn(
-                f"(?<= ){re.escape(_plain(label))}(?= )", "|", said
-            )  # a shorter one inside is not meant
-            named += [label] * (count > 0)
-        return named[0] if len(named) == 1 else None
+        """The label that a reply gives, or None where it gives none or several."""
+        return label_in(reply, self.labels)
 
     def labelled(self, split: str) -> list[tuple[str, int]]:
         """(message as the agent reads it, number of its label) of every item of a split, for supervised learning."""
@@ -191,15 +186,10 @@ def _labels_of(items: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     labels = tuple(sorted({item["label"] for item in items}))
     if not 2 <= len(labels) <= MAX_LABELS:
         raise ValueError(f"data must have 2 to {MAX_LABELS} different labels, got {', '.join(labels[:20])}")
-    same = [pair for pair in itertools.combinations(labels, 2) if _plain(pair[0]) == _plain(pair[1])]
+    same = [pair for pair in itertools.combinations(labels, 2) if words_of_label(pair[0]) == words_of_label(pair[1])]
     if same:
         raise ValueError(f"labels must differ in their words, got {same[0][0]!r} and {same[0][1]!r}")
     return labels
-
-
-def _plain(text: str) -> str:
-    """The words of a text in lower case, without marks."""
-    return " ".join(_WORD.findall(text.lower()))
 
 
 def _typical(labelled: Sequence[tuple[str, int]], num_labels: int) -> tuple[frozenset[str], ...]:

@@ -1,6 +1,8 @@
 """Reading a text and saying its label: what counts as an answer, what a table sees, and a user's own labels."""
 
 import copy
+import json
+import pathlib
 import pickle
 import re
 
@@ -45,6 +47,23 @@ def own(tmp_path_factory):
 )
 def test_a_reply_is_a_label_when_it_names_exactly_one(reply, label):
     assert TextClassification().label_of(reply) == label
+
+
+def test_every_utterance_is_understood():
+    path = pathlib.Path(__file__).parent / "utterances" / "TextClassification-v0.jsonl"
+    utterances = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert len(utterances) >= 60
+    assert sum(utterance["label"] is None for utterance in utterances) >= 20
+    task = TextClassification()
+    for utterance in utterances:
+        assert task.label_of(utterance["said"]) == utterance["label"], utterance["said"]
+
+
+def test_of_three_labels_a_denied_one_leaves_two(own):
+    task = TextClassification(data=own)
+    assert task.label_of("It is not a complaint.") is None
+    assert task.label_of("It's neither a complaint nor praise.") == "question"
+    assert task.label_of("not praise but a complaint") == "complaint"
 
 
 def test_the_right_label_is_rewarded_and_nothing_else():
