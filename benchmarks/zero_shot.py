@@ -33,8 +33,8 @@ def written(scores: Scores, env_id: str) -> str:
 
 def played(folder: str, env_id: str, count: int, max_turns: int | None, max_reply_tokens: int) -> Scores:
     """How a model fares on held-out goals of an environment."""
-    options = {} if max_turns is None else {"max_turns": min(max_turns, gym.spec(env_id).kwargs["max_turns"])}
-    env = gym.make(env_id, interface="text", **options)
+    allowed = gym.spec(env_id).kwargs["max_turns"]
+    env = gym.make(env_id, interface="text", max_turns=min(max_turns or allowed, allowed))
     agent = make_agent("sft", env, model=folder, max_reply_tokens=max_reply_tokens)
     return score(agent, env, frozen_goals(env, "test", count).goals, batch_size=8)
 

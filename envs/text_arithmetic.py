@@ -25,10 +25,8 @@ PRONOUNS = ("she", "he")
 """Of the names, by turns."""
 THINGS = ("apples", "books", "coins", "pencils", "stamps", "marbles", "shells", "cards")
 INSTRUCTIONS = """\
-Solve the word problem in the user's message. Reply with the answer as a number, alone or at the end of a calculation of
-one or two lines: at most 400 characters, and one final answer.
-Example: to "Tom has 3 apples. He buys 4 more. How many apples does he have?" reply "7" or "3 + 4 = 7. The answer is 7."
-"""
+Solve the word problem. You may calculate in one or two short lines first; the whole reply has at most 400 characters.
+End with the answer as a number, like this: The answer is 7."""
 
 
 class Family(NamedTuple):
@@ -209,7 +207,7 @@ class TextArithmetic(ItemTask):
     """
 
     name = "TextArithmetic"
-    instructions = INSTRUCTIONS.strip()
+    instructions = INSTRUCTIONS
     examples = tuple(str(number) for number in range(0, 60, 3))
     ceiling = 1.0
     floor = 0.05
