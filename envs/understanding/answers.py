@@ -27,7 +27,7 @@ _REWRITTEN = tuple([
         (r"\\div\b|÷", " / "),
         (r"\\[()\[\],;!]|\\(?=[$%£])|[{}]", " "),
         (r"(?<!\w)\*\s\*(?!\w)", " "),  # ** with its stars apart
-        (r"([$£€]) ?(\d+) \. (\d\d)(?!\d)", r"\1\2.\3"),
+        (r"([$£€]) ?(\d+) ?\. (\d\d)(?!\d)", r"\1\2.\3"),
         (r"\b(twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety) - (?=[a-z])", r"\1-"),
     )
 ])  # fmt: skip
