@@ -17,6 +17,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from ..envs import Utterance, remake
+from ..envs.core.make import given_options
 from .training.files import atomic_write, existing_folder
 
 LogRow: TypeAlias = dict[str, Any]
@@ -204,15 +205,11 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-_NOTHING = object()
-
-
 def _describe(spec: EnvSpec | None) -> dict[str, Any] | None:
     """Id and options of an environment, or None where no file can hold them: a reward that is a function, say."""
     if spec is None or spec.id not in gym.registry:
         return None
-    registered = gym.registry[spec.id].kwargs
-    options = {name: value for name, value in spec.kwargs.items() if registered.get(name, _NOTHING) != value}
+    options = given_options(spec)
     try:
         faithful = json.loads(json.dumps(options)) == options
     except (TypeError, ValueError):

