@@ -141,7 +141,9 @@ class Agent(ABC):
         description = {
             "agent": self.name,
             "seed": self.seed,
-            "config": dataclasses.asdict(self.config),
+            "config": {
+                field.name: _in_json(getattr(self.config, field.name)) for field in dataclasses.fields(self.config)
+            },
             "budget": dataclasses.asdict(self.budget),
             "env": _describe(self.spec),
         }
@@ -203,6 +205,16 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     if path is None or not path.is_file():
         raise ValueError(f"expected a folder that an agent was saved to, got {folder}, which has no {AGENT_FILE}")
     return json.loads(path.read_text())
+
+
+def _in_json(value: Any) -> Any:
+    """A setting as a file holds it; of data that is an object only what it is."""
+    of_data = isinstance(value, list) and value and isinstance(value[0], Mapping)
+    return (
+        value
+        if isinstance(value, (str, int, float, tuple, list, dict, Path, type(None))) and not of_data
+        else (f"a {type(value).__name__}, which no file can hold")
+    )
 
 
 def _describe(spec: EnvSpec | None) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Data that people have: one loader for environments, supervised fine-tuning and preferences."""
 
 from .conversations import as_messages as as_messages
+from .conversations import holds_preferences as holds_preferences
 from .conversations import load_conversations as load_conversations
 from .conversations import load_preferences as load_preferences
 from .fields import Field as Field

@@ -9,6 +9,7 @@ becomes the words that call a tool of an environment: ``search(food=italian, are
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, overload
@@ -32,6 +33,7 @@ SPEAKERS = {
 """The role of each name that a speaker goes by; the case of letters does not matter."""
 
 MESSAGES = Field(list, ("conversations", "conversation", "dialogue", "dialog", "chat", "turns"))
+_WRITTEN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
 PROMPT = Field((str, list), ("instruction", "question", "query", "input", "context"))
 COMPLETION = Field((str, list), ("response", "output", "answer", "reply", "target"))
 CHOSEN = Field((str, list), ("preferred", "better", "winner", "chosen_response"))
@@ -49,10 +51,16 @@ TO_IMITATE: dict[str, dict[str, Field]] = {
 }
 """The forms of a conversation, and what each is read from; the first of them that there is is taken."""
 TO_PREFER: dict[str, dict[str, Field]] = {
-    "prompt, chosen and rejected": {"prompt": PROMPT, "chosen": CHOSEN, "rejected": REJECTED, "system": SYSTEM},
+    "prompt, chosen and rejected": {
+        "prompt": PROMPT._replace(names=(*PROMPT.names, "messages", "conversations")),
+        "chosen": CHOSEN,
+        "rejected": REJECTED,
+        "system": SYSTEM,
+    },
     "chosen and rejected": {"chosen": CHOSEN, "rejected": REJECTED, "system": SYSTEM},
 }
 """The forms of a preference; the second has the whole conversation in both, the prompt being how they begin alike."""
+WHOLE = "chosen and rejected"
 
 
 class Preference(NamedTuple):
@@ -129,13 +137,14 @@ def load_preferences(
 
     def made(row: Row, found: Mapping[str, str], rows: Rows) -> Preference:
         values = _values(row, found, rows)
-        chosen, rejected = as_messages(values["chosen"], "chosen"), as_messages(values["rejected"], "rejected")
+        chosen, rejected = (_reply(values[name], name, "prompt" in values) for name in ("chosen", "rejected"))
         prompt = as_messages(values["prompt"], "prompt") if "prompt" in values else []
-        if "prompt" not in values and isinstance(values["chosen"], str):
-            raise RowError("expected a prompt beside the texts chosen and rejected, or whole conversations in both")
-        while "prompt" not in values and len(chosen) > 1 and len(rejected) > 1 and chosen[0] == rejected[0]:
-            prompt.append(chosen.pop(0))
-            del rejected[0]
+        if "prompt" not in values:
+            while len(chosen) > 1 and len(rejected) > 1 and chosen[0] == rejected[0]:
+                prompt.append(chosen.pop(0))
+                del rejected[0]
+        elif chosen[: len(prompt)] == prompt == rejected[: len(prompt)]:  # some repeat the prompt in both
+            del chosen[: len(prompt)], rejected[: len(prompt)]
         for name, reply in (("chosen", chosen), ("rejected", rejected)):
             if len(reply) != 1 or reply[0]["role"] != "assistant":
                 said = ", ".join(message["role"] for message in reply)
@@ -143,6 +152,19 @@ def load_preferences(
         return Preference(_with_system(prompt, values), chosen[0]["content"], rejected[0]["content"])
 
     return _records(data, TO_PREFER, fields, on_error, made)
+
+
+def holds_preferences(data: Any, given: Mapping[str, str] | None = None) -> bool:
+    """Whether a user's data has a reply that was liked better and one that was not, or is said to have."""
+    columns = open_rows(data).columns()
+    if given is not None and not given.keys() <= TO_PREFER[WHOLE].keys() | {"prompt"}:
+        return False
+    fields = {name: TO_PREFER[WHOLE][name] for name in ("chosen", "rejected") if name not in (given or {})}
+    try:
+        match_fields(columns, fields)
+    except ValueError:
+        return False
+    return True
 
 
 def _records(
@@ -239,6 +261,18 @@ def _conversation(values: Mapping[str, Any]) -> list[Message]:
         *as_messages(values["prompt"], "prompt", "user"),
         *as_messages(values["completion"], "completion", "assistant"),
     ]
+
+
+def _reply(value: Any, name: str, has_prompt: bool) -> list[Message]:
+    """What is chosen or rejected: a text, a message, or a conversation; one that is written as of Anthropic's HH."""
+    if isinstance(value, Mapping):
+        value = [value]
+    if isinstance(value, str) and not has_prompt:
+        said = _WRITTEN.split(value)
+        if len(said) < 3 or said[0].strip():
+            raise RowError("expected a prompt beside the texts chosen and rejected, or whole conversations in both")
+        value = [{"from": who, "value": text} for who, text in zip(said[1::2], said[2::2], strict=True)]
+    return as_messages(value, name)
 
 
 def _with_system(messages: list[Message], values: Mapping[str, Any]) -> list[Message]:
