@@ -68,10 +68,15 @@ class ItemTask(Task):
 
     @functools.cached_property
     def _numbers(self) -> dict[str, Sequence[int]]:
-        """Numbers of the items of each split."""
+        """Numbers of the items of each split; of a user's data found once, since there may be a million."""
+        known = self.items.numbers.get(type(self)) if isinstance(self.items, Items) else None
+        if known is not None:
+            return known
         numbers = {split: array("L") for split in SPLITS}
         for number, item in enumerate(self.items):
             numbers[self.split_of(item)].append(number)
+        if isinstance(self.items, Items):
+            self.items.numbers[type(self)] = numbers
         return dict(numbers)
 
     def numbers_of(self, split: str) -> Sequence[int]:

@@ -164,6 +164,8 @@ def as_read(value: Any, field: Field, is_cell: bool, labels: Sequence[str] | Non
     Raises:
         ValueError: with what was expected and what came.
     """
+    if type(value) is str and field.kind is str and field.read is None and value.isascii():
+        return value  # nearly always
     value = native(value)
     if labels is not None and isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value < len(labels):
@@ -180,8 +182,13 @@ def as_read(value: Any, field: Field, is_cell: bool, labels: Sequence[str] | Non
     return value
 
 
+_NATIVE = frozenset({str, int, float, bool, type(None), list, dict})
+
+
 def native(value: Any) -> Any:
     """A value in Python's own types: numpy's scalars and arrays, tuples, and what pandas calls missing."""
+    if type(value) in _NATIVE:
+        return value
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, tuple):
@@ -259,6 +266,8 @@ def number_of(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
+    if value.isascii() and value.isdigit():
+        return int(value)
     text = _AROUND_NUMBER.sub("", value).replace("\N{MINUS SIGN}", "-")
     try:
         number = Decimal(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)

@@ -52,13 +52,19 @@ class Items(Sequence[dict[str, Any]]):
         source: what the data is called.
         num_skipped: rows that were left out because something is wrong with them.
         complete: the fields that every item has.
+        numbers: of the items of each split, for each kind of task that has found them.
     """
 
     def __init__(self, rows: Rows, fields: Fields, found: Mapping[str, str], check: Check | None = None):
         self.source, self.fields, self.num_skipped = rows.name, dict(found), 0
         self.complete: frozenset[str] = frozenset(found)
-        self._rows, self._specs, self._check = rows, fields, check
+        self._rows, self._check = rows, check
         self._columns = set(found.values())
+        self._others = self._columns | fields.keys()  # names that no other column keeps
+        self._plan = [
+            (name, field, found.get(name), rows.label_names.get(found.get(name, ""))) for name, field in fields.items()
+        ]
+        self.numbers: dict[Any, Any] = {}
         self._kept: Sequence[int] = range(len(rows))
         self._items: list[dict[str, Any]] | None = None
 
@@ -102,24 +108,22 @@ class Items(Sequence[dict[str, Any]]):
             ValueError: with the field, what was expected and what came.
         """
         item: dict[str, Any] = {}
-        rows = self._rows
-        for name, field in self._specs.items():
-            column = self.fields.get(name)
+        for name, field, column, labels in self._plan:
             value = row.get(column) if column is not None else None
-            if value is None or (value != value and isinstance(value, float)):
+            if value is None or (isinstance(value, float) and value != value):
                 if field.optional:
                     continue
                 if column not in row:
                     free = [other for other in row if other not in self._columns]
                     raise ValueError(names.missing(column or name, field, free, list(row)))
             try:
-                item[name] = as_read(value, field, rows.has_text_cells, rows.label_names.get(column or ""))
+                item[name] = as_read(value, field, self._rows.has_text_cells, labels)
             except ValueError as e:
                 called = name if name == column else f"{name} (the column {column!r})"
                 raise ValueError(f"{called} {e}") from None
         for column, value in row.items():
-            if column not in self._columns and column not in self._specs:
-                labels = rows.label_names.get(column)
+            if column not in self._others:
+                labels = self._rows.label_names.get(column)
                 is_label = labels is not None and isinstance(value, int) and 0 <= value < len(labels)
                 item[column] = labels[value] if labels is not None and is_label else native(value)
         return item

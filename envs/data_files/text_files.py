@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from .rows import ListRows, Row, RowError, Rows
 
 _MAX_CELL = 2**31 - 1
+_decode = json.JSONDecoder().decode
 _BETWEEN = re.compile(r"[\s,]*")
 _ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 
@@ -184,7 +185,7 @@ def _is_table(value: Any) -> bool:
 
 def _object(text: str) -> Row:
     try:
-        found = json.loads(text)
+        found = _decode(text)
     except json.JSONDecodeError as e:
         raise RowError(f"expected JSON, got {text.strip()!r:.80} ({e.msg}, column {e.colno})") from e
     except RecursionError as e:

@@ -140,6 +140,11 @@ def test_a_frame_has_python_s_types_and_none_for_what_is_missing():
     assert type(first["label"]) is int
 
 
+def test_a_cell_of_a_frame_may_be_an_array(tmp_path):
+    datasets.Dataset.from_list([{"words": ["a", "b"]}, {"words": ["c"]}]).to_parquet(tmp_path / "a.parquet")
+    assert loaded(pandas.read_parquet(tmp_path / "a.parquet"), {"words": Field(list)})[0] == {"words": ["a", "b"]}
+
+
 def test_numbers_of_a_data_set_s_labels_have_their_names():
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
     rows = {"text": [f"a word {n}" for n in range(40)], "label": [n % 2 for n in range(40)]}
