@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import resource
 import subprocess
 import sys
@@ -76,10 +77,7 @@ def measure(kind: str, task: str, path: str, count: int) -> dict[str, float]:
     from dialogym.envs.data_files import load_conversations
 
     logging.getLogger("dialogym.data").setLevel(logging.ERROR)
-    if kind == "parquet":
-        import datasets
-
-        datasets.config.HF_DATASETS_CACHE = Path(path).parent / "cache"
+    os.environ["HF_DATASETS_CACHE"] = str(Path(path).parent / "cache")  # which is read when datasets is imported
     data: Any = list(rows(task, count)) if kind == "list" else path
     before = peak() if kind == "list" else 0.0
     began = time.process_time()
@@ -123,9 +121,8 @@ def main() -> None:
         kind, task, path, count = options.child
         print(json.dumps(measure(kind, task, path, int(count))))
         return
-    print(
-        f"{options.rows:,} rows\n\n| task | data | MiB | made, s | a reset, ms | memory, MiB |\n| --- | --- | --- | --- | --- | --- |"
-    )
+    print(f"{options.rows:,} rows\n\n| task | data | MiB | made, s | a reset, ms | memory, MiB |")
+    print("| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for task in options.task or TASKS:
             for kind in options.kind or KINDS:

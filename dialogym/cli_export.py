@@ -37,8 +37,8 @@ def export(
     source: Annotated[
         str,
         typer.Argument(
-            help="Whose conversations: an agent's (a name, or the folder of a trained one), or demonstrations (the rule's "
-            "own, as sft imitates them); or a file of judgements, preferences or conversations."
+            help="Whose conversations: an agent's (a name, or the folder of a trained one), or demonstrations (the "
+            "rule's, as sft imitates them); or a file of judgements, preferences or conversations."
         ),
     ],
     out: Annotated[Path, typer.Option(help="File to write, .jsonl or .parquet.")],

@@ -220,7 +220,7 @@ def _own(data: Any, fields: Mapping[str, str] | None, on_error: str, max_words: 
 
 def _checked_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
     if not 2 <= len(labels) <= MAX_LABELS:
-        raise ValueError(f"data must have 2 to {MAX_LABELS} different labels, got {', '.join(labels[:20])}")
+        raise ValueError(f"data must have 2 to {MAX_LABELS} different labels, got {', '.join(map(repr, labels[:20]))}")
     same = [pair for pair in itertools.combinations(labels, 2) if _plain(pair[0]) == _plain(pair[1])]
     if same:
         raise ValueError(f"labels must differ in their words, got {same[0][0]!r} and {same[0][1]!r}")

@@ -163,7 +163,7 @@ class TextContinuation(ItemTask):
         return self  # read, never changed
 
     @functools.cached_property
-    def _numbers(self) -> dict[str, list[int]]:
+    def _numbers(self) -> Mapping[str, Sequence[int]]:
         """Numbers of the goals of each split."""
         return super()._numbers if self.own else _goal_numbers(self.source, self.prompt_words)
 
@@ -326,7 +326,7 @@ def _splits(source: str) -> _Reviews:
     return _Reviews(_reviews(source))
 
 
-def counted_numbers(source: str) -> list[int]:
+def counted_numbers(source: str) -> Sequence[int]:
     """Numbers of the training reviews that the judges count."""
     return _splits(source).numbers_of("train")[::COUNTED_EVERY]
 

@@ -67,7 +67,7 @@ class ItemTask(Task):
         return super().content({name: goal[name] for name in self.fields if name in goal} if self.fields else goal)
 
     @functools.cached_property
-    def _numbers(self) -> dict[str, Sequence[int]]:
+    def _numbers(self) -> Mapping[str, Sequence[int]]:
         """Numbers of the items of each split; of a user's data found once, since there may be a million."""
         known = self.items.numbers.get(type(self)) if isinstance(self.items, Items) else None
         if known is not None:
@@ -77,7 +77,7 @@ class ItemTask(Task):
             numbers[self.split_of(item)].append(number)
         if isinstance(self.items, Items):
             self.items.numbers[type(self)] = numbers
-        return dict(numbers)
+        return numbers
 
     def numbers_of(self, split: str) -> Sequence[int]:
         """Numbers of the items of a split.

@@ -35,19 +35,15 @@ SPEAKERS = {
 MESSAGES = Field(list, ("conversations", "conversation", "dialogue", "dialog", "chat", "turns"))
 _WRITTEN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
 PROMPT = Field((str, list), ("instruction", "question", "query", "input", "context"))
-COMPLETION = Field((str, list), ("response", "output", "answer", "reply", "target"))
+COMPLETION = Field((str, list), ("response", "output", "answer", "reply", "target", "chosen"))
 CHOSEN = Field((str, list), ("preferred", "better", "winner", "chosen_response"))
 REJECTED = Field((str, list), ("dispreferred", "worse", "loser", "rejected_response"))
+INPUT = Field(str, ("context",), optional=True)
+"""What an instruction is about, as in Alpaca's data; it follows the prompt."""
 SYSTEM = Field(str, ("system_prompt",), optional=True)
 TO_IMITATE: dict[str, dict[str, Field]] = {
     "messages": {"messages": MESSAGES, "system": SYSTEM},
-    "instruction and output": {
-        "instruction": Field(str),
-        "output": Field(str, ("response",)),
-        "input": Field(str, optional=True),
-        "system": SYSTEM,
-    },
-    "prompt and completion": {"prompt": PROMPT, "completion": COMPLETION, "system": SYSTEM},
+    "prompt and completion": {"prompt": PROMPT, "completion": COMPLETION, "input": INPUT, "system": SYSTEM},
 }
 """The forms of a conversation, and what each is read from; the first of them that there is is taken."""
 TO_PREFER: dict[str, dict[str, Field]] = {
@@ -55,6 +51,7 @@ TO_PREFER: dict[str, dict[str, Field]] = {
         "prompt": PROMPT._replace(names=(*PROMPT.names, "messages", "conversations")),
         "chosen": CHOSEN,
         "rejected": REJECTED,
+        "input": INPUT,
         "system": SYSTEM,
     },
     "chosen and rejected": {"chosen": CHOSEN, "rejected": REJECTED, "system": SYSTEM},
@@ -138,7 +135,7 @@ def load_preferences(
     def made(row: Row, found: Mapping[str, str], rows: Rows) -> Preference:
         values = _values(row, found, rows)
         chosen, rejected = (_reply(values[name], name, "prompt" in values) for name in ("chosen", "rejected"))
-        prompt = as_messages(values["prompt"], "prompt") if "prompt" in values else []
+        prompt = _prompt(values) if "prompt" in values else []
         if "prompt" not in values:
             while len(chosen) > 1 and len(rejected) > 1 and chosen[0] == rejected[0]:
                 prompt.append(chosen.pop(0))
@@ -197,7 +194,7 @@ def _records(
             kept.append(number)
     if problems.count and (on_error == "raise" or not kept):
         raise ValueError(problems.told())
-    tell(rows.name, found, columns, forms[form])
+    tell(rows.name, found, columns, forms[form], "not read")
     if problems.count:
         names.log.warning(
             "%s: left out %s of %s rows with which something is wrong, the first being %s",
@@ -222,10 +219,18 @@ def _form(
     if not columns:
         first = next(iter(rows))
         raise ValueError(f"{rows.name}, {rows.where(0)}: {first if isinstance(first, RowError) else 'an empty row'}")
-    free = [column for column in columns if column not in (given or {}).values()]
-    near = {name: column for name, field in known.items() if (column := names.nearest(name, field, free)) is not None}
-    hint = "".join(f"; did you mean {column!r}? Then fields={{{name!r}: {column!r}}}" for name, column in near.items())
-    raise ValueError(f"{rows.name}: expected {' or '.join(forms)}, got {', '.join(map(repr, columns))}{hint}")
+    hints = []
+    for fields in forms.values():
+        optional = {name: field._replace(optional=True) for name, field in fields.items()}
+        known = {name: column for name, column in (given or {}).items() if name in fields}
+        found = match_fields(columns, optional, known, rows.name)
+        free = [column for column in columns if column not in found.values()]
+        lacking = [name for name, field in fields.items() if name not in found and not field.optional]
+        near = {name: column for name in lacking if (column := names.nearest(name, fields[name], free)) is not None}
+        hints.append((len(lacking) - len(near), -len(near), near))
+    near = min(hints, key=lambda hint: hint[:2])[2]
+    meant = f"; did you mean {' and '.join(map(repr, near.values()))}? Then fields={near}" if near else ""
+    raise ValueError(f"{rows.name}: expected {' or '.join(forms)}, got {', '.join(map(repr, columns))}{meant}")
 
 
 def _values(row: Row, found: Mapping[str, str], rows: Rows) -> dict[str, Any]:
@@ -251,16 +256,15 @@ def _conversation(values: Mapping[str, Any]) -> list[Message]:
         if not isinstance(values["messages"], list) or not values["messages"]:
             raise RowError(f"messages must be a list of at least one message, got {values['messages']!r:.80}")
         return as_messages(values["messages"], "")
-    if "instruction" in values:
-        parts = [values["instruction"], values.get("input")]
-        wrong = next((part for part in parts if part is not None and not isinstance(part, str)), None)
-        if wrong is not None:
-            raise RowError(f"instruction and input must be texts, got {wrong!r:.80}")
-        values = {"prompt": "\n\n".join(part for part in parts if part), "completion": values["output"]}
-    return [
-        *as_messages(values["prompt"], "prompt", "user"),
-        *as_messages(values["completion"], "completion", "assistant"),
-    ]
+    prompt, reply = _prompt(values), as_messages(values["completion"], "completion", "assistant")
+    return reply if reply[: len(prompt)] == prompt else [*prompt, *reply]  # some repeat the prompt
+
+
+def _prompt(values: Mapping[str, Any]) -> list[Message]:
+    prompt, about = values["prompt"], values.get("input")
+    if isinstance(prompt, str) and isinstance(about, str) and about.strip():
+        prompt = f"{prompt}\n\n{about}"
+    return as_messages(prompt, "prompt", "user")
 
 
 def _reply(value: Any, name: str, has_prompt: bool) -> list[Message]:

@@ -61,17 +61,15 @@ def match_fields(
 
     Raises:
         ValueError: for a required field that no column is known to hold, or a field or column given that there is not,
-            with the nearest right name.
-        TypeError: if ``given`` is not a mapping of names.
+            with the nearest right name; or if ``given`` is not a mapping of names.
     """
     found = checked_names(given, columns, fields, source)
     free = [column for column in columns if column not in found.values()]
-    for name in fields:  # its own name first, in every field, before any other is guessed
-        if name not in found and (column := _named(name, free, source, name)) is not None:
-            found[name] = column
-            free.remove(column)
-    for name, field in fields.items():
-        for other in field.names:
+    for optional in (False, True):
+        wanted = {name: field for name, field in fields.items() if field.optional == optional}
+        known = [(name, name) for name in wanted]  # its own name first, in every field, before any other is guessed
+        known += [(name, other) for name, field in wanted.items() for other in field.names]
+        for name, other in known:
             if name not in found and (column := _named(other, free, source, name)) is not None:
                 found[name] = column
                 free.remove(column)
@@ -117,7 +115,7 @@ def checked_names(
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(part, str) for pair in given.items() for part in pair):
-        raise TypeError(
+        raise ValueError(
             f'fields must be a dict of names, such as {{"{next(iter(fields))}": "column"}}, got {given!r:.120}'
         )
     for name, column in given.items():
@@ -134,11 +132,11 @@ def checked_names(
     return dict(given)
 
 
-def tell(source: str, found: Mapping[str, str], columns: Sequence[str], fields: Fields) -> None:
+def tell(source: str, found: Mapping[str, str], columns: Sequence[str], fields: Fields, rest: str) -> None:
     """Logs which columns were taken: as a warning where a name was guessed, once for the same source and names."""
     taken = ", ".join(f"{name} from {column!r}" for name, column in found.items())
     extra = [column for column in columns if column not in found.values() and column not in fields]
-    kept = f"; kept as facts: {', '.join(map(repr, extra))}" if extra else ""
+    kept = f"; {rest}: {', '.join(map(repr, extra))}" if extra else ""
     text = f"{source}: took {taken}{kept}"
     for name, field in fields.items():
         near = nearest(name, Field(field.kind), extra) if name not in found else None
@@ -237,12 +235,14 @@ def _check_type(value: Any, allowed: tuple[type, ...]) -> None:
 
 
 def label_of(value: Any) -> Any:
-    """A label as text: numbers as labels are labels, 1 and 1.0 the same one."""
+    """A label as text: numbers as labels are labels, 1 and 1.0 the same one, and -1, in words, another one."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value) if isinstance(value, (int, float)) else value
+    label = text_of(value)
+    if not isinstance(label, str):
+        return label
+    label = label.strip()
+    return f"minus {label[1:]}" if _NEGATIVE.fullmatch(label) else label
 
 
 def text_of(value: Any) -> Any:
@@ -252,6 +252,7 @@ def text_of(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
+_NEGATIVE = re.compile(r"-\d+(\.\d+)?")
 _FINAL = re.compile(r"####\s*(.+?)\s*$", re.DOTALL)
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")

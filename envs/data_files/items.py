@@ -157,7 +157,7 @@ def load_items(
     Raises:
         ValueError: for data that cannot be read, with its name, the row, the field, what was expected and what came: of
             the first ``SHOWN_PROBLEMS`` rows, and how many there are.
-        TypeError, FileNotFoundError, ImportError: as :func:`open_rows`.
+        FileNotFoundError, ImportError: as :func:`open_rows`.
     """
     if on_error not in ON_ERROR:
         raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
@@ -194,7 +194,7 @@ def load_items(
         raise ValueError(problems.told())
     items.keep(kept, in_memory)
     items.complete = frozenset(complete)
-    tell(rows.name, found, columns, fields)
+    tell(rows.name, found, columns, fields, "kept as facts")
     if problems.count:
         names.log.warning(
             "%s: left out %s of %s rows with which something is wrong, the first being %s",

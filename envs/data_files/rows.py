@@ -133,6 +133,8 @@ class FrameRows(Rows):
     name = "data"
 
     def __init__(self, frame: Any):
+        named = [name for name in frame.index.names if name is not None and name not in frame.columns]
+        frame = frame.reset_index(named) if named else frame
         self.frame = frame.rename(columns=str)
         if not self.frame.columns.is_unique:
             twice = self.frame.columns[self.frame.columns.duplicated()][0]

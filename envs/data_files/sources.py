@@ -59,8 +59,8 @@ def open_rows(data: Any) -> Rows:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for a file that cannot be read, or a data set with several splits or configurations to choose from.
-        TypeError: for something else than these.
+        ValueError: for a file that cannot be read, a data set with several splits or configurations to choose from, or
+            something else than these.
         ImportError: where it needs ``datasets``, with the extra that brings it.
     """
     if isinstance(data, str) and data.startswith(HUB):
@@ -76,7 +76,8 @@ def open_rows(data: Any) -> Rows:
     if isinstance(data, Sequence) and not isinstance(data, (bytes, bytearray)):
         return ListRows(data)
     hint = ": give a Dataset, such as Dataset.from_list(list(stream.take(1000)))" if hasattr(data, "take") else ""
-    raise TypeError(
+    hint = ": give a list of dicts, or Dataset.from_dict(data)" if isinstance(data, Mapping) else hint
+    raise ValueError(  # gymnasium adds all keyword arguments to a TypeError, and data may be long
         f"data must be a path, {HUB}NAME, a Dataset, a DataFrame or a list of dicts, got {type(data).__name__}{hint}"
     )
 

@@ -161,6 +161,8 @@ def _json_table(path: Path, lines: Rows | None = None) -> Rows:
     except ValueError as e:
         raise ValueError(f"{path}: expected JSON, a list of objects or an object on each line ({e})") from e
     tables = [value for value in whole.values() if _is_table(value)] if isinstance(whole, dict) else []
+    if len(tables) == 1 and tables[0][0].keys() & {"role", "from"}:  # one conversation
+        return ListRows([whole], str(path), "item {}", first=1)
     if len(tables) == 1:
         return ListRows(tables[0], str(path), "item {}", first=1)
     columns = list(whole.values()) if isinstance(whole, dict) else []

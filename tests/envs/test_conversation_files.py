@@ -73,8 +73,10 @@ OPENAI_READ = [
         ({"Question": "Is it open?", "Answer": "Yes."}, [ASKED, SAID]),
         ({"input": "Is it open?", "output": "Yes."}, [ASKED, SAID]),
         ({"instruction": "Is it open?", "input": "", "output": "Yes."}, [ASKED, SAID]),
+        ({"prompt": "Is it open?", "chosen": "Yes.", "rejected": "No."}, [ASKED, SAID]),
+        ({"prompt": "Is it open?", "chosen": [ASKED, SAID], "rejected": [ASKED, SAID]}, [ASKED, SAID]),
         (
-            {"instruction": "Say it in French.", "input": "Yes.", "output": "Oui."},
+            {"instruction": "Say it in French.", "context": "Yes.", "output": "Oui."},
             [message("user", "Say it in French.\n\nYes."), message("assistant", "Oui.")],
         ),
         ({"system_prompt": "Be kind.", "prompt": "Is it open?", "response": "Yes."}, [message("system", "Be kind."), ASKED, SAID]),
@@ -170,6 +172,19 @@ def test_what_is_no_conversation_is_told(row, message):
         load_conversations([row] if "mesages" in row else [{"messages": [SAID]}, row])
 
 
+def test_one_conversation_in_a_file_is_one(tmp_path):
+    path = tmp_path / "talk.json"
+    path.write_text(json.dumps({"messages": [ASKED, SAID]}, indent=2))
+    assert list(load_conversations(path)) == [[ASKED, SAID]]
+
+
+def test_only_the_fields_that_lack_are_guessed():
+    with pytest.raises(ValueError, match=r"did you mean 'outptu'\? Then fields=\{'completion': 'outptu'\}$"):
+        load_conversations([{"instruction": "a", "outptu": "b", "system": "c"}])
+    with pytest.raises(ValueError, match=r"did you mean 'choosen'\? Then fields=\{'chosen': 'choosen'\}$"):
+        load_preferences([{"prompt": "a", "choosen": "b", "rejected": "c"}])
+
+
 def test_wrong_conversations_can_be_left_out(caplog):
     found = load_conversations([{"messages": [ASKED]}, {"messages": [ASKED, SAID]}, {"messages": 3}], on_error="skip")
     assert list(found) == [found[0]] == [[ASKED, SAID]]
@@ -197,6 +212,11 @@ GOOD, BAD = [message("assistant", "Yes.")], [message("assistant", "No idea.")]
 def test_preferences_are_read_in_every_usual_form(row):
     (found,) = load_preferences([row])
     assert found == ([ASKED], "Yes.", "No idea.")
+
+
+def test_what_an_instruction_is_about_follows_it():
+    row = {"instruction": "Say it in French.", "input": "Yes.", "chosen": "Oui.", "rejected": "Si."}
+    assert load_preferences([row])[0].messages == [message("user", "Say it in French.\n\nYes.")]
 
 
 @pytest.mark.parametrize(

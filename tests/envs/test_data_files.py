@@ -140,6 +140,18 @@ def test_a_frame_has_python_s_types_and_none_for_what_is_missing():
     assert type(first["label"]) is int
 
 
+def test_a_named_index_of_a_frame_is_a_column():
+    assert loaded(pandas.DataFrame(TWO).set_index("text")) == [
+        {"text": row["text"], "label": row["label"]} for row in TWO
+    ]
+
+
+def test_minus_one_is_another_label_than_one():
+    task = TextClassification(data=[{"text": f"w {n}", "label": (-1, 1)[n % 2]} for n in range(30)])
+    assert task.labels == ("1", "minus 1")
+    assert task.label_of("It is minus 1.") == "minus 1"
+
+
 def test_a_cell_of_a_frame_may_be_an_array(tmp_path):
     datasets.Dataset.from_list([{"words": ["a", "b"]}, {"words": ["c"]}]).to_parquet(tmp_path / "a.parquet")
     assert loaded(pandas.read_parquet(tmp_path / "a.parquet"), {"words": Field(list)})[0] == {"words": ["a", "b"]}
@@ -283,8 +295,8 @@ def test_fields_name_columns(tmp_path):
         ),
         ({"text": "texts"}, ValueError, "fields must name columns of data, .*got 'texts'; did you mean 'text'"),
         ({"text": "text", "label": "text"}, ValueError, "a column for each field, got 'text' twice"),
-        (["text"], TypeError, "fields must be a dict of names, such as {.text.: .column.}, got"),
-        ({"text": 3}, TypeError, "fields must be a dict of names"),
+        (["text"], ValueError, "fields must be a dict of names, such as {.text.: .column.}, got"),
+        ({"text": 3}, ValueError, "fields must be a dict of names"),
     ],
 )
 def test_wrong_names_of_columns_are_told(given, error, message):
@@ -369,12 +381,13 @@ def test_bytes_that_are_no_text_are_told(tmp_path, content, message):
     [
         ("revews.csv", FileNotFoundError, "no such file: '.*revews.csv'; did you mean '.*reviews.csv'"),
         ("openai/gsm8k", FileNotFoundError, "a data set of the hub is hf:openai/gsm8k"),
-        (3, TypeError, "data must be a path, hf:NAME, a Dataset, a DataFrame or a list of dicts, got int"),
+        (3, ValueError, "data must be a path, hf:NAME, a Dataset, a DataFrame or a list of dicts, got int"),
         (
             [{"text": "a", "label": 1}, "b"],
             ValueError,
             r"data\[1\]: expected an object with names and values, got 'b'",
         ),
+        ({"text": ["a"]}, ValueError, "got dict: give a list of dicts, or Dataset.from_dict.data."),
         (["b"], ValueError, r"data\[0\]: expected an object"),
         ([{}], ValueError, "data: expected names and values, got empty rows"),
     ],
@@ -387,7 +400,7 @@ def test_what_is_no_data_is_told(tmp_path, monkeypatch, data, error, message):
 
 
 def test_a_stream_is_told_to_be_made_a_data_set():
-    with pytest.raises(TypeError, match=r"got IterableDataset: give a Dataset, such as Dataset.from_list"):
+    with pytest.raises(ValueError, match=r"got IterableDataset: give a Dataset, such as Dataset.from_list"):
         loaded(datasets.Dataset.from_list(TWO).to_iterable_dataset())
 
 
