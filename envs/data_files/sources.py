@@ -115,7 +115,7 @@ def read_once(read: Callable[..., T]) -> Callable[..., T]:
     """
 
     @functools.lru_cache(maxsize=8)
-    def version(data: Any, fields: tuple[tuple[str, str], ...] | None, changed: int, *rest: Any) -> T:
+    def version(data: Any, fields: tuple[tuple[str, str], ...] | None, full: Any, changed: int, *rest: Any) -> T:
         return read(data, None if fields is None else dict(fields), *rest)
 
     @functools.wraps(read)
@@ -125,7 +125,7 @@ def read_once(read: Callable[..., T]) -> Callable[..., T]:
         key = None if not isinstance(fields, Mapping) else tuple(sorted(fields.items()))
         if not all(isinstance(part, Hashable) for part in key or ()):
             return read(data, fields, on_error, *rest)
-        return version(data, key, changed_at(data), on_error, *rest)
+        return version(data, key, full_source(data), changed_at(data), on_error, *rest)
 
     return latest
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import json
 import re
 from abc import abstractmethod
@@ -33,7 +32,7 @@ class IndexedFile(Rows):
     """
 
     def __init__(self, path: Path):
-        self.path, self.name = path, str(path)
+        self.path, self.name = path.resolve(), str(path)  # is read again, maybe from another folder
         self._changed = path.stat().st_mtime_ns
         self._starts, self._ends, self._lines = array("Q"), array("Q"), array("L")
         with path.open("rb") as file:
@@ -63,7 +62,7 @@ class IndexedFile(Rows):
         except UnicodeDecodeError as e:
             shown = line[max(0, e.start - 10) : e.start + 10]
             raise ValueError(
-                f"{self.path}, line {number}: expected UTF-8 text, got a byte that is none in {shown!r}: "
+                f"{self.name}, line {number}: expected UTF-8 text, got a byte that is none in {shown!r}: "
                 f"save it as UTF-8"
             ) from e
 
@@ -73,7 +72,7 @@ class IndexedFile(Rows):
     def row(self, number: int) -> Row:
         with self.path.open("rb") as file:
             if self.path.stat().st_mtime_ns != self._changed:
-                raise ValueError(f"{self.path} has changed since it was read: make the environment again")
+                raise ValueError(f"{self.name} has changed since it was read: make the environment again")
             return self._parsed(self._text(file, number))
 
     def __iter__(self) -> Iterator[Row | RowError]:
@@ -120,7 +119,7 @@ class JsonArray(IndexedFile):
             try:
                 _, end = decode(text, place)
             except json.JSONDecodeError as e:
-                raise ValueError(f"{self.path}, line {e.lineno}: expected JSON ({e.msg}, column {e.colno})") from e
+                raise ValueError(f"{self.name}, line {e.lineno}: expected JSON ({e.msg}, column {e.colno})") from e
             start += len(text[counted:place].encode())
             line += text.count("\n", counted, place)
             stop = start + len(text[place:end].encode())
@@ -128,7 +127,7 @@ class JsonArray(IndexedFile):
             line += text.count("\n", place, end)
             start, place, counted = stop, end, end
         if not text[place:].startswith("]"):
-            raise ValueError(f"{self.path}: expected a list of objects that ends with ], got a file that ends before")
+            raise ValueError(f"{self.name}: expected a list of objects that ends with ], got a file that ends before")
 
     def _parsed(self, text: str) -> Row:
         return _object(text)
@@ -221,28 +220,27 @@ class Csv(IndexedFile):
         self._dialect = _dialect(self._decoded(first, 1), self._delimiter)
         file.seek(position)
         reader = csv.reader(lines(), **self._dialect)
-        header = self._next(reader, 1)
+        try:
+            header = next(reader, None)
+        except csv.Error as e:
+            raise ValueError(f"{self.name}, line 1: expected CSV with a header ({e})") from e
         self._header = [name.strip() for name in header or []]
         twice = [name for name in self._header if name and self._header.count(name) > 1]
         if twice:
-            raise ValueError(f"{self.path}, line 1: expected columns of different names, got {twice[0]!r} twice")
+            raise ValueError(f"{self.name}, line 1: expected columns of different names, got {twice[0]!r} twice")
         while True:
             start, first_line = position, number + 1
-            cells = self._next(reader, first_line)
+            cells = self._next(reader)
             if cells is None:
                 return
             if cells:
                 self._note(start, position, first_line)
 
-    def _next(self, reader: Any, line: int) -> list[str] | None:
+    def _next(self, reader: Any) -> list[str] | None:
         """The cells of the next record; None at the end, and an empty cell for a record that cannot be read."""
         try:
             return next(reader, None)
-        except csv.Error as e:
-            if "new-line character" in str(e) or "NUL" in str(e):
-                raise ValueError(
-                    f"{self.path}, line {line}: expected CSV, lines that end with a line feed ({e})"
-                ) from e
+        except csv.Error:
             return [""]  # is read again, and told, as a row
 
     def columns(self) -> list[str]:
@@ -250,7 +248,7 @@ class Csv(IndexedFile):
 
     def _parsed(self, text: str) -> Row:
         try:
-            cells = next(csv.reader(io.StringIO(text, newline=""), **self._dialect), [])
+            cells = next(csv.reader([text], **self._dialect), [])
         except csv.Error as e:
             raise RowError(f"expected CSV, got {text.strip()!r:.80} ({e})") from e
         if len(cells) != len(self._header):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import os
 import pickle
 import subprocess
 import sys
@@ -337,6 +338,8 @@ def test_a_misspelt_field_gets_the_nearest_name(columns, message):
         ("a.csv", "Review,class\na,1\nb,x\n", r"line 3: label \(the column 'class'\) must be a whole number, got 'x'"),
         ("a.csv", "text,label\na\n", r"line 2: expected 2 columns as in the header \('text', 'label'\), got 1: 'a'"),
         ("a.csv", 'text,label\nb,1\n"a,1\nc,1\n', "line 3: expected CSV, got '\"a,1.*unexpected end of data"),
+        ("a.csv", "text,label\na\rb,1\nc,x\n", r"2 of 2 rows(.|\n)*line 2: expected CSV.*new-line(.|\n)*line 3: "),
+        ("a.csv", "text,label\ra,1\r", "line 1: expected CSV with a header .*new-line"),
         ("a.csv", "text,text\na,1\n", "line 1: expected columns of different names, got 'text' twice"),
         ("a.csv", "a,1\nb,2\n", "expected the field 'text' .*got 'a', '1'"),
         ("a.jsonl", "", "expected at least one item with text, label, got none"),
@@ -462,11 +465,21 @@ def test_a_file_that_changed_after_it_was_read_is_told(tmp_path, monkeypatch):
     path = written(tmp_path, "a.csv", "text,label\na,1\n")
     taken = load_items(path, FIELDS)
     written(tmp_path, "a.csv", "text,label\nlonger,1\n")
-    import os
-
     os.utime(path, ns=(1, 1))
     with pytest.raises(ValueError, match="has changed since it was read: make the environment again"):
         taken[0]
+
+
+def test_a_relative_path_is_found_from_another_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(items, "IN_MEMORY", 0)
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+        os.utime(written(folder, "own.csv", f"problem,answer\nwhat is {folder.name} ?,1\n"), ns=(1, 1))
+    monkeypatch.chdir(folders[0])
+    task = TextArithmetic(data="own.csv")
+    monkeypatch.chdir(folders[1])
+    assert [one.items[0]["problem"] for one in (task, TextArithmetic(data="own.csv"))] == ["what is a ?", "what is b ?"]
 
 
 class Echo(ItemTask):
