@@ -63,8 +63,8 @@ def open_rows(data: Any) -> Rows:
             something else than these.
         ImportError: where it needs ``datasets``, with the extra that brings it.
     """
-    if isinstance(data, str) and data.startswith(HUB):
-        return _hub_rows(data)
+    if isinstance(data, (str, Path)) and str(data).startswith(HUB):
+        return _hub_rows(str(data))
     if isinstance(data, (str, Path)):
         return _path_rows(Path(data))
     if _is_a(data, "datasets", "DatasetDict"):

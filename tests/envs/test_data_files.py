@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import datasets
 import gymnasium as gym
@@ -200,6 +201,7 @@ class StubHub:
         ("hf:openai/gsm8k", ("openai/gsm8k", "main", None), 2),
         ("hf:openai/gsm8k:socratic", ("openai/gsm8k", "socratic", None), 2),
         ("hf:openai/gsm8k:main:test", ("openai/gsm8k", "main", "test"), 1),
+        (Path("hf:openai/gsm8k:main:test"), ("openai/gsm8k", "main", "test"), 1),
         ("hf:openai/gsm8k::test", ("openai/gsm8k", "main", "test"), 1),
     ],
 )
