@@ -18,6 +18,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
 from ..envs import Utterance, remake
+from ..envs.core.make import given_options
 from ..envs.core.remake import time_limit_of
 from ..envs.core.wrappers import WATCHERS
 from .training.files import atomic_write, existing_folder
@@ -143,7 +144,9 @@ class Agent(ABC):
         description = {
             "agent": self.name,
             "seed": self.seed,
-            "config": dataclasses.asdict(self.config),
+            "config": {
+                field.name: _in_json(getattr(self.config, field.name)) for field in dataclasses.fields(self.config)
+            },
             "budget": dataclasses.asdict(self.budget),
             "env": _describe(self.spec),
         }
@@ -207,17 +210,22 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-_NOTHING = object()
+def _in_json(value: Any) -> Any:
+    """A setting as a file holds it; of data that is an object only what it is."""
+    of_data = isinstance(value, list) and value and isinstance(value[0], Mapping)
+    return (
+        value
+        if isinstance(value, (str, int, float, tuple, list, dict, Path, type(None))) and not of_data
+        else (f"a {type(value).__name__}, which no file can hold")
+    )
 
 
 def _describe(spec: EnvSpec | None) -> dict[str, Any] | None:
     """Id, options and wrappers of an environment, or None where no file can hold them: a function as reward, say."""
     if spec is None or spec.id not in gym.registry:
         return None
-    registered = gym.registry[spec.id].kwargs
-    options = {name: value for name, value in spec.kwargs.items() if registered.get(name, _NOTHING) != value}
     around = [dataclasses.asdict(one) for one in spec.additional_wrappers if one.entry_point not in WATCHERS]
-    description: dict[str, Any] = {"id": spec.id, "options": options}
+    description: dict[str, Any] = {"id": spec.id, "options": given_options(spec)}
     if around:
         description["wrappers"] = around
     if time_limit_of(spec) is not None:

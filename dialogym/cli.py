@@ -1,4 +1,5 @@
-"""The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``."""
+"""The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
+``export``."""
 
 from __future__ import annotations
 
@@ -34,6 +35,7 @@ from .cli_common import (
     short,
     task_of,
 )
+from .cli_export import export
 from .cli_rating import PREFERENCE, rate, train_preference_model
 from .envs import Task
 from .rewards import EndpointError
@@ -201,6 +203,7 @@ def _ask(heard: str) -> str:
 
 
 app.command()(rate)
+app.command()(export)
 
 
 @app.command()

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple, SupportsIndex
 
-from .core.items import Item, ItemTask, OneReply, full_path, read_items
+from .core.items import Field, Item, ItemTask, OneReply, load_items, own_data, read_once
 from .core.streams import Stream, Streams, pick
 from .core.task import Policy
+from .data_files import Items, final_number_of
 from .understanding.answers import answer_of
 
 LEVELS = (1, 2, 3)
@@ -27,6 +28,15 @@ THINGS = ("apples", "books", "coins", "pencils", "stamps", "marbles", "shells", 
 INSTRUCTIONS = """\
 Solve the word problem. You may calculate in one or two short lines first; the whole reply has at most 400 characters.
 End with the answer as a number, like this: The answer is 7."""
+FIELDS = {
+    "problem": Field(str, ("question", "prompt", "instruction", "query", "input", "text")),
+    "answer": Field(
+        (int, float),
+        ("final_answer", "solution", "completion", "response", "output", "target", "label", "result"),
+        read=final_number_of,
+    ),
+}
+"""What is read of a row of own problems."""
 
 
 class Family(NamedTuple):
@@ -193,14 +203,17 @@ class TextArithmetic(ItemTask):
     The ceiling is the answer itself, so 1 by definition.
 
     Data of your own: a file with the fields ``problem`` and ``answer``, JSON Lines such as
-    ``{"problem": "What is 2 + 2?", "answer": 4}``, or CSV with a header.
+    ``{"problem": "What is 2 + 2?", "answer": 4}``, CSV with a header, or anything else of docs/data.md. An answer may
+    stand at the end of a solution, as in GSM8K (``... #### 42``).
 
     Args:
         level: 1, 2, 3, or "mixed"; not used with ``data``.
         curriculum: True begins at level 1 and goes up when 80 % of the last 50 problems of a level were solved. It
             concerns the train split alone; the level reached belongs to the environment, a vector environment has one
             for all rows, and resetting does not take it back. Needs ``level="mixed"`` and no ``data``.
-        data: a file of your own; see above.
+        data: problems of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for an unknown level, a curriculum of one level, or a wrong line in a file of your own.
@@ -212,17 +225,25 @@ class TextArithmetic(ItemTask):
     ceiling = 1.0
     floor = 0.05
     max_reply_chars = 400
+    data_fields = FIELDS
 
-    def __init__(self, level: int | str = "mixed", curriculum: bool = False, data: str | None = None):
+    def __init__(
+        self,
+        level: int | str = "mixed",
+        curriculum: bool = False,
+        data: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
+    ):
         if level not in (*LEVELS, "mixed") or isinstance(level, bool):
             raise ValueError(f"level must be one of {', '.join(map(str, LEVELS))}, mixed, got {level!r}")
         if not isinstance(curriculum, bool):
             raise ValueError(f"curriculum must be True or False, got {curriculum!r}")
         if curriculum and (level != "mixed" or data is not None):
-            raise ValueError(f"curriculum needs level='mixed' and no data, got level={level!r} and data={data!r}")
-        self.made_with = {"level": level, "curriculum": curriculum, "data": full_path(data)}
+            raise ValueError(f"curriculum needs level='mixed' and no data, got level={level!r} and data={data!r:.80}")
+        self.made_with = {"level": level, "curriculum": curriculum, **own_data(data, fields, on_error)}
         self.curriculum = Curriculum() if curriculum else None
-        super().__init__(_problems(level) if data is None else _own_problems(data))
+        super().__init__(_problems(level) if data is None else _own_problems(data, fields, on_error))
         self.policies = {"rule": Policy("text", self.reference), "claim_success": Policy("text", claim_success)}
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
@@ -337,7 +358,8 @@ def _problems(level: int | str) -> tuple[Item, ...]:
     return tuple(drawn.values())
 
 
-def _own_problems(path: str) -> list[dict[str, Any]]:
+@read_once
+def _own_problems(data: Any, fields: Mapping[str, str] | None, on_error: str) -> Items:
     def wrong(item: Mapping[str, Any]) -> str | None:
         if not item["problem"].strip():
             return "problem must not be empty"
@@ -347,4 +369,4 @@ def _own_problems(path: str) -> list[dict[str, Any]]:
             return f"answer must have at most {TextArithmetic.max_reply_chars} digits, got {item['answer']!r:.40}"
         return None
 
-    return read_items(path, {"problem": str, "answer": (int, float)}, check=wrong)
+    return load_items(data, FIELDS, fields, on_error, check=wrong)

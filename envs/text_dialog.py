@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from .core.items import full_path
 from .core.streams import Streams
 from .core.task import Task
-from .restaurant.database import DONTCARE, load_database
+from .data_files import full_source
+from .restaurant.database import DONTCARE, FIELDS, load_database
 from .restaurant.goals import Goal, GoalRates, draw_goal
 from .restaurant.person import RestaurantPerson
 from .restaurant.policies import POLICIES
@@ -32,11 +32,12 @@ PYDIAL = {
 class TextDialog(Task):
     """Find a restaurant that fits, answer questions about it, book it.
 
-    Data: 110 restaurants of Cambridge ship with the package. ``database`` takes others, a CSV file with the columns
-    ``name``, ``food``, ``area``, ``pricerange``, ``phone``, ``address`` and ``postcode``. The first four must not be
-    empty; what is empty of the others is unknown to the agent too. Names differ from one another and from what people
-    say anyway; case does not matter, and other columns are not read. Where every combination of food, area and
-    pricerange has a restaurant, no goal is unreachable, and ``unreachable=0`` has to say so.
+    Data: 110 restaurants of Cambridge ship with the package. ``database`` takes others: CSV, or anything else of
+    docs/data.md, with the columns ``name``, ``food``, ``area``, ``pricerange``, ``phone``, ``address`` and
+    ``postcode``. The first four must be there; what is empty of the others is unknown to the agent too. Names differ
+    from one another and from what people say anyway; case does not matter, and other columns are not read. Where every
+    combination of food, area and pricerange has a restaurant, no goal is unreachable, and ``unreachable=0`` has to say
+    so.
 
     Args:
         noise: semantic error rate in [0, 1): the share of what the user means that the agent reads garbled.
@@ -46,7 +47,9 @@ class TextDialog(Task):
         unreachable: share of goals that no restaurant meets until the user relaxes one constraint.
         goal_change: share of goals where the user changes its mind after the first good offer.
         alternatives: share of goals where the user asks for another place, if there is one.
-        database: a CSV file of restaurants of your own; see above.
+        database: restaurants of your own; see above.
+        fields: columns of ``database`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``database``, or "skip" to leave them out.
 
     Raises:
         ValueError: for a rate outside its range, an unknown profile, or a file that is not what it should be.
@@ -60,6 +63,7 @@ class TextDialog(Task):
     ceiling = 0.98
     floor = 0.05
     policies = POLICIES
+    data_fields = FIELDS
 
     def __init__(
         self,
@@ -70,7 +74,9 @@ class TextDialog(Task):
         unreachable: float = 0.1,
         goal_change: float = 0.1,
         alternatives: float = 0.15,
-        database: str | None = None,
+        database: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
     ):
         rates = {
             "noise": noise,
@@ -87,9 +93,19 @@ class TextDialog(Task):
             raise ValueError(f"unreachable + goal_change + alternatives must be at most 1, got {total:g}")
         if profile not in (*PROFILES, "mixed"):
             raise ValueError(f"profile must be one of {', '.join((*PROFILES, 'mixed'))}, got {profile!r}")
-        self.made_with = {**rates, "profile": profile, "masks": bool(masks), "database": full_path(database)}
+        if database is None and fields is not None:
+            raise ValueError(f"fields name the columns of database, which is not given: got fields={fields!r:.80}")
+        self.made_with = {
+            **rates,
+            "profile": profile,
+            "masks": bool(masks),
+            "database": full_source(database),
+            "fields": fields,
+            "on_error": on_error,
+        }
         self.rates = GoalRates(unreachable, goal_change, alternatives)
-        self.database = load_database(None if database is None else str(database))
+        self.database = load_database(database, fields, on_error)
+        self.fields, self.num_skipped = self.database.fields, self.database.num_skipped
         if unreachable and not self.database.impossible:
             raise ValueError("unreachable must be 0 for this database: every combination of constraints has a match")
         reader = reader_of(self.database)

@@ -11,9 +11,10 @@ from ..rewards.environments.chat import FUNCTION_WORDS
 from ..rewards.environments.keywords import FluencyGuard, Keywords, coverage, stem, tokens_of
 from ..rewards.registry import register_reward
 from ..rewards.transcript import Transcript
-from .core.items import Item, ItemTask, OneReply, full_path, read_items
+from .core.items import Field, Item, ItemTask, OneReply, load_items, own_data, read_once
 from .core.streams import Stream, Streams
 from .core.task import Policy
+from .data_files import Items
 from .reviews.corpus import Review, load_reviews, natural, sentences_of, spaced, words_of
 
 MIN_GIVEN, MAX_GIVEN = 3, 5
@@ -43,6 +44,11 @@ Write one sentence that uses all of the words that the user gives, in any order 
 It must be one ordinary sentence of fewer than 30 words, no list, with a full stop at its end. Write nothing else.
 Example: to "Write a sentence with these words: park, dog, ball" the whole reply is:
 The dog ran across the park to fetch its ball."""
+FIELDS = {
+    "words": Field(list, ("concepts", "concept_set", "keywords", "tokens", "input")),
+    "reference": Field(str, ("target", "sentence", "text", "output", "completion"), optional=True),
+}
+"""What is read of a row of own concept sets."""
 
 
 class TextKeywords(ItemTask):
@@ -76,7 +82,9 @@ class TextKeywords(ItemTask):
     ``dog|ball``. Without references for all of them there is no ``rule``; the guard still speaks movie English.
 
     Args:
-        data: a file of your own; see above.
+        data: concept sets of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for a wrong line in a file of your own.
@@ -93,15 +101,16 @@ class TextKeywords(ItemTask):
     ceiling = 1.0
     floor = 0.05
     max_reply_chars = 300
+    data_fields = FIELDS
 
-    def __init__(self, data: str | None = None):
-        self.made_with = {"data": full_path(data)}
-        super().__init__(_concept_sets() if data is None else _own_sets(data))
+    def __init__(self, data: Any = None, fields: Mapping[str, str] | None = None, on_error: str = "raise"):
+        self.made_with = own_data(data, fields, on_error)
+        super().__init__(_concept_sets() if data is None else _own_sets(data, fields, on_error))
         self.policies = {
             "inform_everything": Policy("text", recite),
             "claim_success": Policy("text", claim_success),
         }
-        if all("reference" in item for item in self.items):
+        if not isinstance(self.items, Items) or "reference" in self.items.complete:
             self.policies["rule"] = Policy("text", self.reference)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TextKeywords:
@@ -238,7 +247,8 @@ def _concept_sets() -> tuple[Item, ...]:
     return tuple(found)
 
 
-def _own_sets(path: str) -> list[dict[str, Any]]:
+@read_once
+def _own_sets(data: Any, fields: Mapping[str, str] | None, on_error: str) -> Items:
     seen: set[str] = set()
 
     def wrong(item: Mapping[str, Any]) -> str | None:
@@ -255,10 +265,14 @@ def _own_sets(path: str) -> list[dict[str, Any]]:
         if reference is not None and len(reference) > TextKeywords.max_reply_chars:
             limit = TextKeywords.max_reply_chars
             return f"reference must have at most {limit} characters, got {len(reference)}: {reference!r:.80}"
+        return None
+
+    def repeated(item: Mapping[str, Any]) -> str | None:
+        reference = item.get("reference")
         if reference in seen:
             return f"reference must be new, got {reference!r:.80} a second time"
         if reference is not None:
             seen.add(reference)
         return None
 
-    return read_items(path, {"words": list}, {"reference": str}, check=wrong)
+    return load_items(data, FIELDS, fields, on_error, check=wrong, once=repeated)

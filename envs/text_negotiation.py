@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..rewards.transcript import Line
-from .core.items import Item, full_path, read_items, read_once, shipped_file
+from .core.items import Field, load_items, own_data, read_once, shipped_file
 from .core.streams import Streams
 from .core.task import Partner, Policy, Task
+from .data_files import Items, number_of
 from .negotiation.game import (
     MAX_GAIN,
     NO_ZONE_SURPLUSES,
@@ -34,6 +35,11 @@ MIN_PRICE = 30
 WORDS = ("accept", "walk_away", "small_talk", "ask_better")
 """Replies of the menu without a price; after them one for each gain, from a step to ``MAX_GAIN``."""
 STEPS = (1, 2, 5)
+FIELDS = {
+    "item": Field(str, ("name", "title", "product", "thing", "good")),
+    "price": Field(int, ("typical_price", "list_price", "cost", "value"), read=number_of),
+}
+"""What is read of a row of own goods."""
 SPREAD = 5
 """The agent's limit is up to so many steps worse than the typical price."""
 INSTRUCTIONS = """\
@@ -106,6 +112,8 @@ class TextNegotiation(Task):
         profile: the partner's tactic, or "mixed" (drawn per conversation).
         no_deal_share: share of goals in [0, 1) where no price suits both.
         data: a list of goods of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for an option out of range, or a wrong line in a list of your own.
@@ -123,16 +131,26 @@ class TextNegotiation(Task):
     floor = 0.15
     min_gap = 0.8
     max_reply_chars = 200
+    data_fields = FIELDS
 
-    def __init__(self, profile: str = "mixed", no_deal_share: float = 0.0, data: str | None = None):
+    def __init__(
+        self,
+        profile: str = "mixed",
+        no_deal_share: float = 0.0,
+        data: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
+    ):
         if profile != "mixed" and profile not in PROFILES:
             raise ValueError(f"profile must be mixed or one of {', '.join(PROFILES)}, got {profile!r}")
         if isinstance(no_deal_share, bool) or not isinstance(no_deal_share, (int, float)) or not 0 <= no_deal_share < 1:
             raise ValueError(f"no_deal_share must be a number in [0, 1), got {no_deal_share!r}")
-        self.made_with = {"profile": profile, "no_deal_share": no_deal_share, "data": full_path(data)}
+        self.made_with = {"profile": profile, "no_deal_share": no_deal_share, **own_data(data, fields, on_error)}
         self.profiles = tuple(PROFILES) if profile == "mixed" else (profile,)
         self.no_deal_share = float(no_deal_share)
-        self.goods = load_goods(self.made_with["data"])
+        self.goods = load_goods(data, fields, on_error)
+        if data is not None:
+            self.fields, self.num_skipped = self.goods.fields, self.goods.num_skipped
         middle = statistics.median_low([good["price"] for good in self.goods])
         self.policies = {
             "rule": Policy("choices", functools.partial(optimal, profile, self.no_deal_share)),
@@ -318,11 +336,11 @@ def step_of(price: int) -> int:
 
 
 @read_once
-def load_goods(path: str | None) -> tuple[Item, ...]:
-    """The goods of a file, or those that ship.
+def load_goods(data: Any, fields: Mapping[str, str] | None, on_error: str) -> Items:
+    """The goods of a user's data, or those that ship.
 
     Raises:
-        ValueError: for a wrong line.
+        ValueError: for a wrong row.
     """
     seen: set[str] = set()
 
@@ -335,5 +353,5 @@ def load_goods(path: str | None) -> tuple[Item, ...]:
         seen.add(name)
         return None
 
-    source = str(shipped_file("goods.csv")) if path is None else path
-    return tuple(read_items(source, {"item": str, "price": int}, check=wrong))
+    source = str(shipped_file("goods.csv")) if data is None else data
+    return load_items(source, FIELDS, fields, on_error, once=wrong)

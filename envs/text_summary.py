@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..rewards.text.overlap import Rouge, token_f1
-from .core.items import Item, ItemTask, OneReply, full_path, package_file, read_items
+from .core.items import Field, Item, ItemTask, OneReply, load_items, own_data, package_file, read_once
 from .core.streams import Stream, Streams
 from .core.task import Policy
+from .data_files import Items
 from .reviews.corpus import joined, load_reviews, natural, sentences_of, spaced, words_of
 
 SOURCES = ("papers", "reviews")
@@ -23,6 +24,8 @@ QUESTIONS = {
 }
 """What is asked about a document, by aspect; documents without aspects have the first."""
 ASPECTS = tuple(QUESTIONS)
+MAX_WORDS = 40
+"""Of a reply that succeeds, where nothing else is said."""
 SUCCESS = 0.5
 """ROUGE-L from which a reply that keeps to the limits succeeds."""
 MIN_SENTENCES, MAX_SENTENCES = 5, 15
@@ -42,6 +45,11 @@ _CUES = {
 }
 CUES = {kind: frozenset(words.split()) for kind, words in _CUES.items()}
 """Words by which a sentence of the menu is found: the first with one of them, of results the last."""
+FIELDS = {
+    "document": Field(str, ("article", "dialogue", "text", "source", "report", "body", "content", "input", "prompt")),
+    "summary": Field(str, ("highlights", "abstract", "tldr", "headline", "title", "target", "completion", "output")),
+}
+"""What is read of a row of own documents."""
 _MARKS = frozenset(".,!?;:()")
 _ENDED = re.compile(r"[.!?][^\w\s]*\Z")
 _SCORED = re.compile(r"[a-z0-9]")
@@ -76,13 +84,17 @@ class TextSummary(ItemTask):
       the review is always right. On the first 300 test items LEAD-1 gets 0.255 (0.18), a random sentence 0.189 (0.11),
       the longest 0.530 (0.48), which is why the floor is 0.35 there.
     - ``data``: a file of your own with the fields ``document`` and ``summary``, JSON Lines such as
-      ``{"document": "A long text. It goes on.", "summary": "a text"}``, or CSV with a header. ROUGE reads
-      the letters from a to z and digits alone, so a language of another script needs another task.
+      ``{"document": "A long text. It goes on.", "summary": "a text"}``, CSV with a header, or anything else of
+      docs/data.md. ROUGE reads the letters from a to z and digits alone, so a language of another script needs another
+      task.
 
     Args:
         source: "papers" or "reviews"; not used with ``data``.
         max_words: of a reply that succeeds; items whose reference is longer are left out, and are an error in ``data``.
-        data: a file of your own; see above.
+            None is 40, or the length of the longest reference of ``data`` where that is more.
+        data: documents of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for an unknown source, ``max_words`` below 1, or a wrong line in a file of your own.
@@ -102,19 +114,32 @@ class TextSummary(ItemTask):
     floor = 0.1
     min_gap = 0.85
     max_reply_chars = 600
+    data_fields = FIELDS
 
-    def __init__(self, source: str = "papers", max_words: int = 40, data: str | None = None):
+    def __init__(
+        self,
+        source: str = "papers",
+        max_words: int | None = None,
+        data: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
+    ):
         if source not in SOURCES:
             raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
-        if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
+        if max_words is not None and (isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1):
             raise ValueError(f"max_words must be an int of at least 1, got {max_words!r}")
-        self.made_with = {"source": source, "max_words": max_words, "data": full_path(data)}
-        self.max_words = max_words
-        found = _own(data, max_words) if data is not None else _papers() if source == "papers" else _reviews()
-        super().__init__(found if data is not None else _keeping(found, max_words))
+        self.made_with = {"source": source, "max_words": max_words, **own_data(data, fields, on_error)}
+        self.max_words = MAX_WORDS if max_words is None else max_words
+        if data is not None:
+            found, words, chars = _own(data, fields, on_error, max_words)
+            super().__init__(found)
+            self.max_words = max(MAX_WORDS, words) if max_words is None else max_words
+            self.max_reply_chars = max(self.max_reply_chars, chars)  # type: ignore[misc]
+        else:
+            super().__init__(_keeping(_papers() if source == "papers" else _reviews(), self.max_words))
         if data is None and source == "reviews":
             self.floor, self.min_gap = 0.35, 0.6  # type: ignore[misc]
-        self.instructions = INSTRUCTIONS.format(max_words=max_words)
+        self.instructions = INSTRUCTIONS.format(max_words=self.max_words)
         self.policies = {
             "rule": Policy("text", self.reference),
             "inform_everything": Policy("text", recite),
@@ -126,7 +151,7 @@ class TextSummary(ItemTask):
 
     def content(self, goal: Mapping[str, Any]) -> str:
         words = goal["words"] if "words" in goal else _in_words(sentences_of(goal["document"]))
-        return f"{words}\n{goal.get('aspect', '')}"
+        return f"{words}\n{aspect_of(goal)}"
 
     def split_of(self, goal: Mapping[str, Any]) -> str:
         """By the document alone, so that all that is asked about one is in one split."""
@@ -143,12 +168,12 @@ class Reader(OneReply):
     """Shows a document and wants it shorter; the menu is some of its sentences."""
 
     def __init__(self, goal: Mapping[str, Any], max_words: int):
-        request = f"{goal['document']}\n\n{QUESTIONS[goal.get('aspect', '')]}"
+        request = f"{goal['document']}\n\n{QUESTIONS[aspect_of(goal)]}"
         super().__init__("", request, functools.partial(is_summary, goal, max_words))
         self.goal = goal
 
     def summary(self) -> Sequence[int]:
-        return (ASPECTS.index(self.goal.get("aspect", "")),)
+        return (ASPECTS.index(aspect_of(self.goal)),)
 
     def allowed(self) -> bytes:
         return bytes(self._sentence(kind) is not None for kind in MENU)
@@ -181,6 +206,12 @@ def sentences_in(goal: Mapping[str, Any]) -> Sequence[str]:
         return goal["sentences"]
     sentences = sentences_of(goal["document"])
     return [*filter(_says_enough, sentences)] or sentences
+
+
+def aspect_of(goal: Mapping[str, Any]) -> str:
+    """What is asked about a document; "" asks for the whole, as with an aspect of a user's that is none of ours."""
+    aspect = goal.get("aspect", "")
+    return aspect if aspect in QUESTIONS else ""
 
 
 def num_words(text: str) -> int:
@@ -287,16 +318,15 @@ def _limit(document: str, max_words: int) -> float:
     return min(max_words, num_words(document) / 2)
 
 
-def _own(path: str, max_words: int) -> list[dict[str, Any]]:
+@read_once
+def _own(data: Any, fields: Mapping[str, str] | None, on_error: str, max_words: int | None) -> tuple[Items, int, int]:
+    """The items of a user's data, and the words and characters of the longest summary."""
+    longest = [0, 0]
+
     def wrong(item: dict[str, Any]) -> str | None:
-        for field in ("document", "summary"):
+        for field in FIELDS:
             if not num_words(item[field]):
                 return f"{field} must contain a word, got {item[field]!r:.80}"
-        if len(item["summary"]) > TextSummary.max_reply_chars:
-            return (
-                f"summary must have at most {TextSummary.max_reply_chars} characters, "
-                f"got {len(item['summary'])}: {item['summary']!r:.80}"
-            )
         if not _SCORED.search(item["summary"]):
             return (
                 f"summary must have a letter from a to z or a digit, ROUGE reads no other, got {item['summary']!r:.80}"
@@ -304,10 +334,14 @@ def _own(path: str, max_words: int) -> list[dict[str, Any]]:
         said, half = num_words(item["summary"]), num_words(item["document"]) / 2
         if said > half:
             limit = f"{half:g} words, half of its document's"
-        elif said > max_words:
+        elif max_words is not None and said > max_words:
             limit = f"{max_words} words, the option max_words"
         else:
             return None
         return f"summary must have at most {limit}, got {said}: {item['summary']!r:.80}"
 
-    return read_items(path, {"document": str, "summary": str}, check=wrong)
+    def measured(item: dict[str, Any]) -> None:
+        longest[:] = max(longest[0], num_words(item["summary"])), max(longest[1], len(item["summary"]))
+
+    items = load_items(data, FIELDS, fields, on_error, check=wrong, once=measured)
+    return items, longest[0], longest[1]

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from ..rewards.transcript import Line
-from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
+from .core.items import Field, Item, ItemTask, load_items, own_data, read_once, shipped_file
 from .core.streams import Stream, Streams, pick
 from .core.task import Partner, Policy
 from .twenty_questions.understanding import Understanding, words_of
@@ -41,6 +41,11 @@ the thing, for example "Is it a cat?".
 
 You have twenty turns and one single guess. Any guess ends the game, right or wrong; without a guess you lose. A \
 question about several properties at once is not answered and costs a turn all the same."""
+FIELDS = {
+    "thing": Field(str, ("name", "item", "object", "word", "entity", "answer")),
+    "attributes": Field(list, ("properties", "features", "tags")),
+}
+"""What is read of a row of an own table."""
 
 
 class TextTwentyQuestions(ItemTask):
@@ -69,6 +74,8 @@ class TextTwentyQuestions(ItemTask):
     Args:
         noise: chance in [0, 1) that an answer is wrong.
         data: a table of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for ``noise`` out of range, or a wrong line in a table of your own.
@@ -83,13 +90,20 @@ class TextTwentyQuestions(ItemTask):
     floor = 0.15
     min_gap = 0.85
     max_reply_chars = 200
+    data_fields = FIELDS
 
-    def __init__(self, noise: float = 0.0, data: str | None = None):
+    def __init__(
+        self,
+        noise: float = 0.0,
+        data: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
+    ):
         if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise < 1:
             raise ValueError(f"noise must be a number in [0, 1), got {noise!r}")
-        self.made_with = {"noise": noise, "data": full_path(data)}
+        self.made_with = {"noise": noise, **own_data(data, fields, on_error)}
         self.noise = float(noise)
-        super().__init__(load_things(self.made_with["data"]))
+        super().__init__(load_things(data, fields, on_error))
         self.things = tuple([item["thing"] for item in self.items])
         self.table = tuple([frozenset(item["attributes"]) for item in self.items])
         self.understanding = Understanding(self.things)
@@ -219,13 +233,13 @@ def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
 
 
 @read_once
-def load_things(path: str | None) -> tuple[Item, ...]:
-    """The table of a file, or the one that ships.
+def load_things(data: Any, fields: Mapping[str, str] | None, on_error: str) -> Sequence[Item]:
+    """The table of a user's data, or the one that ships.
 
     Raises:
-        ValueError: for a wrong line, an unknown attribute, or two things that cannot be told apart.
+        ValueError: for a wrong row, an unknown attribute, or two things that cannot be told apart.
     """
-    source = str(shipped_file("things.csv")) if path is None else path
+    source = str(shipped_file("things.csv")) if data is None else data
     seen: dict[frozenset[str], str] = {}
     names: dict[tuple[str, ...], str] = {}
 
@@ -241,4 +255,5 @@ def load_things(path: str | None) -> tuple[Item, ...]:
         twin = seen.setdefault(frozenset(item["attributes"]), item["thing"])
         return None if twin == item["thing"] else f"{item['thing']!r} has the same attributes as {twin!r}"
 
-    return tuple(read_items(source, {"thing": str, "attributes": list}, check=wrong))
+    items = load_items(source, FIELDS, fields, on_error, once=wrong)
+    return tuple(items) if data is None else items

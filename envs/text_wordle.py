@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..rewards.transcript import Line
-from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
+from .core.items import Field, Item, ItemTask, load_items, own_data, read_once, shipped_file
 from .core.streams import Streams
 from .core.task import Partner, Policy
 from .wordle.understanding import understand
@@ -36,6 +36,8 @@ Choose a word that fits all answers so far. If you say no such word, or more tha
 partner's list, you lose an attempt as well."""
 """No word of five letters but the example, since any other could be the secret."""
 HARD = " A word that does not fit an earlier answer is refused, and you lose an attempt."
+FIELDS = {"word": Field(str, ("words", "answer", "solution", "target"))}
+"""What is read of a row of an own list."""
 
 
 class TextWordle(ItemTask):
@@ -59,6 +61,8 @@ class TextWordle(ItemTask):
     Args:
         hard: hard mode.
         data: a word list of your own; see above.
+        fields: columns of ``data`` by field, where they go by names that are not recognised (docs/data.md).
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
 
     Raises:
         ValueError: for a wrong line in a list of your own.
@@ -69,13 +73,20 @@ class TextWordle(ItemTask):
     ceiling = 0.98
     floor = 0.05
     max_reply_chars = 100
+    data_fields = FIELDS
 
-    def __init__(self, hard: bool = False, data: str | None = None):
+    def __init__(
+        self,
+        hard: bool = False,
+        data: Any = None,
+        fields: Mapping[str, str] | None = None,
+        on_error: str = "raise",
+    ):
         if not isinstance(hard, bool):
             raise ValueError(f"hard must be True or False, got {hard!r}")
-        self.made_with = {"hard": hard, "data": full_path(data)}
+        self.made_with = {"hard": hard, **own_data(data, fields, on_error)}
         self.hard = hard
-        super().__init__(load_words(self.made_with["data"]))
+        super().__init__(load_words(data, fields, on_error))
         self.words = tuple([item["word"] for item in self.items])
         self.known = frozenset(self.words)
         self.instructions = instructions_with(self._example(), hard)
@@ -245,11 +256,11 @@ def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
 
 
 @read_once
-def load_words(path: str | None) -> tuple[Item, ...]:
-    """The words of a file, or those that ship.
+def load_words(data: Any, fields: Mapping[str, str] | None, on_error: str) -> Sequence[Item]:
+    """The words of a user's data, or those that ship.
 
     Raises:
-        ValueError: for a wrong line.
+        ValueError: for a wrong row.
     """
     seen: set[str] = set()
 
@@ -262,4 +273,6 @@ def load_words(path: str | None) -> tuple[Item, ...]:
         seen.add(word)
         return None
 
-    return tuple(read_items(str(shipped_file("words.csv")) if path is None else path, {"word": str}, check=wrong))
+    source = str(shipped_file("words.csv")) if data is None else data
+    items = load_items(source, FIELDS, fields, on_error, once=wrong)
+    return tuple(items) if data is None else items

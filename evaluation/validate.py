@@ -17,6 +17,7 @@ import numpy as np
 
 from ..agents.registry import make_agent
 from ..envs import remake
+from ..envs.core.make import given_options
 from .score import Scores, Trial, frozen_goals, made, score, task_of
 from .statistics import wilson_interval
 
@@ -243,7 +244,7 @@ def _request(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> str:
     """What a fresh process needs to know to make the environment and trace the goals."""
     assert env.spec is not None
     registered = gym.spec(env.spec.id).kwargs
-    options = {name: value for name, value in env.spec.kwargs.items() if registered.get(name) != value}
+    options = given_options(env.spec)
     modules = _modules_to_import(registered.get("task"))
     try:
         return json.dumps({"id": env.spec.id, "options": options, "goals": list(goals), "import": modules})

@@ -49,7 +49,8 @@ def test_list_needs_no_data_and_names_the_extra_that_brings_it():
 def test_help_names_every_command():
     done = dialogym("--help")
     assert all(
-        command in done.stdout for command in ("list", "play", "rate", "train", "evaluate", "compare", "validate")
+        command in done.stdout
+        for command in ("list", "play", "rate", "export", "train", "evaluate", "compare", "validate")
     )
 
 
@@ -181,3 +182,50 @@ def test_a_person_plays_the_user():
     done = dialogym("play", "--as", "user", typed="i want chinese food in the north\ngoodbye\n")
     assert done.returncode == 0, done.stderr
     assert "agent:" in done.stdout
+
+
+def test_export_writes_what_others_and_we_read(tmp_path):
+    exported = dialogym("export", "rule", "--env", "TextWordle-v0", "--num", 3, "--out", "a.jsonl", folder=tmp_path)
+    assert "Wrote 3 rows of 3 conversations to a.jsonl" in exported.stdout, exported.stderr
+    shown = [json.loads(line)["messages"] for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert all({"role", "content"} == set(message) for messages in shown for message in messages)
+    turns = sum(message["role"] == "assistant" for messages in shown for message in messages)
+    again = dialogym("export", "a.jsonl", "--format", "prompt-completion", "--out", "b.jsonl", folder=tmp_path)
+    assert f"Wrote {turns} rows of 3 conversations" in again.stdout, again.stderr
+    row = json.loads((tmp_path / "b.jsonl").read_text().splitlines()[0])
+    assert row == {"prompt": shown[0][:2], "completion": shown[0][2:3]}
+
+
+def test_export_writes_judgements_as_preferences_without_ties(tmp_path):
+    asked = [{"role": "user", "content": "Is it open?"}]
+    pair = {"messages": asked, "first": "No idea.", "second": "Yes.", "agents": ["a", "b"], "shown_first": "first"}
+    lines = [
+        {**pair, "pair": choice, "choice": choice, "rater": "anna", "seconds": 1.0} for choice in ("second", "tie")
+    ]
+    (tmp_path / "ratings.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = dialogym("export", "ratings.jsonl", "--out", "out/p.jsonl", folder=tmp_path)
+    assert "Wrote 1 preferences to out/p.jsonl; 1 ties are left out" in done.stdout, done.stderr
+    row = json.loads((tmp_path / "out" / "p.jsonl").read_text())
+    said = [[{"role": "assistant", "content": content}] for content in ("Yes.", "No idea.")]
+    assert row == {"prompt": asked, "chosen": said[0], "rejected": said[1]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rule", "--out", "a.csv"), "expected a file that ends in .jsonl or .parquet, got 'a.csv'"),
+        (
+            ("rule", "--out", "a.jsonl", "--format", "preference"),
+            "needs a file of judgements or preferences, got 'rule'",
+        ),
+        (("ruel", "--out", "a.jsonl"), "did you mean 'rule'?"),
+        (("talk.jsonl", "--out", "a.jsonl"), "no such file: 'talk.jsonl'; did you mean 'talks.jsonl'?"),
+        (("rule", "--out", "a.jsonl", "--flaw-rate", "0.1"), "--flaw-rate is for demonstrations, got it for rule"),
+        (("do_nothing", "--out", "a.jsonl", "--num", "2", "--successful"), "none of the 2 conversations of do_nothing"),
+    ],
+)
+def test_what_cannot_be_exported_is_told(tmp_path, arguments, message):
+    (tmp_path / "talks.jsonl").write_text("")
+    done = dialogym("export", *arguments, "--env", "TextWordle-v0", folder=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr

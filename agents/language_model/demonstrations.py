@@ -1,19 +1,18 @@
-"""Conversations to imitate: from a task's rule policy, or from a file of messages."""
+"""Conversations to imitate: from a task's rule policy, or from a user's data."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...envs import TextEnv, remake
-from ...rewards.files import utf8_text
+from ...envs.data_files import load_conversations
+from ...envs.data_files.items import IN_MEMORY
 from ...rewards.transcript import Message
 from ..training.files import atomic_write
-
-ROLES = ("system", "user", "assistant", "tool")
 
 
 class Demonstrations(NamedTuple):
@@ -26,7 +25,7 @@ class Demonstrations(NamedTuple):
         goals: content of the goal of each, or None where nobody knows.
     """
 
-    conversations: list[list[Message]]
+    conversations: Sequence[list[Message]]
     env_turns: int
     success_rate: float | None
     goals: list[str] | None = None
@@ -126,40 +125,20 @@ def _connected(order: Sequence[int], keys: Sequence[Collection[Hashable]]) -> li
     return groups
 
 
-def load_messages(path: str | Path) -> Demonstrations:
-    """Conversations of a JSONL file: on each line ``{"messages": [{"role": ..., "content": ...}, ...]}``.
+def load_messages(data: Any, fields: Mapping[str, str] | None = None, on_error: str = "raise") -> Demonstrations:
+    """The conversations of a user's data: messages, ShareGPT, prompt and completion, and other forms of docs/data.md.
 
-    The file is UTF-8, with or without a byte order mark.
+    Args:
+        data: a path, a name on the hub, a ``Dataset``, a DataFrame or a list of dicts.
+        fields: columns by field (``{"messages": "chat"}``), where they go by names of their own.
+        on_error: "raise" for wrong rows, or "skip" to leave them out.
 
     Raises:
-        ValueError: with the line number, for a line that is not that, or a conversation in which the assistant is
-            silent; or for a file that is not UTF-8.
+        ValueError: with the rows, for what is no conversation, or one in which the assistant is silent; or for a file
+            that is not UTF-8.
     """
-    conversations = []
-    for number, line in enumerate(utf8_text(Path(path)).split("\n"), start=1):
-        if line.strip():
-            conversations.append(_messages_of(line, f"{path}, line {number}"))
-    if not conversations:
-        raise ValueError(f"{path}: expected at least one conversation, got an empty file")
-    return Demonstrations(conversations, 0, None)
-
-
-def _messages_of(line: str, where: str) -> list[Message]:
-    try:
-        found = json.loads(line)
-    except json.JSONDecodeError as e:
-        raise ValueError(f"{where}: expected JSON, got {line!r:.80} ({e})") from e
-    messages = found.get("messages") if isinstance(found, dict) else None
-    if not isinstance(messages, list) or not messages:
-        raise ValueError(f'{where}: expected {{"messages": [...]}} with at least one message, got {line!r:.80}')
-    for place, message in enumerate(messages, start=1):
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise ValueError(f"{where}, message {place}: role must be one of {', '.join(ROLES)}, got {message!r:.80}")
-        if not isinstance(message.get("content"), str):
-            raise ValueError(f"{where}, message {place}: content must be a string, got {message!r:.80}")
-    if not any(message["role"] == "assistant" for message in messages):
-        raise ValueError(f"{where}: expected something that the assistant says")
-    return [Message(role=message["role"], content=message["content"]) for message in messages]
+    found = load_conversations(data, fields, on_error)
+    return Demonstrations(list(found) if len(found) <= IN_MEMORY else found, 0, None)
 
 
 def save_messages(path: str | Path, conversations: Sequence[Sequence[Message]]) -> None:

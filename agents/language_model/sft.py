@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -37,7 +37,10 @@ class SFTConfig(ModelConfig):
     Attributes:
         demonstrations: how many conversations of the rule policy to imitate; not used with ``data``.
         flaw_rate: share of the rule's turns that a random sensible reply replaces.
-        data: a JSONL file of messages to imitate instead.
+        data: conversations to imitate instead: a path, a name on the hub, a ``Dataset``, a DataFrame or a list of
+            dicts, in any of the forms of docs/data.md.
+        fields: columns of ``data`` by field, where they go by names that are not recognised.
+        on_error: "raise" for wrong rows of ``data``, or "skip" to leave them out.
         validation_share: of the demonstrations, held out to measure the loss; none of them is equal to one of the rest,
             or about the same goal.
         epochs: passes over the rest, at most.
@@ -50,7 +53,9 @@ class SFTConfig(ModelConfig):
 
     demonstrations: int = 400
     flaw_rate: float = 0.15
-    data: str | None = None
+    data: Any = None
+    fields: Mapping[str, str] | None = None
+    on_error: str = "raise"
     validation_share: float = 0.1
     epochs: int = 10
     patience: int = 4
@@ -117,7 +122,7 @@ class SFTAgent(LanguageModelAgent):
 
     def _demonstrations(self, env: Any) -> Demonstrations:
         if self.config.data is not None:
-            return load_messages(self.config.data)
+            return load_messages(self.config.data, self.config.fields, self.config.on_error)
         return demonstrate(env, self.config.demonstrations, self.config.flaw_rate, self.seed)
 
     def _split(self, shown: Demonstrations) -> tuple[list[Example], list[Example]]:

@@ -5,7 +5,8 @@ A line of a file of judgements is one :class:`Judgement`:
     {"pair": "5f0c...", "messages": [{"role": "user", "content": "..."}], "first": "a reply", "second": "another",
      "agents": ["sft", "ppo"], "shown_first": "second", "choice": "first", "rater": "anna", "seconds": 4.2}
 
-and a line of a file of pairs is its first half: "messages", "first", "second" and, if known, "agents" and "pair".
+and a line of a file of pairs is its first half: "messages", "first", "second" and, if known, "agents" and "pair". Data
+of others is read as well where it has a "chosen" and a "rejected" reply, in any of the forms of docs/data.md.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from ...envs.core.items import read_items
+from ...envs.data_files import Field, holds_preferences, load_items, load_preferences
+from ...envs.data_files.conversations import ROLES, Preference
 from ...rewards.transcript import Message
-from ..language_model.demonstrations import ROLES
 from ..training.files import atomic_write
 
 FIRST, SECOND, TIE = "first", "second", "tie"
@@ -91,38 +92,66 @@ class Judgement(Pair):
         return {FIRST: 1.0, SECOND: 0.0, TIE: 0.5}[self.choice]
 
 
-_OF_PAIR = {"messages": list, "first": str, "second": str}
+_OF_PAIR = {"messages": Field(list), "first": Field(str), "second": Field(str)}
 _BEGINNING = b'{"'
 """What a line begins with, however little of it was written."""
-_OF_JUDGEMENT = {"pair": str, "agents": list, "shown_first": str, "choice": str, "rater": str, "seconds": float}
+_OF_JUDGEMENT = {
+    "pair": Field(str),
+    "agents": Field(list),
+    "shown_first": Field(str),
+    "choice": Field(str),
+    "rater": Field(str),
+    "seconds": Field(float),
+}
+UNKNOWN_RATER = "data"
+"""Who judged where only the better reply is told."""
 
 
-def read_pairs(path: str | Path) -> list[Pair]:
-    """The pairs of a file, those with the same id and content once.
+def read_pairs(data: Any, fields: Mapping[str, str] | None = None, on_error: str = "raise") -> list[Pair]:
+    """The pairs of a user's data, those with the same id and content once.
 
     Raises:
-        ValueError: for a line that is no pair, or has the id of another one, with its number.
+        ValueError: for a row that is no pair, or has the id of another one, with its place.
         FileNotFoundError: if there is no such file.
     """
     pairs: dict[str, Pair] = {}
 
     def wrong(item: Mapping[str, Any]) -> str | None:
-        return _wrong_pair(item) or _add(pairs, Pair(**_tuples(item)))
+        return _wrong_pair(item) or _add(pairs, Pair(**_tuples(item, _OF_PAIR.keys() | {"agents", "pair"})))
 
-    read_items(path, _OF_PAIR, {"agents": list, "pair": str}, check=wrong)
+    if holds_preferences(data, fields):
+        for preference in load_preferences(data, fields, on_error):
+            _add(pairs, Pair(tuple(preference.messages), preference.chosen, preference.rejected))
+    else:
+        optional = {"agents": Field(list, optional=True), "pair": Field(str, optional=True)}
+        load_items(data, {**_OF_PAIR, **optional}, fields, on_error, once=wrong)
     return list(pairs.values())
 
 
-def read_judgements(path: str | Path) -> list[Judgement]:
-    """The judgements of a file; of two by one person about one pair the later counts.
+def read_judgements(data: Any, fields: Mapping[str, str] | None = None, on_error: str = "raise") -> list[Judgement]:
+    """The judgements of a user's data; of two by one person about one pair the later counts.
 
     Raises:
-        ValueError: for a line that is no judgement, with its number.
+        ValueError: for a row that is no judgement, with its place.
         FileNotFoundError: if there is no such file.
     """
-    items = read_items(path, {**_OF_PAIR, **_OF_JUDGEMENT}, check=_wrong_judgement)
-    judgements = [Judgement(**_tuples(item)) for item in items]
+    if holds_preferences(data, fields):
+        pairs = read_pairs(data, fields, on_error)
+        return [Judgement.of(pair, FIRST, FIRST, UNKNOWN_RATER, 0.0) for pair in pairs]
+    known = {**_OF_PAIR, **_OF_JUDGEMENT}
+    items = load_items(data, known, fields, on_error, once=_wrong_judgement)
+    judgements = [Judgement(**_tuples(item, known.keys())) for item in items]
     return list({(judgement.rater, judgement.key): judgement for judgement in judgements}.values())
+
+
+def preferences_of(judgements: Iterable[Judgement]) -> list[Preference]:
+    """The better reply and the other one of each judgement; ties have none and are left out."""
+    found = []
+    for one in judgements:
+        replies = one.replies() if one.choice == FIRST else one.replies()[::-1]
+        if one.choice != TIE:
+            found.append(Preference(list(one.messages), *replies))
+    return found
 
 
 def save_pairs(path: str | Path, pairs: Sequence[Pair]) -> None:
@@ -215,8 +244,8 @@ def _add(pairs: dict[str, Pair], pair: Pair) -> str | None:
     return None
 
 
-def _tuples(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
+def _tuples(item: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in item.items() if name in names}
 
 
 def _parsed(text: bytes) -> Any:

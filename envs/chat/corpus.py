@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...rewards.environments.chat import likeness, words_of
-from ..core.items import package_file, read_items
+from ..core.items import Field, load_items, package_file, read_once
+from ..data_files import as_messages
 
 Turns = tuple[str, ...]
 CORPORA = ("chitchat", "chatterbot")
@@ -51,15 +52,53 @@ def cut(text: str, max_tokens: int) -> str:
     return text[: found[-1].end()] if found else ""
 
 
-def load_conversations(corpus: str, data: str | None = None) -> list[Turns]:
-    """The conversations of a corpus, or of a user's file, that are fit to be played.
+def turns_of(value: Any) -> Any:
+    """The turns of a conversation in any form: what two speakers say in alternation, without system and tools."""
+    if not isinstance(value, list) or not all(isinstance(message, Mapping) for message in value):
+        return value
+    turns: list[str] = []
+    last = None
+    for message in as_messages(value):
+        if message["role"] in ("user", "assistant") and message["content"].strip():
+            if message["role"] == last:
+                turns[-1] += " " + message["content"]
+            else:
+                turns.append(message["content"])
+            last = message["role"]
+    return turns
+
+
+FIELDS = {
+    "turns": Field(
+        list, ("messages", "conversations", "conversation", "dialog", "dialogue", "utterances", "chat"), read=turns_of
+    )
+}
+"""What is read of a row of own conversations."""
+
+
+@read_once
+def own_conversations(
+    data: Any, fields: Mapping[str, str] | None, on_error: str
+) -> tuple[list[dict[str, Any]], Mapping[str, str], int]:
+    """The conversations of a user's data that are fit to be played, each with its "turns" and what else its row holds;
+    the column that they are from, and how many rows were left out.
 
     Raises:
-        ValueError: for an unknown corpus, or a file that is not what it should be.
+        ValueError: for data that is not what it should be.
+    """
+    items = load_items(data, FIELDS, fields, on_error, check=_check_turns)
+    played = ({**item, "turns": _segment(item["turns"], 2)} for item in items)
+    distinct = {item["turns"][0]: item for item in played if item["turns"]}
+    return list(distinct.values()), items.fields, items.num_skipped
+
+
+def load_conversations(corpus: str) -> list[Turns]:
+    """The conversations of a corpus that are fit to be played.
+
+    Raises:
+        ValueError: for an unknown corpus.
         ImportError: if the package of the corpus is missing.
     """
-    if data is not None:
-        return _distinct(_segment(item["turns"], 2) for item in read_items(data, {"turns": list}, check=_check_turns))
     if corpus not in CORPORA:
         raise ValueError(f"corpus must be one of {', '.join(CORPORA)}, got {corpus!r}")
     raw = _chitchat() if corpus == "chitchat" else _chatterbot()

@@ -1,176 +1,40 @@
 """Tasks about a list of items: reviews, riddles, word lists; ours or those of a user's own file.
 
-An :class:`ItemTask` draws its goals from such a list and keeps the splits apart by the content of the items.
-:func:`read_items` reads a user's file and says which line is wrong.
+An :class:`ItemTask` draws its goals from such a list and keeps the splits apart by the content of the items. What reads
+a user's data stands in ``envs/data_files``.
 """
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
-import json
 import random
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ...rewards.files import package_file as package_file
-from ...rewards.files import utf8_text
 from ...rewards.transcript import Line
+from ..data_files import Field as Field
+from ..data_files import Items
+from ..data_files import full_source as full_source
+from ..data_files import load_items as load_items
+from ..data_files import read_once as read_once
 from .streams import Stream
 from .task import SPLITS, Partner, Task
 
-T = TypeVar("T")
 Item = Mapping[str, Any]
-Kind = type | tuple[type, ...]
-KIND_NAMES: dict[type, str] = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    dict: "an object",
-}
 
 
-def read_items(
-    path: str | Path,
-    required: Mapping[str, Kind],
-    optional: Mapping[str, Kind] | None = None,
-    check: Callable[[dict[str, Any]], str | None] | None = None,
-) -> list[dict[str, Any]]:
-    """The items of a user's file: JSON Lines (``.jsonl``, an object per line) or CSV (``.csv``, with a header).
-
-    Args:
-        path: the file, UTF-8, with or without a byte order mark.
-        required: field names and the type of each; in a CSV file numbers are read as such, and a list is separated by
-            ``|``.
-        optional: fields that may be missing; other fields are an error, since they are likely misspelt.
-        check: what else must hold: returns what is wrong with an item in words, or None.
+def own_data(data: Any, fields: Mapping[str, str] | None, on_error: str) -> dict[str, Any]:
+    """The options of every task that takes a user's data, as ``made_with`` keeps them.
 
     Raises:
-        ValueError: for an unreadable file, with the name of the file, the line, what was expected and what came.
-        FileNotFoundError: if there is no such file.
+        ValueError: for ``fields`` without data.
     """
-    path = Path(path)
-    text = utf8_text(path)
-    readers = {".jsonl": _json_lines, ".csv": _csv_lines}
-    ending = path.suffix.lower()
-    if ending not in readers:
-        raise ValueError(f"{path}: expected a file that ends in .jsonl or .csv, got {path.suffix or 'no ending'}")
-    kinds = {**required, **(optional or {})}
-    items = []
-    for where, item in readers[ending](path, text, kinds):
-        _check_fields(where, item, required, kinds)
-        wrong = check(item) if check is not None else None
-        if wrong:
-            raise ValueError(f"{where}: {wrong}")
-        items.append(item)
-    if not items:
-        raise ValueError(f"{path}: expected at least one item with {', '.join(required)}, got none")
-    return items
-
-
-def _json_lines(path: Path, text: str, kinds: Mapping[str, Kind]) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() would also cut at U+2028 inside a string
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            item = json.loads(line)
-        except json.JSONDecodeError as e:
-            raise ValueError(f"{where}: expected JSON, got {line!r:.80} ({e})") from e
-        if not isinstance(item, dict):
-            raise ValueError(f"{where}: expected an object with {', '.join(kinds)}, got {line!r:.80}")
-        found.append((where, item))
-    return found
-
-
-def _csv_lines(path: Path, text: str, kinds: Mapping[str, Kind]) -> list[tuple[str, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    found = []
-    for row in reader:
-        where = f"{path}, line {reader.line_num}"
-        if None in row or None in row.values():
-            raise ValueError(
-                f"{where}: expected {len(reader.fieldnames or ())} columns as in the header, got {row!r:.120}"
-            )
-        found.append((where, {name: _parsed(value, kinds.get(name, str)) for name, value in row.items()}))
-    return found
-
-
-def _parsed(value: str, kind: Kind) -> Any:
-    """A cell as its field's type where it reads as one, else the text, which the check of types will find."""
-    kinds = _kinds(kind)
-    if list in kinds:
-        return [part.strip() for part in value.split("|") if part.strip()]
-    for number in (int, float):
-        if number in kinds:
-            try:
-                return number(value)
-            except ValueError:
-                continue
-    return value
-
-
-def _check_fields(where: str, item: dict[str, Any], required: Mapping[str, Kind], kinds: Mapping[str, Kind]) -> None:
-    for name in required:
-        if name not in item:
-            raise ValueError(f"{where}: expected the field {name!r}, got {', '.join(map(repr, item)) or 'no field'}")
-    for name, value in item.items():
-        if name not in kinds:
-            raise ValueError(f"{where}: expected the fields {', '.join(kinds)}, got {name!r}")
-        allowed = _kinds(kinds[name])
-        is_flag = isinstance(value, bool) and bool not in allowed  # a bool is an int to isinstance
-        is_number = float in allowed and isinstance(value, int)
-        if is_flag or not (is_number or isinstance(value, allowed)):
-            wanted = " or ".join(KIND_NAMES.get(kind, str(kind)) for kind in allowed)
-            raise ValueError(f"{where}: {name} must be {wanted}, got {value!r:.80}")
-        _check_text(where, name, value)
-
-
-def _check_text(where: str, name: str, value: Any) -> None:
-    """JSON can hold half a character (a lone surrogate), which no text can."""
-    for text in value if isinstance(value, list) else [value]:
-        try:
-            str(text).encode()
-        except UnicodeEncodeError as e:
-            raise ValueError(f"{where}: {name} must be text of whole characters, got {text!r:.80}") from e
-
-
-def _kinds(kind: Kind) -> tuple[type, ...]:
-    return kind if isinstance(kind, tuple) else (kind,)
-
-
-def full_path(path: str | Path | None) -> str | None:
-    """The path of a user's file from the root on, so that it is found from another folder too; None stays None."""
-    return None if path is None else str(Path(path).resolve())
-
-
-def changed_at(path: str | None) -> int:
-    """When a user's file last changed, in ns: what is read from it is kept under this too. 0 for None.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-    """
-    return 0 if path is None else Path(path).stat().st_mtime_ns
-
-
-def read_once(read: Callable[[str | None], T]) -> Callable[[str | None], T]:
-    """``read`` of a user's file, None being ours: once per process, and once more whenever the file has changed."""
-
-    @functools.lru_cache(maxsize=8)
-    def version(path: str | None, changed: int) -> T:
-        return read(path)
-
-    @functools.wraps(read)
-    def latest(path: str | None = None) -> T:
-        return version(path, changed_at(path))
-
-    return latest
+    if data is None and fields is not None:
+        raise ValueError(f"fields name the columns of data, which is not given: got fields={fields!r:.80}")
+    return {"data": full_source(data), "fields": fields, "on_error": on_error}
 
 
 def shipped_file(file: str) -> Any:
@@ -195,16 +59,27 @@ class ItemTask(Task):
         if not items:
             raise ValueError(f"{self.name} needs at least one item, got none")
         self.items = items
+        if isinstance(items, Items):
+            self.fields, self.num_skipped = items.fields, items.num_skipped
+
+    def content(self, goal: Mapping[str, Any]) -> str:
+        """Canonical text of an item; of a user's data only what the task reads of it, so that an id changes nothing."""
+        return super().content({name: goal[name] for name in self.fields if name in goal} if self.fields else goal)
 
     @functools.cached_property
-    def _numbers(self) -> dict[str, list[int]]:
-        """Numbers of the items of each split."""
-        numbers: dict[str, list[int]] = {split: [] for split in SPLITS}
+    def _numbers(self) -> Mapping[str, Sequence[int]]:
+        """Numbers of the items of each split; of a user's data found once, since there may be a million."""
+        known = self.items.numbers.get(type(self)) if isinstance(self.items, Items) else None
+        if known is not None:
+            return known
+        numbers = {split: array("L") for split in SPLITS}
         for number, item in enumerate(self.items):
             numbers[self.split_of(item)].append(number)
+        if isinstance(self.items, Items):
+            self.items.numbers[type(self)] = numbers
         return numbers
 
-    def numbers_of(self, split: str) -> list[int]:
+    def numbers_of(self, split: str) -> Sequence[int]:
         """Numbers of the items of a split.
 
         Raises:
@@ -240,7 +115,7 @@ class ItemTask(Task):
 
     def goal_ids(self, split: str, count: int, seed: int = 0) -> list[str]:
         """A frozen list of ``count`` items of a split: each once before any comes again."""
-        numbers = list(self.numbers_of(split))
+        numbers = array("L", self.numbers_of(split))
         Stream(seed).shuffle(numbers)
         return [str(numbers[place % len(numbers)]) for place in range(count)]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 from .limits import OwnLimit
 from .task import Task
@@ -142,3 +143,13 @@ def task_class(id: str) -> type[Task]:
 def shipped_ids() -> list[str]:
     """Every environment that comes with this package, sorted; those that a user registered are not among them."""
     return sorted(id for id, spec in gym.registry.items() if str(spec.kwargs.get("task", "")).startswith("dialogym."))
+
+
+def given_options(spec: EnvSpec) -> dict[str, Any]:
+    """The keyword arguments of an environment that differ from those its id is registered with."""
+    registered = gym.registry[spec.id].kwargs
+    return {
+        name: value
+        for name, value in spec.kwargs.items()
+        if name not in registered or (value is not registered[name] and registered[name] != value)
+    }

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any, ClassVar, NamedTuple, SupportsIndex
 
 from ...rewards.transcript import Line, Words
+from ..data_files import Field
 from .streams import Stream, Streams, pick
 
 SPLITS = ("train", "validation", "test")
@@ -102,6 +103,12 @@ class Task(ABC):
     policies: Mapping[str, Policy] = {}
     extras: ClassVar[str] = ""
     """Extras of the package that bring the task's own data, as ``pip install "dialogym[...]"`` wants them."""
+    data_fields: ClassVar[Mapping[str, Field]] = {}
+    """What the task reads of a row of a user's own data."""
+    fields: Mapping[str, str] = {}
+    """The column of the user's own data that each field was taken from."""
+    num_skipped: int = 0
+    """Rows of it that were left out, with ``on_error="skip"``."""
     made_with: Mapping[str, Any] | None = None
     """Keyword arguments that make this task again; a task that gives them pickles as them, not as all of its data."""
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import itertools
 import re
+from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ...rewards.files import utf8_text
-from ..core.items import read_once
+from ..data_files import Field, load_items, read_once, text_of
 from ..understanding.values import phones, postcodes
 
 CONSTRAINT_SLOTS = ("food", "area", "pricerange")
@@ -26,7 +24,17 @@ DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 TIMES = ("11:30", "12:15", "13:00", "17:45", "18:30", "19:00", "19:45", "20:30")
 PEOPLE = ("1", "2", "3", "4", "5", "6", "7", "8")
 
-COLUMNS = ("name", "food", "area", "pricerange", "phone", "address", "postcode")
+FIELDS = {
+    "name": Field(str, ("restaurant", "venue", "title"), read=text_of),
+    "food": Field(str, ("cuisine", "type"), read=text_of),
+    "area": Field(str, ("district", "neighbourhood", "part", "location"), read=text_of),
+    "pricerange": Field(str, ("price", "prices"), read=text_of),
+    "phone": Field(str, ("telephone", "phone_number", "tel"), optional=True, read=text_of),
+    "address": Field(str, ("street",), optional=True, read=text_of),
+    "postcode": Field(str, ("postal_code", "zip", "zip_code"), optional=True, read=text_of),
+}
+"""What is read of a row of own restaurants."""
+COLUMNS = tuple(FIELDS)
 
 
 class Venue(NamedTuple):
@@ -46,22 +54,30 @@ Constraints = tuple[tuple[str, str], ...]
 
 
 class Database:
-    """The venues of a CSV file with the columns name, food, area, pricerange, phone, address and postcode.
+    """The venues of a table with the columns name, food, area, pricerange, phone, address and postcode.
 
     Values are compared in a plain form (:func:`plain_value`) and shown as the file writes them.
 
     Args:
-        path: the file, UTF-8, with or without a byte order mark; None reads the 110 restaurants of Cambridge that ship
-            with the package.
+        data: the table, anything that ``load_items`` takes; None reads the 110 restaurants of Cambridge that ship with
+            the package.
+        fields, on_error: as ``load_items`` takes them.
+
+    Attributes:
+        fields: the column of the user's table that each field was taken from.
+        num_skipped: rows that were left out.
 
     Raises:
-        ValueError: with the line number, for a missing column, a missing name or value, or a repeated name; or for a
-            file that is not UTF-8.
+        ValueError: with the rows, for a missing column, a missing name or value, or a repeated name; or for a file that
+            is not UTF-8.
     """
 
-    def __init__(self, path: str | Path | None = None):
-        source = resources.files("dialogym.envs.data") / "cambridge_restaurants.csv" if path is None else Path(path)
-        written = _read(utf8_text(source, source.name), str(source.name))
+    def __init__(self, data: Any = None, fields: Mapping[str, str] | None = None, on_error: str = "raise"):
+        source = str(resources.files("dialogym.envs.data") / "cambridge_restaurants.csv") if data is None else data
+        items = load_items(source, FIELDS, fields, on_error, once=_Checked())
+        self.fields: Mapping[str, str] = {} if data is None else items.fields
+        self.num_skipped = items.num_skipped
+        written = [Venue(*(item.get(slot, "").strip() for slot in COLUMNS)) for item in items]
         self.venues = tuple([Venue(*map(plain_value, COLUMNS, venue)) for venue in written])
         self._written = {
             (slot, plain_value(slot, value)): value
@@ -156,28 +172,24 @@ def replaced(constraints: Constraints, slot: str, value: str) -> Constraints:
     return tuple((name, value if name == slot else old) for name, old in constraints)
 
 
-def _read(text: str, source: str) -> tuple[Venue, ...]:
-    rows = csv.DictReader(text.splitlines())
-    missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
-    if missing:
-        raise ValueError(f"{source}, line 1: expected the columns {', '.join(COLUMNS)}; missing {', '.join(missing)}")
-    venues: list[Venue] = []
-    seen: set[str] = set()
-    for row in rows:
-        venue = Venue(*(str(row[column] or "").strip() for column in COLUMNS))
-        empty = [slot for slot in ("name", *CONSTRAINT_SLOTS) if not getattr(venue, slot)]
+class _Checked:
+    """Finds what is wrong with a row: names must differ, and the constraints must have values."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def __call__(self, item: Mapping[str, Any]) -> str | None:
+        empty = [slot for slot in ("name", *CONSTRAINT_SLOTS) if not item[slot].strip()]
         if empty:
-            raise ValueError(f"{source}, line {rows.line_num}: {', '.join(empty)} must not be empty")
-        if venue.name.lower() in seen:
-            raise ValueError(f"{source}, line {rows.line_num}: the name {venue.name!r} stands there already")
-        seen.add(venue.name.lower())
-        venues.append(venue)
-    if not venues:
-        raise ValueError(f"{source}: expected at least one restaurant, got none")
-    return tuple(venues)
+            return f"{', '.join(empty)} must not be empty"
+        name = plain_value("name", item["name"])
+        if name in self.seen:
+            return f"the name {item['name'].strip()!r} stands there already"
+        self.seen.add(name)
+        return None
 
 
 @read_once
-def load_database(path: str | None) -> Database:
-    """The database of a file; None is the one that ships."""
-    return Database(path)
+def load_database(data: Any, fields: Mapping[str, str] | None, on_error: str) -> Database:
+    """The database of a user's table; None is the one that ships."""
+    return Database(data, fields, on_error)

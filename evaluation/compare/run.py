@@ -23,7 +23,7 @@ from rich.markup import escape
 from ... import __version__
 from ...agents.training.files import atomic_write
 from ...envs import Task, spec_of
-from ...envs.core.make import TOKENS_ONLY
+from ...envs.core.make import TOKENS_ONLY, given_options
 from ..report.results import results_of, write_results
 from ..score import FrozenGoals, frozen_goals, made, task_of
 from .arms import (
@@ -184,7 +184,7 @@ def _preset(preset: str | Preset) -> Preset:
 def _plan(env: gym.Env[Any, Any], preset: Preset, out: Path) -> Plan:
     spec, goals = spec_of(env), frozen_goals(env, "test", preset.num_goals)
     registered = gym.registry[spec.id]
-    options = {name: value for name, value in spec.kwargs.items() if registered.kwargs.get(name) != value}
+    options = given_options(spec)
     for name in ("interface", "split", "render_mode", *TOKENS_ONLY):
         options.pop(name, None)
     return Plan(

@@ -128,7 +128,7 @@ def test_a_file_of_ones_own(tmp_path):
     env = gym.make("TextArithmetic-v0", interface="text", data=str(path))
     assert score(make_agent("rule", env), env, frozen_goals(env, "test", 5).goals).success.mean() == 1.0
     path.write_text("problem,answer\nwhat is 2 ?,two\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"line 2: answer must be a whole number or a number, got 'two'"):
+    with pytest.raises(ValueError, match=r"line 2: answer must be a number, or end in #### and a number, got 'two'"):
         TextArithmetic(data=str(path))
 
 

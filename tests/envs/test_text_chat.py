@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from dialogym.agents.registry import make_agent
-from dialogym.envs.chat.corpus import MAX_WORDS, cut, load_conversations, rated_conversations, spaced, tidy
+from dialogym.envs.chat.corpus import MAX_WORDS, cut, rated_conversations, spaced, tidy
+from dialogym.envs.chat.corpus import own_conversations as read_conversations
 from dialogym.envs.chat.partner import CLOSES, GOODBYES, HELLOS, LEAVES, PARDON, Place
 from dialogym.envs.chat.retrieval import EmbeddingIndex, TfidfIndex, make_index
 from dialogym.envs.core.streams import Streams
@@ -226,7 +227,9 @@ def test_turns_are_tidied_and_private_ones_end_a_conversation(tmp_path):
     assert spaced("Hi, YOU! don't") == "hi , you ! don't"
     path = tmp_path / "own.csv"
     path.write_text("turns\nWho are you?|Bob|call me at 555 123 4567|ok\nDo you sing?|no|no|why not\n")
-    assert load_conversations("chitchat", str(path)) == [("Who are you?", "Bob"), ("Do you sing?", "no")]
+    found, fields, _ = read_conversations(str(path))
+    assert [item["turns"] for item in found] == [("Who are you?", "Bob"), ("Do you sing?", "no")]
+    assert fields == {"turns": "turns"}
 
 
 def test_a_long_turn_is_cut_after_so_many_words_and_signs_and_keeps_its_letters():
@@ -244,7 +247,7 @@ def test_a_long_turn_is_cut_after_so_many_words_and_signs_and_keeps_its_letters(
         ('{"turns": ["hi"]}', r"own\.jsonl, line 1: turns must be a list of at least two texts with words"),
         ('{"turns": ["hi", "?"]}', "line 1: turns must be a list of at least two texts with words"),
         ('{"turns": "hi"}', "line 1: turns must be a list, got 'hi'"),
-        ('{"talk": []}', "line 1: expected the field 'turns'"),
+        ('{"talk": []}', "own.jsonl: expected the field 'turns'"),
     ],
 )
 def test_a_wrong_line_of_a_users_file_is_named(tmp_path, line, message):

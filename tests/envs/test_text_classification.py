@@ -117,8 +117,8 @@ def test_a_file_of_ones_own_brings_its_own_labels(own):
     [
         ("text,label\ngood,\n", "line 2: label must contain a word, got ''"),
         ("text,label\n!,a\n", "line 2: text must contain a word, got '!'"),
-        ("text,label\na,b\nc,b\n", "data must have 2 to 6 different labels, got b"),
-        ("text,lable\na,b\n", "line 2: expected the field 'label'"),
+        ("text,label\na,b\nc,b\n", "data must have 2 to 6 different labels, got 'b'"),
+        ("text,lable\na,b\n", "expected the field 'label'.*did you mean 'lable'"),
     ],
 )
 def test_a_wrong_file_is_told(tmp_path, text, message):
