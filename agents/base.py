@@ -1,7 +1,8 @@
 """What every agent is: it acts, and some learn, save and load.
 
 An agent plays one interface, "text" or "choices". It is made from an environment in any interface and plays, or learns
-in, the same environment re-made in its own (:func:`in_interface`).
+in, the same environment re-made in its own (:func:`in_interface`). The user's wrappers come along: what they do to
+rewards and to the length of an episode counts, and one that cannot be put around the environment again is refused.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import gymnasium as gym
-from gymnasium.envs.registration import EnvSpec
+from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
 from ..envs import Utterance, remake
+from ..envs.core.remake import time_limit_of
+from ..envs.core.wrappers import WATCHERS
 from .training.files import atomic_write, existing_folder
 
 LogRow: TypeAlias = dict[str, Any]
@@ -208,22 +211,32 @@ _NOTHING = object()
 
 
 def _describe(spec: EnvSpec | None) -> dict[str, Any] | None:
-    """Id and options of an environment, or None where no file can hold them: a reward that is a function, say."""
+    """Id, options and wrappers of an environment, or None where no file can hold them: a function as reward, say."""
     if spec is None or spec.id not in gym.registry:
         return None
     registered = gym.registry[spec.id].kwargs
     options = {name: value for name, value in spec.kwargs.items() if registered.get(name, _NOTHING) != value}
+    around = [dataclasses.asdict(one) for one in spec.additional_wrappers if one.entry_point not in WATCHERS]
+    description: dict[str, Any] = {"id": spec.id, "options": options}
+    if around:
+        description["wrappers"] = around
+    if time_limit_of(spec) is not None:
+        description["max_episode_steps"] = time_limit_of(spec)
     try:
-        faithful = json.loads(json.dumps(options)) == options
+        faithful = json.loads(json.dumps(description)) == description
     except (TypeError, ValueError):
         return None
-    return {"id": spec.id, "options": options} if faithful else None
+    return description if faithful and all(one["kwargs"] is not None for one in around) else None
 
 
 def _remember(description: Mapping[str, Any] | None, folder: str | Path) -> gym.Env[Any, Any]:
     if description is None:
         raise ValueError(f"the agent in {folder} was made for an environment that no file can describe: pass env=")
-    return gym.make(description["id"], **description["options"])
+    spec = gym.spec(description["id"])
+    options = {**spec.kwargs, **description["options"]}
+    around = tuple(WrapperSpec(**one) for one in description.get("wrappers", ()))
+    spec = dataclasses.replace(spec, kwargs=options, additional_wrappers=around)
+    return gym.make(spec, max_episode_steps=description.get("max_episode_steps"))
 
 
 def _config_from_json(config: type[Any], values: Mapping[str, Any]) -> Any:

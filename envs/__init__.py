@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import text_keywords as _text_keywords  # registers its reward by name  # noqa: F401
-from .core.conversation import Partner, Policy, Task, TextEnv
-from .core.make import make, make_vec, register_task, remake, remake_vec, seat_person, shipped_ids, spec_of, task_class
+from .core.make import make, make_vec, register_task, shipped_ids, task_class
+from .core.remake import remake, remake_vec, seat_person, spec_of
 from .core.spaces import Utterance
 from .core.streams import Stream, Streams, pick
+from .core.task import Partner, PartnerFactory, Policy, Task
+from .core.text_env import TextEnv
 from .core.vector import TextVectorEnv
 
 if TYPE_CHECKING:
     from .core.sb3 import SB3VecEnv
 
 __all__ = [
-    "Partner", "Policy", "SB3VecEnv", "Stream", "Streams", "Task", "TextEnv", "TextVectorEnv", "Utterance",
-    "make", "make_vec", "pick", "register_task", "remake", "remake_vec", "seat_person", "shipped_ids", "spec_of",
-    "task_class",
+    "Partner", "PartnerFactory", "Policy", "SB3VecEnv", "Stream", "Streams", "Task", "TextEnv", "TextVectorEnv",
+    "Utterance", "make", "make_vec", "pick", "register_task", "remake", "remake_vec", "seat_person", "shipped_ids",
+    "spec_of", "task_class",
 ]  # fmt: skip
 
 
@@ -30,20 +32,46 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-register_task("TextArithmetic-v0", "dialogym.envs.text_arithmetic:TextArithmetic", max_turns=1, reward="sparse")
-register_task("TextChat-v0", "dialogym.envs.text_chat:TextChat", max_turns=10, reward="chat")
 register_task(
-    "TextClassification-v0", "dialogym.envs.text_classification:TextClassification", max_turns=1, reward="sparse"
+    "TextArithmetic-v0",
+    "dialogym.envs.text_arithmetic:TextArithmetic",
+    max_turns=1,
+    reward_threshold=0.9,
+    reward="sparse",
 )
-register_task("TextContinuation-v0", "dialogym.envs.text_continuation:TextContinuation", max_turns=1, reward="steering")
-register_task("TextDialog-v0", "dialogym.envs.text_dialog:TextDialog", max_turns=20)
-register_task("TextKeywords-v0", "dialogym.envs.text_keywords:TextKeywords", max_turns=1, reward="keywords")
-register_task("TextNegotiation-v0", "dialogym.envs.text_negotiation:TextNegotiation", max_turns=10, reward="surplus")
-register_task("TextSummary-v0", "dialogym.envs.text_summary:TextSummary", max_turns=1, reward="rouge_mean")
+register_task("TextChat-v0", "dialogym.envs.text_chat:TextChat", max_turns=10, reward_threshold=4.0, reward="chat")
+register_task(
+    "TextClassification-v0",
+    "dialogym.envs.text_classification:TextClassification",
+    max_turns=1,
+    reward_threshold=0.85,
+    reward="sparse",
+)
+register_task(
+    "TextContinuation-v0",
+    "dialogym.envs.text_continuation:TextContinuation",
+    max_turns=1,
+    reward_threshold=0.6,
+    reward="steering",
+)
+register_task("TextDialog-v0", "dialogym.envs.text_dialog:TextDialog", max_turns=20, reward_threshold=0.75)
+register_task(
+    "TextKeywords-v0", "dialogym.envs.text_keywords:TextKeywords", max_turns=1, reward_threshold=0.8, reward="keywords"
+)
+register_task(
+    "TextNegotiation-v0",
+    "dialogym.envs.text_negotiation:TextNegotiation",
+    max_turns=10,
+    reward_threshold=0.5,
+    reward="surplus",
+)
+register_task(
+    "TextSummary-v0", "dialogym.envs.text_summary:TextSummary", max_turns=1, reward_threshold=0.35, reward="rouge_mean"
+)
 register_task(
     "TextTwentyQuestions-v0",
     "dialogym.envs.text_twenty_questions:TextTwentyQuestions",
     max_turns=20,
-    reward="sparse",
+    reward_threshold=0.75,
 )
-register_task("TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward="sparse")
+register_task("TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward_threshold=0.75)

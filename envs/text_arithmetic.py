@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple, SupportsIndex
 
-from .core.conversation import Policy
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Stream, Streams, pick
+from .core.task import Policy
 
 LEVELS = (1, 2, 3)
 NUM_PROBLEMS = 6000

@@ -10,9 +10,9 @@ from typing import Any
 from .chat.corpus import CORPORA, Turns, load_conversations
 from .chat.partner import NUM_CANDIDATES, SUMMARY_SIZES, ChatPartner, ChatWorld, human_slot
 from .chat.retrieval import KINDS
-from .core.conversation import Policy
 from .core.items import Item, ItemTask, changed_at, full_path
 from .core.streams import Streams
+from .core.task import Policy
 
 SECRET_WORDS = 5
 """Words from which a turn is so much its own that it counts as a secret."""
@@ -150,7 +150,7 @@ class TextChat(ItemTask):
 
 def human(observation: Any, info: Mapping[str, Any]) -> int:
     """The rule: says what the person said. It knows where the menu has that, which no agent may."""
-    return human_slot(int(info["task"]), info["turn"])
+    return human_slot(int(info["goal_id"]), info["turn"])
 
 
 def inform_everything(observation: Any, info: Mapping[str, Any]) -> str:

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .core.conversation import Policy
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Streams
+from .core.task import Policy
 from .reviews.corpus import LABELS, SOURCES, load_reviews, spaced
 
 NUM_TYPICAL_WORDS = 300

@@ -13,9 +13,9 @@ import numpy as np
 
 from ..rewards.environments.steering import SHORTEST, plausibility
 from ..rewards.text.word_statistics import NaiveBayes, Trigrams, Vocabulary, words_of
-from .core.conversation import SPLITS, Policy
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Streams
+from .core.task import SPLITS, Policy
 from .reviews.corpus import LABELS, SOURCES, load_reviews, spaced
 
 TARGETS = (*LABELS, "mixed")
@@ -167,7 +167,7 @@ class TextContinuation(ItemTask):
     def retrieve(self, observation: Any, info: Mapping[str, Any]) -> str:
         """The rule: how the review really goes on if that succeeds, else how the training review with the most similar
         opening does of which that succeeds. It reads the goal and asks the judges, which no agent may."""
-        goal = self.goal(info["task"])
+        goal = self.goal(info["goal_id"])
         found = _pool(self.source, self.prompt_words, goal["target"]).most_similar(goal["opening"])
         candidates = [*self.references(goal), *found]
         accepts = functools.partial(succeeds, self.judges, goal["target"], goal["opening"])

@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from .core.conversation import Task
 from .core.items import full_path
 from .core.streams import Streams
+from .core.task import Task
 from .restaurant.database import DONTCARE, load_database
 from .restaurant.goals import Goal, GoalRates, draw_goal
 from .restaurant.person import RestaurantPerson

@@ -11,9 +11,9 @@ from ..rewards.environments.chat import FUNCTION_WORDS
 from ..rewards.environments.keywords import FluencyGuard, Keywords, coverage, stem, tokens_of
 from ..rewards.registry import register_reward
 from ..rewards.transcript import Transcript
-from .core.conversation import Policy
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Stream, Streams
+from .core.task import Policy
 from .reviews.corpus import Review, load_reviews, sentences_of, spaced
 
 MIN_GIVEN, MAX_GIVEN = 3, 5

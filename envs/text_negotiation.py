@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..rewards.transcript import Line
-from .core.conversation import Partner, Policy, Task
 from .core.items import Item, full_path, read_items, read_once, shipped_file
 from .core.streams import Streams
+from .core.task import Partner, Policy, Task
 from .negotiation.game import (
     MAX_GAIN,
     NO_ZONE_SURPLUSES,

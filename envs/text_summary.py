@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..rewards.text.overlap import Rouge, token_f1
-from .core.conversation import Policy
 from .core.items import Item, ItemTask, OneReply, full_path, package_file, read_items
 from .core.streams import Stream, Streams
+from .core.task import Policy
 from .reviews.corpus import load_reviews, sentences_of, spaced
 
 SOURCES = ("papers", "reviews")

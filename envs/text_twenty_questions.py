@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from ..rewards.transcript import Line
-from .core.conversation import Partner, Policy
 from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
-from .core.streams import Streams, pick
+from .core.streams import Stream, Streams, pick
+from .core.task import Partner, Policy
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "alive": ("is it alive ?", "living"),
@@ -66,7 +68,9 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
 }
 """For each attribute how it is asked for, and other words that mean it."""
 ATTRIBUTES = tuple(QUESTIONS)
-GUESS = len(ATTRIBUTES)
+NUM_QUESTIONS = 8
+"""Questions that the menu offers at a time."""
+GUESS = NUM_QUESTIONS
 """The last reply of the menu."""
 BUCKETS = (1, 2, 3, 6, 12, 24, 60)
 """The summary says how many things fit by the first of these that is not exceeded."""
@@ -82,10 +86,12 @@ class TextTwentyQuestions(ItemTask):
     the attribute that it names (``is it alive ?``, ``can it fly ?``), a guess by the thing (``is it a cat ?``). A wrong
     guess ends the game; a question about several attributes at once, or about none, gets no answer and costs a turn.
 
-    From the menu the agent asks about one attribute or guesses what fits best, and its summary says how many things
-    still fit what it heard and which attribute halves them best. The rule asks that one until a single thing is left:
-    the binary-search oracle, which is the ceiling: it finds every thing, and 7.8 answers would tell 223 things apart if
-    each of them halved what is left.
+    From the menu the agent asks one of eight questions or guesses what fits best: the question that halves best what
+    still fits what it heard, and seven others that were not asked yet, in an order that tells nothing. Its summary says
+    how many things still fit, and which of the questions halves them best. The rule asks that one until a single thing
+    is left: the binary-search oracle, which is the ceiling: it finds every thing, and 7.8 answers would tell 223 things
+    apart if each of them halved what is left. Random replies find 7 to 11 % of them. A part is finished
+    (``parts_done``) whenever the answers have halved what is left.
 
     Things are split by name: those of the test split are never thought of in training, though they are among the
     things that may be guessed. There are 25, each of which an agent is scored on once.
@@ -103,11 +109,11 @@ class TextTwentyQuestions(ItemTask):
     """
 
     name = "TextTwentyQuestions"
-    menu = (*(f"ask_{attribute}" for attribute in ATTRIBUTES), "guess")
-    summary_sizes = (len(BUCKETS) + 1, len(ATTRIBUTES) + 1)
+    menu = (*(f"question_{number}" for number in range(1, NUM_QUESTIONS + 1)), "guess")
+    summary_sizes = (len(BUCKETS) + 1, NUM_QUESTIONS + 1)
     examples = (*(questions[0] for questions in QUESTIONS.values()), "is it a cat ?", "it is the moon .")
     ceiling = 0.98
-    floor = 0.1
+    floor = 0.15
     min_gap = 0.85
     max_reply_chars = 200
 
@@ -120,6 +126,7 @@ class TextTwentyQuestions(ItemTask):
         self.things = tuple([item["thing"] for item in self.items])
         self.table = tuple([frozenset(item["attributes"]) for item in self.items])
         self.knowledge = functools.lru_cache(maxsize=1 << 16)(self._knowledge)
+        self.offered = functools.lru_cache(maxsize=1 << 16)(self._offered)
         self.policies = {"rule": Policy("choices", rule), "claim_success": Policy("text", claim_success)}
 
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Thinker:
@@ -131,16 +138,16 @@ class TextTwentyQuestions(ItemTask):
     def secrets(self, goal: Mapping[str, Any]) -> Sequence[str]:
         return (goal["thing"],)
 
-    def _knowledge(self, answers: frozenset[tuple[str, bool]]) -> tuple[list[int], int]:
+    def _knowledge(self, answers: frozenset[tuple[str, bool]]) -> tuple[list[int], int | None]:
         """Numbers of the things that contradict the fewest answers, and the question that halves them best.
 
-        The question is the number of an attribute that was not asked for, or ``GUESS`` where none tells them apart.
+        The question is the number of an attribute that was not asked for, or None where none tells them apart.
         """
         wrong = [sum((attribute in have) != said for attribute, said in answers) for have in self.table]
         fewest = min(wrong)
         fitting = [number for number, count in enumerate(wrong) if count == fewest]
         asked = {attribute for attribute, _ in answers}
-        best, best_rest = GUESS, len(fitting)
+        best, best_rest = None, len(fitting)
         for number, attribute in enumerate(ATTRIBUTES):
             if attribute not in asked:
                 count = sum(attribute in self.table[thing] for thing in fitting)
@@ -148,6 +155,17 @@ class TextTwentyQuestions(ItemTask):
                 if rest < best_rest:
                     best, best_rest = number, rest
         return fitting, best
+
+    def _offered(self, answers: frozenset[tuple[str, bool]]) -> list[int]:
+        """Numbers of the attributes that the menu asks about; they and their order hang on what was heard alone."""
+        best, asked = self.knowledge(answers)[1], {attribute for attribute, _ in answers}
+        draw = Stream(int.from_bytes(blake2b(repr(sorted(answers)).encode(), digest_size=8).digest(), "little"))
+        others = [number for number, name in enumerate(ATTRIBUTES) if name not in asked and number != best]
+        draw.shuffle(others)
+        offered = ([] if best is None else [best]) + others
+        offered = offered[:NUM_QUESTIONS]
+        draw.shuffle(offered)
+        return offered
 
     @functools.cached_property
     def phrases(self) -> list[tuple[tuple[str, ...], str, str]]:
@@ -213,18 +231,29 @@ class Thinker(Partner):
         """Numbers of the things that contradict the fewest answers."""
         return self.task.knowledge(frozenset(self.answers.items()))[0]
 
+    def offered(self) -> list[int]:
+        """Numbers of the attributes that the menu asks about."""
+        return self.task.offered(frozenset(self.answers.items()))
+
+    @property
+    def parts_done(self) -> int:  # type: ignore[override]
+        """How often the answers halved the things that it may be."""
+        return int(math.log2(len(self.task.things) / len(self.fitting())))
+
     def summary(self) -> tuple[int, int]:
         fitting, best = self.task.knowledge(frozenset(self.answers.items()))
         bucket = next((number for number, limit in enumerate(BUCKETS) if len(fitting) <= limit), len(BUCKETS))
-        return bucket, best
+        return bucket, GUESS if best is None else self.offered().index(best)
 
     def allowed(self) -> bytes:
-        return bytes([attribute not in self.answers for attribute in ATTRIBUTES] + [1])
+        count = len(self.offered())
+        return bytes([1] * count + [0] * (NUM_QUESTIONS - count) + [1])
 
     def phrase(self, choice: int) -> str:
-        if choice == GUESS:
+        offered = self.offered()
+        if choice == GUESS or not offered:
             return f"is it the {self.task.things[self.fitting()[0]]} ?"
-        return QUESTIONS[ATTRIBUTES[choice]][0]
+        return QUESTIONS[ATTRIBUTES[offered[min(choice, len(offered) - 1)]]][0]
 
 
 def rule(observation: Any, info: Mapping[str, Any]) -> int:

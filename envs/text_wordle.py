@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..rewards.transcript import Line
-from .core.conversation import Partner, Policy
 from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
 from .core.streams import Streams
+from .core.task import Partner, Policy
 
 LENGTH = 5
 ABSENT, ELSEWHERE, RIGHT = "-", "?", "!"

@@ -13,12 +13,12 @@ import numpy as np
 
 from ..agents.base import Agent
 from ..envs import Task, TextVectorEnv, remake, remake_vec
-from ..envs.core.conversation import SPLITS
+from ..envs.core.task import SPLITS
 from ..rewards.text.style import distinct_n
 from ..rewards.transcript import Message, Transcript
 
-Goal = tuple[str, int]
-"""Id of a goal, and the noise seed that it is played under: user behaviour, wording and channel noise hang on it."""
+Trial = tuple[str, int]
+"""Id of a goal, and the noise seed it is tried under: user behaviour, wording and channel noise hang on it."""
 
 
 class FrozenGoals(NamedTuple):
@@ -31,7 +31,7 @@ class FrozenGoals(NamedTuple):
     """
 
     split: str
-    goals: list[Goal]
+    goals: list[Trial]
     hash: str
 
 
@@ -63,12 +63,12 @@ def _first_places(contents: Sequence[str]) -> list[int]:
     return list(places.values())
 
 
-def _hash(contents: Sequence[str], goals: Sequence[Goal]) -> str:
+def _hash(contents: Sequence[str], goals: Sequence[Trial]) -> str:
     listed = [[content, noise_seed] for content, (_, noise_seed) in zip(contents, goals, strict=True)]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
-def with_noise(goals: Sequence[Goal], number: int) -> list[Goal]:
+def with_noise(goals: Sequence[Trial], number: int) -> list[Trial]:
     """The same goals under other noise; 0 leaves them as they are."""
     if number == 0:
         return list(goals)
@@ -126,7 +126,7 @@ class Scores:
 def score(
     agent: Agent,
     env: Any,
-    goals: Sequence[Goal],
+    goals: Sequence[Trial],
     *,
     split: str = "test",
     batch_size: int = 128,
@@ -136,14 +136,15 @@ def score(
 
     Args:
         agent: who plays.
-        env: an environment in any interface, or its id or spec; it is re-made in the agent's interface.
+        env: an environment in any interface, or its id or spec; it is re-made in the agent's interface, wrappers and
+            all, as for learning: a time limit ends conversations, and returns are of the rewards that it gives.
         goals: id and noise seed of each conversation.
         split: that the partner's wordings are taken from.
         batch_size: conversations at a time.
         progress: is told how many goals are over.
 
     Raises:
-        ValueError: if ``goals`` is empty.
+        ValueError: if ``goals`` is empty, or for a wrapper that cannot be put around the environment again.
     """
     if not goals:
         raise ValueError("goals must not be empty")
@@ -158,7 +159,7 @@ def score(
 class _Scoring:
     """One pass over the goals: rows of the vector environment take the next goal as soon as they are free."""
 
-    def __init__(self, agent: Agent, envs: TextVectorEnv, goals: Sequence[Goal]):
+    def __init__(self, agent: Agent, envs: TextVectorEnv, goals: Sequence[Trial]):
         self.agent, self.envs, self.goals = agent, envs, goals
         self.success = np.zeros(len(goals), dtype=bool)
         self.returns = np.zeros(len(goals))
@@ -201,7 +202,7 @@ class _Scoring:
                 ids[row], seeds[row] = self.goals[number]
         if not mask.any():
             return None
-        return self.envs.reset(seed=seeds, options={"reset_mask": mask, "task": ids})
+        return self.envs.reset(seed=seeds, options={"reset_mask": mask, "goal_id": ids})
 
     def _act(self, rows: list[int], observations: Any, infos: dict[str, Any]) -> list[Any]:
         """One action for each row that plays, None for the others."""
@@ -235,7 +236,8 @@ def row_info(envs: TextVectorEnv, infos: dict[str, Any], row: int) -> dict[str, 
     transcript = envs.transcripts[row]
     partner = envs.conversations[row].partner
     info = {} if partner is None else partner.facts()
-    info.update(success=transcript.success, turn=transcript.turn, task=envs.tasks[row])
+    goal_id = envs.goal_ids[row]
+    info.update(success=transcript.success, turn=transcript.turn, goal_id=goal_id, task=goal_id)
     for name in ("messages", "action_mask"):
         if name in infos:
             info[name] = infos[name][row]

@@ -11,8 +11,6 @@ import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .base import Reward, RewardError, as_reward, bare
 from .registry import lookup
 from .transcript import Transcript
@@ -59,7 +57,8 @@ class ComposedReward(Reward):
 
         Raises:
             RewardError: naming the reward that raised (its exception is the cause), or whose value is not a finite
-                number. bool counts as 1.0 or 0.0, numpy's scalars as numbers; str, None and arrays are errors.
+                number. bool counts as 1.0 or 0.0, and numpy's scalars and whatever is an array or a tensor without
+                dimensions, on any device, as the number in it; str, None and arrays with dimensions are errors.
         """
         terms: dict[str, float] = {}
         for name, weight, score in self._scorers:
@@ -168,7 +167,9 @@ def _term(name: str, weight: float, value: Any) -> float:
 
 
 def _number(name: str, value: Any) -> float:
-    if not isinstance(value, (numbers.Real, np.bool_)):
+    if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):
+        value = value.item()  # a numpy scalar or array, a tensor
+    if not isinstance(value, numbers.Real):
         raise RewardError(f"reward {name!r} must return a finite number, got {value!r:.80} ({type(value).__name__})")
     try:
         return float(value)

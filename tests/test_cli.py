@@ -14,6 +14,8 @@ import pytest
 
 from dialogym.cli import goal_in_words
 
+from .children import child, hears_ctrl_c, ignores_ctrl_c
+
 COMMAND = [sys.executable, "-m", "dialogym"]
 ENVIRONMENT = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
 
@@ -121,15 +123,14 @@ def interrupted(process):
     raise AssertionError("the process goes on after Ctrl-C")
 
 
-def test_ctrl_c_leaves_a_checkpoint_that_resume_goes_on_from(tmp_path):
+@pytest.mark.parametrize("start", [hears_ctrl_c, ignores_ctrl_c], ids=["in front", "in the background"])
+def test_ctrl_c_leaves_a_checkpoint_that_resume_goes_on_from(start, tmp_path):
     arguments = ["train", "q_learning", "--out", str(tmp_path), "--validate-goals", "0", "--config", "env_turns=200000"]
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
     log, deadline = tmp_path / "log.jsonl", time.monotonic() + 60
-    while not (log.is_file() and log.read_text().count("\n") >= 2) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    said = interrupted(process)
+    with child([*COMMAND, *arguments], preexec_fn=start, env=ENVIRONMENT) as process:
+        while not (log.is_file() and log.read_text().count("\n") >= 2) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        said = interrupted(process)
     assert process.returncode == 130, said
     assert f"Go on with: dialogym {' '.join(arguments)} --resume" in " ".join(said.split())
     before = log.read_text().count("\n")

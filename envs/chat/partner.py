@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ...rewards.environments.chat import coherence, likeness, novelty, words_of
 from ...rewards.transcript import Line
-from ..core.conversation import Partner
 from ..core.streams import pick
+from ..core.task import Partner
 from .corpus import Turns
 from .retrieval import make_index
 

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 from ...rewards.files import package_file as package_file
 from ...rewards.files import utf8_text
 from ...rewards.transcript import Line
-from .conversation import SPLITS, Partner, Task
 from .streams import Stream
+from .task import SPLITS, Partner, Task
 
 T = TypeVar("T")
 Item = Mapping[str, Any]
@@ -246,7 +246,7 @@ class ItemTask(Task):
 
     def reference(self, observation: Any, info: Mapping[str, Any]) -> str:
         """The gold reply, as a policy: what the best labelled data would say. It reads the goal, which no agent may."""
-        return self.references(self.goal(info["task"]))[0]
+        return self.references(self.goal(info["goal_id"]))[0]
 
 
 class OneReply(Partner):

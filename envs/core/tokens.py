@@ -12,7 +12,8 @@ import gymnasium as gym
 import numpy as np
 
 from ..tokenizer import load_tokenizer
-from .conversation import Task, TextEnv, check_choice
+from .task import Task
+from .text_env import TextEnv, check_choice
 
 DEFAULT_CONTEXT_LENGTH = 256
 DEFAULT_MAX_REPLY_TOKENS = 32
@@ -25,21 +26,26 @@ class TokensEnv(TextEnv):
         padded on the left.
     Action: the next token, in [0, V).
     Reward: 0 while the reply is unfinished; then the conversation's reward for it.
-    Episode end: the conversation's.
+    Episode end: the conversation's: truncates after ``max_turns`` replies. A step is a token, so a ``TimeLimit`` counts
+        tokens, and ``spec.max_episode_steps`` is ``max_turns * max_reply_tokens``.
     Info: as in the text interface, and "action_mask" (V,) int8, which leaves out the markers that only the chat format
         writes.
+
+    Pictures show the unfinished reply as well.
 
     Args:
         task: what the conversation is about.
         tokenizer: a Hugging Face tokenizer with a chat template, its name or folder, or None for the one that ships.
         context_length: how many of the latest token ids are observed.
         max_reply_tokens: after so many tokens the utterance is handed over without an end-of-turn token.
-        reward, split, max_turns, render_mode, prompt: as for :class:`TextEnv`.
+        reward, split, max_turns, render_mode, prompt, partner_factory: as for :class:`TextEnv`.
 
     Raises:
         ValueError: if a length is below one, or the tokenizer has no usable chat template.
         gymnasium.error.InvalidAction: from ``step``, for anything but an int in [0, V).
     """
+
+    metadata: dict[str, Any] = {**TextEnv.metadata, "render_fps": 8}  # noqa: RUF012 (gymnasium's name)
 
     def __init__(
         self,
@@ -64,6 +70,10 @@ class TokensEnv(TextEnv):
         self._prompt: list[int] = []
         self._reply: list[int] = []
 
+    @property
+    def step_limit(self) -> int:
+        return self.max_turns * self.max_reply_tokens
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -82,6 +92,9 @@ class TokensEnv(TextEnv):
         _, reward, terminated, truncated, info = super().step(self.tokenizer.decode(said))
         self._start_reply()
         return self._token_observation(), reward, terminated, truncated, self._with_mask(info)
+
+    def _draft(self) -> str | None:
+        return self.tokenizer.decode(self._reply) if self._reply else None
 
     def action_masks(self) -> np.ndarray:
         """(V,) bool: the tokens that may stand in a reply."""

@@ -14,7 +14,9 @@ from gymnasium.vector.utils import batch_space
 
 from ...rewards import resolve
 from ...rewards.transcript import Message, Transcript
-from .conversation import Conversation, Task, check_choice, check_options, check_utterance, conversation_text, spaces_of
+from .conversation import Conversation, conversation_text, spoken_text
+from .task import PartnerFactory, Task
+from .text_env import check_choice, check_options, check_utterance, spaces_of
 
 
 class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
@@ -32,10 +34,15 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         ``action_masks()`` give direct access.
 
     Args:
-        task, interface, reward, split, max_turns, prompt: as for :class:`TextEnv`.
+        task, interface, reward, split, max_turns, prompt, partner_factory: as for :class:`TextEnv`.
         num_envs: N, at least 1.
         autoreset_mode: NEXT_STEP or DISABLED.
-        render_mode: None; watch a single environment instead.
+        render_mode: None, "ansi" or "rgb_array": ``render`` returns what a single environment does, one for each row.
+        max_episode_steps: cuts rows after so many turns, as gymnasium's ``TimeLimit`` around a single environment: from
+            outside, so the reward does not take that turn for the last, as it does with ``max_turns``.
+
+    Raises:
+        ValueError: for a wrong option, or a limit below one.
     """
 
     def __init__(
@@ -43,26 +50,34 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         task: Task,
         num_envs: int,
         interface: str = "text",
-        reward: Any = "pydial",
+        reward: Any = "bounded",
         split: str = "train",
         max_turns: int = 20,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
         prompt: str | None = None,
+        partner_factory: PartnerFactory | None = None,
+        max_episode_steps: int | None = None,
     ):
-        check_options(task, interface, split, max_turns, render_mode, (), prompt)
+        check_options(task, interface, split, max_turns, render_mode, ("ansi", "rgb_array"), prompt)
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
             raise ValueError(f"num_envs must be an int of at least 1, got {num_envs!r}")
         if autoreset_mode == AutoresetMode.SAME_STEP:
             raise ValueError("autoreset_mode must be NextStep or Disabled, got SameStep")
         self.task, self.interface, self.split, self.max_turns = task, interface, split, max_turns
         self.num_envs, self.render_mode = num_envs, render_mode
-        self.metadata = {"render_modes": [], "autoreset_mode": autoreset_mode}
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
+        self._limit = max_turns if max_episode_steps is None else max_episode_steps
+        self.metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1, "autoreset_mode": autoreset_mode}
+        self._rewards: list[list[float]] = [[] for _ in range(num_envs)]
         self.reward = resolve(reward)
         self.single_observation_space, self.single_action_space = spaces_of(task, interface)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.conversations = [Conversation(task, self.reward, split, max_turns, prompt) for _ in range(num_envs)]
+        self.conversations = [
+            Conversation(task, self.reward, split, max_turns, prompt, partner_factory) for _ in range(num_envs)
+        ]
         self._generators: list[np.random.Generator] = []
         self._over = np.zeros(num_envs, dtype=bool)
         self._in_words = interface == "text"
@@ -76,7 +91,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
         Args:
             seed: row i gets ``seed + i`` of an int, or ``seed[i]`` of a sequence; None goes on with its stream.
-            options: "task", a goal id or None for each row, and "reset_mask", (N,) bool.
+            options: "goal_id", a goal id or None for each row, and "reset_mask", (N,) bool.
         """
         mask, goals = self._reset_options(options)
         self._seed(seed, mask)
@@ -88,18 +103,20 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _begin(self, row: int, goal_id: str | None) -> None:
         conversation = self.conversations[row]
         conversation.begin(self._generators[row], goal_id)
+        self._rewards[row] = []
 
     def _reset_options(self, options: dict[str, Any] | None) -> tuple[np.ndarray, Sequence[str | None]]:
         options = dict(options or {})
         mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
-        goals = options.pop("task", None) or [None] * self.num_envs
+        goals = options.pop("task", None)  # the option's old name, which goes with the next version
+        goals = options.pop("goal_id", goals) or [None] * self.num_envs
         if options:
             unknown = ", ".join(map(repr, options))
-            raise ValueError(f"reset understands the options 'task' and 'reset_mask', got {unknown}")
+            raise ValueError(f"reset understands the options 'goal_id' and 'reset_mask', got {unknown}")
         if mask.shape != (self.num_envs,) or mask.dtype != bool:
             raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},), got {mask!r:.80}")
         if isinstance(goals, str) or len(goals) != self.num_envs:
-            raise ValueError(f"task must hold a goal id or None for each of {self.num_envs} rows, got {goals!r:.80}")
+            raise ValueError(f"goal_id must hold an id or None for each of {self.num_envs} rows, got {goals!r:.80}")
         return mask, goals
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: np.ndarray) -> None:
@@ -107,9 +124,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         if seed is None:
             return
-        seeds = [seed + row for row in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"seed must be an int or {self.num_envs} of them, got {len(seeds)}")
+        seeds = self._row_seeds(seed)
         if not self._generators:
             self._generators = [np_random(one)[0] for one in seeds]
             return
@@ -117,15 +132,31 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             if seeds[row] is not None:
                 self._generators[row] = np_random(seeds[row])[0]
 
+    def _row_seeds(self, seed: int | Sequence[int | None]) -> list[int | None]:
+        seeds = [seed + row for row in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed must be an int or {self.num_envs} of them, got {len(seeds)}")
+        return seeds  # type: ignore[return-value]
+
     # Step
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        self._check_actions(actions)
+        spoke = self._say(actions.tolist() if isinstance(actions, np.ndarray) else actions)
+        return self._score(spoke)
+
+    def _check_actions(self, actions: Any) -> None:
         if not self._generators:
             raise gym.error.ResetNeeded("call reset() before step()")
         if len(actions) != self.num_envs:
             raise gym.error.InvalidAction(f"actions must hold one for each of {self.num_envs} rows, got {len(actions)}")
-        spoke = self._say(actions.tolist() if isinstance(actions, np.ndarray) else actions)
-        return self._score(spoke)
+
+    def _stay_over(self, row: int, action: Any, restarts: bool) -> None:
+        """What a step does to a row that has ended."""
+        if restarts:
+            self._begin(row, None)
+        elif action is not None:
+            raise gym.error.ResetNeeded(f"row {row} has ended: reset it, or give it None")
 
     def _say(self, actions: Sequence[Any]) -> list[int]:
         """Plays the actions; the rows in which the agent spoke."""
@@ -134,10 +165,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         spoke = []
         for row, (conversation, action) in enumerate(zip(self.conversations, actions, strict=True)):
             if over[row]:
-                if restarts:
-                    self._begin(row, None)
-                elif action is not None:
-                    raise gym.error.ResetNeeded(f"row {row} has ended: reset it, or give it None")
+                self._stay_over(row, action, restarts)
                 continue
             if in_words:
                 conversation.say(check_utterance(action))
@@ -154,7 +182,15 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         terms = self.reward.batch_terms(transcripts)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         rewards[spoke] = [sum(parts.values()) for parts in terms]
-        ended = [row for row, transcript in zip(spoke, transcripts, strict=True) if transcript.ended]
+        if self.render_mode is not None:
+            for row in spoke:
+                self._rewards[row].append(float(rewards[row]))
+        limit = self._limit
+        ended = [
+            row
+            for row, transcript in zip(spoke, transcripts, strict=True)
+            if transcript.ended or transcript.turn >= limit
+        ]
         terminated = np.zeros(self.num_envs, dtype=bool)
         terminated[ended] = [conversations[row].terminated for row in ended]
         truncated = np.zeros(self.num_envs, dtype=bool)
@@ -195,6 +231,14 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         present[rows] = True
         return columns, present
 
+    def render(self) -> tuple[Any, ...] | None:
+        """What a single environment's ``render`` returns, for each row."""
+        if self.render_mode == "ansi":
+            return tuple([spoken_text(conversation.transcript) for conversation in self.conversations])
+        if self.render_mode == "rgb_array":
+            return tuple([one.picture(rewards) for one, rewards in zip(self.conversations, self._rewards, strict=True)])
+        return None
+
     # Direct access
 
     @property
@@ -208,9 +252,14 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return np.array([conversation.transcript.success for conversation in self.conversations], dtype=bool)
 
     @property
-    def tasks(self) -> list[str]:
+    def goal_ids(self) -> list[str]:
         """The goal id of each row."""
         return [conversation.goal_id for conversation in self.conversations]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The former name of ``goal_ids``; it goes with the next version."""
+        return self.goal_ids
 
     def messages(self, row: int) -> list[Message]:
         """The conversation of one row, fresh objects on every call."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.conversation import Policy
+from ..core.task import Policy
 from .tracker import COMPLETE, FULL, GARBLED, INCOMPLETE, OFF_TOPIC, RESERVED
 from .wording import MENU
 

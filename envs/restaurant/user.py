@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...rewards.transcript import Line
-from ..core.conversation import Partner
 from ..core.streams import Streams, pick
+from ..core.task import Partner
 from . import truth
 from .agenda import Agenda, Reaction
 from .database import CONSTRAINT_SLOTS, Database

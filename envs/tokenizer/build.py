@@ -16,7 +16,8 @@ from pathlib import Path
 
 import gymnasium as gym
 
-from ..core.conversation import SPLITS, TextEnv
+from ..core.task import SPLITS
+from ..core.text_env import TextEnv
 from ..restaurant.understanding import PLACEHOLDERS
 from ..restaurant.wording import REPLIES, REQUEST_WORDS, TEST, TRAIN
 from ..text_dialog import TextDialog

@@ -12,7 +12,8 @@ import numpy as np
 from ...agents.base import Agent
 from ...agents.preference.judgements import Pair
 from ...envs import TextEnv, remake
-from ...envs.core.conversation import conversation_text, mask_array
+from ...envs.core.conversation import conversation_text
+from ...envs.core.text_env import mask_array
 from ...rewards.learned.encoder import encodable
 from ...rewards.transcript import Message
 from ..score import frozen_goals, made
@@ -124,7 +125,7 @@ def replies(agent: Agent, cores: Sequence[TextEnv]) -> list[str]:
 def _begun(env: Any, split: str, goal: str, seed: int) -> TextEnv:
     core = remake(env, interface="text", split=split).unwrapped
     assert isinstance(core, TextEnv)
-    core.reset(seed=seed, options={"task": goal})
+    core.reset(seed=seed, options={"goal_id": goal})
     return core
 
 
@@ -134,7 +135,8 @@ def _over(core: TextEnv) -> bool:
 
 def _info(core: TextEnv) -> dict[str, Any]:
     messages: list[Message] = core.transcript.messages
-    return {"messages": messages, "turn": core.transcript.turn, "success": False, "task": core.conversation.goal_id}
+    goal_id = core.conversation.goal_id
+    return {"messages": messages, "turn": core.transcript.turn, "success": False, "goal_id": goal_id, "task": goal_id}
 
 
 def _as_heard(core: TextEnv, reply: str) -> str:

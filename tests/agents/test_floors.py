@@ -23,7 +23,7 @@ def success_of(agent: Agent, num_goals: int) -> float:
     goals = env.unwrapped.task.goal_ids("validation", num_goals)
     successes = 0
     for seed, goal in enumerate(goals):
-        observation, info = env.reset(seed=seed, options={"task": goal})
+        observation, info = env.reset(seed=seed, options={"goal_id": goal})
         ended = False
         while not ended:
             observation, _, terminated, truncated, info = env.step(agent.act(observation, info))

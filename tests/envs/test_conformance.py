@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from dialogym.envs import Partner, Task, TextEnv
-from dialogym.envs.core.make import INTERFACES, remake, shipped_ids
+from dialogym.envs import Partner, Task, TextEnv, remake, seat_person
+from dialogym.envs.core.make import INTERFACES, shipped_ids
 from dialogym.rewards.transcript import written_line
 
 from .traces import trace
@@ -193,7 +193,7 @@ def test_a_misspelt_keyword_is_an_error_that_names_the_right_one(env_id):
         ({"interface": "voice"}, "interface must be one of choices, text, tokens, got 'voice'"),
         ({"split": "dev"}, "split must be one of train, validation, test, got 'dev'"),
         ({"max_turns": 0}, "max_turns must be an int of at least 1, got 0"),
-        ({"render_mode": "gui"}, "render_mode must be None or one of ansi, human, got 'gui'"),
+        ({"render_mode": "gui"}, "render_mode must be None or one of ansi, human, rgb_array, got 'gui'"),
     ],
 )
 @pytest.mark.parametrize("env_id", OUR_IDS)
@@ -273,19 +273,20 @@ def test_stepping_before_reset_or_after_the_end_is_an_error(env_id):
 def test_reset_replays_a_goal_and_refuses_a_misspelt_option(env_id):
     env = gym.make(env_id, interface="text")
     _, info = env.reset(seed=0)
-    goal, opening = info["task"], env.unwrapped.transcript.goal
-    env.reset(seed=1)
-    env.reset(seed=2, options={"task": goal})
-    assert env.unwrapped.transcript.goal == opening
-    with pytest.raises(ValueError, match="reset understands the option 'task'"):
+    goal, opening = info["goal_id"], env.unwrapped.transcript.goal
+    for option in ("goal_id", "task"):  # its name now, and the former one
+        env.reset(seed=1)
+        assert env.reset(seed=2, options={option: goal})[1][option] == goal
+        assert env.unwrapped.transcript.goal == opening
+    with pytest.raises(ValueError, match="reset understands the option 'goal_id'"):
         env.reset(options={"tsak": goal})
     with pytest.raises(ValueError, match=r"a goal id .*is the text of a number"):
-        env.reset(options={"task": "no such goal"})
+        env.reset(options={"goal_id": "no such goal"})
 
 
 @pytest.mark.parametrize("env_id", OUR_IDS)
 def test_reward_terms_add_up_to_the_reward_exactly(env_id):
-    for reward in ("pydial", "tcbot", "convlab", "sparse"):
+    for reward in ("bounded", "pydial", "tcbot", "convlab", "sparse"):
         env = gym.make(env_id, interface="text", reward=reward)
         env.reset(seed=0)
         while True:
@@ -362,3 +363,39 @@ def test_the_instructions_open_the_system_message_and_can_be_replaced():
         assert [message["role"] for message in info["messages"]] == ["system", "user"]
     with pytest.raises(TypeError, match="prompt must be a str"):
         TextEnv(Instructed(), prompt=3)
+
+
+def test_a_partner_factory_takes_the_place_of_the_tasks_own_partner():
+    class Echo(Partner):
+        def __init__(self, goal):
+            self.goal = goal
+
+        def open(self):
+            return [("user", repr(self.goal))]
+
+        def hear(self, utterance):
+            return [("user", utterance)]
+
+    def echo(task, goal, streams, split):
+        assert (task.name, split) == ("TextDialog", "train")
+        return Echo(goal)
+
+    options = {"interface": "text", "partner_factory": echo}
+    env = gym.make("TextDialog-v0", **options)
+    envs = gym.make_vec("TextDialog-v0", num_envs=2, **options)
+    env.reset(seed=0)
+    envs.reset(seed=0)
+    env.step("hello")
+    envs.step(["hello", "hello"])
+    for transcript in (env.unwrapped.transcript, *envs.transcripts):
+        assert [message["content"] for message in transcript.messages[-3:]] == [repr(transcript.goal), "hello", "hello"]
+
+
+def test_seating_a_person_leaves_the_environment_it_was_made_from_alone():
+    env = gym.make("TextDialog-v0", interface="text")
+    asked = []
+    core = seat_person(env, "text", lambda heard: asked.append(heard) or "goodbye")
+    core.reset(seed=0)
+    assert asked == [""]
+    env.reset(seed=0)
+    assert asked == [""]

@@ -118,7 +118,7 @@ def test_one_reply_ends_the_conversation_with_its_verdict():
     goal = task.goal("4")
     good, bad = (task.partner(goal, None, "train") for _ in range(2))
     assert good.open() == [("system", "name the colour ."), ("user", "thing 4")]
-    good.hear(task.reference("", {"task": "4"}))
+    good.hear(task.reference("", {"goal_id": "4"}))
     bad.hear("")
     assert (good.over, good.success) == (True, True)
     assert (bad.over, bad.success) == (True, False)

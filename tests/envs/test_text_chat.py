@@ -49,7 +49,7 @@ def rewards_of(env, agent_name, goals):
 def test_the_partner_goes_on_as_the_person_did_and_closes_after_the_last_turn(own_file):
     env = gym.make("TextChat-v0", interface="text", data=own_file, turns=3)
     _, info = env.reset(seed=0)
-    turns = env.unwrapped.task.goal(info["task"])["turns"]
+    turns = env.unwrapped.task.goal(info["goal_id"])["turns"]
     for reply, answer in ((turns[1], turns[2]), (turns[3], turns[4])):
         _, reward, terminated, _, info = env.step(reply)
         assert (info["messages"][-1]["content"], terminated) == (answer, False)
@@ -73,7 +73,7 @@ def test_one_poor_reply_is_forgiven_and_the_second_ends_it(own_file):
 def test_after_a_misunderstanding_the_persons_reply_is_still_good(own_file):
     env = gym.make("TextChat-v0", interface="text", data=own_file, turns=2)
     _, info = env.reset(seed=0)
-    turns = env.unwrapped.task.goal(info["task"])["turns"]
+    turns = env.unwrapped.task.goal(info["goal_id"])["turns"]
     env.step("xyzzy")
     *_, terminated, _, info = env.step(turns[1])
     assert terminated
@@ -106,7 +106,7 @@ def test_repeating_what_was_said_and_talking_on_and_on_are_poor(own_file):
 def test_the_turn_limit_cuts_without_success(own_file):
     env = gym.make("TextChat-v0", interface="text", data=own_file, max_turns=1)
     _, info = env.reset(seed=0)
-    *_, terminated, truncated, info = env.step(env.unwrapped.task.goal(info["task"])["turns"][1])
+    *_, terminated, truncated, info = env.step(env.unwrapped.task.goal(info["goal_id"])["turns"][1])
     assert (terminated, truncated, info["success"]) == (False, True, False)
 
 
@@ -134,7 +134,7 @@ def test_retrieval_beats_chance_but_not_the_person():
     env = gym.make("TextChat-v0", interface="choices")
     successes = []
     for goal_id, seed in frozen_goals(env, "test", 100).goals:
-        observation, info = env.reset(seed=seed, options={"task": goal_id})
+        observation, info = env.reset(seed=seed, options={"goal_id": goal_id})
         over = False
         while not over:
             observation, _, terminated, truncated, info = env.step(int(observation[1]))

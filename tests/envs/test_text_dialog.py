@@ -113,7 +113,7 @@ def test_the_same_goal_can_be_replayed_under_other_noise():
     goal = env.unwrapped.task.goal_ids("train", 1)[0]
     texts = set()
     for seed in range(8):
-        env.reset(seed=seed, options={"task": goal})
+        env.reset(seed=seed, options={"goal_id": goal})
         env.step("what kind of food would you like ?")
         texts.add(env.unwrapped.messages[-1]["content"])
     assert len(texts) > 2
@@ -165,7 +165,7 @@ def test_nothing_the_agent_reads_depends_on_a_value_before_it_is_said():
         goal = task.goal(str(number))
         if goal["booking"] is None:
             continue
-        env.reset(seed=1, options={"task": str(number)})
+        env.reset(seed=1, options={"goal_id": str(number)})
         shown = [message["content"] for message in env.unwrapped.messages if message["role"] != "system"]
         said = {act[1] for text in shown for act in reader.hear(text) if act[0] == "inform"}
         assert shown
@@ -347,7 +347,7 @@ def goal_with(condition, **options):
 
 def start(goal_id, seed=0, **options):
     env = gym.make(ENV_ID, interface="text", out_of_domain=0, **options)
-    env.reset(seed=seed, options={"task": goal_id})
+    env.reset(seed=seed, options={"goal_id": goal_id})
     return env
 
 

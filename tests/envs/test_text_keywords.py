@@ -93,7 +93,7 @@ def test_sets_of_ones_own(tmp_path):
     assert task.references(task.items[1]) == ()
     assert "rule" not in task.policies
     path.write_text(OWN, encoding="utf-8")
-    assert TextKeywords(data=str(path)).policies["rule"].act("", {"task": "0"}) == task.items[0]["reference"]
+    assert TextKeywords(data=str(path)).policies["rule"].act("", {"goal_id": "0"}) == task.items[0]["reference"]
 
 
 def test_sets_of_ones_own_in_csv(tmp_path):

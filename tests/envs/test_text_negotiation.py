@@ -242,7 +242,7 @@ def haggling(interface="text", reward="surplus", **goal):
         "opening": -7, "price": None, **goal,
     }  # fmt: skip
     task.goal = lambda goal_id: dict(drawn)
-    observation, _ = env.reset(seed=0, options={"task": "0"})
+    observation, _ = env.reset(seed=0, options={"goal_id": "0"})
     return env, observation
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from dialogym.agents.registry import make_agent
 from dialogym.envs.core.streams import Streams
-from dialogym.envs.text_twenty_questions import ATTRIBUTES, NO, PUZZLED, QUESTIONS, YES, TextTwentyQuestions
+from dialogym.envs.text_twenty_questions import ATTRIBUTES, GUESS, NO, PUZZLED, QUESTIONS, YES, TextTwentyQuestions
 from dialogym.evaluation.score import frozen_goals, score
 
 from .own_files import edited_and_pickled
@@ -122,3 +122,44 @@ def test_an_edited_table_is_read_again_from_any_folder(tmp_path, monkeypatch):
         TextTwentyQuestions, "thing,attributes\nleaf,plant\n", "thing,attributes\nblood,red\n", tmp_path, monkeypatch
     )
     assert task.things == ("blood",)
+
+
+def test_an_answer_that_halves_what_it_may_be_is_a_part_and_a_question_that_tells_nothing_is_none():
+    partner = partner_of("cat")
+    assert partner.parts_done == 0
+    partner.hear("hm")
+    assert partner.parts_done == 0
+    while (best := partner.summary()[1]) < GUESS:
+        partner.hear(partner.phrase(best))
+        left = len(partner.fitting())
+        assert 2**partner.parts_done <= len(TASK.things) / left < 2 ** (partner.parts_done + 1)
+    assert partner.parts_done == 7  # 223 things, one left
+
+
+def test_the_menu_asks_eight_new_questions_the_best_among_them_wherever_chance_puts_it():
+    slots = []
+    for thing in TASK.things[::10]:
+        partner = partner_of(thing)
+        for turn in range(12):
+            best = TASK.knowledge(frozenset(partner.answers.items()))[1]
+            if best is None:
+                assert partner.summary()[1] == GUESS
+                break
+            slots.append(partner.summary()[1])
+            questions = [partner.phrase(choice) for choice in range(GUESS)]
+            assert questions[slots[-1]] == QUESTIONS[ATTRIBUTES[best]][0]
+            assert len(set(questions)) == GUESS
+            assert partner.allowed() == bytes([1] * (GUESS + 1))
+            asked = set(partner.answers)
+            partner.hear(questions[turn % GUESS])
+            assert len(set(partner.answers) - asked) == 1  # it is answered, and was not asked before
+    assert set(slots) == set(range(GUESS))
+    assert max(map(slots.count, range(GUESS))) < len(slots) / 4
+
+
+def test_when_everything_was_asked_the_menu_only_guesses():
+    partner = partner_of("cat")
+    for attribute in ATTRIBUTES:
+        partner.hear(QUESTIONS[attribute][0])
+    assert partner.allowed() == bytes([0] * GUESS + [1])
+    assert partner.phrase(0) == partner.phrase(GUESS) == "is it the cat ?"

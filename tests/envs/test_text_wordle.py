@@ -49,7 +49,7 @@ def test_there_are_at_least_a_thousand_different_words():
 def playing(word, **options):
     env = gym.make("TextWordle-v0", interface="text", **options)
     task = env.unwrapped.task
-    env.reset(seed=0, options={"task": str(task.words.index(word))})
+    env.reset(seed=0, options={"goal_id": str(task.words.index(word))})
     return env
 
 

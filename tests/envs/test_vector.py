@@ -63,15 +63,15 @@ def test_the_default_mode_is_next_step_and_the_entry_point_is_native():
 def test_disabled_mode_resets_the_rows_it_is_told_and_leaves_ended_rows_alone():
     envs = remake_vec(ENV_ID, 3, interface="text", autoreset_mode="Disabled", max_turns=2)
     goals = envs.task.goal_ids("test", 3)
-    envs.reset(seed=[1, 2, 3], options={"task": goals})
-    assert envs.tasks == goals
+    envs.reset(seed=[1, 2, 3], options={"goal_id": goals})
+    assert envs.goal_ids == goals
     envs.step(["hello .", "hello .", "hello ."])
     envs.reset(options={"reset_mask": np.array([False, True, False])})
     _, _, _, truncated, _ = envs.step(["which area ?"] * 3)
     assert truncated.tolist() == [True, False, True]
     frozen = envs.messages(0)
     _, rewards, terminated, truncated, _ = envs.step([None, "which area ?", None])
-    assert rewards.tolist() == [0.0, -1.0, 0.0]
+    assert rewards.tolist() == [0.0, -0.9, 0.0]
     assert not terminated.any()
     assert truncated.tolist() == [False, True, False]
     assert envs.messages(0) == frozen
@@ -80,10 +80,12 @@ def test_disabled_mode_resets_the_rows_it_is_told_and_leaves_ended_rows_alone():
         envs.step(["hello", "hello", None])
     before = envs.messages(1)
     envs.reset(
-        seed=[7, None, None], options={"reset_mask": np.array([True, False, False]), "task": [goals[1], None, None]}
+        seed=[7, None, None], options={"reset_mask": np.array([True, False, False]), "goal_id": [goals[1], None, None]}
     )
     assert envs.messages(1) == before
-    assert envs.tasks[0] == goals[1]
+    assert envs.goal_ids[0] == goals[1]
+    envs.reset(options={"task": goals[::-1]})  # the option's former name
+    assert envs.goal_ids == envs.tasks == goals[::-1]
 
 
 def test_wrong_rows_are_refused():
@@ -95,8 +97,8 @@ def test_wrong_rows_are_refused():
         envs.step([0])
     with pytest.raises(ValueError, match="reset_mask must be a bool array"):
         envs.reset(options={"reset_mask": np.array([1, 0])})
-    with pytest.raises(ValueError, match="task must hold a goal id or None for each of 2 rows"):
-        envs.reset(options={"task": ["1"]})
+    with pytest.raises(ValueError, match="goal_id must hold an id or None for each of 2 rows"):
+        envs.reset(options={"goal_id": ["1"]})
     with pytest.raises(ValueError, match="num_envs must be an int of at least 1"):
         gym.make_vec(ENV_ID, num_envs=0)
 

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 import time
 
@@ -14,11 +13,11 @@ import pytest
 from rich.console import Console
 
 from dialogym.evaluation.compare.arms import PRESETS, Preset, arms_of
-from dialogym.evaluation.compare.log import log_file, read_log
 from dialogym.evaluation.compare.run import compare
 from dialogym.evaluation.report.results import REQUIRED, read_results
 from dialogym.rewards import Length
 
+from ..children import child
 from . import tasks
 
 pytest.importorskip("matplotlib")
@@ -166,18 +165,6 @@ def test_arms_say_by_which_code_they_were_trained(finished):
     assert record["commit"] == results["provenance"]["commit"]
 
 
-def test_a_log_that_was_cut_in_the_middle_of_a_line_goes_on(tmp_path):
-    path = tmp_path / "log.jsonl"
-    path.write_text('{"env_turns": 10, "success": 0.1}\n{"env_turns": 20, "succ')
-    with log_file(path, resume=True) as write:
-        write({"env_turns": 20, "success": 0.2})
-        write({"env_turns": 30, "success": 0.3})
-    assert read_log(path) == [{"env_turns": 10 * n, "success": n / 10} for n in (1, 2, 3)]
-    with log_file(path, resume=True) as write:
-        write({"env_turns": 40, "success": 0.4})
-    assert "\n\n" not in path.read_text()
-
-
 def test_wrong_names_are_told_the_right_ones(tmp_path):
     with pytest.raises(ValueError, match="quick, full"):
         run(tmp_path, preset="quik")
@@ -233,7 +220,7 @@ def test_language_models_start_from_sft_and_count_its_turns(tmp_path):
 SCRIPT = """
 import sys
 from rich.console import Console
-from dialogym.evaluation.arms import Preset
+from dialogym.evaluation.compare.arms import Preset
 from dialogym.evaluation.compare import compare
 if __name__ == "__main__":
     preset = Preset(20, 10, 1, {"q_learning": int(sys.argv[2]), "sb3_ppo": 1, "ppo": 1}, 2)
@@ -244,28 +231,27 @@ if __name__ == "__main__":
 def start(tmp_path, env_turns):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    return subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path / "out"), str(env_turns)], cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    arguments = [sys.executable, str(script), str(tmp_path / "out"), str(env_turns)]
+    return child(arguments, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path):
-    process = start(tmp_path, 200_000)
     log = tmp_path / "out" / "agents" / "q_learning" / "seed-0" / "log.jsonl"
     rule = tmp_path / "out" / "agents" / "rule" / "seed-0" / "arm.json"
     deadline = time.monotonic() + 60
-    while not (rule.is_file() and log.is_file() and log.read_text().count("\n") >= 2) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    with start(tmp_path, 200_000) as process:
+        while not (rule.is_file() and log.is_file() and log.read_text().count("\n") >= 2):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "goes on from" in output
     assert not (tmp_path / "out" / "results.json").exists()
     finished, written = rule.stat().st_mtime_ns, log.read_text()
 
-    process = start(tmp_path, 200_000)
-    output, errors = process.communicate(timeout=120)
+    with start(tmp_path, 200_000) as process:
+        output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert "rule/seed-0: finished before" in output
     assert rule.stat().st_mtime_ns == finished

@@ -3,13 +3,14 @@
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
 
 from dialogym.evaluation.compare.scheduler import Job, Watcher, _quota, run_jobs
+
+from ..children import child
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -131,7 +132,7 @@ def test_a_containers_share_of_the_cpus_is_kept_to(tmp_path, written, expected):
 
 SCRIPT = """
 import sys
-from dialogym.evaluation.scheduler import Job, Watcher, run_jobs
+from dialogym.evaluation.compare.scheduler import Job, Watcher, run_jobs
 from tests.evaluation.test_scheduler import add, checkpointing
 if __name__ == "__main__":
     say = Watcher(reported=lambda name, row: print(row["process"], flush=True))
@@ -142,10 +143,8 @@ if __name__ == "__main__":
 def start_script(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    return subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return child([sys.executable, str(script), str(tmp_path)], cwd=ROOT, env=environment, start_new_session=True)
 
 
 def wait_for(path, seconds=15):
@@ -157,10 +156,10 @@ def wait_for(path, seconds=15):
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "parent only"])
 def test_an_interrupt_leaves_whole_checkpoints_and_no_process(tmp_path, whole_group):
-    process = start_script(tmp_path)
-    job = int(process.stdout.readline())
-    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    with start_script(tmp_path) as process:
+        job = int(process.stdout.readline())
+        (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
     assert process.returncode != 0
     assert "KeyboardInterrupt" in stderr
     assert (tmp_path / "checkpoint").read_text() == "whole"
@@ -169,8 +168,8 @@ def test_an_interrupt_leaves_whole_checkpoints_and_no_process(tmp_path, whole_gr
 
 
 def test_a_killed_parent_leaves_whole_checkpoints_too(tmp_path):
-    process = start_script(tmp_path)
-    assert int(process.stdout.readline())
-    process.kill()
-    process.communicate(timeout=20)
+    with start_script(tmp_path) as process:
+        assert int(process.stdout.readline())
+        process.kill()
+        process.communicate(timeout=20)
     assert wait_for(tmp_path / "checkpoint")

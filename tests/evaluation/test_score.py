@@ -53,7 +53,7 @@ def test_every_goal_is_played_once_and_scored_in_order():
     assert 0 < knows.sum() < 30
     assert scores.success.tolist() == knows.tolist()
     assert scores.turns.tolist() == np.where(knows, 1, 3).tolist()
-    assert scores.returns.tolist() == np.where(knows, 19.0, -3.0).tolist()
+    assert scores.returns == pytest.approx(np.where(knows, 1 - 0.2 / 3, -1.0))
     assert scores.invalid_rate == pytest.approx(3 * (~knows).sum() / scores.turns.sum())
     assert len(scores.replies) == scores.turns.sum()
     assert [message["role"] for message in scores.conversations[0]][:3] == ["system", "user", "assistant"]
@@ -76,7 +76,7 @@ def test_the_batch_changes_nothing(batch_size):
 def single(env, goal):
     """The rule's outcome of one goal, played in a single environment."""
     alone = gym.make(DIALOG, noise=0.3, split="test")
-    observation, info = alone.reset(seed=goal[1], options={"task": goal[0]})
+    observation, info = alone.reset(seed=goal[1], options={"goal_id": goal[0]})
     act, total, over = alone.unwrapped.task.policies["rule"].act, 0.0, False
     while not over:
         observation, reward, terminated, truncated, info = alone.step(act(observation, info))

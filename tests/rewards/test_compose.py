@@ -134,19 +134,40 @@ def test_a_weight_must_be_a_finite_number(weight, error):
 # Errors
 
 
-@pytest.mark.parametrize("value", [True, np.bool_(True), 1, np.int64(1), np.float32(1), fractions.Fraction(1)])
+@pytest.mark.parametrize("value", [True, np.bool_(True), 1, np.int64(1), np.float32(1), fractions.Fraction(1),
+                                   np.array(1.0), np.array(True), np.array(1, dtype=object)])  # fmt: skip
 def test_numbers_of_every_kind_become_floats(value):
     (term,) = resolve(returns(value)).terms(saying("hi")).values()
     assert type(term) is float
     assert term == 1.0
 
 
-@pytest.mark.parametrize("value", ["1", None, [1.0], np.array(1.0), np.array([1.0]), {}, 1j, math.nan, math.inf,
-                                   np.float64("-inf"), 10**400])  # fmt: skip
+@pytest.mark.parametrize("value", ["1", None, [1.0], np.array([1.0]), np.array("1"), np.array(1j), {}, 1j, math.nan,
+                                   math.inf, np.float64("-inf"), 10**400])  # fmt: skip
 def test_a_value_that_is_no_finite_number_is_an_error_naming_the_reward(value):
     for weight in (1.0, 0.0):
         with pytest.raises(RewardError, match="'careless' must return a finite number"):
             resolve({"turn": 1, returns(value): weight}).terms(saying("hi"))
+
+
+def test_a_tensor_without_dimensions_is_the_number_in_it_wherever_it_lies():
+    torch = pytest.importorskip("torch")
+    half = torch.tensor(0.5, requires_grad=True)
+    tensors = [half, 2 * half - 0.5, torch.tensor(0.5, dtype=torch.bfloat16), torch.tensor(True) & True]
+    for tensor in tensors:
+        (term,) = resolve(returns(tensor)).terms(saying("hi")).values()
+        assert type(term) is float
+        assert term == tensor.item()
+    for wrong in (torch.tensor([0.5]), torch.tensor(math.nan), torch.tensor(1j)):
+        with pytest.raises(RewardError, match="'careless' must return a finite number"):
+            resolve(returns(wrong)).terms(saying("hi"))
+
+    class Batched(Reward):
+        def batch(self, transcripts):
+            return [half, half.detach()] if len(transcripts) == 2 else torch.stack([half] * 3)
+
+    assert resolve(Batched()).batch([saying("a"), saying("b")]) == [0.5, 0.5]
+    assert resolve(Batched()).batch([saying("a")] * 3) == [0.5, 0.5, 0.5]
 
 
 def test_a_weighted_value_that_overflows_is_an_error():

@@ -1,0 +1,194 @@
+"""What can be wanted, and from whom: a task, its goals, and the partner of one conversation about a goal."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, ClassVar, NamedTuple, SupportsIndex
+
+from ...rewards.transcript import Line, Words
+from .streams import Stream, Streams, pick
+
+SPLITS = ("train", "validation", "test")
+NUM_GOALS = 2**31
+"""Goals are numbered; the number is the seed that a goal is drawn from, and its ``str`` is the goal's id."""
+
+
+class Policy(NamedTuple):
+    """A policy that comes with a task: a floor, or the rule that declares the ceiling."""
+
+    interface: str
+    act: Callable[[Any, Mapping[str, Any]], Any]
+
+
+class Partner(ABC):
+    """The other side of one conversation, and the ground truth about it.
+
+    Attributes:
+        over: the conversation has ended.
+        success: the ground truth; may be True only once the conversation is over.
+        parts_done: finished parts of the task so far, for rewards that pay for them.
+    """
+
+    __slots__ = ()
+
+    over: bool = False
+    success: bool = False
+    parts_done: int = 0
+
+    @abstractmethod
+    def open(self) -> Sequence[Line]:
+        """What stands in the conversation before the agent's first turn."""
+
+    @abstractmethod
+    def hear(self, utterance: str) -> Sequence[Line]:
+        """Answers the agent's utterance and updates ``over``, ``success`` and ``parts_done``."""
+
+    def spoken(self, utterance: str) -> Words | None:
+        """What ``utterance`` sounds like where that differs (placeholders filled); read before ``hear``."""
+        return None
+
+    # Tasks with a menu give these too.
+
+    def summary(self) -> Sequence[int]:
+        """What the agent has heard so far, one number for each entry of the task's ``summary_sizes``."""
+        raise NotImplementedError(f"{type(self).__name__} has no menu: use interface='text' or 'tokens'")
+
+    def allowed(self) -> bytes:
+        """One 0 or 1 for each reply of the menu: 1 where it makes sense now."""
+        raise NotImplementedError(f"{type(self).__name__} has no menu: use interface='text' or 'tokens'")
+
+    def phrase(self, choice: int) -> str:
+        """The words of one reply of the menu."""
+        raise NotImplementedError(f"{type(self).__name__} has no menu: use interface='text' or 'tokens'")
+
+    def choose(self, choice: int) -> tuple[Words, Words | None, Sequence[Line]]:
+        """Plays one reply of the menu: its words, what they sound like (as ``spoken``), and the answer.
+
+        The same conversation as ``hear(phrase(choice))``.
+        """
+        words = self.phrase(choice)
+        return words, self.spoken(words), self.hear(words)
+
+    def facts(self) -> dict[str, Any]:
+        """What ``info`` says beside the common entries; fresh objects on every call."""
+        return {}
+
+
+class Task(ABC):
+    """What can be wanted, and from whom; holds data, no conversation.
+
+    A subclass gives ``draw_goal`` and ``partner``; for the choices interface also ``menu`` and ``summary_sizes``.
+    Keyword arguments of its ``__init__`` become keyword arguments of ``gym.make``.
+    """
+
+    name: ClassVar[str] = "task"
+    max_reply_chars: ClassVar[int] = 500
+    menu: ClassVar[tuple[str, ...]] = ()
+    summary_sizes: ClassVar[tuple[int, ...]] = ()
+    examples: ClassVar[tuple[str, ...]] = ()
+    instructions: str = ""
+    """Opens the system message of every conversation: what a model that has never heard of the task needs to know."""
+    ceiling: ClassVar[float] = 1.0
+    """Success that the task's rule policy reaches at least."""
+    floor: ClassVar[float] = 0.05
+    """Success that no floor agent exceeds."""
+    min_gap: ClassVar[float] = 0.9
+    """How far the rule stays above the floors, at least; lower where chance alone succeeds, as between two labels."""
+    policies: Mapping[str, Policy] = {}
+    extras: ClassVar[str] = ""
+    """Extras of the package that bring the task's own data, as ``pip install "dialogym[...]"`` wants them."""
+    made_with: Mapping[str, Any] | None = None
+    """Keyword arguments that make this task again; a task that gives them pickles as them, not as all of its data."""
+
+    @abstractmethod
+    def draw_goal(self, rng: random.Random) -> Mapping[str, Any]:
+        """A goal drawn from ``rng`` alone."""
+
+    @abstractmethod
+    def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Partner:
+        """Who the agent talks to about ``goal``; ``split`` chooses the wordings."""
+
+    def person(self, streams: Streams, split: str, ask: Callable[[str], str]) -> Partner:
+        """A partner whose words come from a person: ``ask`` is given what the agent said and returns the answer."""
+        raise NotImplementedError(f"{self.name} has no seat for a person on the partner's side")
+
+    def content(self, goal: Mapping[str, Any]) -> str:
+        """Canonical text of a goal: equal goals, equal text. Splits and goal-list hashes are made from it."""
+        return repr(sorted(goal.items()))
+
+    def secrets(self, goal: Mapping[str, Any]) -> Sequence[str]:
+        """Words that may reach the agent only through what the partner or a tool says."""
+        return ()
+
+    def references(self, goal: Mapping[str, Any]) -> tuple[str, ...]:
+        """Gold replies, where the task has any."""
+        return ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        if self.made_with is None:
+            return super().__reduce_ex__(protocol)
+        return functools.partial(type(self), **self.made_with), ()
+
+    # Goals by number
+
+    def goal(self, goal_id: str) -> Mapping[str, Any]:
+        """The goal of an id.
+
+        Raises:
+            ValueError: if ``goal_id`` is not the text of a number in [0, NUM_GOALS).
+        """
+        if not isinstance(goal_id, str) or not goal_id.isascii() or not goal_id.isdigit() or int(goal_id) >= NUM_GOALS:
+            raise ValueError(f"a goal id is the text of a number in [0, {NUM_GOALS}), got {goal_id!r}")
+        return self.draw_goal(Stream(int(goal_id)))
+
+    def goal_content(self, goal_id: str) -> str:
+        """Canonical text of the goal of an id."""
+        return self.content(self.goal(goal_id))
+
+    def split_of(self, goal: Mapping[str, Any]) -> str:
+        """The split a goal belongs to, by a hash of its content: 80 % train, 10 % validation, 10 % test."""
+        bucket = blake2b(self.content(goal).encode(), digest_size=4).digest()[0] % 10
+        return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+
+    def sample_goal(self, seed: int, split: str) -> tuple[str, Mapping[str, Any]]:
+        """Id and content of the goal of a split that ``seed`` stands for."""
+        draw = Stream(0)
+        for attempt in itertools.count():
+            number = pick(seed, attempt, NUM_GOALS)
+            draw.seed(number)
+            goal = self.draw_goal(draw)
+            if self.split_of(goal) == split:
+                return str(number), goal
+        raise AssertionError("unreachable")
+
+    def goal_ids(self, split: str, count: int, seed: int = 0) -> list[str]:
+        """A frozen list of ``count`` goals of a split, different in content while the split has that many."""
+        check_split(split)
+        digest = blake2b(f"{self.name}/{split}/{seed}".encode(), digest_size=8).digest()
+        rng = Stream(int.from_bytes(digest, "little"))
+        chosen: list[str] = []
+        seen: set[str] = set()
+        misses = 0
+        while len(chosen) < count:
+            goal_id, goal = self.sample_goal(rng.getrandbits(62), split)
+            content = self.content(goal)
+            misses = misses + 1 if content in seen else 0
+            if misses == 0 or misses > 1000:
+                seen.add(content)
+                chosen.append(goal_id)
+        return chosen
+
+
+def check_split(split: str) -> None:
+    """Raises ValueError for a split that there is not."""
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+
+
+PartnerFactory = Callable[[Task, Mapping[str, Any], Streams, str], Partner]
+"""Makes the other side of a conversation: given the task, a goal, the streams of randomness and the split."""

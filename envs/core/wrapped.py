@@ -1,0 +1,92 @@
+"""Wrapped environments side by side, for learners: as the native vector environment, wrappers and all."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
+
+from .spaces import Utterance
+from .text_env import TextEnv
+from .vector import TextVectorEnv
+
+
+class WrappedVectorEnv(TextVectorEnv):
+    """N wrapped environments of one task, which step one after the other.
+
+    The native vector environment has no place for wrappers of single environments; this one lets their rewards, limits
+    and observations count. ``infos`` stay those of the conversations.
+
+    Args:
+        envs: N environments alike, each a wrapped :class:`TextEnv`.
+        autoreset_mode: as for :class:`TextVectorEnv`.
+    """
+
+    def __init__(
+        self, envs: Sequence[gym.Env[Any, Any]], autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP
+    ) -> None:
+        cores = [env.unwrapped for env in envs]
+        first = cores[0]
+        assert isinstance(first, TextEnv)
+        super().__init__(
+            first.task, len(envs), first.interface, first.reward, first.split, first.max_turns,
+            autoreset_mode=autoreset_mode,
+        )  # fmt: skip
+        self.envs = list(envs)
+        self.conversations = [core.conversation for core in cores if isinstance(core, TextEnv)]
+        self.single_observation_space, self.single_action_space = envs[0].observation_space, envs[0].action_space
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._shown: list[Any] = [None] * self.num_envs
+        self._next_seeds: list[int | None] = [None] * self.num_envs
+
+    def _seed(self, seed: int | Sequence[int | None] | None, mask: np.ndarray) -> None:
+        first = not self._generators
+        super()._seed(seed, mask)
+        if seed is None:
+            return
+        seeds = self._row_seeds(seed)
+        for row in range(self.num_envs):
+            if first or (mask[row] and seeds[row] is not None):
+                self._next_seeds[row] = seeds[row]
+
+    def _begin(self, row: int, goal_id: str | None) -> None:
+        options = None if goal_id is None else {"goal_id": goal_id}
+        self._shown[row], _ = self.envs[row].reset(seed=self._next_seeds[row], options=options)
+        self._next_seeds[row] = None
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        self._check_actions(actions)
+        restarts = self.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+        rewards = np.zeros(self.num_envs, dtype=np.float64)
+        terminated, truncated = np.zeros(self.num_envs, dtype=bool), np.zeros(self.num_envs, dtype=bool)
+        spoke, terms = [], []
+        for row, (env, action) in enumerate(zip(self.envs, actions, strict=True)):
+            if self._over[row]:
+                self._stay_over(row, action, restarts)
+                continue
+            self._shown[row], reward, over, cut, info = env.step(action)
+            rewards[row], terminated[row], truncated[row] = float(reward), over, cut and not over
+            if "reward_terms" in info:
+                spoke.append(row)
+                terms.append(info["reward_terms"])
+        self._over = terminated | truncated if restarts else self._over | terminated | truncated
+        infos = self._infos()
+        if spoke:
+            infos["reward_terms"], infos["_reward_terms"] = self._columns(spoke, terms)
+        return self._observations(), rewards, terminated, truncated, infos
+
+    def _observations(self) -> Any:
+        space = self.single_observation_space
+        if isinstance(space, Utterance):
+            return tuple(self._shown)
+        return copy.deepcopy(concatenate(space, self._shown, create_empty_array(space, self.num_envs)))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        for env in self.envs:
+            env.close()
