@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dialogym.envs.text_summary import MENU, SOURCES, Reader, TextSummary, is_summary, split_document
+from dialogym.envs.text_summary import MENU, SOURCES, Reader, TextSummary, is_summary, sentences_in
 from dialogym.rewards import Rouge
 from dialogym.rewards.text.overlap import ROUGE_KINDS
 
@@ -27,7 +27,7 @@ def of_menu(choice: int, goal: Mapping[str, Any]) -> str:
 
 
 def best(score: Callable[[str, str], float], goal: Mapping[str, Any]) -> str:
-    return max(split_document(goal["document"]), key=lambda sentence: score(sentence, goal["summary"]))
+    return max(sentences_in(goal), key=lambda sentence: score(sentence, goal["summary"]))
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     rng = random.Random(0)
     scores = [Rouge(kind).score for kind in ROUGE_KINDS]
     summarisers: dict[str, Summariser] = {
-        "random sentence": lambda goal: rng.choice(split_document(goal["document"])),
+        "random sentence": lambda goal: rng.choice(sentences_in(goal)),
         **{f"menu: {kind}": functools.partial(of_menu, choice) for choice, kind in enumerate(MENU)},
         "best sentence": functools.partial(best, scores[-1]),
         "whole document": lambda goal: goal["document"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import random
-import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -14,16 +13,20 @@ from typing import Any, NamedTuple, SupportsIndex
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Stream, Streams, pick
 from .core.task import Policy
+from .understanding.answers import answer_of
 
 LEVELS = (1, 2, 3)
 NUM_PROBLEMS = 6000
 """Drawn for each level, before repetitions are dropped."""
 WINDOW, RISE_AT = 50, 0.8
 """The curriculum goes up when this share of so many problems was solved."""
-NAMES = ("anna", "ben", "clara", "david", "emma", "finn", "grace", "henry")
+NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Finn", "Grace", "Henry")
+PRONOUNS = ("she", "he")
+"""Of the names, by turns."""
 THINGS = ("apples", "books", "coins", "pencils", "stamps", "marbles", "shells", "cards")
-INSTRUCTION = "solve the problem . answer with the number alone ."
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+INSTRUCTIONS = """\
+Solve the word problem. You may calculate in one or two short lines first; the whole reply has at most 400 characters.
+End with the answer as a number, like this: The answer is 7."""
 
 
 class Family(NamedTuple):
@@ -33,7 +36,8 @@ class Family(NamedTuple):
         level: how many steps it takes.
         draw: numbers of one problem, from a random stream.
         answer: what they come to.
-        train, test: wordings; ``{0}``, ``{1}``... are the numbers, ``{name}``, ``{other}`` and ``{things}`` are drawn.
+        train, test: wordings; ``{0}``, ``{1}``... are the numbers, ``{0:mile}`` one with its unit, ``{name}``,
+            ``{other}`` and ``{things}`` are drawn, ``{he}`` and ``{He}`` stand for the name.
     """
 
     level: int
@@ -86,83 +90,94 @@ def _remainder(rng: random.Random) -> tuple[int, ...]:
 FAMILIES: dict[str, Family] = {
     "sum": Family(
         1, _between((2, 99), (2, 99)), lambda a, b: a + b,
-        ("{name} has {0} {things} and finds {1} more . how many {things} does {name} have now ?",
-         "there are {0} {things} in one box and {1} in another . how many are there in all ?"),
-        ("{name} owns {0} {things} and gets {1} as a present . what is the total ?",),
+        ("{name} has {0} {things}. {He} finds {1} more. How many {things} does {he} have now?",
+         "There are {0} {things} in one box and {1} in another. How many are there in all?"),
+        ("{name} owns {0} {things} and gets {1} more as a present. How many is that altogether?",),
     ),
     "difference": Family(
         1, _smaller_second, lambda a, b: a - b,
-        ("{name} has {0} {things} and loses {1} . how many are left ?",
-         "of {0} {things} {name} gives {1} to {other} . how many does {name} keep ?"),
-        ("{name} had {0} {things} and sold {1} of them . how many remain ?",),
+        ("{name} has {0} {things} and loses {1}. How many are left?",
+         "{name} has {0} {things} and gives {1} of them to {other}. How many does {name} keep?"),
+        ("{name} had {0} {things}, but sold {1} of them. How many remain?",),
     ),
     "product": Family(
         1, _between((2, 12), (2, 20)), lambda a, b: a * b,
-        ("there are {0} bags with {1} {things} in each . how many {things} are there ?",
-         "{name} buys {0} packs of {1} {things} . how many {things} is that ?"),
-        ("each of {0} children has {1} {things} . how many {things} do they have together ?",),
+        ("There are {0} bags with {1} {things} in each. How many {things} are there?",
+         "{name} buys {0} packs of {1} {things}. How many {things} is that?"),
+        ("Each of {0} children has {1} {things}. How many {things} do they have together?",),
     ),
     "share": Family(
         1, _divisible, lambda a, b: a // b,
-        ("{0} {things} are shared equally by {1} children . how many does each get ?",
-         "{name} puts {0} {things} into {1} boxes , the same number in each . how many are in a box ?"),
-        ("{1} friends divide {0} {things} evenly . how many are there for each ?",),
+        ("{0} {things} are shared equally by {1} children. How many does each of them get?",
+         "{name} puts {0} {things} into {1} boxes, the same number in each. How many are in each box?"),
+        ("{1} friends divide {0} {things} evenly. How many are there for each of them?",),
     ),
     "sum_difference": Family(
         2, _between((10, 60), (10, 60), (2, 19)), lambda a, b, c: a + b - c,
-        ("{name} has {0} {things} , finds {1} and loses {2} . how many does {name} have now ?",
-         "{0} people are on a bus . {1} get on and {2} get off . how many people are on the bus ?"),
-        ("a shop has {0} {things} , receives {1} and sells {2} . how many does it have ?",),
+        ("{name} has {0} {things}. {He} finds {1} more and then loses {2}. How many does {he} have now?",
+         "{0} people are on a bus. {1} get on and {2} get off. How many people are on the bus now?"),
+        ("A shop has {0} {things}, receives {1} and sells {2}. How many does it have now?",),
     ),
     "buy": Family(
         2, _between((2, 9), (2, 15), (1, 30)), lambda a, b, c: a * b + c,
-        ("{name} buys {0} {things} at {1} pounds each and a bag for {2} pounds . what does it cost ?",
-         "{0} tickets cost {1} pounds each , and the bus costs {2} pounds . what does the trip cost ?"),
-        ("for {0} {things} of {1} pounds each and {2} pounds of postage , how many pounds does {name} pay ?",),
+        ("{name} buys {0} {things} at {1} pounds each and a bag for {2:pound}. How many pounds does {he} spend?",
+         "{0} tickets cost {1} pounds each, and the bus costs {2:pound}. How many pounds does the trip cost?"),
+        ("For {0} {things} at {1} pounds each and {2:pound} of postage, how many pounds does {name} pay?",),
     ),
     "gives_groups": Family(
         2, _gives_groups, lambda a, b, c: a - b * c,
-        ("{name} has {0} {things} and gives {2} to each of {1} friends . how many are left ?",
-         "of {0} {things} {name} fills {1} bags with {2} each . how many do not go into a bag ?"),
-        ("{1} guests take {2} {things} each from a plate of {0} . how many stay on the plate ?",),
+        ("{name} has {0} {things} and gives {2} to each of {1} friends. How many are left?",
+         "Of {0} {things}, {name} fills {1} bags with {2} each. How many do not go into a bag?"),
+        ("{1} guests take {2} {things} each from a table with {0} of them. How many stay on the table?",),
     ),
     "times_as_many": Family(
         2, _between((2, 30), (2, 6)), lambda a, b: a + a * b,
-        ("{name} has {0} {things} and {other} has {1} times as many . how many do they have together ?",
-         "one box holds {0} {things} , another {1} times as many . how many do both hold ?"),
-        ("{other} owns {1} times the {0} {things} of {name} . how many do the two own ?",),
+        ("{name} has {0} {things} and {other} has {1} times as many. How many do they have together?",
+         "One box holds {0} {things}, and another holds {1} times as many. How many do both hold together?"),
+        ("{name} owns {0} {things}, and {other} owns {1} times that number. How many do the two own together?",),
     ),
     "travel": Family(
         2, _between((2, 9), (10, 60), (1, 50)), lambda a, b, c: a * b + c,
-        ("a train goes {1} miles an hour for {0} hours and then {2} miles more . how many miles is that ?",
-         "{name} walks {1} minutes on each of {0} days and {2} minutes on sunday . how many minutes is that ?"),
-        ("for {0} hours at {1} miles an hour and another {2} miles , how far does {name} drive ?",),
+        ("A train goes {1} miles an hour for {0} hours and then {2:more mile}. How many miles is that in all?",
+         "{name} walks {1} minutes on each of {0} days and {2:minute} on Sunday. How many minutes is that in all?"),
+        ("{name} drives for {0} hours at {1} miles an hour and then another {2:mile}. How many miles is that in all?",),
     ),
     "change": Family(
         3, _change, lambda a, b, c, d, e: a - b * c - d * e,
-        ("{name} has {0} pounds and buys {1} {things} at {2} pounds and {3} pens at {4} pounds . what is left ?",
-         "of {0} pounds {name} spends {2} on each of {1} {things} and {4} on each of {3} cups . what remains ?"),
-        ("{1} {things} for {2} pounds each and {3} caps for {4} pounds each are paid from {0} . what is the change ?",),
+        ("{name} has {0} pounds. {He} buys {1} {things} at {2} pounds each and {3} pens at {4} pounds each. "
+         "How many pounds are left?",
+         "Of {0} pounds, {name} spends {2} on each of {1} {things} and {4} on each of {3} cups. "
+         "How many pounds remain?"),
+        ("{name} pays for {1} {things} at {2} pounds each and {3} caps at {4} pounds each with {0} pounds. "
+         "How many pounds of change does {he} get?",),
     ),
     "average": Family(
         3, _average, lambda a, b, c: (a + b + c) // 3,
-        ("{name} found {0} , {1} and {2} {things} on three days . what is the average ?",
-         "three boxes hold {0} , {1} and {2} {things} . how many would each hold if all held the same ?"),
-        ("what is the mean of {0} , {1} and {2} {things} ?",),
+        ("{name} found {0}, {1} and {2} {things} on three days. What is the average per day?",
+         "Three boxes hold {0}, {1} and {2} {things}. How many would each hold if all held the same?"),
+        ("What is the mean of {0}, {1} and {2} {things}?",),
     ),
     "percent": Family(
         3, _percent, lambda a, b: b - a * b // 100,
-        ("a bike costs {1} pounds . {name} gets {0} percent off . how many pounds does {name} pay ?",
-         "of {1} {things} {0} percent are sold . how many are left ?"),
-        ("{name} has {1} {things} and gives away {0} percent . how many does {name} keep ?",),
+        ("A bike costs {1} pounds. {name} gets {0} percent off. How many pounds does {he} pay?",
+         "Of {1} {things}, {0} percent are sold. How many are left?"),
+        ("{name} has {1} {things} and gives away {0} percent of them. How many does {he} keep?",),
     ),
     "remainder": Family(
         3, _remainder, lambda a, b: b - a % b,
-        ("{name} has {0} {things} and fills boxes of {1} . how many more are needed to fill the last box ?",
-         "{0} children go in cars of {1} . how many seats stay empty in the last car ?"),
-        ("pages hold {1} {things} and {name} has {0} . how many places are free on the last page ?",),
+        ("{name} has {0} {things} and fills boxes of {1}. How many more does {he} need to fill the last box?",
+         "{0} children go in cars with {1} seats for them. How many seats stay empty in the last car?"),
+        ("Each page of an album holds {1} {things}, and {name} has {0}. "
+         "How many places are free on the last page that {he} needs?",),
     ),
 }  # fmt: skip
+
+
+class _Number(int):
+    """A number of a problem, which ``{0:mile}`` writes with its unit, in the singular or the plural."""
+
+    def __format__(self, unit: str) -> str:
+        return f"{int(self)} {unit}{'s' * (self != 1)}" if unit else str(int(self))
 
 
 class TextArithmetic(ItemTask):
@@ -170,13 +185,15 @@ class TextArithmetic(ItemTask):
 
     Thirteen families of problems on three levels: one step (sums, differences, products, shares), two steps and three
     steps (change, averages, percentages, remainders). A problem is a family and its numbers; problems are split by
-    that, and their wordings into a train and a test bank. The answer must be the number and nothing else: ``12`` or
-    ``12 .``; a reply that merely contains the number is wrong, and so is every reply that is no number.
+    that, and their wordings into a train and a test bank. A reply is right when the one number that it claims is the
+    answer, however it says so: ``12``, ``She has twelve apples left.``, ``3 x 4 = 12``, ``#### 12``; see
+    ``dialogym.envs.understanding.answers``. A reply that merely contains the number among others, that names several as
+    its answer or none, is wrong.
 
     The ceiling is the answer itself, so 1 by definition.
 
     Data of your own: a file with the fields ``problem`` and ``answer``, JSON Lines such as
-    ``{"problem": "what is 2 + 2 ?", "answer": 4}``, or CSV with a header.
+    ``{"problem": "What is 2 + 2?", "answer": 4}``, or CSV with a header.
 
     Args:
         level: 1, 2, 3, or "mixed"; not used with ``data``.
@@ -190,10 +207,11 @@ class TextArithmetic(ItemTask):
     """
 
     name = "TextArithmetic"
+    instructions = INSTRUCTIONS
     examples = tuple(str(number) for number in range(0, 60, 3))
     ceiling = 1.0
     floor = 0.05
-    max_reply_chars = 200
+    max_reply_chars = 400
 
     def __init__(self, level: int | str = "mixed", curriculum: bool = False, data: str | None = None):
         if level not in (*LEVELS, "mixed") or isinstance(level, bool):
@@ -259,7 +277,7 @@ class Examiner(OneReply):
     """Sets a problem and checks the answer."""
 
     def __init__(self, goal: Mapping[str, Any], problem: str, curriculum: Curriculum | None):
-        super().__init__(INSTRUCTION, problem, functools.partial(is_right, goal["answer"]))
+        super().__init__("", problem, functools.partial(is_right, goal["answer"]))
         self.goal, self.curriculum = goal, curriculum
 
     def hear(self, utterance: str) -> list[Any]:
@@ -273,19 +291,18 @@ class Examiner(OneReply):
 
 
 def written(answer: float) -> str:
-    """A number in digits alone, as :func:`is_right` reads it: 1e22 has 23 of them."""
+    """A number in digits alone: 1e22 has 23 of them."""
     return format(Decimal(str(answer)), "f")
 
 
 def is_right(answer: float, reply: str) -> bool:
-    """The reply is the number, with a full stop at most; 12 and 12.0 are the same number."""
-    said = reply.strip().removesuffix(".").rstrip()
-    return _NUMBER.fullmatch(said) is not None and Decimal(said) == Decimal(str(answer))
+    """The one number that the reply claims is the answer; 12 and 12.0 are the same number."""
+    return answer_of(reply) == Decimal(str(answer))
 
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Says that the problem is solved, without a number."""
-    return "i have solved it ."
+    return "I have solved it."
 
 
 def _worded(goal: Mapping[str, Any], wording: int, split: str) -> str:
@@ -296,9 +313,12 @@ def _worded(goal: Mapping[str, Any], wording: int, split: str) -> str:
     options = family.test if split == "test" else family.train
     first = pick(wording, 1, len(NAMES))
     second = (first + 1 + pick(wording, 2, len(NAMES) - 1)) % len(NAMES)
+    pronoun = PRONOUNS[first % len(PRONOUNS)]
     return options[pick(wording, 0, len(options))].format(
-        *goal["numbers"], name=NAMES[first], other=NAMES[second], things=THINGS[pick(wording, 3, len(THINGS))]
-    )
+        *map(_Number, goal["numbers"]),
+        name=NAMES[first], other=NAMES[second], he=pronoun, He=pronoun.capitalize(),
+        things=THINGS[pick(wording, 3, len(THINGS))],
+    )  # fmt: skip
 
 
 @functools.cache

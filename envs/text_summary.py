@@ -12,14 +12,14 @@ from ..rewards.text.overlap import Rouge, token_f1
 from .core.items import Item, ItemTask, OneReply, full_path, package_file, read_items
 from .core.streams import Stream, Streams
 from .core.task import Policy
-from .reviews.corpus import load_reviews, sentences_of, spaced
+from .reviews.corpus import joined, load_reviews, natural, sentences_of, spaced, words_of
 
 SOURCES = ("papers", "reviews")
 QUESTIONS = {
-    "": "say it shorter",
-    "challenge": "what is the challenge",
-    "approach": "what is the approach",
-    "outcome": "what is the outcome",
+    "": "Can you say this shorter?",
+    "challenge": "What is the challenge?",
+    "approach": "What is the approach?",
+    "outcome": "What is the outcome?",
 }
 """What is asked about a document, by aspect; documents without aspects have the first."""
 ASPECTS = tuple(QUESTIONS)
@@ -30,6 +30,10 @@ MIN_SENTENCES, MAX_SENTENCES = 5, 15
 SHORTEST_SENTENCE = 3
 """Words and marks; what is shorter is a piece of layout."""
 NUM_REVIEWS = 6000
+INSTRUCTIONS = """\
+The user's message is a text and a question about it. Answer the question, or say the text shorter where that is asked,
+in one sentence of at most {max_words} words and at most half as many as the text has. Write nothing else.
+Example of a reply: They propose a faster parser that needs no training data."""
 MENU = ("first", "second", "last", "longest", "contrast", "contribution", "result")
 _CUES = {
     "contrast": "however but although though despite yet unfortunately lack challenge challenging",
@@ -39,6 +43,7 @@ _CUES = {
 CUES = {kind: frozenset(words.split()) for kind, words in _CUES.items()}
 """Words by which a sentence of the menu is found: the first with one of them, of results the last."""
 _MARKS = frozenset(".,!?;:()")
+_ENDED = re.compile(r"[.!?][^\w\s]*\Z")
 _SCORED = re.compile(r"[a-z0-9]")
 
 
@@ -74,8 +79,6 @@ class TextSummary(ItemTask):
       ``{"document": "A long text. It goes on.", "summary": "a text"}``, or CSV with a header. ROUGE reads
       the letters from a to z and digits alone, so a language of another script needs another task.
 
-    Texts are shown in lower case with spaces around punctuation, and sentences end with a full stop.
-
     Args:
         source: "papers" or "reviews"; not used with ``data``.
         max_words: of a reply that succeeds; items whose reference is longer are left out, and are an error in ``data``.
@@ -90,9 +93,9 @@ class TextSummary(ItemTask):
     menu = MENU
     summary_sizes = (len(ASPECTS),)
     examples = (
-        "they propose a new method that works better than earlier ones .",
-        "i liked it .",
-        "it is about words .",
+        "They propose a new method that works better than earlier ones.",
+        "I liked it.",
+        "It is about words.",
     )
     extras = "summaries"
     ceiling = 1.0
@@ -111,6 +114,7 @@ class TextSummary(ItemTask):
         super().__init__(found if data is not None else _keeping(found, max_words))
         if data is None and source == "reviews":
             self.floor, self.min_gap = 0.35, 0.6  # type: ignore[misc]
+        self.instructions = INSTRUCTIONS.format(max_words=max_words)
         self.policies = {
             "rule": Policy("text", self.reference),
             "inform_everything": Policy("text", recite),
@@ -121,11 +125,12 @@ class TextSummary(ItemTask):
         return self  # read, never changed
 
     def content(self, goal: Mapping[str, Any]) -> str:
-        return f"{goal['document']}\n{goal.get('aspect', '')}"
+        words = goal["words"] if "words" in goal else _in_words(sentences_of(goal["document"]))
+        return f"{words}\n{goal.get('aspect', '')}"
 
     def split_of(self, goal: Mapping[str, Any]) -> str:
         """By the document alone, so that all that is asked about one is in one split."""
-        return super().split_of({"document": goal["document"]})
+        return super().split_of({**goal, "aspect": ""})
 
     def references(self, goal: Mapping[str, Any]) -> tuple[str, ...]:
         return (goal["summary"],)
@@ -138,9 +143,8 @@ class Reader(OneReply):
     """Shows a document and wants it shorter; the menu is some of its sentences."""
 
     def __init__(self, goal: Mapping[str, Any], max_words: int):
-        aspect = goal.get("aspect", "")
-        question = f"{QUESTIONS[aspect]} , in at most {max_words} words ?"
-        super().__init__(question, goal["document"], functools.partial(is_summary, goal, max_words))
+        request = f"{goal['document']}\n\n{QUESTIONS[goal.get('aspect', '')]}"
+        super().__init__("", request, functools.partial(is_summary, goal, max_words))
         self.goal = goal
 
     def summary(self) -> Sequence[int]:
@@ -154,9 +158,9 @@ class Reader(OneReply):
         return self.sentences[0] if sentence is None else sentence
 
     @functools.cached_property
-    def sentences(self) -> list[str]:
+    def sentences(self) -> Sequence[str]:
         """Of the document."""
-        return split_document(self.goal["document"])
+        return sentences_in(self.goal)
 
     def _sentence(self, kind: str) -> str | None:
         """The sentence of the document that a kind of the menu means; None where there is none."""
@@ -164,31 +168,29 @@ class Reader(OneReply):
         if kind == "second":
             return sentences[1] if len(sentences) > 1 else None
         if kind == "longest":
-            return max(sentences, key=lambda sentence: len(sentence.split()))
+            return max(sentences, key=lambda sentence: len(words_of(sentence)))
         if kind in CUES:
-            found = [sentence for sentence in sentences if CUES[kind] & {*sentence.split()}]
+            found = [sentence for sentence in sentences if CUES[kind] & {*words_of(sentence)}]
             return (found[-1] if kind == "result" else found[0]) if found else None
         return sentences[0 if kind == "first" else -1]
 
 
-def split_document(document: str) -> list[str]:
-    """The sentences of a document as the agent reads it: each ends with ``.``, ``!`` or ``?``."""
-    sentences: list[list[str]] = [[]]
-    for token in document.split():
-        sentences[-1].append(token)
-        if token in (".", "!", "?"):
-            sentences.append([])
-    return [" ".join(sentence) for sentence in sentences if sentence]
+def sentences_in(goal: Mapping[str, Any]) -> Sequence[str]:
+    """The sentences of a document, without pieces of layout; all of it where there is nothing else."""
+    if "sentences" in goal:
+        return goal["sentences"]
+    sentences = sentences_of(goal["document"])
+    return [*filter(_says_enough, sentences)] or sentences
 
 
 def num_words(text: str) -> int:
     """How many words a text has, marks aside."""
-    return sum(token not in _MARKS for token in text.split())
+    return sum(token not in _MARKS for token in words_of(text))
 
 
 def is_summary(goal: Mapping[str, Any], max_words: int, reply: str) -> bool:
     """The reply is near enough to the reference, within the limit, and at most half as long as the document."""
-    if num_words(spaced(reply)) > _limit(goal["document"], max_words):
+    if num_words(reply) > _limit(goal["document"], max_words):
         return False
     return _rouge_l().score(reply, goal["summary"]) >= SUCCESS
 
@@ -200,12 +202,12 @@ def _rouge_l() -> Rouge:
 
 def recite(observation: Any, info: Mapping[str, Any]) -> str:
     """As much of the document as a reply can hold."""
-    return info["messages"][-1]["content"]
+    return info["messages"][-1]["content"].rpartition("\n\n")[0]
 
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Says that it is done, without a word of the document."""
-    return "i have summarised it ."
+    return "I have summarised it."
 
 
 # Data
@@ -217,7 +219,7 @@ def salient(sentences: Sequence[str]) -> str:
     The principal sentence of Zhang et al. (2020), section 3.1, https://arxiv.org/abs/1912.08777, scored one by one
     ("Ind-Orig") by ROUGE-1, here without stemming.
     """
-    bags = [[token for token in sentence.split() if token not in _MARKS] for sentence in sentences]
+    bags = [[token for token in words_of(sentence) if token not in _MARKS] for sentence in sentences]
     scores = []
     for place, bag in enumerate(bags):
         rest = [token for other in bags[:place] + bags[place + 1 :] for token in other]
@@ -232,10 +234,10 @@ def _papers() -> tuple[Item, ...]:
     for split in ("train", "val", "test"):
         text = package_file("aclsum", f"dataset/{split}.jsonl", "summaries").read_text(encoding="utf-8")
         for paper in map(json.loads, text.splitlines()):
-            sentences = _shown(paper["sentences"]["abstract"])
-            if MIN_SENTENCES <= len(sentences) <= MAX_SENTENCES:
+            document = _document(paper["sentences"]["abstract"])
+            if MIN_SENTENCES <= len(document["sentences"]) <= MAX_SENTENCES:
                 found += [
-                    {"document": " ".join(sentences), "aspect": aspect, "summary": spaced(paper["summary"][aspect])}
+                    {**document, "aspect": aspect, "summary": " ".join(paper["summary"][aspect].split())}
                     for aspect in ASPECTS[1:]
                 ]
     return tuple(found)
@@ -248,22 +250,32 @@ def _reviews() -> tuple[Item, ...]:
     Stream(0).shuffle(reviews)
     found = []
     for review in reviews:
-        sentences = _shown(sentences_of(review.text))
-        if MIN_SENTENCES <= len(sentences) <= MAX_SENTENCES and len(set(sentences)) == len(sentences):
-            found.append({"document": " ".join(sentences), "summary": salient(sentences)})
+        document = _document(sentences_of(natural(review.text)))
+        sentences = document["sentences"]
+        if MIN_SENTENCES <= len(sentences) <= MAX_SENTENCES and len({*map(spaced, sentences)}) == len(sentences):
+            found.append({**document, "summary": salient(sentences)})
             if len(found) == NUM_REVIEWS:
                 break
     return tuple(found)
 
 
-def _shown(sentences: Sequence[str]) -> list[str]:
-    """Sentences as the agent reads them: in lower case, spaced, one full stop at the end and no other."""
-    shown = []
-    for sentence in sentences:
-        tokens = [token for token in spaced(sentence).split() if token not in (".", "!", "?")]
-        if len(tokens) >= SHORTEST_SENTENCE:
-            shown.append(" ".join([*tokens, "."]))
-    return shown
+def _document(sentences: Sequence[str]) -> dict[str, Any]:
+    """A document of these sentences without pieces of layout: each ends with a mark. Their punctuation may be apart."""
+    kept = [sentence for sentence in sentences if _says_enough(sentence)]
+    ended = [sentence if _ENDED.search(sentence) else f"{sentence}." for sentence in map(joined, kept)]
+    return {"document": " ".join(ended), "sentences": tuple(ended), "words": _in_words(kept)}
+
+
+def _says_enough(sentence: str) -> bool:
+    return len([word for word in words_of(sentence) if word not in (".", "!", "?")]) >= SHORTEST_SENTENCE
+
+
+def _in_words(sentences: Sequence[str]) -> str:
+    """The words and marks of sentences, each with one full stop: the same however they are written."""
+    found = []
+    for sentence in filter(_says_enough, sentences):
+        found += [*[word for word in words_of(sentence) if word not in (".", "!", "?")], "."]
+    return " ".join(found)
 
 
 def _keeping(items: Sequence[Item], max_words: int) -> tuple[Item, ...]:
@@ -278,10 +290,8 @@ def _limit(document: str, max_words: int) -> float:
 def _own(path: str, max_words: int) -> list[dict[str, Any]]:
     def wrong(item: dict[str, Any]) -> str | None:
         for field in ("document", "summary"):
-            shown = " ".join(_shown([*sentences_of(item[field])])) if field == "document" else spaced(item[field])
-            if not num_words(shown):
+            if not num_words(item[field]):
                 return f"{field} must contain a word, got {item[field]!r:.80}"
-            item[field] = shown
         if len(item["summary"]) > TextSummary.max_reply_chars:
             return (
                 f"summary must have at most {TextSummary.max_reply_chars} characters, "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
@@ -13,60 +12,9 @@ from ..rewards.transcript import Line
 from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
 from .core.streams import Stream, Streams, pick
 from .core.task import Partner, Policy
+from .twenty_questions.understanding import Understanding, words_of
+from .twenty_questions.words import QUESTIONS
 
-QUESTIONS: dict[str, tuple[str, ...]] = {
-    "alive": ("is it alive ?", "living"),
-    "animal": ("is it an animal ?",),
-    "plant": ("is it a plant ?", "from a plant"),
-    "made": ("is it made by people ?", "man made", "made", "artificial"),
-    "bird": ("is it a bird ?",),
-    "fish": ("is it a fish ?",),
-    "insect": ("is it an insect ?",),
-    "mammal": ("is it a mammal ?",),
-    "pet": ("is it kept as a pet ?", "pet"),
-    "farm": ("is it found on a farm ?", "farm"),
-    "fierce": ("can it be dangerous ?", "dangerous"),
-    "flies": ("can it fly ?", "does it fly", "flies", "flying"),
-    "swims": ("can it swim or float ?", "swim", "float", "swims"),
-    "fur": ("does it have fur or hair ?", "fur", "furry"),
-    "legs": ("does it have legs ?", "legs"),
-    "fruit": ("is it a fruit ?",),
-    "vegetable": ("is it a vegetable ?",),
-    "eaten": ("do people eat it ?", "eat", "eaten", "food", "edible"),
-    "sweet": ("does it taste sweet ?", "sweet"),
-    "drunk": ("do people drink it ?", "drink"),
-    "tool": ("is it a tool ?", "tool"),
-    "furniture": ("is it furniture ?",),
-    "vehicle": ("is it a vehicle ?",),
-    "wheels": ("does it have wheels ?", "wheels"),
-    "worn": ("do people wear it ?", "wear", "worn", "clothing"),
-    "electric": ("is it electric ?", "electricity"),
-    "toy": ("do people play with it ?", "toy", "play with"),
-    "music": ("does it make music ?", "music", "instrument"),
-    "big": ("is it bigger than a person ?", "big", "bigger", "large"),
-    "small": ("can you hold it in one hand ?", "in one hand", "in your hand", "small"),
-    "kitchen": ("is it found in a kitchen ?", "kitchen"),
-    "metal": ("is it made of metal ?", "made of metal", "metal"),
-    "wooden": ("is it made of wood ?", "made of wood", "wood", "wooden"),
-    "glass": ("is it made of glass ?", "made of glass", "glass"),
-    "paper": ("has it to do with paper ?", "made of paper", "paper"),
-    "round": ("is it round ?",),
-    "red": ("is it red ?",),
-    "green": ("is it green ?",),
-    "yellow": ("is it yellow ?",),
-    "white": ("is it white ?",),
-    "sound": ("does it make a sound ?", "sound", "noise"),
-    "outdoors": ("is it found outdoors ?", "outdoors", "outside"),
-    "water": ("has it to do with water ?", "water"),
-    "sport": ("is it used for sport ?", "sport", "sports", "games"),
-    "light": ("does it give light ?", "give light", "light"),
-    "hot": ("is it hot ?", "hot"),
-    "cold": ("has it to do with cold ?", "cold"),
-    "body": ("is it part of a body ?", "part of a body", "body"),
-    "building": ("is it a building or part of one ?", "building"),
-    "school": ("is it found in a school ?", "school"),
-}
-"""For each attribute how it is asked for, and other words that mean it."""
 ATTRIBUTES = tuple(QUESTIONS)
 NUM_QUESTIONS = 8
 """Questions that the menu offers at a time."""
@@ -74,17 +22,35 @@ GUESS = NUM_QUESTIONS
 """The last reply of the menu."""
 BUCKETS = (1, 2, 3, 6, 12, 24, 60)
 """The summary says how many things fit by the first of these that is not exceeded."""
-YES, NO = ("yes .", "yes , it does .", "that is right ."), ("no .", "no , not that .", "it is not like that .")
-PUZZLED = ("i did not understand , ask me something that i can answer with yes or no .",)
-_WORD = re.compile(r"[a-z0-9']+")
+YES = ("Yes.", "Yes, that's right.", "That's right.", "Yep!")
+NO = ("No.", "No, I'm afraid not.", "Nope.", "No, not that.")
+UNANSWERED = {
+    "unknown": ("I can't say.", "I don't know, ask me something else.", "That's hard to say."),
+    "several": ("One thing at a time, please.", "Please ask me just one question."),
+    "unclear": ("Is that your guess? You have only one, so please say it plainly.",),
+    "puzzled": ("Sorry, I didn't understand that. Ask me something that I can answer with yes or no.",),
+}
+"""What is said to whatever is neither a question that the table answers nor a guess."""
+INSTRUCTIONS = """\
+You are playing twenty questions. Your partner is thinking of an everyday thing: an animal, a plant, something to \
+eat, something around the house, a part of nature or the like. Find out what it is.
+
+Say one short sentence each turn, and nothing else. Either ask a question about one property, to be answered with yes \
+or no, for example "Is it alive?", "Can it fly?" or "Would you find it in a kitchen?". Or, once you are sure, guess \
+the thing, for example "Is it a cat?".
+
+You have twenty turns and one single guess. Any guess ends the game, right or wrong; without a guess you lose. A \
+question about several properties at once is not answered and costs a turn all the same."""
 
 
 class TextTwentyQuestions(ItemTask):
     """Find out what the partner thinks of, by yes-or-no questions in words; there are twenty turns and one guess.
 
-    The partner thinks of one of 223 everyday things, of which it knows fifty attributes. A question is understood by
-    the attribute that it names (``is it alive ?``, ``can it fly ?``), a guess by the thing (``is it a cat ?``). A wrong
-    guess ends the game; a question about several attributes at once, or about none, gets no answer and costs a turn.
+    The partner thinks of one of 223 everyday things, of which it knows fifty attributes. It understands questions about
+    them in free words (``Is it alive?``, ``Would I find it in a kitchen?``). A guess is a sentence that says just that
+    (``Is it a cat?``, ``I think it's the moon.``) and ends the game, right or wrong; to speak of a thing (``Is it
+    bigger than a car?``) is none. A question about several attributes at once, or about none, gets no answer and costs
+    a turn.
 
     From the menu the agent asks one of eight questions or guesses what fits best: the question that halves best what
     still fits what it heard, and seven others that were not asked yet, in an order that tells nothing. Its summary says
@@ -109,9 +75,10 @@ class TextTwentyQuestions(ItemTask):
     """
 
     name = "TextTwentyQuestions"
+    instructions = INSTRUCTIONS
     menu = (*(f"question_{number}" for number in range(1, NUM_QUESTIONS + 1)), "guess")
     summary_sizes = (len(BUCKETS) + 1, NUM_QUESTIONS + 1)
-    examples = (*(questions[0] for questions in QUESTIONS.values()), "is it a cat ?", "it is the moon .")
+    examples = (*QUESTIONS.values(), "Is it a cat?", "I think it's the moon.")
     ceiling = 0.98
     floor = 0.15
     min_gap = 0.85
@@ -125,6 +92,7 @@ class TextTwentyQuestions(ItemTask):
         super().__init__(load_things(self.made_with["data"]))
         self.things = tuple([item["thing"] for item in self.items])
         self.table = tuple([frozenset(item["attributes"]) for item in self.items])
+        self.understanding = Understanding(self.things)
         self.knowledge = functools.lru_cache(maxsize=1 << 16)(self._knowledge)
         self.offered = functools.lru_cache(maxsize=1 << 16)(self._offered)
         self.policies = {"rule": Policy("choices", rule), "claim_success": Policy("text", claim_success)}
@@ -167,29 +135,6 @@ class TextTwentyQuestions(ItemTask):
         draw.shuffle(offered)
         return offered
 
-    @functools.cached_property
-    def phrases(self) -> list[tuple[tuple[str, ...], str, str]]:
-        """Words, "thing" or "attribute", and which; the longest first, so that a light bulb is no light."""
-        found = [(words_of(thing), "thing", thing) for thing in self.things]
-        for attribute, asked in QUESTIONS.items():
-            found += [(words_of(words), "attribute", attribute) for words in (*asked, attribute)]
-        return sorted(found, key=lambda phrase: -len(phrase[0]))
-
-    def understand(self, utterance: str) -> tuple[set[str], set[str]]:
-        """The things and the attributes that an utterance names."""
-        words = words_of(utterance)
-        things: set[str] = set()
-        attributes: set[str] = set()
-        while words:
-            for phrase, kind, meant in self.phrases:
-                if words[: len(phrase)] == phrase:
-                    (things if kind == "thing" else attributes).add(meant)
-                    words = words[len(phrase) :]
-                    break
-            else:
-                words = words[1:]
-        return things, attributes
-
 
 class Thinker(Partner):
     """Thinks of a thing, and keeps the agent's record of what it heard."""
@@ -201,29 +146,36 @@ class Thinker(Partner):
         self.turn = 0
 
     def open(self) -> list[Line]:
-        return [
-            ("system", "ask questions that can be answered with yes or no , then guess . you have one guess ."),
-            ("user", "i think of something . what is it ?"),
-        ]
+        return [("user", "I'm thinking of something. What is it?")]
 
     def hear(self, utterance: str) -> list[Line]:
         self.turn += 1
-        things, attributes = self.task.understand(utterance)
-        if len(things) == 1:
-            return self._hear_guess(things.pop())
-        if things or len(attributes) != 1:
-            return [("user", PUZZLED[0])]
-        attribute = attributes.pop()
-        true = attribute in self.attributes
+        meaning = self.task.understanding.meaning(utterance)
+        if meaning.thing is not None:
+            return self._hear_guess(meaning.thing)
+        if not meaning.attributes:
+            return self._say(UNANSWERED[meaning.act])
+        true = all((attribute in self.attributes) == is_so for attribute, is_so in meaning.attributes)
         said = true if self.task.noise == 0 or self.streams.noise.random() >= self.task.noise else not true
-        self.answers[attribute] = said
-        words = YES if said else NO
+        self._learns(meaning.attributes, said)
+        return self._say(YES if said else NO)
+
+    def _say(self, words: Sequence[str]) -> list[Line]:
         return [("user", words[pick(self.streams.wording, self.turn, len(words))])]
+
+    def _learns(self, asked: Sequence[tuple[str, bool]], said: bool) -> None:
+        """Keeps what an answer tells of single attributes; no to several tells of one where the others hold."""
+        unsure = [(attribute, is_so) for attribute, is_so in asked if self.answers.get(attribute) != is_so]
+        if said:
+            self.answers.update(asked)
+        elif len(unsure) == 1 or len(asked) == 1:
+            ((attribute, is_so),) = unsure or asked
+            self.answers[attribute] = not is_so
 
     def _hear_guess(self, thing: str) -> list[Line]:
         self.over = True
         self.success = thing == self.thing
-        return [("user", "yes , you found it !" if self.success else "no , that is not it .")]
+        return [("user", "Yes, you found it!" if self.success else "No, that's not it.")]
 
     # The menu
 
@@ -252,8 +204,8 @@ class Thinker(Partner):
     def phrase(self, choice: int) -> str:
         offered = self.offered()
         if choice == GUESS or not offered:
-            return f"is it the {self.task.things[self.fitting()[0]]} ?"
-        return QUESTIONS[ATTRIBUTES[offered[min(choice, len(offered) - 1)]]][0]
+            return f"Is it the {self.task.things[self.fitting()[0]]}?"
+        return QUESTIONS[ATTRIBUTES[offered[min(choice, len(offered) - 1)]]]
 
 
 def rule(observation: Any, info: Mapping[str, Any]) -> int:
@@ -263,12 +215,7 @@ def rule(observation: Any, info: Mapping[str, Any]) -> int:
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Claims to know it, and does not say what it is."""
-    return "i know what it is ."
-
-
-def words_of(text: str) -> tuple[str, ...]:
-    """Lower-cased words."""
-    return tuple(_WORD.findall(text.lower()))
+    return "I know what it is."
 
 
 @read_once

@@ -253,7 +253,7 @@ class OneReply(Partner):
     """A conversation of one agent turn: an instruction, the text it is about, and the verdict on the reply.
 
     Args:
-        instruction: the system message.
+        instruction: the partner's system message; empty where the task's ``instructions`` say all there is to say.
         prompt: the user's message.
         accepts: the ground truth: whether a reply succeeds; no lambda, since environments are pickled.
     """
@@ -262,7 +262,8 @@ class OneReply(Partner):
         self.instruction, self.prompt, self.accepts = instruction, prompt, accepts
 
     def open(self) -> list[Line]:
-        return [("system", self.instruction), ("user", self.prompt)]
+        asked: list[Line] = [("user", self.prompt)]
+        return [("system", self.instruction), *asked] if self.instruction else asked
 
     def hear(self, utterance: str) -> list[Line]:
         self.over = True

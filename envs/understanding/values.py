@@ -366,7 +366,7 @@ def party_sizes(text: str) -> tuple[Found[int], ...]:
 
 # Phone numbers and postcodes
 
-_PHONE = re.compile(r"(?<![\w£$€.])(?:\+ ?\d{1,3}[ .()/-]*)?(?:\(?\d{1,6}\)?[ .()/-]{0,2}){1,11}\d(?!\w)")
+_PHONE = re.compile(r"(?<![\w£$€.])(?:\+ ?\d{1,3}[ .()/-]*)?\(?\d(?:[ .()/-]{0,3}\d){6,16}(?!\w)")
 _NOT_DIGIT = re.compile(r"\D")
 MIN_PHONE_DIGITS = 7
 _POSTCODE = re.compile(r"\b([a-z]{1,2}\d[a-z\d]?)[ -]{0,2}(\d[a-z]{2})\b", re.I)

@@ -163,13 +163,14 @@ class Steering(Reward):
 
 
 class _Vader(Reward):
-    """VADER's :class:`Sentiment` towards the goal's target."""
+    """VADER's :class:`Sentiment` towards the goal's target, of the words alone: capitals do not count."""
 
     def __init__(self) -> None:
         self.towards: Mapping[str, Sentiment] = {wanted: Sentiment(wanted) for wanted in ("positive", "negative")}
 
     def __call__(self, transcript: Transcript) -> float:
-        return self.towards[transcript.goal.get("target", "positive")](transcript)
+        words = " ".join(words_of(transcript.reply))
+        return self.towards[transcript.goal.get("target", "positive")].of(words)
 
 
 def _before_reply(transcript: Transcript) -> str:

@@ -40,8 +40,11 @@ class Sentiment(Reward):
         _analyzer()  # a missing package is told now, not in the middle of an episode
 
     def __call__(self, transcript: Transcript) -> float:
-        reply = transcript.reply
-        return (1 + SENTIMENTS[self.wanted] * compound(reply)) / 2 if reply.strip() else 0.0
+        return self.of(transcript.reply)
+
+    def of(self, text: str) -> float:
+        """The score of a text."""
+        return (1 + SENTIMENTS[self.wanted] * compound(text)) / 2 if text.strip() else 0.0
 
 
 def compound(text: str) -> float:

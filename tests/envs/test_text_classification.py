@@ -1,6 +1,8 @@
 """Reading a text and saying its label: what counts as an answer, what a table sees, and a user's own labels."""
 
 import copy
+import json
+import pathlib
 import pickle
 import re
 
@@ -8,6 +10,7 @@ import gymnasium as gym
 import pytest
 
 from dialogym.agents.registry import make_agent
+from dialogym.envs.reviews.corpus import natural, words_of
 from dialogym.envs.text_classification import TextClassification
 from dialogym.evaluation.score import frozen_goals, score
 
@@ -33,8 +36,9 @@ def own(tmp_path_factory):
     ("reply", "label"),
     [
         ("positive", "positive"),
-        ("It is POSITIVE !", "positive"),
-        ("negative .", "negative"),
+        ("It is POSITIVE!", "positive"),
+        ("Negative.", "negative"),
+        ("it is negative .", "negative"),
         ("positive or negative", None),
         ("positively", None),
         ("", None),
@@ -43,6 +47,23 @@ def own(tmp_path_factory):
 )
 def test_a_reply_is_a_label_when_it_names_exactly_one(reply, label):
     assert TextClassification().label_of(reply) == label
+
+
+def test_every_utterance_is_understood():
+    path = pathlib.Path(__file__).parent / "utterances" / "TextClassification-v0.jsonl"
+    utterances = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert len(utterances) >= 60
+    assert sum(utterance["label"] is None for utterance in utterances) >= 20
+    task = TextClassification()
+    for utterance in utterances:
+        assert task.label_of(utterance["said"]) == utterance["label"], utterance["said"]
+
+
+def test_of_three_labels_a_denied_one_leaves_two(own):
+    task = TextClassification(data=own)
+    assert task.label_of("It is not a complaint.") is None
+    assert task.label_of("It's neither a complaint nor praise.") == "question"
+    assert task.label_of("not praise but a complaint") == "complaint"
 
 
 def test_the_right_label_is_rewarded_and_nothing_else():
@@ -59,9 +80,10 @@ def test_the_right_label_is_rewarded_and_nothing_else():
 def test_the_label_is_shown_nowhere_before_it_is_said():
     env = gym.make("TextClassification-v0", interface="text")
     observation, info = env.reset(seed=0)
-    system, user = observation.splitlines()
-    assert system == "system: what is the label of this text : negative or positive ?"
-    assert len(user.split()) <= 61
+    text = env.unwrapped.transcript.goal["text"]
+    user = observation.partition("user: ")[2]
+    assert user.splitlines() == [natural(text), "    ", "    Is this review negative or positive?"]
+    assert env.unwrapped.task.instructions in info["messages"][0]["content"]
     assert "label" not in info
 
 
@@ -76,7 +98,7 @@ def test_the_summary_counts_typical_words_and_chance_is_beaten_by_it():
 def test_typical_words_come_from_training_texts_alone(own):
     task = TextClassification(data=own)
     words = set().union(*task.typical_words)
-    shown = set(" ".join(text for text, _ in task.labelled("train")).split())
+    shown = set(words_of(" ".join(text for text, _ in task.labelled("train"))))
     assert words <= shown
     assert "lost" in task.typical_words[task.labels.index("complaint")]
     assert "lost" not in task.typical_words[task.labels.index("praise")]
@@ -138,20 +160,20 @@ def test_a_text_is_shown_in_its_own_letters(tmp_path):
     path = tmp_path / "own.csv"
     path.write_text("text,label\nОчень ХОРОШО!,да\nschön war's nicht,нет\n", encoding="utf-8")
     task = TextClassification(data=str(path))
-    assert [task.shown(item) for item in task.items] == ["очень хорошо !", "schön war's nicht"]
-    assert task.label_of("это да .") == "да"
+    assert [task.shown(item) for item in task.items] == ["Очень ХОРОШО!", "schön war's nicht"]
+    assert task.label_of("Это да.") == "да"
 
 
 def test_a_text_of_which_no_word_is_shown_is_refused(tmp_path):
     path = tmp_path / "own.csv"
     path.write_text("text,label\nfine,a\n... well,b\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"line 3: max_words=3 shows no word of the text, only '\. \. \.'"):
+    with pytest.raises(ValueError, match=r"line 3: max_words=3 shows no word of the text, only '\.\.\.'"):
         TextClassification(max_words=3, data=str(path))
 
 
 @pytest.mark.parametrize(
     ("reply", "label"),
-    [("spam", "spam"), ("It is not spam .", "not spam"), ("spam or not spam", None), ("not", None)],
+    [("spam", "spam"), ("It is not spam.", "not spam"), ("spam or not spam", None), ("not", None)],
 )
 def test_a_label_inside_another_is_told_from_it(tmp_path, reply, label):
     path = tmp_path / "own.csv"

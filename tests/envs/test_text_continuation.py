@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dialogym.agents.registry import make_agent
+from dialogym.envs.reviews.corpus import words_of
 from dialogym.envs.text_classification import TextClassification
 from dialogym.envs.text_continuation import TextContinuation, counted_numbers, cut, succeeds
 from dialogym.evaluation.score import frozen_goals, score
@@ -46,9 +47,9 @@ def reward_of(goal, reply, reward=None):
 def test_a_review_is_cut_where_a_sentence_ends():
     text = "One two, three four. " + "It was a very good film to see on a day off. " + "And " * 60
     opening, continuation = cut(text, 4)
-    assert opening == "one two , three"
-    assert continuation == "four . it was a very good film to see on a day off ."
-    assert cut("One two, three four five.", 4) == ("one two , three", "")
+    assert opening == "One two, three"
+    assert continuation == "four. It was a very good film to see on a day off."
+    assert cut("One two, three four five.", 4) == ("One two, three", "")
     assert len(cut("word " * 100, 4)[1].split()) == 40
 
 
@@ -58,10 +59,9 @@ def test_the_agent_reads_an_opening_and_a_target():
     for seed in range(12):
         observation, _ = env.reset(seed=seed)
         goal = env.unwrapped.transcript.goal
-        system, user = observation.splitlines()
-        assert system == f"system: go on with this movie review so that it turns out {goal['target']} ."
-        assert user == f"user: {goal['opening']}"
-        assert len(goal["opening"].split()) == 20
+        user = observation.splitlines()[-1]
+        assert user == f"user: Go on with this review so that it turns out {goal['target']}: {goal['opening']}"
+        assert len(words_of(goal["opening"])) == 20
         assert goal["continuation"] not in observation
         seen.add(goal["target"])
     assert seen == {"positive", "negative"}
@@ -137,7 +137,7 @@ def test_naive_bayes_agrees_with_more_labels_than_vader_does(held_out):
 def test_success_is_the_judges_verdict_whatever_the_reward_says(task):
     env = gym.make("TextContinuation-v0", interface="text", reward=lambda transcript: 1.0)
     fine = (
-        "but i must say that it is a wonderful and touching film , with superb acting and a story that stays with you ."
+        "But I must say that it is a wonderful and touching film, with superb acting and a story that stays with you."
     )
     for reply, success in ((fine, True), ("great " * 20, False), (fine.replace("wonderful", "stupid"), None)):
         env.reset(seed=1)

@@ -10,7 +10,7 @@ from dialogym.envs.text_keywords import FLUENT, TextKeywords, candidates, fluenc
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.rewards.environments.keywords import coverage, stem, tokens_of
 
-OWN = '{"words": ["dog", "ball"], "reference": "the dog loved to play with a red ball in the park ."}\n'
+OWN = '{"words": ["dog", "ball"], "reference": "The dog loved to play with a red ball in the park."}\n'
 LONG = '{"words": ["dog"], "reference": "a dog' + " and a dog" * 29 + ' ran ."}'
 
 
@@ -49,7 +49,7 @@ def test_the_agent_reads_the_words_and_not_the_sentence():
     env = gym.make("TextKeywords-v0", interface="text")
     observation, info = env.reset(seed=0)
     goal = env.unwrapped.transcript.goal
-    assert observation.splitlines()[-1] == "user: " + " , ".join(goal["words"])
+    assert observation.splitlines()[-1] == "user: Write a sentence with these words: " + ", ".join(goal["words"])
     assert goal["reference"] not in observation + repr(info)
 
 
@@ -79,7 +79,7 @@ def test_the_guard_tells_real_sentences_it_has_not_chosen_from_shuffled_ones():
 
 def test_a_fixed_frame_around_the_words_fails():
     task = TextKeywords()
-    frames = ("this is one of the {} of the film .", "the film is about the {} of the film .")
+    frames = ("This is one of the {} of the film.", "The film is about the {} of the film.")
     for number in task.numbers_of("validation")[:200]:
         words = task.items[number]["words"]
         for frame in frames:

@@ -14,7 +14,7 @@ from dialogym.envs.text_summary import (
     is_summary,
     num_words,
     salient,
-    split_document,
+    sentences_in,
 )
 from dialogym.evaluation.score import frozen_goals, score
 
@@ -23,9 +23,9 @@ pytest.importorskip("rouge_score")
 OWN = '{"document": "The film is long. It has no plot. I left early!", "summary": "a long film"}\n'
 LONG = '{"document": "One two three four.", "summary": "' + "a" * 601 + '"}'
 GOAL = {
-    "document": "words are hard . however they lack order . we propose a tree . it grows . the results show it works .",
+    "document": "Words are hard. However, they lack order. We propose a tree. It grows. The results show it works.",
     "aspect": "outcome",
-    "summary": "it works .",
+    "summary": "It works.",
 }
 
 
@@ -33,9 +33,9 @@ GOAL = {
 def test_documents_and_references_keep_to_their_limits(source):
     task = TextSummary(source)
     for item in task.items:
-        assert 5 <= len(split_document(item["document"])) <= 15
+        assert 5 <= len(sentences_in(item)) <= 15
         assert 0 < num_words(item["summary"]) <= min(40, num_words(item["document"]) / 2)
-    assert all((item["summary"] in split_document(item["document"])) == (source == "reviews") for item in task.items)
+    assert all((item["summary"] in sentences_in(item)) == (source == "reviews") for item in task.items)
 
 
 def test_no_document_is_in_two_splits():
@@ -64,11 +64,11 @@ def test_success_is_rouge_l_of_a_half_within_the_limits():
     assert not is_summary(GOAL, 40, "so it really always works very well")  # 4 / 9
     assert is_summary(GOAL, 40, "works it")  # 1 of 2 in order, of both: exactly a half
     assert not is_summary(GOAL, 1, "it works")
-    assert not is_summary({**GOAL, "document": "it works well ."}, 40, "it works")
+    assert not is_summary({**GOAL, "document": "It works well."}, 40, "it works")
 
 
 def test_an_echo_of_the_whole_document_is_too_long():
-    goal = {"document": "a b c d .", "summary": "a b c ."}
+    goal = {"document": "A b c d.", "summary": "A b c."}
     assert not is_summary(goal, 40, goal["document"])
 
 
@@ -76,33 +76,34 @@ def test_the_menu_is_sentences_of_the_document():
     reader = Reader(GOAL, 40)
     said = dict(zip(MENU, map(reader.phrase, range(len(MENU))), strict=True))
     assert said == {
-        "first": "words are hard .", "second": "however they lack order .", "last": "the results show it works .",
-        "longest": "the results show it works .", "contrast": "however they lack order .",
-        "contribution": "we propose a tree .", "result": "the results show it works .",
+        "first": "Words are hard.", "second": "However, they lack order.", "last": "The results show it works.",
+        "longest": "However, they lack order.", "contrast": "However, they lack order.",
+        "contribution": "We propose a tree.", "result": "The results show it works.",
     }  # fmt: skip
     assert list(reader.summary()) == [ASPECTS.index("outcome")]
 
 
 def test_a_sentence_that_is_not_there_is_masked():
-    reader = Reader({"document": "words are hard .", "summary": "hard"}, 40)
+    reader = Reader({"document": "Words are hard.", "summary": "hard"}, 40)
     assert [kind for kind, allowed in zip(MENU, reader.allowed(), strict=True) if allowed] == [
         "first",
         "last",
         "longest",
     ]
-    assert reader.phrase(MENU.index("result")) == "words are hard ."
+    assert reader.phrase(MENU.index("result")) == "Words are hard."
 
 
 def test_the_question_says_which_aspect_and_the_reference_is_not_shown():
     env = gym.make("TextSummary-v0", interface="text")
     observation, info = env.reset(seed=0)
     goal = env.unwrapped.transcript.goal
-    assert observation.splitlines()[0] == f"system: what is the {goal['aspect']} , in at most 40 words ?"
+    assert info["messages"][-1]["content"] == f"{goal['document']}\n\nWhat is the {goal['aspect']}?"
+    assert "at most 40 words" in info["messages"][0]["content"]
     assert goal["summary"] not in observation + repr(info)
 
 
 def test_the_salient_sentence_is_the_one_most_like_the_rest():
-    assert salient(["it rained .", "the plot is good .", "the plot was bad ."]) == "the plot is good ."
+    assert salient(["It rained.", "The plot is good.", "The plot was bad."]) == "The plot is good."
 
 
 def test_floors_fail():
@@ -125,8 +126,8 @@ def test_documents_of_ones_own(tmp_path):
     path = tmp_path / "own.jsonl"
     path.write_text(OWN, encoding="utf-8")
     task = TextSummary(data=str(path))
-    assert task.items[0] == {"document": "the film is long . it has no plot . i left early .", "summary": "a long film"}
-    assert TextSummary(data=str(path)).partner(task.items[0], None, "train").instruction.startswith("say it shorter")
+    assert task.items[0] == {"document": "The film is long. It has no plot. I left early!", "summary": "a long film"}
+    assert task.partner(task.items[0], None, "train").prompt.endswith("\n\nCan you say this shorter?")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_the_option_at_fault_is_named(tmp_path):
 def test_documents_keep_their_accents(tmp_path):
     path = tmp_path / "own.jsonl"
     path.write_text('{"document": "Der Film ist schön. Élan fehlt ihm nicht.", "summary": "schön"}', encoding="utf-8")
-    assert TextSummary(data=str(path)).items[0]["document"] == "der film ist schön . élan fehlt ihm nicht ."
+    assert TextSummary(data=str(path)).items[0]["document"] == "Der Film ist schön. Élan fehlt ihm nicht."
 
 
 def test_it_pickles_without_its_data():

@@ -247,3 +247,8 @@ def test_the_span_of_a_value_is_what_says_it(function):
     for one in found:
         again = getattr(values, function)(text[one.start : one.end])
         assert function == "party_sizes" or [other.value for other in again] == [one.value]
+
+
+def test_a_long_row_of_digits_is_no_phone_number_and_is_read_at_once():
+    assert values.phones("9" * 200 + " [") == ()  # a pattern that tries every way to cut it up never comes back
+    assert [found.value for found in values.phones("(01223) 350-688, or 9 9 9 9 9 9 9")] == ["01223350688", "9999999"]
