@@ -113,7 +113,7 @@ class Tools:
         }
         if self.last_booking_failed:
             self.tracker.hear_booking(False)
-            return f"Not available: there is no table on {wanted['day'].capitalize()} at {wanted['time']}."
+            return "Not available."
         reference = _reference(self.wording, turn)
         self.reservation = Reservation(number, wanted["people"], wanted["day"], wanted["time"], reference)
         self.tracker.hear_booking(True)

@@ -32,21 +32,21 @@ TRAIN: Bank = {
         "I'm looking for somewhere {pricerange}.", "A {pricerange} place would be good.",
     ),
     ("inform", "food", "area"): (
-        "I'm looking for a {food} restaurant in the {area}.", "I'd like {food} food in the {area} of town.",
-        "Is there a {food} restaurant in the {area}?", "{food} food in the {area}, please.",
+        "I'm looking for a {food} restaurant in the {area}.", "I'd like a {food} restaurant in the {area}, please.",
+        "Is there a {food} restaurant in the {area}?",
     ),
     ("inform", "food", "pricerange"): (
-        "I'm looking for a {pricerange} {food} restaurant.", "I'd like something {pricerange} that serves {food} food.",
-        "Is there a {pricerange} {food} restaurant?", "A {pricerange} {food} place, please.",
+        "I'm looking for a {pricerange} {food} restaurant.", "I'd like a {pricerange} {food} restaurant, please.",
+        "Is there a {pricerange} {food} restaurant?",
     ),
     ("inform", "area", "pricerange"): (
-        "I'm looking for a {pricerange} restaurant in the {area}.", "Something {pricerange} in the {area}, please.",
-        "I'd like somewhere {pricerange} in the {area} of town.", "Is there a {pricerange} place in the {area}?",
+        "I'm looking for a {pricerange} place in the {area}.", "I'd like something {pricerange} in the {area}, please.",
+        "Is there a {pricerange} place in the {area}?",
     ),
     ("inform", "food", "area", "pricerange"): (
         "I'm looking for a {pricerange} {food} restaurant in the {area}.",
-        "Is there somewhere {pricerange} in the {area} that serves {food} food?",
-        "I'd like a {pricerange} {food} place in the {area} of town, please.",
+        "I'd like a {pricerange} {food} restaurant in the {area}, please.",
+        "Is there a {pricerange} {food} restaurant in the {area}?",
     ),
     ("any", "food"): (
         "Any kind of food is fine.", "I don't mind what kind of food it is.", "I don't care about the food.",
@@ -56,6 +56,7 @@ TRAIN: Bank = {
         "Any price is fine.", "I don't mind how expensive it is.", "I don't care about the price.",
     ),
     ("request",): ("What's the {}?", "Could I have the {}, please?", "Can you give me their {}?"),
+    ("request", "also"): ("And the {}?", "And their {}?"),
     ("request", "food"): ("What kind of food do they serve?", "What food is it?"),
     ("request", "area"): ("What area is it in?", "What part of town is it in?", "Where is it?"),
     ("request", "pricerange"): ("How expensive is it?", "What's the price range?", "Can you tell me the price range?"),
@@ -94,20 +95,20 @@ TEST: Bank = {
         "Do you know a {food} restaurant in the {area}?", "I want to eat {food} food somewhere in the {area}.",
     ),
     ("inform", "food", "pricerange"): (
-        "I want a {pricerange} {food} restaurant, please.",
-        "Do you know somewhere {pricerange} that serves {food} food?",
+        "Do you know a {pricerange} {food} restaurant?", "I want somewhere {pricerange} that serves {food} food.",
     ),
     ("inform", "area", "pricerange"): (
-        "Do you know somewhere {pricerange} in the {area}?", "I want a {pricerange} restaurant in the {area} of town.",
+        "Do you know a {pricerange} place in the {area}?", "I want somewhere {pricerange} in the {area} of town.",
     ),
     ("inform", "food", "area", "pricerange"): (
         "Do you know a {pricerange} {food} restaurant in the {area}?",
-        "I want something {pricerange} in the {area} of town that serves {food} food.",
+        "I want a {pricerange} {food} restaurant in the {area} of town.",
     ),
     ("any", "food"): ("I don't care what kind of food it is.", "Any food is fine."),
     ("any", "area"): ("I don't care where it is.", "Any area is fine."),
     ("any", "pricerange"): ("I don't care how expensive it is.", "Any price range is fine."),
     ("request",): ("Could you give me the {}, please?", "I need their {}."),
+    ("request", "also"): ("And the {}, please.",),
     ("request", "food"): ("What kind of food is it?",),
     ("request", "area"): ("In what part of town is it?",),
     ("request", "pricerange"): ("Could you tell me how expensive it is?",),
@@ -133,7 +134,6 @@ BANKS = {"train": TRAIN, "validation": TRAIN, "test": TEST}
 OUT_OF_DOMAIN = ("weather", "train", "joke")
 
 REQUEST_WORDS = {"phone": "phone number", "address": "address", "postcode": "postcode"}
-_COUNTS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 def user_text(acts: Sequence[Act], wording: int, turn: int, bank: Bank, database: Database) -> str:
@@ -152,7 +152,7 @@ def user_text(acts: Sequence[Act], wording: int, turn: int, bank: Bank, database
 def _sentences(acts: Sequence[Act], wording: int, first: int, bank: Bank, database: Database) -> str:
     values = {act[1]: act[2] for act in acts if act[0] == "inform" and act[2] != DONTCARE}
     together = len(values) == sum([act[0] == "inform" and act[2] != DONTCARE for act in acts])  # no slot twice
-    asked = [REQUEST_WORDS[act[1]] for act in acts if act[0] == "request" and act[1] in REQUEST_SLOTS]
+    has_asked = False
     sentences = []
     for position, act in enumerate(acts):
         number = first + position
@@ -164,11 +164,11 @@ def _sentences(acts: Sequence[Act], wording: int, first: int, bank: Bank, databa
                 sentences.append(_table("details", _taken(values, BOOKING_SLOTS), wording, number, bank))
         elif kind == "book" and together:
             sentences.append(_table("book", _taken(values, BOOKING_SLOTS), wording, number, bank))
-        elif kind == "request" and act[1] in REQUEST_SLOTS:
-            if asked:
-                sentences.append(_question(" and ".join(asked), wording, number, bank))
-                asked = []
+        elif kind == "request" and act[1] in REQUEST_SLOTS and has_asked:
+            template = _picked(bank["request", "also"], wording, number)
+            sentences.append(template.replace("{}", REQUEST_WORDS[act[1]]))
         else:
+            has_asked |= kind == "request" and act[1] in REQUEST_SLOTS
             sentences.append(_sentence(act, wording, number, bank, database))
     return " ".join(sentences)
 
@@ -185,7 +185,7 @@ def _sentence(act: Act, wording: int, number: int, bank: Bank, database: Databas
     if kind == "book":
         return _table("book", (), wording, number, bank)
     if kind == "request" and act[1] in REQUEST_SLOTS:
-        return _question(REQUEST_WORDS[act[1]], wording, number, bank)
+        return _picked(bank["request",], wording, number).replace("{}", REQUEST_WORDS[act[1]])
     return _picked(bank[act if kind != "out_of_domain" else (act[1],)], wording, number)
 
 
@@ -194,11 +194,7 @@ def _wish(values: Constraints, wording: int, number: int, bank: Bank, database: 
 
 
 def _table(kind: str, values: Constraints, wording: int, number: int, bank: Bank) -> str:
-    return _with_details(_picked(bank[kind,], wording, number), values, (wording + number) % 6)
-
-
-def _question(asked: str, wording: int, number: int, bank: Bank) -> str:
-    return _picked(bank["request",], wording, number).replace("{}", asked)
+    return _with_details(_picked(bank[kind,], wording, number), values, (wording + number) % 2)
 
 
 def _taken(values: dict[str, str], slots: Sequence[str]) -> Constraints:
@@ -223,36 +219,24 @@ def _with_values(sentence: str, values: Constraints, database: Database) -> str:
 
 @functools.lru_cache(1 << 14)
 def _with_details(sentence: str, values: Constraints, style: int) -> str:
-    """``sentence`` with what a booking is for, in one of the six styles in which people write it."""
+    """``sentence`` with what a booking is for, times as in "19:30" (style 0) or as in "7:30 pm" (1)."""
     words = ""
     for slot, value in values:
         if slot == "people":
-            words += f" for {people_in_words(value, style % 2 == 0)}"
+            words += f" for {value} {'person' if value == '1' else 'people'}"
         elif slot == "day":
             words += f" on {value.capitalize()}"
         else:
-            words += f" at {time_in_words(value, style // 2)}"
+            words += f" at {time_in_words(value, style)}"
     return _tidied(sentence.replace("{}", words).strip())
 
 
-def people_in_words(people: str, digits: bool) -> str:
-    """How many people: "2 people", "one person"."""
-    count = int(people) if people.isdigit() else 0
-    number = people if digits or not 0 < count < len(_COUNTS) else _COUNTS[count]
-    return f"{number} {'person' if count == 1 else 'people'}"
-
-
 def time_in_words(time: str, style: int) -> str:
-    """A time "HH:MM" as it is (style 0), as in "7:30 pm" (1), or as in "half past seven" (2)."""
-    hour, minute = int(time[:2]), int(time[3:])
+    """A time "HH:MM" as it is (style 0), or as in "7:30 pm" (1)."""
     if style == 0:
         return time
-    if style == 1:
-        return f"{(hour - 1) % 12 + 1}{f':{minute:02d}' if minute else ''} {'am' if hour < 12 else 'pm'}"
-    parts = {0: "{} o'clock", 15: "quarter past {}", 30: "half past {}", 45: "quarter to {}"}
-    if minute not in parts:
-        return time
-    return parts[minute].format(_COUNTS[(hour + (minute == 45) - 1) % 12 + 1])
+    hour, minute = int(time[:2]), int(time[3:])
+    return f"{(hour - 1) % 12 + 1}{f':{minute:02d}' if minute else ''} {'am' if hour < 12 else 'pm'}"
 
 
 def shown_value(slot: str, value: str, database: Database) -> str:

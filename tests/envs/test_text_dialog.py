@@ -389,7 +389,7 @@ def test_a_full_table_is_answered_with_the_fallback():
     wanted = ", ".join(f"{slot}={value}" for slot, value in goal["booking"])
     env.step("search()")
     env.step(f"book({wanted})")
-    assert env.unwrapped.messages[-1]["content"].startswith("Not available: there is no table on ")
+    assert env.unwrapped.messages[-1]["content"] == "Not available."
     env.step("sorry , that time is not available .")
     assert env.unwrapped.partner.last_acts == [("inform", *goal["fallback"])]
 
@@ -471,7 +471,7 @@ def test_every_act_the_user_has_can_be_put_into_words():
                 acts = [("inform", key[1], DONTCARE)]
             elif key[0] == "inform":
                 acts = [("inform", slot, "x") for slot in key[1:]]
-            elif key == ("request",):
+            elif key in (("request",), ("request", "also")):
                 acts = [("request", "phone"), ("request", "postcode")]
             elif key[0] == "details":
                 acts = [("inform", "people", "2"), ("inform", "day", "friday"), ("inform", "time", "19:45")]
@@ -515,9 +515,8 @@ def test_what_the_user_says_is_what_a_person_would_be_understood_to_say(split):
 @pytest.mark.parametrize(
     ("time", "style", "words"),
     [
-        ("19:30", 0, "19:30"), ("19:30", 1, "7:30 pm"), ("19:30", 2, "half past seven"), ("12:15", 1, "12:15 pm"),
-        ("12:15", 2, "quarter past twelve"), ("19:45", 2, "quarter to eight"), ("13:00", 1, "1 pm"),
-        ("13:00", 2, "one o'clock"), ("11:30", 1, "11:30 am"), ("12:45", 2, "quarter to one"), ("19:07", 2, "19:07"),
+        ("19:30", 0, "19:30"), ("19:30", 1, "7:30 pm"), ("12:15", 1, "12:15 pm"), ("13:00", 1, "1 pm"),
+        ("11:30", 1, "11:30 am"), ("00:05", 1, "12:05 am"),
     ],
 )  # fmt: skip
 def test_a_time_is_said_in_the_ways_of_people(time, style, words):
