@@ -88,7 +88,7 @@ def own_conversations(
     """
     items = load_items(data, FIELDS, fields, on_error, check=_check_turns)
     played = ({**item, "turns": _segment(item["turns"], 2)} for item in items)
-    distinct = {item["turns"][0]: item for item in played if item["turns"]}
+    distinct = {spaced(item["turns"][0]): item for item in played if item["turns"]}
     return list(distinct.values()), items.fields, items.num_skipped
 
 
