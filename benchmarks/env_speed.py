@@ -1,7 +1,12 @@
-"""Agent turns per second on one core, against gymnasium's CartPole and TextArena's SimpleNegotiation.
+"""What does the environment cost, of a training and beside gymnasium's CartPole and TextArena's SimpleNegotiation?
 
-    pip install "dialogym[benchmark]"
+    pip install "dialogym[train,benchmark]"
     python benchmarks/env_speed.py
+    python benchmarks/env_speed.py --shares    # only the shares of trainings
+
+First the environment's share of a training, which is what users feel: stable-baselines3's PPO with its defaults on one
+environment, and PPO of the small language model after SFT, each in seconds of processor time within ``step`` and
+``reset`` over those of the whole training. Aims: 10 % and 3 %. Then agent turns per second on one core.
 
 Everything is timed in turn, many short rounds in one run, in seconds of this process's own processor time, and the
 medians are compared: shared machines drift. The actions are the rule policy's, written down before the clock starts and
@@ -19,17 +24,22 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import functools
 import pstats
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 import dialogym  # noqa: F401 (registers the environments)
+from dialogym.envs import TextEnv, TextVectorEnv
 from dialogym.envs.restaurant.policies import rule
 from dialogym.envs.restaurant.wording import MENU_WORDS
 
@@ -120,11 +130,85 @@ def textarena(num_steps: int) -> Play:
     return play
 
 
+# The environment's share of a training
+
+
+class Clock:
+    """Seconds of processor time spent in calls of the environments."""
+
+    seconds = 0.0
+
+    def around(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """``method``, timed."""
+
+        @functools.wraps(method)
+        def timed(*arguments: Any, **options: Any) -> Any:
+            began = time.process_time()
+            try:
+                return method(*arguments, **options)
+            finally:
+                self.seconds += time.process_time() - began
+
+        return timed
+
+
+@contextmanager
+def clocked(kind: type, *methods: str) -> Iterator[Clock]:
+    """Within the block, every call of these methods of any object of ``kind`` counts."""
+    clock, originals = Clock(), {name: getattr(kind, name) for name in methods}
+    for name, method in originals.items():
+        setattr(kind, name, clock.around(method))
+    try:
+        yield clock
+    finally:
+        for name, method in originals.items():
+            setattr(kind, name, method)
+
+
+def share_of(kind: type, train: Callable[[], object]) -> float:
+    """The environments' share of the processor time of a training; ``kind`` is the class that it steps and resets."""
+    with clocked(kind, "step", "reset") as clock:
+        began = time.process_time()
+        train()
+        return clock.seconds / (time.process_time() - began)
+
+
+def share_of_library_ppo(env_turns: int) -> float:
+    """Of stable-baselines3's PPO with its own settings."""
+    from stable_baselines3 import PPO
+
+    model = PPO("MlpPolicy", gym.make(ENV_ID), seed=0, device="cpu")
+    return share_of(TextEnv, lambda: model.learn(env_turns))
+
+
+def share_of_language_model_ppo(env_turns: int) -> float:
+    """Of PPO of the default language model, from what SFT made of it."""
+    from dialogym.agents import make_agent
+
+    env = gym.make(ENV_ID, interface="text")
+    with TemporaryDirectory() as folder:
+        sft = make_agent("sft", env, demonstrations=150, epochs=8)
+        sft.learn(env)
+        sft.save(Path(folder))
+        agent = make_agent("ppo", env, init=folder, env_turns=env_turns)
+        return share_of(TextVectorEnv, lambda: agent.learn(env))
+
+
+def print_shares(steps: int) -> None:
+    """Both shares, on one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    print(f"the environment's share of stable-baselines3's PPO: {share_of_library_ppo(2 * steps):.1%} (aim 10 %)")
+    print(f"the environment's share of a language model's PPO: {share_of_language_model_ppo(steps // 4):.1%} (aim 3 %)")
+
+
 def main() -> None:
     """Times everything in turn and prints medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--shares", action="store_true", help="only the environment's shares of trainings")
     parser.add_argument("--profile", action="store_true", help="say what costs most in the choices interface")
     arguments = parser.parse_args()
     if arguments.profile:
@@ -132,6 +216,12 @@ def main() -> None:
         profile = cProfile.Profile()
         profile.runcall(play)
         pstats.Stats(profile, stream=sys.stdout).sort_stats("tottime").print_stats(20)
+        return
+    try:
+        print_shares(arguments.steps)
+    except ImportError as error:
+        print(f'no shares of trainings: {error}; pip install "dialogym[train]"')
+    if arguments.shares:
         return
     timed = {
         "CartPole-v1": cartpole(arguments.steps),

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from dialogym.agents.language_model.model import LanguageModel
 from dialogym.agents.language_model.ppo import PPOConfig
-from dialogym.agents.language_model.rollout import converse
+from dialogym.agents.language_model.rollout import sample_episodes
 from dialogym.agents.language_model.sft import SFTAgent, SFTConfig
 from dialogym.envs import TextVectorEnv, remake_vec
 
@@ -60,7 +60,7 @@ def compare(lm: LanguageModel, envs: TextVectorEnv, rounds: int) -> None:
     for number in range(rounds):
         began = time.process_time()
         seeds = [envs.num_envs * number + row for row in range(envs.num_envs)]
-        conversations = converse(
+        conversations = sample_episodes(
             lm, envs, CONFIG.max_reply_tokens, seeds=seeds, temperature=CONFIG.sampling_temperature
         )
         seconds = time.process_time() - began

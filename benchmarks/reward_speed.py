@@ -8,7 +8,7 @@ that it has not seen before, so that nothing is remembered. The judge asks a ser
 once: its row is what HTTP, prompt and parsing cost; a model comes on top. Fluency runs under an untrained causal LM
 of the default size.
 
-``--max-pydial MICROSECONDS`` makes the exit status 1 when the default preset costs more.
+``--max-bounded MICROSECONDS`` makes the exit status 1 when the default preset costs more.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def best(run: Callable[[int], float], seconds: float, size: int) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=0.2, help="per round, reward and kind of call")
-    parser.add_argument("--max-pydial", type=float, default=None, metavar="MICROSECONDS")
+    parser.add_argument("--max-bounded", type=float, default=None, metavar="MICROSECONDS")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="these rewards instead of all")
     options = parser.parse_args()
     server = serve()
@@ -149,7 +149,7 @@ def main() -> int:
     print(f"{'reward':<14}{'single/s':>12}{'batch/s':>12}{'x cheapest':>12}")
     for name, cost in sorted(costs.items(), key=lambda item: item[1].single):
         print(f"{name:<14}{1 / cost.single:>12,.0f}{1 / cost.batched:>12,.0f}{cost.single / cheapest:>12,.1f}")
-    return int(options.max_pydial is not None and costs["pydial"].single * 1e6 > options.max_pydial)
+    return int(options.max_bounded is not None and costs["bounded"].single * 1e6 > options.max_bounded)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import signal
 import sys
@@ -58,7 +57,7 @@ class Seat(str, Enum):
     user = "user"
 
 
-class Preset(str, Enum):
+class PresetName(str, Enum):
     """How thorough a comparison is."""
 
     quick = "quick"
@@ -263,6 +262,7 @@ def _evaluate_command(agent: Path, env_id: str, pairs: list[str] | None) -> str:
 def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) -> None:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from dialogym.agents.training.log import log_file
     from dialogym.evaluation.score import frozen_goals, score
 
     def validation(agent: Any) -> float:
@@ -275,12 +275,11 @@ def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) 
         TextColumn("{task.fields[row]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress, (folder / "log.jsonl").open("a" if resume else "w") as file:
+    with Progress(*columns, console=console) as progress, log_file(folder / "log.jsonl", resume) as write:
         bar = progress.add_task(learner.name, total=None, row="")
 
         def log(row: dict[str, Any]) -> None:
-            file.write(json.dumps(row, default=float) + "\n")
-            file.flush()
+            write(row)
             shown = "  ".join(f"{key} {short(value)}" for key, value in row.items() if key in SHOWN)
             share = row.get("progress")
             progress.update(bar, row=shown, total=1.0 if share is not None else None, completed=share or 0)
@@ -301,7 +300,9 @@ def evaluate(
     seed: TrainingSeedOption = 0,
     show: Annotated[int, typer.Option(min=0, help="Print so many conversations.")] = 1,
 ) -> None:
-    """Score an agent on frozen held-out goals, with 95% intervals.
+    """Score an agent on frozen held-out goals, with 95% intervals over goals.
+
+    They are of this very agent: another training run may turn out differently (compare --preset full has three).
 
     --config is for an agent made by name (docs/agents.md lists the settings of each); a folder holds those it was
     trained with.
@@ -319,6 +320,7 @@ def evaluate(
         "return": bootstrap_interval(scores.returns.astype(float), seed=0),
         "turns": bootstrap_interval(scores.turns.astype(float), seed=0),
     }
+    table.caption = "intervals over goals, of this agent and not of another training run"
     for name, interval in intervals.items():
         table.add_row(name, f"{interval.mean:.3f}", f"{interval.low:.3f}", f"{interval.high:.3f}")
     console.print(table)
@@ -331,8 +333,8 @@ def evaluate(
 def compare(
     env: EnvOption = DEFAULT_ENV,
     preset: Annotated[
-        Preset, typer.Option(help="quick: minutes, one seed; full: three seeds, more goals.")
-    ] = Preset.quick,
+        PresetName, typer.Option(help="quick: minutes, one seed; full: three seeds, more goals.")
+    ] = PresetName.quick,
     out: Annotated[Path, typer.Option(help="Folder for the report; a second call goes on where it stopped.")] = Path(
         "runs/compare"
     ),
@@ -352,7 +354,7 @@ def compare(
     from dialogym.evaluation.compare.run import compare as run
 
     if suite:
-        if (env, preset, set_) != (DEFAULT_ENV, Preset.quick, None):
+        if (env, preset, set_) != (DEFAULT_ENV, PresetName.quick, None):
             raise ValueError("--suite compares every environment as it is: --env, --preset and --set are not for it")
         _compare_suite(out, jobs, seed)
         return

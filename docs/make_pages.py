@@ -99,7 +99,7 @@ def spaces(env_id: str, task: Task) -> str:
 def ends(env: gym.Env[Any, Any], core: TextEnv) -> str:
     """Limits, default reward, and what is declared about rule and floors."""
     assert env.spec is not None
-    task, reward = core.task, env.spec.kwargs.get("reward", "pydial")
+    task, reward = core.task, env.spec.kwargs.get("reward", "bounded")
     floors = [f"`{name}`" for name in FLOORS if name in task.policies or not issubclass(agent_class(name), PolicyAgent)]
     return (
         f"At most {core.max_turns} agent turn{'s' if core.max_turns > 1 else ''}. Default reward: `{reward!r}`. The "
@@ -127,7 +127,10 @@ def baselines(env_id: str) -> str:
         interval = f"{success['mean']:.3f} ({success['low']:.3f}–{success['high']:.3f})"
         rows.append(f"| `{name}` | {interval} | {agent['return']['mean']:.2f} | {turns} |")
     goals = results["environments"][env_id]["goals"]
-    about = f"Of `dialogym compare --suite`, on the same {goals} held-out goals, one training seed:"
+    about = (
+        f"Of `dialogym compare --suite`, on the same {goals} held-out goals, one training run of each (intervals over "
+        "goals):"
+    )
     return "\n".join(["## Baselines", "", about, "", *rows])
 
 

@@ -73,8 +73,5 @@ register_task(
     "dialogym.envs.text_twenty_questions:TextTwentyQuestions",
     max_turns=20,
     reward_threshold=0.75,
-    reward="sparse",
 )
-register_task(
-    "TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward_threshold=0.75, reward="sparse"
-)
+register_task("TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward_threshold=0.75)

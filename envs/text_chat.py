@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from .chat.corpus import CORPORA, Turns, load_conversations
+from .chat.corpus import CORPORA, Turns, load_conversations, spaced
 from .chat.partner import NUM_CANDIDATES, SUMMARY_SIZES, ChatPartner, ChatWorld, human_slot
 from .chat.retrieval import KINDS
 from .core.items import Item, ItemTask, changed_at, full_path
@@ -16,16 +16,24 @@ from .core.task import Policy
 
 SECRET_WORDS = 5
 """Words from which a turn is so much its own that it counts as a secret."""
+INSTRUCTIONS = """\
+You are having a friendly chat with somebody you do not know. Reply to what they just said as one person chatting to \
+another would: answer their question, tell something of yourself, show interest, ask back. Write one or two short \
+sentences each turn, of 40 words at most, as you would say them, and nothing else; for example "I'm good, just got \
+back from work. How about you?". Do not repeat what you or they have said before.
+
+The chat lasts {turns}. After the second reply that does not fit the conversation your partner leaves."""
 
 
 class TextChat(ItemTask):
     """Keep up small talk: answer what somebody says, for five turns.
 
-    The partner speaks the turns of real people. It begins a real conversation, and goes on with it as long as the agent
-    says something like what the other person said then. When the agent takes another course, the partner finds the turn
-    of the corpus that is most like the agent's reply and says what followed there; where nothing followed, it changes
-    the subject to that turn. To a reply without a known word it says that it did not understand. After the second poor
-    reply it leaves.
+    The partner speaks the turns of real people. It begins a real conversation, and goes on with it as long as the
+    agent says something like what the other person said then. When the agent takes another course, the partner
+    finds the turn of the corpus that is most like the agent's reply and says what followed there; where nothing
+    followed, it changes the subject to that turn. To a reply without a known word it says that it did not
+    understand, to a mere greeting that is not what was expected it says hello and its turn again, and a good-bye
+    ends the conversation, without success before all of its turns. After the second poor reply it leaves.
 
     The truth about a reply is its quality in [0, 1]: the likeness (F1 of the words, function words counting a fifth) to
     what the person said here, or 0.8 of that to a reply at one of up to five similar moments of the training
@@ -34,9 +42,9 @@ class TextChat(ItemTask):
     its turns are over with at most one poor reply.
 
     What this truth is worth: it measures how nearly the agent says what a person of the corpus said, not whether it is
-    good company. The person's own reply is good by definition; of 1,150 such replies in the test split, only 1.1 % are
-    good by what was said at similar moments alone, against 0.3 % of turns from anywhere in the corpus, and that part of
-    the measure tells the two apart hardly better than chance (area under the curve 0.53). So a fine reply in other
+    good company. The person's own reply is good by definition; of 1,185 such replies in the test split, only 1.1 % are
+    good by what was said at similar moments alone, against 0.1 % of turns from anywhere in the corpus, and that part of
+    the measure tells the two apart hardly better than chance (area under the curve 0.54). So a fine reply in other
     words counts as poor. The reward ``relevance`` (words in common with the last three turns) tells them apart better
     (0.67), but pays for echoing too; add it to ``chat`` as you like.
 
@@ -46,22 +54,22 @@ class TextChat(ItemTask):
     and how similar those are (0 to 2). The rule says what the person said, which it alone can tell: the ceiling.
 
     Two simple policies of the menu, on 200 held-out goals: the reply most like those at similar moments succeeds in
-    53 %, the reply that shares most with what was said last in 0.5 %. Replies at random succeed in 1 %. The default
-    reward ``chat`` is 0.8 ``coherence`` + 0.1 ``novelty`` + 0.1 ``length``. The reward ``chat_rating`` predicts how
-    witty, upbeat and interesting the people of chitchat-dataset found a conversation, by ridge regression on eight
-    features of style; its correlation with their ratings is 0.18 on 451 conversations outside the training split, so it
-    is no judge of sense.
+    54 %, the reply that shares most with what was said last in 1 %. Replies at random succeed in less than 0.5 %.
+    The default reward ``chat`` is 0.8 ``coherence`` + 0.1 ``novelty`` + 0.1 ``length``. The reward ``chat_rating``
+    predicts how witty, upbeat and interesting the people of chitchat-dataset found a conversation, by ridge
+    regression on eight features of style; its correlation with their ratings is 0.17 on 465 conversations outside
+    the training split, so it is no judge of sense.
 
     The conversations are those of chitchat-dataset (MIT licence; Brigham Young University, 2018): 2,244 from the
     first turn of four words on, of at least ten turns, cut at a turn that repeats another or has what looks like an
-    address or a number to call. ``corpus="chatterbot"`` takes the 729 of chatterbot-corpus (BSD licence), short
+    address or a number to call. ``corpus="chatterbot"`` takes the 717 of chatterbot-corpus (BSD licence), short
     questions and answers. Both need ``pip install "dialogym[chat]"``. Conversations are split by content, and what is
     retrieved always comes from the training split.
 
     ``data`` is a file of your own conversations, a list ``turns`` each, of two speakers in alternation, who begins
     being the partner:
 
-        {"turns": ["did you see the game ?", "no , who won ?", "we did , by two points .", "great news !"]}
+        {"turns": ["Did you see the game?", "No, who won?", "We did, by two points.", "Great news!"]}
 
     in JSON Lines, or CSV with a column ``turns`` separated by ``|``.
 
@@ -83,10 +91,10 @@ class TextChat(ItemTask):
     menu = tuple(f"reply_{number}" for number in range(1, NUM_CANDIDATES + 1))
     summary_sizes = SUMMARY_SIZES
     examples = (
-        "hi , how are you ?",
-        "that sounds like fun . what else do you do ?",
-        "i like to read , and you ?",
-        "oh , really ? tell me more .",
+        "Hi, how are you?",
+        "That sounds like fun. What else do you do?",
+        "I like to read, and you?",
+        "Oh, really? Tell me more.",
     )
     extras = "chat"
     ceiling = 0.99
@@ -111,6 +119,7 @@ class TextChat(ItemTask):
             "max_conversations": max_conversations,
         }
         self.turns = turns
+        self.instructions = INSTRUCTIONS.format(turns=f"{turns} turns" if turns > 1 else "one turn")
         changed = changed_at(data)
         conversations = _conversations(corpus, data, changed, max_conversations)
         super().__init__([{"number": number, "turns": said} for number, said in enumerate(conversations)])
@@ -131,7 +140,7 @@ class TextChat(ItemTask):
         return ChatPartner(self.world, goal, self.turns, streams.wording)
 
     def content(self, goal: Mapping[str, Any]) -> str:
-        return "\n".join(goal["turns"])
+        return "\n".join(map(spaced, goal["turns"]))
 
     def secrets(self, goal: Mapping[str, Any]) -> list[str]:
         """What is still to be said in the conversation."""
@@ -155,14 +164,12 @@ def human(observation: Any, info: Mapping[str, Any]) -> int:
 
 def inform_everything(observation: Any, info: Mapping[str, Any]) -> str:
     """Says much that is often said, whatever it was told."""
-    return (
-        "yeah , that is cool . i am good , thanks . no , not really . i like music , movies and food . what about you ?"
-    )
+    return "Yeah, that's cool. I'm good, thanks. No, not really. I like music, movies and food. What about you?"
 
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Says that this is a good conversation."""
-    return "this is a really good conversation . it was great to talk to you , goodbye ."
+    return "This is a really good conversation. It was great to talk to you, goodbye."
 
 
 def _check(corpus: str, retrieval: str, turns: int, max_conversations: int | None) -> None:

@@ -14,9 +14,9 @@ from .restaurant.goals import Goal, GoalRates, draw_goal
 from .restaurant.person import RestaurantPerson
 from .restaurant.policies import POLICIES
 from .restaurant.tracker import SUMMARY_SIZES
-from .restaurant.understanding import Reader
+from .restaurant.understanding import reader_of
 from .restaurant.user import PROFILES, RestaurantUser, World
-from .restaurant.wording import MENU, MENU_WORDS
+from .restaurant.wording import INSTRUCTIONS, MENU, MENU_WORDS
 
 PYDIAL = {
     1: {"noise": 0.0, "masks": True, "profile": "cooperative"},
@@ -55,6 +55,7 @@ class TextDialog(Task):
     name = "TextDialog"
     menu = MENU
     summary_sizes = SUMMARY_SIZES
+    instructions = INSTRUCTIONS
     examples = tuple(words for options in MENU_WORDS for words in options)
     ceiling = 0.98
     floor = 0.05
@@ -91,7 +92,7 @@ class TextDialog(Task):
         self.database = load_database(None if database is None else str(database))
         if unreachable and not self.database.impossible:
             raise ValueError("unreachable must be 0 for this database: every combination of constraints has a match")
-        reader = Reader(self.database)
+        reader = reader_of(self.database)
         self.world = World(self.database, reader, bool(masks), float(noise), float(out_of_domain), profile)
 
     def draw_goal(self, rng: random.Random) -> Goal:  # type: ignore[override]

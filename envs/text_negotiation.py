@@ -25,7 +25,8 @@ from .negotiation.game import (
     start,
 )
 from .negotiation.optimum import ACCEPT, WALK, optimum
-from .negotiation.words import BANKS, offer_of, opening_of, understand, worded
+from .negotiation.understanding import understand
+from .negotiation.words import BANKS, money, offer_of, opening_of, worded
 
 ROLES = ("buyer", "seller")
 MIN_PRICE = 30
@@ -35,16 +36,31 @@ WORDS = ("accept", "walk_away", "small_talk", "ask_better")
 STEPS = (1, 2, 5)
 SPREAD = 5
 """The agent's limit is up to so many steps worse than the typical price."""
+INSTRUCTIONS = """\
+You are haggling over the price of one thing with a partner who wants a good price too. Below you are told whether \
+you buy or sell, and your limit, which your partner must not know; your partner has a hidden limit of its own. Reach \
+a deal at the best price you can get: the further it is on your side of your limit, the more you gain. No deal brings \
+nothing, and nor does a deal at your limit or beyond it.
+
+Say one short sentence each turn, and nothing else. To make an offer, name one price: "I can pay £119." if you buy, \
+"You can have it for £119." if you sell. "Deal." takes your partner's latest price and ends the conversation. "No \
+deal, goodbye." walks away and ends it too.
+
+Start high if you sell and low if you buy, then move towards your partner in small steps: it moves as well. It loses \
+its patience over an offer that is no better for it than your last, an offer far out of its reach, or a turn without \
+an offer, and soon leaves. There are at most ten turns."""
 
 
 class TextNegotiation(Task):
     """Haggle: buy or sell an item at a price that is good for you, with a partner whose limit and tactic are hidden.
 
-    The agent is told its own limit and who it is, buyer or seller; the partner opens far beyond that limit. Prices go
-    in steps, twenty to fifty of which make up the typical price of the item; all below is counted in steps of the
-    agent's *gain*, so that buying and selling are one game. There are 3 to 10 steps to share, the *surplus*. Who says a
-    new price makes an offer; who names the partner's price, or says yes to it, takes it; ``goodbye`` walks away. The
-    partner answers an offer with a deal, a price of its own, or by leaving. Anything else gets a reply and costs
+    The agent is told its own limit and who it is, buyer or seller; the partner opens far beyond that limit. Prices
+    go in steps, twenty to fifty of which make up the typical price of the item; all below is counted in steps of
+    the agent's *gain*, so that buying and selling are one game. There are 3 to 10 steps to share, the *surplus*.
+    Who names a new price makes an offer, however it is written (``£45``, ``forty-five pounds``, ``I can't go above
+    45``); who takes the partner's price says so (``Deal.``, ``I'll take it for £60.``), and who walks away does too
+    (``No deal, goodbye.``): with a condition, a maybe or a question mark it is neither. The partner answers an
+    offer with a deal, a price of its own, or by leaving. Anything else gets a reply, such as a question, and costs
     patience.
 
     The partner concedes by one of five tactics, each as likely (Faratin, Sierra & Jennings 1998): ``boulware`` (late),
@@ -96,11 +112,12 @@ class TextNegotiation(Task):
     """
 
     name = "TextNegotiation"
+    instructions = INSTRUCTIONS
     menu = (*WORDS, *(f"gain_{gain}" for gain in range(1, MAX_GAIN + 1)))
     summary_sizes = (9, max(SURPLUSES), MAX_GAIN + 2, PATIENCE, 5, 4)
     examples = (
-        "i can pay 95 .", "you can have it for 120 .", "how about 60 ?", "deal .", "no deal , goodbye .",
-        "can you do better ?", "it is in good shape .",
+        "I can pay £95.", "You can have it for £120.", "How about £60?", "Deal.", "No deal, goodbye.",
+        "Can you do better?", "It's in good shape.",
     )  # fmt: skip
     ceiling = 0.95
     floor = 0.15
@@ -186,7 +203,7 @@ class Haggler(Partner):
         return int(gain) if gain == int(gain) else gain
 
     def open(self) -> list[Line]:
-        said = self._say("open", item=self.goal["item"], price=self.price_of(self.state.partner_offer))
+        said = self._say("open", item=self.goal["item"], price=money(self.price_of(self.state.partner_offer)))
         return [("system", opening_of(self.role, self.limit, self.goal["step"], self.goal["item"])), ("user", said)]
 
     def hear(self, utterance: str) -> list[Line]:
@@ -226,7 +243,7 @@ class Haggler(Partner):
             remarks.append("withdrawn" if lowest is not None and move > lowest else "stalled")
         if answer.last:
             remarks.append("last")
-        price = self.price_of(answer.state.partner_offer)
+        price = money(self.price_of(answer.state.partner_offer))
         return " ".join([*map(self._say, remarks), self._say("counter", price=price)])
 
     def _say(self, act: str, **values: object) -> str:
@@ -256,10 +273,10 @@ class Haggler(Partner):
         if choice >= len(WORDS):
             return offer_of(self.role, self.price_of(choice - len(WORDS) + 1))
         return {
-            "accept": "deal .",
-            "walk_away": "no deal , goodbye .",
-            "small_talk": f"it is a nice {self.goal['item']} .",
-            "ask_better": "can you do better ?",
+            "accept": "Deal.",
+            "walk_away": "No deal, goodbye.",
+            "small_talk": f"I {'like' if self.role == 'buyer' else 'loved'} the {self.goal['item']}.",
+            "ask_better": "Can you do better?",
         }[WORDS[choice]]
 
     def facts(self) -> dict[str, Any]:
@@ -286,12 +303,12 @@ def optimal(profile: str, no_deal_share: float, observation: Any, info: Mapping[
 
 def name_middle_price(price: int, observation: Any, info: Mapping[str, Any]) -> str:
     """Names the middle one of the typical prices of all goods, whatever it hears."""
-    return f"{price} ."
+    return f"{money(price)}."
 
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Claims that there is a deal, whatever was offered."""
-    return "it is a deal , we both gain ."
+    return "It's a deal, we both gain."
 
 
 def step_of(price: int) -> int:

@@ -3,89 +3,61 @@
 from __future__ import annotations
 
 import functools
-import re
+import math
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from ..rewards.transcript import Line
 from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
-from .core.streams import Streams, pick
+from .core.streams import Stream, Streams, pick
 from .core.task import Partner, Policy
+from .twenty_questions.understanding import Understanding, words_of
+from .twenty_questions.words import QUESTIONS
 
-QUESTIONS: dict[str, tuple[str, ...]] = {
-    "alive": ("is it alive ?", "living"),
-    "animal": ("is it an animal ?",),
-    "plant": ("is it a plant ?", "from a plant"),
-    "made": ("is it made by people ?", "man made", "made", "artificial"),
-    "bird": ("is it a bird ?",),
-    "fish": ("is it a fish ?",),
-    "insect": ("is it an insect ?",),
-    "mammal": ("is it a mammal ?",),
-    "pet": ("is it kept as a pet ?", "pet"),
-    "farm": ("is it found on a farm ?", "farm"),
-    "fierce": ("can it be dangerous ?", "dangerous"),
-    "flies": ("can it fly ?", "does it fly", "flies", "flying"),
-    "swims": ("can it swim or float ?", "swim", "float", "swims"),
-    "fur": ("does it have fur or hair ?", "fur", "furry"),
-    "legs": ("does it have legs ?", "legs"),
-    "fruit": ("is it a fruit ?",),
-    "vegetable": ("is it a vegetable ?",),
-    "eaten": ("do people eat it ?", "eat", "eaten", "food", "edible"),
-    "sweet": ("does it taste sweet ?", "sweet"),
-    "drunk": ("do people drink it ?", "drink"),
-    "tool": ("is it a tool ?", "tool"),
-    "furniture": ("is it furniture ?",),
-    "vehicle": ("is it a vehicle ?",),
-    "wheels": ("does it have wheels ?", "wheels"),
-    "worn": ("do people wear it ?", "wear", "worn", "clothing"),
-    "electric": ("is it electric ?", "electricity"),
-    "toy": ("do people play with it ?", "toy", "play with"),
-    "music": ("does it make music ?", "music", "instrument"),
-    "big": ("is it bigger than a person ?", "big", "bigger", "large"),
-    "small": ("can you hold it in one hand ?", "in one hand", "in your hand", "small"),
-    "kitchen": ("is it found in a kitchen ?", "kitchen"),
-    "metal": ("is it made of metal ?", "made of metal", "metal"),
-    "wooden": ("is it made of wood ?", "made of wood", "wood", "wooden"),
-    "glass": ("is it made of glass ?", "made of glass", "glass"),
-    "paper": ("has it to do with paper ?", "made of paper", "paper"),
-    "round": ("is it round ?",),
-    "red": ("is it red ?",),
-    "green": ("is it green ?",),
-    "yellow": ("is it yellow ?",),
-    "white": ("is it white ?",),
-    "sound": ("does it make a sound ?", "sound", "noise"),
-    "outdoors": ("is it found outdoors ?", "outdoors", "outside"),
-    "water": ("has it to do with water ?", "water"),
-    "sport": ("is it used for sport ?", "sport", "sports", "games"),
-    "light": ("does it give light ?", "give light", "light"),
-    "hot": ("is it hot ?", "hot"),
-    "cold": ("has it to do with cold ?", "cold"),
-    "body": ("is it part of a body ?", "part of a body", "body"),
-    "building": ("is it a building or part of one ?", "building"),
-    "school": ("is it found in a school ?", "school"),
-}
-"""For each attribute how it is asked for, and other words that mean it."""
 ATTRIBUTES = tuple(QUESTIONS)
-GUESS = len(ATTRIBUTES)
+NUM_QUESTIONS = 8
+"""Questions that the menu offers at a time."""
+GUESS = NUM_QUESTIONS
 """The last reply of the menu."""
 BUCKETS = (1, 2, 3, 6, 12, 24, 60)
 """The summary says how many things fit by the first of these that is not exceeded."""
-YES, NO = ("yes .", "yes , it does .", "that is right ."), ("no .", "no , not that .", "it is not like that .")
-PUZZLED = ("i did not understand , ask me something that i can answer with yes or no .",)
-_WORD = re.compile(r"[a-z0-9']+")
+YES = ("Yes.", "Yes, that's right.", "That's right.", "Yep!")
+NO = ("No.", "No, I'm afraid not.", "Nope.", "No, not that.")
+UNANSWERED = {
+    "unknown": ("I can't say.", "I don't know, ask me something else.", "That's hard to say."),
+    "several": ("One thing at a time, please.", "Please ask me just one question."),
+    "unclear": ("Is that your guess? You have only one, so please say it plainly.",),
+    "puzzled": ("Sorry, I didn't understand that. Ask me something that I can answer with yes or no.",),
+}
+"""What is said to whatever is neither a question that the table answers nor a guess."""
+INSTRUCTIONS = """\
+You are playing twenty questions. Your partner is thinking of an everyday thing: an animal, a plant, something to \
+eat, something around the house, a part of nature or the like. Find out what it is.
+
+Say one short sentence each turn, and nothing else. Either ask a question about one property, to be answered with yes \
+or no, for example "Is it alive?", "Can it fly?" or "Would you find it in a kitchen?". Or, once you are sure, guess \
+the thing, for example "Is it a cat?".
+
+You have twenty turns and one single guess. Any guess ends the game, right or wrong; without a guess you lose. A \
+question about several properties at once is not answered and costs a turn all the same."""
 
 
 class TextTwentyQuestions(ItemTask):
     """Find out what the partner thinks of, by yes-or-no questions in words; there are twenty turns and one guess.
 
-    The partner thinks of one of 223 everyday things, of which it knows fifty attributes. A question is understood by
-    the attribute that it names (``is it alive ?``, ``can it fly ?``), a guess by the thing (``is it a cat ?``). A wrong
-    guess ends the game; a question about several attributes at once, or about none, gets no answer and costs a turn.
+    The partner thinks of one of 223 everyday things, of which it knows fifty attributes. It understands questions about
+    them in free words (``Is it alive?``, ``Would I find it in a kitchen?``). A guess is a sentence that says just that
+    (``Is it a cat?``, ``I think it's the moon.``) and ends the game, right or wrong; to speak of a thing (``Is it
+    bigger than a car?``) is none. A question about several attributes at once, or about none, gets no answer and costs
+    a turn.
 
-    From the menu the agent asks about one attribute or guesses what fits best, and its summary says how many things
-    still fit what it heard and which attribute halves them best. The rule asks that one until a single thing is left:
-    the binary-search oracle, which is the ceiling: it finds every thing, and 7.8 answers would tell 223 things apart if
-    each of them halved what is left.
+    From the menu the agent asks one of eight questions or guesses what fits best: the question that halves best what
+    still fits what it heard, and seven others that were not asked yet, in an order that tells nothing. Its summary says
+    how many things still fit, and which of the questions halves them best. The rule asks that one until a single thing
+    is left: the binary-search oracle, which is the ceiling: it finds every thing, and 7.8 answers would tell 223 things
+    apart if each of them halved what is left. Random replies find 7 to 11 % of them. A part is finished
+    (``parts_done``) whenever the answers have halved what is left.
 
     Things are split by name: those of the test split are never thought of in training, though they are among the
     things that may be guessed. There are 25, each of which an agent is scored on once.
@@ -103,11 +75,12 @@ class TextTwentyQuestions(ItemTask):
     """
 
     name = "TextTwentyQuestions"
-    menu = (*(f"ask_{attribute}" for attribute in ATTRIBUTES), "guess")
-    summary_sizes = (len(BUCKETS) + 1, len(ATTRIBUTES) + 1)
-    examples = (*(questions[0] for questions in QUESTIONS.values()), "is it a cat ?", "it is the moon .")
+    instructions = INSTRUCTIONS
+    menu = (*(f"question_{number}" for number in range(1, NUM_QUESTIONS + 1)), "guess")
+    summary_sizes = (len(BUCKETS) + 1, NUM_QUESTIONS + 1)
+    examples = (*QUESTIONS.values(), "Is it a cat?", "I think it's the moon.")
     ceiling = 0.98
-    floor = 0.1
+    floor = 0.15
     min_gap = 0.85
     max_reply_chars = 200
 
@@ -119,7 +92,9 @@ class TextTwentyQuestions(ItemTask):
         super().__init__(load_things(self.made_with["data"]))
         self.things = tuple([item["thing"] for item in self.items])
         self.table = tuple([frozenset(item["attributes"]) for item in self.items])
+        self.understanding = Understanding(self.things)
         self.knowledge = functools.lru_cache(maxsize=1 << 16)(self._knowledge)
+        self.offered = functools.lru_cache(maxsize=1 << 16)(self._offered)
         self.policies = {"rule": Policy("choices", rule), "claim_success": Policy("text", claim_success)}
 
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Thinker:
@@ -131,16 +106,16 @@ class TextTwentyQuestions(ItemTask):
     def secrets(self, goal: Mapping[str, Any]) -> Sequence[str]:
         return (goal["thing"],)
 
-    def _knowledge(self, answers: frozenset[tuple[str, bool]]) -> tuple[list[int], int]:
+    def _knowledge(self, answers: frozenset[tuple[str, bool]]) -> tuple[list[int], int | None]:
         """Numbers of the things that contradict the fewest answers, and the question that halves them best.
 
-        The question is the number of an attribute that was not asked for, or ``GUESS`` where none tells them apart.
+        The question is the number of an attribute that was not asked for, or None where none tells them apart.
         """
         wrong = [sum((attribute in have) != said for attribute, said in answers) for have in self.table]
         fewest = min(wrong)
         fitting = [number for number, count in enumerate(wrong) if count == fewest]
         asked = {attribute for attribute, _ in answers}
-        best, best_rest = GUESS, len(fitting)
+        best, best_rest = None, len(fitting)
         for number, attribute in enumerate(ATTRIBUTES):
             if attribute not in asked:
                 count = sum(attribute in self.table[thing] for thing in fitting)
@@ -149,28 +124,16 @@ class TextTwentyQuestions(ItemTask):
                     best, best_rest = number, rest
         return fitting, best
 
-    @functools.cached_property
-    def phrases(self) -> list[tuple[tuple[str, ...], str, str]]:
-        """Words, "thing" or "attribute", and which; the longest first, so that a light bulb is no light."""
-        found = [(words_of(thing), "thing", thing) for thing in self.things]
-        for attribute, asked in QUESTIONS.items():
-            found += [(words_of(words), "attribute", attribute) for words in (*asked, attribute)]
-        return sorted(found, key=lambda phrase: -len(phrase[0]))
-
-    def understand(self, utterance: str) -> tuple[set[str], set[str]]:
-        """The things and the attributes that an utterance names."""
-        words = words_of(utterance)
-        things: set[str] = set()
-        attributes: set[str] = set()
-        while words:
-            for phrase, kind, meant in self.phrases:
-                if words[: len(phrase)] == phrase:
-                    (things if kind == "thing" else attributes).add(meant)
-                    words = words[len(phrase) :]
-                    break
-            else:
-                words = words[1:]
-        return things, attributes
+    def _offered(self, answers: frozenset[tuple[str, bool]]) -> list[int]:
+        """Numbers of the attributes that the menu asks about; they and their order hang on what was heard alone."""
+        best, asked = self.knowledge(answers)[1], {attribute for attribute, _ in answers}
+        draw = Stream(int.from_bytes(blake2b(repr(sorted(answers)).encode(), digest_size=8).digest(), "little"))
+        others = [number for number, name in enumerate(ATTRIBUTES) if name not in asked and number != best]
+        draw.shuffle(others)
+        offered = ([] if best is None else [best]) + others
+        offered = offered[:NUM_QUESTIONS]
+        draw.shuffle(offered)
+        return offered
 
 
 class Thinker(Partner):
@@ -183,29 +146,36 @@ class Thinker(Partner):
         self.turn = 0
 
     def open(self) -> list[Line]:
-        return [
-            ("system", "ask questions that can be answered with yes or no , then guess . you have one guess ."),
-            ("user", "i think of something . what is it ?"),
-        ]
+        return [("user", "I'm thinking of something. What is it?")]
 
     def hear(self, utterance: str) -> list[Line]:
         self.turn += 1
-        things, attributes = self.task.understand(utterance)
-        if len(things) == 1:
-            return self._hear_guess(things.pop())
-        if things or len(attributes) != 1:
-            return [("user", PUZZLED[0])]
-        attribute = attributes.pop()
-        true = attribute in self.attributes
+        meaning = self.task.understanding.meaning(utterance)
+        if meaning.thing is not None:
+            return self._hear_guess(meaning.thing)
+        if not meaning.attributes:
+            return self._say(UNANSWERED[meaning.act])
+        true = all((attribute in self.attributes) == is_so for attribute, is_so in meaning.attributes)
         said = true if self.task.noise == 0 or self.streams.noise.random() >= self.task.noise else not true
-        self.answers[attribute] = said
-        words = YES if said else NO
+        self._learns(meaning.attributes, said)
+        return self._say(YES if said else NO)
+
+    def _say(self, words: Sequence[str]) -> list[Line]:
         return [("user", words[pick(self.streams.wording, self.turn, len(words))])]
+
+    def _learns(self, asked: Sequence[tuple[str, bool]], said: bool) -> None:
+        """Keeps what an answer tells of single attributes; no to several tells of one where the others hold."""
+        unsure = [(attribute, is_so) for attribute, is_so in asked if self.answers.get(attribute) != is_so]
+        if said:
+            self.answers.update(asked)
+        elif len(unsure) == 1 or len(asked) == 1:
+            ((attribute, is_so),) = unsure or asked
+            self.answers[attribute] = not is_so
 
     def _hear_guess(self, thing: str) -> list[Line]:
         self.over = True
         self.success = thing == self.thing
-        return [("user", "yes , you found it !" if self.success else "no , that is not it .")]
+        return [("user", "Yes, you found it!" if self.success else "No, that's not it.")]
 
     # The menu
 
@@ -213,18 +183,29 @@ class Thinker(Partner):
         """Numbers of the things that contradict the fewest answers."""
         return self.task.knowledge(frozenset(self.answers.items()))[0]
 
+    def offered(self) -> list[int]:
+        """Numbers of the attributes that the menu asks about."""
+        return self.task.offered(frozenset(self.answers.items()))
+
+    @property
+    def parts_done(self) -> int:  # type: ignore[override]
+        """How often the answers halved the things that it may be."""
+        return int(math.log2(len(self.task.things) / len(self.fitting())))
+
     def summary(self) -> tuple[int, int]:
         fitting, best = self.task.knowledge(frozenset(self.answers.items()))
         bucket = next((number for number, limit in enumerate(BUCKETS) if len(fitting) <= limit), len(BUCKETS))
-        return bucket, best
+        return bucket, GUESS if best is None else self.offered().index(best)
 
     def allowed(self) -> bytes:
-        return bytes([attribute not in self.answers for attribute in ATTRIBUTES] + [1])
+        count = len(self.offered())
+        return bytes([1] * count + [0] * (NUM_QUESTIONS - count) + [1])
 
     def phrase(self, choice: int) -> str:
-        if choice == GUESS:
-            return f"is it the {self.task.things[self.fitting()[0]]} ?"
-        return QUESTIONS[ATTRIBUTES[choice]][0]
+        offered = self.offered()
+        if choice == GUESS or not offered:
+            return f"Is it the {self.task.things[self.fitting()[0]]}?"
+        return QUESTIONS[ATTRIBUTES[offered[min(choice, len(offered) - 1)]]]
 
 
 def rule(observation: Any, info: Mapping[str, Any]) -> int:
@@ -234,12 +215,7 @@ def rule(observation: Any, info: Mapping[str, Any]) -> int:
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Claims to know it, and does not say what it is."""
-    return "i know what it is ."
-
-
-def words_of(text: str) -> tuple[str, ...]:
-    """Lower-cased words."""
-    return tuple(_WORD.findall(text.lower()))
+    return "I know what it is."
 
 
 @read_once

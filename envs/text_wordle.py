@@ -13,20 +13,38 @@ from ..rewards.transcript import Line
 from .core.items import Item, ItemTask, full_path, read_items, read_once, shipped_file
 from .core.streams import Streams
 from .core.task import Partner, Policy
+from .wordle.understanding import understand
 
 LENGTH = 5
 ABSENT, ELSEWHERE, RIGHT = "-", "?", "!"
 MARKS = (ABSENT, ELSEWHERE, RIGHT)
-_WORD = re.compile(r"\b[a-z]{5}\b")
-_SAID = re.compile(r"[a-z] [-?!](?: [a-z] [-?!]){4}")
+ONE_WORD, JUST_ONE = "Please say one word of five letters.", "Which one is it? Please say just one word."
+_WORD = re.compile(r"[a-z]{5}")
+_SAID = re.compile(r"[A-Z] [-?!](?: [A-Z] [-?!]){4}")
+INSTRUCTIONS = """\
+You are looking for a secret English word of five letters. You have six attempts. Each turn, say one common English \
+word of five letters and nothing else, for example "{example}".
+
+Your partner answers with that word, letter by letter, and a mark behind each letter:
+! it is in the secret word, in this position
+? it is in the secret word, but in another position
+- it is not in the secret word (or not once more)
+So the answer "{marked}" says that the secret word begins with {first}, has {second} in another position than the \
+second, and has neither {third} nor {fourth} nor {fifth}.
+
+Choose a word that fits all answers so far. If you say no such word, or more than one, or one that is not on your \
+partner's list, you lose an attempt as well."""
+"""No word of five letters but the example, since any other could be the secret."""
+HARD = " A word that does not fit an earlier answer is refused, and you lose an attempt."
 
 
 class TextWordle(ItemTask):
     """Find a word of five letters in six tries.
 
     After each guess the partner marks its letters: ``!`` in the right place, ``?`` in another place, ``-`` not in the
-    word (or no further time). ``c - r ? a ! n - e -`` answers ``crane``. A reply is the guess when it holds exactly one
-    word of five letters (``i try crane``). A guess that is not on the list, or no guess, is answered and costs a try.
+    word (or no further time). ``C - R ? A ! N - E -`` answers ``crane``. The guess is understood however it is said
+    (``I'd try CRANE, since it has common letters.``, ``my guess is "crane"``); to two words at once the partner asks
+    back. A guess that is not on the list, or no guess, is answered and costs a try.
 
     In hard mode every letter that was marked must be used: a guess that contradicts what is known is refused, and costs
     a try.
@@ -47,7 +65,7 @@ class TextWordle(ItemTask):
     """
 
     name = "TextWordle"
-    examples = ("crane", "is it house ?", "i try plant", "storm", "light", "music .")
+    examples = ("Crane", "Is it house?", "I try plant.", "storm", "LIGHT", "Music.")
     ceiling = 0.98
     floor = 0.05
     max_reply_chars = 100
@@ -60,6 +78,7 @@ class TextWordle(ItemTask):
         super().__init__(load_words(self.made_with["data"]))
         self.words = tuple([item["word"] for item in self.items])
         self.known = frozenset(self.words)
+        self.instructions = instructions_with(self._example(), hard)
         self.policies = {
             "rule": Policy("text", Solver(self.words, hard)),
             "inform_everything": Policy("text", recite),
@@ -75,6 +94,11 @@ class TextWordle(ItemTask):
     def secrets(self, goal: Mapping[str, Any]) -> Sequence[str]:
         return (goal["word"],)
 
+    def _example(self) -> str:
+        """A word of the training split, of five different letters where it has one, since test words are secret."""
+        words = [item["word"] for item in self.items if self.split_of(item) == "train"] or list(self.words)
+        return next((word for word in ["crane", *words] if word in words and len(set(word)) == LENGTH), words[0])
+
 
 class Marker(Partner):
     """Knows the word and marks guesses."""
@@ -84,22 +108,36 @@ class Marker(Partner):
         self.heard: list[tuple[str, str]] = []
 
     def open(self) -> list[Line]:
-        rules = "find the word of five letters . ! means right , ? means elsewhere , - means not in it ."
-        return [("system", rules), ("user", "what is your first guess ?")]
+        return [("user", "What's your first guess?")]
 
     def hear(self, utterance: str) -> list[Line]:
-        found = _WORD.findall(utterance.lower())
-        if len(found) != 1:
-            return [("user", "say one word of five letters .")]
-        guess = found[0]
+        meaning = understand(utterance, self.task.known, [guess for guess, _ in self.heard])
+        guess = meaning.word
+        if guess is None:
+            return [("user", ONE_WORD if meaning.act == "none" else JUST_ONE)]
         if guess not in self.task.known:
-            return [("user", f"{guess} is not on my list .")]
+            return [("user", f"{guess.upper()} isn't on my list.")]
         if self.task.hard and not fits(guess, self.heard):
-            return [("user", f"{guess} does not use what you know .")]
+            return [("user", f"{guess.upper()} doesn't use what you know.")]
         marks = mark(guess, self.word)
         self.heard.append((guess, marks))
         self.over = self.success = guess == self.word
-        return [("user", " ".join(f"{letter} {sign}" for letter, sign in zip(guess, marks, strict=True)))]
+        return [("user", marked(guess, marks))]
+
+
+def instructions_with(example: str, hard: bool) -> str:
+    """What to say to an agent that has never heard of the game, explained at an example word."""
+    letters = example.upper()
+    told = INSTRUCTIONS.format(
+        example=letters, marked=marked(example, "!?---"), first=letters[0], second=letters[1],
+        third=letters[2], fourth=letters[3], fifth=letters[4],
+    )  # fmt: skip
+    return told + HARD if hard else told
+
+
+def marked(guess: str, marks: str) -> str:
+    """A guess with its marks, as the partner says them: ``C - R ? A ! N - E -``."""
+    return " ".join(f"{letter} {sign}" for letter, sign in zip(guess.upper(), marks, strict=True))
 
 
 def mark(guess: str, word: str) -> str:
@@ -141,9 +179,9 @@ class Solver:
         heard = []
         for message in info["messages"]:
             if message["role"] == "user" and _SAID.fullmatch(message["content"]):
-                said = message["content"].split()
+                said = message["content"].lower().split()
                 heard.append(("".join(said[::2]), "".join(said[1::2])))
-        return self.best(tuple(heard))
+        return f"{self.best(tuple(heard)).capitalize()}."
 
     def _best(self, heard: tuple[tuple[str, str], ...]) -> str:
         table, numbers = marks_table(self.words), {word: number for number, word in enumerate(self.words)}
@@ -198,12 +236,12 @@ def _code(marks: str) -> int:
 
 def recite(observation: Any, info: Mapping[str, Any]) -> str:
     """Names many words at once."""
-    return "crane house plant storm light music"
+    return "Crane, house, plant, storm, light, music."
 
 
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Claims to have found it."""
-    return "i know it , it is done ."
+    return "I know it, it's done."
 
 
 @read_once

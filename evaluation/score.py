@@ -17,8 +17,8 @@ from ..envs.core.task import SPLITS
 from ..rewards.text.style import distinct_n
 from ..rewards.transcript import Message, Transcript
 
-Goal = tuple[str, int]
-"""Id of a goal, and the noise seed that it is played under: user behaviour, wording and channel noise hang on it."""
+Trial = tuple[str, int]
+"""Id of a goal, and the noise seed it is tried under: user behaviour, wording and channel noise hang on it."""
 
 
 class FrozenGoals(NamedTuple):
@@ -31,7 +31,7 @@ class FrozenGoals(NamedTuple):
     """
 
     split: str
-    goals: list[Goal]
+    goals: list[Trial]
     hash: str
 
 
@@ -63,12 +63,12 @@ def _first_places(contents: Sequence[str]) -> list[int]:
     return list(places.values())
 
 
-def _hash(contents: Sequence[str], goals: Sequence[Goal]) -> str:
+def _hash(contents: Sequence[str], goals: Sequence[Trial]) -> str:
     listed = [[content, noise_seed] for content, (_, noise_seed) in zip(contents, goals, strict=True)]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
-def with_noise(goals: Sequence[Goal], number: int) -> list[Goal]:
+def with_noise(goals: Sequence[Trial], number: int) -> list[Trial]:
     """The same goals under other noise; 0 leaves them as they are."""
     if number == 0:
         return list(goals)
@@ -126,7 +126,7 @@ class Scores:
 def score(
     agent: Agent,
     env: Any,
-    goals: Sequence[Goal],
+    goals: Sequence[Trial],
     *,
     split: str = "test",
     batch_size: int = 128,
@@ -159,7 +159,7 @@ def score(
 class _Scoring:
     """One pass over the goals: rows of the vector environment take the next goal as soon as they are free."""
 
-    def __init__(self, agent: Agent, envs: TextVectorEnv, goals: Sequence[Goal]):
+    def __init__(self, agent: Agent, envs: TextVectorEnv, goals: Sequence[Trial]):
         self.agent, self.envs, self.goals = agent, envs, goals
         self.success = np.zeros(len(goals), dtype=bool)
         self.returns = np.zeros(len(goals))

@@ -1,7 +1,8 @@
 """How sure are we? Intervals and paired tests for scores of shape (R, G): R training runs, each on the same G goals.
 
-Two things are random about a score: the training run and the goal. With one run the interval speaks of the goals alone;
-with several it speaks of both, which are crossed (every run plays every goal).
+Two things are random about a score: the training run and the goal. With one run the interval speaks of the goals alone,
+and so of the very model that was scored; with several it speaks of both, which are crossed (every run plays every
+goal), and so of what training yields.
 """
 
 from __future__ import annotations
@@ -25,23 +26,6 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
-
-
-class PairedTest(NamedTuple):
-    """What a paired comparison found.
-
-    Attributes:
-        difference: of the means, with its bootstrap interval.
-        first_only: goals that only the first agent solved, and ``second_only`` those that only the second did, in the
-            run that ``p_value`` is from.
-        p_value: exact two-sided McNemar; of several runs the largest, so that a small one holds for each of them, and 1
-            where runs point in different directions.
-    """
-
-    difference: Interval
-    first_only: int
-    second_only: int
-    p_value: float
 
 
 def wilson_interval(successes: float, trials: float, confidence: float = CONFIDENCE) -> Interval:
@@ -73,77 +57,233 @@ def success_interval(successes: ArrayLike, confidence: float = CONFIDENCE) -> In
     """Success rate of (R, G) outcomes: Wilson with the number of goals, or for several runs the effective number.
 
     Several runs on the same goals are not R * G independent trials. The effective number of trials is the one whose
-    binomial variance equals :func:`crossed_variance` (the design-effect form of the Wilson interval: Dean and Pagano,
-    2015, https://doi.org/10.1093/jssam/smv024). It is kept between 1 and R * G, and is G where nothing varies. Two or
-    three runs say little about how much runs differ: show each of them beside it.
+    binomial variance equals that of a :class:`CrossedMean`, times the square of the ratio of the normal quantile to the
+    latter's own (Korn and Graubard, 1998, Survey Methodology 24:193), and at most R * G. It is G where every run and
+    goal has the same outcome.
+
+    Raises:
+        ImportError: for several runs, without scipy.
     """
     outcomes = _runs_by_goals(successes)
     num_runs, num_goals = outcomes.shape
-    rate = float(outcomes.mean())
-    trials = float(num_goals)
+    rate, trials = float(outcomes.mean()), float(num_goals)
     if num_runs > 1 and 0 < rate < 1:
-        variance = crossed_variance(outcomes)
-        trials = rate * (1 - rate) / variance if variance > 0 else float(num_runs * num_goals)
-        trials = min(max(trials, 1.0), float(num_runs * num_goals))
+        estimate = CrossedMean.of(outcomes, least_noise=1 / num_goals)
+        ratio = _normal_quantile(0.5 + confidence / 2) / estimate.quantile(1 - confidence)
+        trials = min(rate * (1 - rate) / estimate.variance * ratio**2, float(num_runs * num_goals))
     return wilson_interval(rate * trials, trials, confidence)
 
 
-def crossed_variance(scores: ArrayLike) -> float:
-    """Variance of the mean of (R, G) scores, both R and G at least 2, where runs and goals are both random.
+def mean_interval(scores: ArrayLike, seed: int = 0, confidence: float = CONFIDENCE) -> Interval:
+    """Mean of (R, G) or (G,) scores: bootstrapped over the goals of one run, a :class:`CrossedMean` of several.
 
-    Var(run means) / R + Var(goal means) / G - Var(residuals) / (R * G), each without bias: what runs and goals add,
-    less their interaction, which both of them contain (Owen, 2007, https://doi.org/10.1214/07-AOAS122).
+    Raises:
+        ImportError: for several runs, without scipy.
     """
     values = _runs_by_goals(scores)
-    num_runs, num_goals = values.shape
-    if min(num_runs, num_goals) < 2:
-        raise ValueError(f"expected at least 2 runs and 2 goals, got shape {values.shape}")
-    run_means, goal_means = values.mean(1, keepdims=True), values.mean(0, keepdims=True)
-    residuals = values - run_means - goal_means + values.mean()
-    residual_variance = float((residuals**2).sum()) / ((num_runs - 1) * (num_goals - 1))
-    of_runs, of_goals = float(run_means.var(ddof=1)) / num_runs, float(goal_means.var(ddof=1)) / num_goals
-    return max(0.0, of_runs + of_goals - residual_variance / (num_runs * num_goals))
+    if len(values) == 1:
+        return bootstrap_interval(values[0], seed, confidence)
+    return CrossedMean.of(values).interval(confidence)
 
 
 def bootstrap_interval(
     scores: ArrayLike, seed: int = 0, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
 ) -> Interval:
-    """Mean of (R, G) or (G,) scores with a seeded percentile bootstrap interval.
+    """Mean of (G,) scores of one run with a seeded percentile bootstrap interval over the goals.
 
-    Goals are resampled and, where there are several, runs too, independently of each other ("pigeonhole" bootstrap:
-    Owen, 2007). With one run it is the ordinary bootstrap, ``scipy.stats.bootstrap(..., method="percentile")``.
-    Two agents' scores on the same goals are compared by the bootstrap of their difference: it is paired.
+    It is ``scipy.stats.bootstrap(..., method="percentile")``. Two models' scores on the same goals are compared by the
+    bootstrap of their difference: it is paired. Two or three runs are too few to be resampled: see
+    :func:`mean_interval`.
+
+    Raises:
+        ValueError: for several runs, no scores, or scores that are not finite.
     """
     values = _runs_by_goals(scores)
-    num_runs, num_goals = values.shape
+    if len(values) > 1:
+        raise ValueError(f"expected scores of one run, got {len(values)} runs: mean_interval takes several")
+    num_goals = values.shape[1]
     rng = np.random.default_rng(seed)
     means = np.empty(resamples)
     for start in range(0, resamples, 1000):  # in pieces: 1000 x G weights at a time
         size = min(1000, resamples - start)
         goals = rng.multinomial(num_goals, np.full(num_goals, 1 / num_goals), size) / num_goals  # (size, G)
-        if num_runs == 1:
-            means[start : start + size] = goals @ values[0]
-        else:
-            runs = rng.multinomial(num_runs, np.full(num_runs, 1 / num_runs), size) / num_runs  # (size, R)
-            means[start : start + size] = ((runs @ values) * goals).sum(1)
+        means[start : start + size] = goals @ values[0]
     low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Interval(float(values.mean()), float(low), float(high))
 
 
-def paired_test(first: ArrayLike, second: ArrayLike, seed: int = 0) -> PairedTest:
-    """Compares the outcomes (R, G) of two agents on the same goals; an agent with one run meets each run of the other.
+class CrossedMean(NamedTuple):
+    """A mean over R runs × G goals, both random and crossed, and how far it may be off.
+
+    With x of run r on goal g, and variance components of runs, goals and what is left (run × goal, and chance)::
+
+        variance of the mean = runs / R + goals / G + rest / (R * G)
+
+    ``variance_of_runs`` is the variance of the run means over R, which estimates the first term and the third, with
+    R - 1 degrees of freedom; ``variance_of_goals`` estimates the second from the goal means, less what chance adds to
+    them (Owen, 2007, https://doi.org/10.1214/07-AOAS122). A difference between agents adds up the runs of both, with
+    the degrees of freedom of Welch (1947, https://doi.org/10.1093/biomet/34.1-2.28), and takes the goals of the
+    difference, so that it is paired by goal.
+
+    The critical value is the mean of Student's quantiles for the two variances, weighted by them (Cochran, 1964,
+    Biometrics 20:191): where runs differ it is that of a t with R - 1 degrees of freedom, where they do not and goals
+    do, that of many. Runs that agree more closely than chance alone would let them in 19 of 20 cases are
+    taken to agree just that closely: else runs that happen to score the same would make us certain.
+
+    ``benchmarks/interval_coverage.py`` simulates how often its intervals cover.
+    """
+
+    mean: float
+    variance_of_runs: float
+    freedom_of_runs: float
+    variance_of_goals: float
+    freedom_of_goals: float
+
+    @classmethod
+    def of(cls, *samples: ArrayLike, least_noise: float = 0.0) -> CrossedMean:
+        """The sum of the means of independent samples of runs on the same goals.
+
+        Args:
+            samples: (R, G) scores each, with G >= 2; those of one agent, or of a second one with the opposite sign. One
+                row alone is an agent that did not come from a training, which has no other runs.
+            least_noise: variance of a single score that chance is taken to cause at the least.
+
+        Raises:
+            ValueError: if the goals differ in number, or no sample has several runs.
+            ImportError: without scipy.
+        """
+        values = [_runs_by_goals(sample) for sample in samples]
+        num_goals = values[0].shape[1]
+        if any(one.shape[1] != num_goals for one in values) or num_goals < 2:
+            raise ValueError(f"expected the same goals, at least 2, got shapes {[one.shape for one in values]}")
+        if all(len(one) == 1 for one in values):
+            raise ValueError("expected several runs of an agent, got one")
+        parts = [_variance_of_runs(one, least_noise) for one in values if len(one) > 1]
+        of_runs = sum(variance for variance, _, _ in parts)
+        squares = sum(variance**2 / freedom for variance, freedom, _ in parts)
+        goal_means = np.sum([one.mean(0) for one in values], axis=0)  # (G,)
+        of_goals = max(0.0, float(goal_means.var(ddof=1)) / num_goals - sum(noise for *_, noise in parts))
+        freedom = of_runs**2 / squares if squares else float(min(freedom for _, freedom, _ in parts))
+        return cls(float(goal_means.mean()), of_runs, freedom, of_goals, num_goals - 1.0)
+
+    @property
+    def variance(self) -> float:
+        """Of the mean."""
+        return self.variance_of_runs + self.variance_of_goals
+
+    def quantile(self, significance: float) -> float:
+        """How many standard errors the mean is off at most, in all but a share of ``significance`` of the cases."""
+        from scipy.special import stdtrit
+
+        weight = self.variance_of_runs / self.variance if self.variance else 1.0
+        of_runs, of_goals = stdtrit([self.freedom_of_runs, self.freedom_of_goals], 1 - significance / 2)
+        return float(weight * of_runs + (1 - weight) * of_goals)
+
+    def interval(self, confidence: float = CONFIDENCE) -> Interval:
+        """The mean and its interval."""
+        half = self.quantile(1 - confidence) * math.sqrt(self.variance)
+        return Interval(self.mean, self.mean - half, self.mean + half)
+
+    def p_value(self) -> float:
+        """Two-sided p-value of a mean of 0: the significance at which the interval ends there."""
+        from scipy.optimize import root_scalar
+
+        if self.mean == 0 or self.variance == 0:
+            return float(self.mean == 0)
+        found = abs(self.mean) / math.sqrt(self.variance)
+
+        def excess(log_significance: float) -> float:
+            return self.quantile(math.exp(log_significance)) - found
+
+        if excess(LEAST_LOG_P) <= 0:
+            return math.exp(LEAST_LOG_P)
+        return math.exp(root_scalar(excess, bracket=(LEAST_LOG_P, 0.0)).root)
+
+
+LEAST_LOG_P = math.log(1e-12)
+"""No p-value is smaller: it would say more about the model of the scores than about them."""
+CLOSEST_RUNS = 0.05
+"""Share of cases in which runs that differ by chance alone agree more closely than they are ever taken to."""
+
+
+def _variance_of_runs(values: np.ndarray, least_noise: float) -> tuple[float, int, float]:
+    """Of (R, G) scores: variance of run means over R, its degrees of freedom, and how much of it chance explains."""
+    from scipy.special import chdtri
+
+    num_runs, num_goals = values.shape
+    run_means, goal_means = values.mean(1, keepdims=True), values.mean(0, keepdims=True)
+    residuals = values - run_means - goal_means + values.mean()
+    noise = max(float((residuals**2).sum()) / ((num_runs - 1) * (num_goals - 1)), least_noise) / (num_runs * num_goals)
+    freedom = num_runs - 1
+    closest = noise * float(chdtri(freedom, 1 - CLOSEST_RUNS)) / freedom
+    return max(float(run_means.var(ddof=1)) / num_runs, closest), freedom, noise
+
+
+MODELS, RUNS = "models", "training runs"
+"""What a comparison speaks of: the very models that were compared, or what training yields."""
+
+
+class PairedTest(NamedTuple):
+    """What a paired comparison found.
+
+    Attributes:
+        difference: of the success rates, with its interval.
+        first_only: goals that only the first agent solved, and ``second_only`` those that only the second did; of
+            several runs the mean number.
+        p_value: two-sided. Of one run each that of the exact McNemar test.
+        speaks_of: "models" or "training runs". A model is one outcome of its training: that two of them differ does
+            not show that their algorithms do.
+    """
+
+    difference: Interval
+    first_only: float
+    second_only: float
+    p_value: float
+    speaks_of: str
+
+
+def paired_test(first: ArrayLike, second: ArrayLike, same_start: bool = False, seed: int = 0) -> PairedTest:
+    """Compares the outcomes of two agents on the same G goals.
+
+    The unit of inference is the training run: the goals of one run stand or fall together with its luck. So one run
+    each compares two models, over goals; only several compare what they were trained by, and with three runs the
+    critical value is that of a Student's t with two to four degrees of freedom.
+
+    Args:
+        first, second: (R, G) outcomes, 0 or 1. Of several runs and one, the one is an agent that is not trained and
+            has no other runs, such as a rule; a single run of a trained agent is no sample of its trainings.
+        same_start: run r of the one began from run r of the other, as reinforcement learning does after SFT. Then runs
+            share their luck, and are paired: the differences of R pairs are the sample. Otherwise the runs of both are
+            independent, whatever their seeds: a seed that two different algorithms share makes nothing alike.
+        seed: of the bootstrap, for one run each.
 
     Raises:
-        ValueError: if the goals, or several runs each, differ in number.
+        ValueError: if the goals differ in number, or the runs that are paired.
+        ImportError: without scipy.
     """
     a, b = _runs_by_goals(first), _runs_by_goals(second)
-    if a.shape[1] != b.shape[1] or (a.shape[0] != b.shape[0] and 1 not in (a.shape[0], b.shape[0])):
-        raise ValueError(f"expected outcomes of the same runs and goals, got shapes {a.shape} and {b.shape}")
-    a, b = np.broadcast_arrays(a, b)
-    runs = [(int(((x == 1) & (y == 0)).sum()), int(((x == 0) & (y == 1)).sum())) for x, y in zip(a, b, strict=True)]
-    weakest = max(runs, key=lambda counts: mcnemar(*counts))
-    agree = all(first >= second for first, second in runs) or all(first <= second for first, second in runs)
-    return PairedTest(bootstrap_interval(a - b, seed), *weakest, mcnemar(*weakest) if agree else 1.0)
+    if a.shape[1] != b.shape[1] or (same_start and len(a) != len(b)):
+        raise ValueError(f"expected outcomes of the same {'runs and ' * same_start}goals, got {a.shape} and {b.shape}")
+    both = (a * b).sum(1).mean() if same_start else float(a.mean(0) @ b.mean(0))
+    only = float(a.sum(1).mean() - both), float(b.sum(1).mean() - both)
+    if len(a) == len(b) == 1:
+        return PairedTest(bootstrap_interval(a - b, seed), *only, mcnemar(round(only[0]), round(only[1])), MODELS)
+    estimate = _difference(a, b, same_start, least_noise=1 / a.shape[1])
+    mean, low, high = estimate.interval()
+    return PairedTest(Interval(mean, max(low, -1.0), min(high, 1.0)), *only, estimate.p_value(), RUNS)
+
+
+def difference_interval(first: ArrayLike, second: ArrayLike, same_start: bool = False, seed: int = 0) -> Interval:
+    """Difference of the mean scores of two agents on the same goals; arguments and errors as of :func:`paired_test`."""
+    a, b = _runs_by_goals(first), _runs_by_goals(second)
+    if len(a) == len(b) == 1:
+        return bootstrap_interval(a - b, seed)
+    return _difference(a, b, same_start).interval()
+
+
+def _difference(a: np.ndarray, b: np.ndarray, same_start: bool, least_noise: float = 0.0) -> CrossedMean:
+    samples = [a - b] if same_start else [a, -b]
+    return CrossedMean.of(*samples, least_noise=least_noise)
 
 
 def mcnemar(first_only: int, second_only: int) -> float:

@@ -20,17 +20,22 @@ from ..agents.training.files import atomic_write
 from ..envs import shipped_ids
 from .compare.arms import Preset, is_labelled
 from .compare.run import Comparison, begin, run, write
+from .contenders import CONTENDERS, LABELS, SFT, SFT_RL, suite_columns
 from .report.charts import heat_map
+from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE
 from .score import made, task_of
+from .statistics import MODELS, RUNS
 
-AGENTS = ("do_nothing", "random", "rule", "q_learning", "bert", "sft", "sft_rl")
-COLUMNS = ("do_nothing", "random", "sft", "sft_rl", "q_learning", "bert", "rule")
+AGENTS = tuple(contender.name for contender in CONTENDERS if contender.in_suite)
+COLUMNS = tuple(suite_columns())
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
 NUM_DEMONSTRATIONS, NUM_PPO_TURNS = 200, 10_000
 MAX_DRIFT = 1.2
 """Perplexity of the words after RL over that before, up to which they count as the same language."""
 DEMONSTRATIONS = {"TextDialog-v0": 140, "TextSummary-v0": 45}
 """Where fewer than usual leave reinforcement learning something to show, or are as many as there are texts."""
+VERDICTS = {BETTER: "adds", WORSE: "harms"} | {one: one for one in (NOTHING_SHOWN, DIFFER, NO_DIFFERENCE)}
+"""What is said of reinforcement learning after SFT. One training run of each shows two models, never what RL adds."""
 PPO_TURNS = {"TextSummary-v0": 2_000}
 """Where a turn takes long, since hundreds of tokens are read for it."""
 
@@ -54,7 +59,7 @@ def compare_suite(
         console: of rich, for the progress.
 
     Returns:
-        {"schema": 1, "environments": {ID: {AGENT: {"success", "normalised", "return"}, ..., "rl_adds": {...}}}}.
+        {"schema": 1, "environments": {ID: {AGENT: {"success", "normalised", "return"}, ..., "rl_after_sft": {...}}}}.
 
     Raises:
         ValueError: for an unknown environment.
@@ -95,7 +100,8 @@ def _begin(env_id: str, folder: Path, seed: int, preset: Preset | None) -> Compa
     chosen = preset or suite_preset(
         DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS), PPO_TURNS.get(env_id, NUM_PPO_TURNS)
     )
-    agents = [name for name in AGENTS if name != "bert" or is_labelled(task_of(env))]
+    labelled = is_labelled(task_of(env))
+    agents = [one.name for one in CONTENDERS if one.in_suite and (labelled or LABELS not in one.needs)]
     return begin(env, chosen, folder, seed, agents=agents)
 
 
@@ -136,24 +142,26 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
         for name, agent in results["agents"].items()
         if name in AGENTS
     }
-    test = next((t for t in results["tests"] if (t["first"], t["second"]) == ("sft_rl", "sft")), None)
-    verdict = None if test is None else rl_adds(test)
+    test = next((t for t in results["tests"] if (t["first"], t["second"]) == (SFT_RL, SFT)), None)
+    verdict = None if test is None else rl_after_sft(test)
     if verdict is not None:
-        verdict["perplexity"] = [agents[name]["fluency"] for name in ("sft", "sft_rl")]
-    return {"goals": results["goals"]["count"], "agents": agents, "rl_adds": verdict, "left_out": results["left_out"]}
-
-
-def rl_adds(test: Mapping[str, Any]) -> dict[str, Any]:
-    """What the paired test of SFT→RL against SFT says, in one word: "adds", "harms" or "nothing shown"."""
-    difference = test["difference"]
-    verdict = "nothing shown"
-    if test["p_holm"] < 0.05:
-        verdict = "adds" if difference["mean"] > 0 else "harms"
+        verdict["perplexity"] = [agents[name]["fluency"] for name in (SFT, SFT_RL)]
     return {
-        "difference": difference,
+        "goals": results["goals"]["count"],
+        "agents": agents,
+        "rl_after_sft": verdict,
+        "left_out": results["left_out"],
+    }
+
+
+def rl_after_sft(test: Mapping[str, Any]) -> dict[str, Any]:
+    """What the paired test of SFT→RL against SFT says, in a few words: see :data:`VERDICTS`."""
+    return {
+        "difference": test["difference"],
         "return_difference": test["return_difference"],
         "p": test["p_holm"],
-        "verdict": verdict,
+        "speaks_of": test["speaks_of"],
+        "verdict": VERDICTS[test["verdict"]],
     }
 
 
@@ -171,7 +179,7 @@ def _cells(rows: Mapping[str, Any]) -> list[list[float | None]]:
 def _lines(results: Mapping[str, Any]) -> Iterable[list[str]]:
     for env_id, row in results["environments"].items():
         cells = [_cell(row["agents"].get(name)) for name in COLUMNS]
-        yield [env_id, str(row["goals"]), *cells, _verdict(row["rl_adds"])]
+        yield [env_id, str(row["goals"]), *cells, _verdict(row["rl_after_sft"])]
 
 
 def _cell(agent: Mapping[str, Any] | None) -> str:
@@ -215,11 +223,24 @@ def markdown(results: Mapping[str, Any]) -> str:
     rows = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
     rows += ["| " + " | ".join(line) + " |" for line in _lines(results)]
     notes = [f"- {env_id} was left out: {why}" for env_id, why in results["left_out"].items()]
-    verdicts = [row["rl_adds"]["verdict"] for row in results["environments"].values() if row["rl_adds"] is not None]
-    counts = ", ".join(f"{verdicts.count(one)} × {one}" for one in ("adds", "nothing shown", "harms"))
-    notes.append(
-        f"- Reinforcement learning after SFT: {counts} (exact McNemar on the same goals, one training seed; Holm "
-        "within an environment, not across them)."
-    )
+    notes += _summary([row["rl_after_sft"] for row in results["environments"].values() if row["rl_after_sft"]])
     text = "\n".join([f"# Environments × agents\n\nCells: {CAPTION}.\n", *rows, "", *notes])
     return text + f"\n\n![normalised success, environments × agents]({PICTURE_FILE})\n"
+
+
+HOW = {
+    MODELS: "one training run of each, so this speaks of these models, not of what reinforcement learning adds; exact "
+    "McNemar on the same goals",
+    RUNS: "Student's t over training runs, paired by seed, and over goals",
+}
+
+
+def _summary(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How often each verdict fell, and by which test."""
+    lines = []
+    for unit, how in HOW.items():
+        said = [one["verdict"] for one in found if one["speaks_of"] == unit]
+        if said:
+            counts = ", ".join(f"{said.count(one)} × {one}" for one in VERDICTS.values() if one in said)
+            lines.append(f"- SFT→RL against SFT: {counts} ({how}; Holm within an environment, not across them).")
+    return lines

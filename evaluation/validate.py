@@ -8,17 +8,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from ..agents.base import Agent
 from ..agents.registry import make_agent
 from ..envs import remake
-from .score import Goal, frozen_goals, made, score, task_of
+from .score import Scores, Trial, frozen_goals, made, score, task_of
 from .statistics import wilson_interval
 
 PASS, FAIL, NOT_APPLICABLE = "pass", "fail", "not applicable"
@@ -87,7 +86,7 @@ def _plain(text: str) -> str:
 
 
 def validate(env_id: Any, num_goals: int = NUM_GOALS, seed: int = 0, **options: Any) -> ValidationReport:
-    """Checks ceiling, floors and their distance, determinism, leaks and difficulty of an environment.
+    """Checks ceiling, floors and their distance, returns, determinism, leaks and difficulty of an environment.
 
     Args:
         env_id: an id registered with :func:`dialogym.register_task`, or an environment or spec of one.
@@ -105,8 +104,9 @@ def validate(env_id: Any, num_goals: int = NUM_GOALS, seed: int = 0, **options: 
     goals = frozen_goals(env, "test", num_goals, seed)
     checks: list[Check] = []
     rule = _ceiling(env, goals.goals, checks)
-    highest = _floors(env, goals.goals, checks)
-    checks.append(_gap(rule, highest, task_of(env).min_gap))
+    floors = _floors(env, goals.goals, checks)
+    checks.append(_gap(rule, floors, task_of(env).min_gap))
+    checks.append(_returns(rule, floors))
     checks.append(_determinism(env, goals.goals[:NUM_TRACES]))
     checks.append(_leaks(env, goals.goals))
     checks.append(_difficulty(env, goals.goals))
@@ -116,15 +116,16 @@ def validate(env_id: Any, num_goals: int = NUM_GOALS, seed: int = 0, **options: 
 # Ceiling and floors
 
 
-def _ceiling(env: gym.Env[Any, Any], goals: Sequence[Goal], checks: list[Check]) -> float | None:
-    """Success of the task's rule, or None where it has none."""
+def _ceiling(env: gym.Env[Any, Any], goals: Sequence[Trial], checks: list[Check]) -> Scores | None:
+    """Scores of the task's rule, or None where it has none."""
     task = task_of(env)
     if "rule" not in task.policies:
         checks.append(
             Check("ceiling: rule", NOT_APPLICABLE, f"at least {task.ceiling:.3f}", "the task has no rule policy")
         )
         return None
-    success = _success(make_agent("rule", env), env, goals)
+    scores = score(make_agent("rule", env), env, goals)
+    success = float(scores.success.mean())
     checks.append(
         Check(
             "ceiling: rule",
@@ -133,29 +134,25 @@ def _ceiling(env: gym.Env[Any, Any], goals: Sequence[Goal], checks: list[Check])
             _rate(success, len(goals)),
         )
     )
-    return success
+    return scores
 
 
-def _floors(env: gym.Env[Any, Any], goals: Sequence[Goal], checks: list[Check]) -> float:
-    """Highest success of any floor agent."""
+def _floors(env: gym.Env[Any, Any], goals: Sequence[Trial], checks: list[Check]) -> dict[str, Scores]:
+    """Scores of every floor agent that the task has."""
     task = task_of(env)
-    highest = 0.0
+    found: dict[str, Scores] = {}
     for name in FLOORS:
         try:
             agent = make_agent(name, env)
         except ValueError as error:  # a policy that this task does not bring along
             checks.append(Check(f"floor: {name}", NOT_APPLICABLE, f"at most {task.floor:.3f}", str(error)))
             continue
-        success = _success(agent, env, goals)
-        highest = max(highest, success)
+        found[name] = score(agent, env, goals)
+        success = float(found[name].success.mean())
         status = PASS if success <= task.floor else FAIL
-        expected, found = f"success of at most {task.floor:.3f}", _rate(success, len(goals))
-        checks.append(Check(f"floor: {name}", status, expected, found))
-    return highest
-
-
-def _success(agent: Agent, env: gym.Env[Any, Any], goals: Sequence[Goal]) -> float:
-    return float(score(agent, env, goals).success.mean())
+        expected = f"success of at most {task.floor:.3f}"
+        checks.append(Check(f"floor: {name}", status, expected, _rate(success, len(goals))))
+    return found
 
 
 def _rate(success: float, count: int) -> str:
@@ -163,12 +160,24 @@ def _rate(success: float, count: int) -> str:
     return f"{success:.3f} [{interval.low:.3f}, {interval.high:.3f}] on {count} goals"
 
 
-def _gap(rule: float | None, highest: float, min_gap: float) -> Check:
+def _gap(rule: Scores | None, floors: Mapping[str, Scores], min_gap: float) -> Check:
     name, expected = "gap between ceiling and floors", f"at least {min_gap:g}"
     if rule is None:
         return Check(name, NOT_APPLICABLE, expected, "the task has no rule policy")
-    gap = rule - highest
+    gap = float(rule.success.mean()) - max([float(floor.success.mean()) for floor in floors.values()], default=0.0)
     return Check(name, PASS if gap >= min_gap else FAIL, expected, f"{gap:.3f}")
+
+
+def _returns(rule: Scores | None, floors: Mapping[str, Scores]) -> Check:
+    """Whether the environment's own reward, whatever its terms, pays for the task: no floor agent returns as much as
+    the rule, by more than chance explains. Parts that are not potential-based could be collected without success."""
+    name, expected = "return under the environment's reward", "the rule's above every floor's"
+    if rule is None:
+        return Check(name, NOT_APPLICABLE, expected, "the task has no rule policy")
+    as_good = [floor for floor, scores in floors.items() if not _is_rise(rule.returns - scores.returns)]
+    means = {"rule": rule, **floors}
+    found = ", ".join(f"{agent} {float(scores.returns.mean()):.3f}" for agent, scores in means.items())
+    return Check(name, FAIL if as_good else PASS, expected, found)
 
 
 # Determinism
@@ -206,7 +215,7 @@ def _trace(env: gym.Env[Any, Any], goal_id: str, seed: int) -> str:
     return "\n".join(seen)
 
 
-def _determinism(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Check:
+def _determinism(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> Check:
     """Twice in this process; and in two fresh ones whose hashes of strings differ, where those can make the task."""
     name, expected = "determinism", "same seed, same conversation"
     here = remake(env, interface="choices" if task_of(env).menu else "text")
@@ -230,7 +239,7 @@ class _CannotBeMadeElsewhere(Exception):
     """Another process cannot make the task: it was defined at a prompt, say."""
 
 
-def _request(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> str:
+def _request(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> str:
     """What a fresh process needs to know to make the environment and trace the goals."""
     assert env.spec is not None
     registered = gym.spec(env.spec.id).kwargs
@@ -281,7 +290,7 @@ def _first_difference(first: Sequence[str], second: Sequence[str]) -> str:
 # Leaks
 
 
-def _leaks(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Check:
+def _leaks(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> Check:
     """No secret where only the environment speaks, at any turn of conversations with random replies.
 
     In words: not in a system message, not in ``info`` beside the messages. From the menu, where secrets would be
@@ -297,10 +306,13 @@ def _leaks(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Check:
     return Check(name, FAIL if leak else PASS, expected, leak or kept)
 
 
-def _leaks_in_words(env: gym.Env[Any, Any], goals: Sequence[Goal], secrets: dict[str, Sequence[str]]) -> str:
-    for goal_id, _, info in _walk(remake(env, interface="text", split="test"), goals):
+def _leaks_in_words(env: gym.Env[Any, Any], goals: Sequence[Trial], secrets: dict[str, Sequence[str]]) -> str:
+    talk = remake(env, interface="text", split="test")
+    always = talk.unwrapped.conversation.instructions  # type: ignore[attr-defined]  # the same for every goal
+    for goal_id, _, info in _walk(talk, goals):
+        system = [m["content"].removeprefix(always) for m in info["messages"] if m["role"] == "system"]
         places = {
-            "a system message": " ".join(m["content"] for m in info["messages"] if m["role"] == "system"),
+            "a system message": " ".join(system),
             "info": repr([(key, value) for key, value in info.items() if key not in ("messages", "goal_id", "task")]),
         }
         for place, text in places.items():
@@ -310,7 +322,7 @@ def _leaks_in_words(env: gym.Env[Any, Any], goals: Sequence[Goal], secrets: dict
     return ""
 
 
-def _leaks_in_numbers(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> str:
+def _leaks_in_numbers(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> str:
     menu = remake(env, interface="choices", split="test")
     shown: dict[str, tuple[str, str]] = {}
     for goal_id, summary, info in _walk(menu, goals):
@@ -322,7 +334,7 @@ def _leaks_in_numbers(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> str:
     return ""
 
 
-def _walk(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+def _walk(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
     """Goal, observation and info of every turn of a conversation about each goal, with random replies."""
     env.action_space.seed(0)
     for goal_id, seed in goals:
@@ -352,7 +364,7 @@ def _spaced(text: str) -> str:
 # Difficulty
 
 
-def _difficulty(env: gym.Env[Any, Any], goals: Sequence[Goal]) -> Check:
+def _difficulty(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> Check:
     """The rule's success falls from end to end, and never rises by more than chance explains on the way."""
     name, expected = "difficulty rises with noise", f"success falls from noise {NOISES[0]:g} to {NOISES[-1]:g}"
     if "rule" not in task_of(env).policies or not _takes_noise(env):

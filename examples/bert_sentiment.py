@@ -48,7 +48,7 @@ def scores_of(agent: BertAgent, num_texts: int) -> LabelScores:
 
 
 def draw_curve(points: list[tuple[int, LabelScores]], path: Path) -> None:
-    """Test accuracy against the number of labels, with 95 % intervals."""
+    """Test accuracy of one model for each number of labels, with 95 % intervals over the test reviews."""
     from matplotlib.figure import Figure
 
     counts, scores = zip(*points, strict=True)

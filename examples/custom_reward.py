@@ -27,7 +27,7 @@ def checks(transcript: Transcript) -> float:
 
 
 def learn(weight: float, env_turns: int) -> Agent:
-    """A Q-learning agent trained under the default reward plus ``weight`` for each check."""
+    """A Q-learning agent trained under ``pydial`` plus ``weight`` for each check."""
     env = gym.make("dialogym:TextDialog-v0", reward={"pydial": 1.0, checks: weight})
     agent = make_agent("q_learning", env, seed=0, env_turns=env_turns)
     agent.learn(env)

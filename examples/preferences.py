@@ -29,8 +29,9 @@ pairs, so these are the seeds that nobody looked at before:
     --seed 2: 0.949; -0.91 -> 0.10, -0.50 -> 0.10
     --seed 3: 0.937; -0.81 -> 0.05, -1.07 -> 0.10
 
-RL makes what is sampled better every time. With seed 1 the likeliest reply of SFT happened to be the best there is, and
-RL's is a little worse. Success is no part of what was maximised, and nothing guarantees it: with fewer demonstrations
+The intervals are over pairs or goals, of the models of that run; the seeds show how runs differ. RL makes what is
+sampled better every time. With seed 1 the likeliest reply of SFT happened to be the best there is, and RL's is a little
+worse. Success is no part of what was maximised, and nothing guarantees it: with fewer demonstrations
 (180, 6 epochs), 300 pairs, temperature 1 and a KL target of 0.3 it fell from 0.855 to 0.625.
 """
 

@@ -1,28 +1,28 @@
 """What does a conversation look like, and what does an agent get that chooses at random?
 
 $ python examples/random_agent.py
-system: you are a restaurant guide in cambridge .
-user: i want it in the north of town .
-assistant: can you repeat that ?
-user: somewhere north .
-assistant: is there anything else ?
-user: in the moderate price range , something that serves chinese food .
-assistant: search(food=chinese, area=north, pricerange=moderate)
-tool: 1 found : golden wok
-assistant: you want the north area , right ?
-user: yes .
-assistant: you want the moderate price range , right ?
-user: yes , that is right .
-assistant: i see .
-user: yes , that is right .
-assistant: i see .
-user: right .
-assistant: okay .
-user: yes .
-assistant: you want chinese food , right ?
-user: right .
-assistant: thank you and goodbye .
-user: never mind , goodbye .
+system: You work for a restaurant guide. Find the user a restaurant that fits, answer questions about it, and ...
+user: Good evening. Somewhere in the north.
+assistant: Could you repeat that, please?
+user: I'd like something in the north of town.
+assistant: Is there anything else I can help you with?
+user: I'm looking for a moderately priced Chinese restaurant.
+assistant: search(food=Chinese, area=north, pricerange=moderate)
+tool: 1 restaurant matches: Golden Wok
+assistant: You'd like something in the north, is that right?
+user: Yes.
+assistant: You'd like something moderately priced, is that right?
+user: Yes, that's right.
+assistant: I see.
+user: Yes, please.
+assistant: I see.
+user: Yes, please.
+assistant: Okay.
+user: Yes.
+assistant: You'd like Chinese food, is that right?
+user: That's right.
+assistant: Thank you, and goodbye!
+user: Never mind. Goodbye.
 
 success 0.029, return -8.19 over 2000 conversations
 """

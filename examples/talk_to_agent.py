@@ -3,28 +3,28 @@
     $ python examples/talk_to_agent.py
     ────────────────────────────── a new conversation ──────────────────────────────
     Type what to say, or the number or name of a reply; "?" lists the replies, "quit" ends. Quoted words are said.
-    system: you are a restaurant guide in cambridge .
-    user: i want it in the north of town .
-    you: what kind of food ?
-    user: a chinese restaurant .
-    you: and the price range ?
-    user: in the moderate price range .
+    system: You work for a restaurant guide. Find the user a restaurant that fits, answer questions about it, and ...
+    user: Good evening. Somewhere in the north.
+    you: what kind of food?
+    user: I'm looking for somewhere that serves Chinese food.
+    you: and the price range?
+    user: I'd like something moderately priced.
     you: search
     assistant: search(food=[said_food], area=[said_area], pricerange=[said_pricerange])
-    tool: 1 found : golden wok
+    tool: 1 restaurant matches: Golden Wok
     you: offer
-    assistant: [name] is a [pricerange] [food] restaurant in the [area] .
-    user: what is the phone number ? tell me the address please .
-    you: the phone number is [phone] , the address is [address]
-    user: can you book it , 3 people please , we come on wednesday .
+    assistant: [name] is a [pricerange] [food] restaurant in the [area].
+    user: What's the phone number and address?
+    you: The phone number is [phone], the address is [address].
+    user: Please book me a table for 3 people on Wednesday.
     you: ask_booking
-    assistant: how many people , which day and what time ?
-    user: a table for 3 people , for wednesday , the time is 17:45 .
+    assistant: How many people, on which day and at what time?
+    user: It would be for 3 people on Wednesday at 17:45.
     you: 14
     assistant: book(people=[said_people], day=[said_day], time=[said_time])
-    tool: booked , reference 354xz
-    you: your table is booked , the reference is [reference]
-    thank you , goodbye .
+    tool: Booked. The reference is 354XZ.
+    you: Your table is booked, the reference is [reference].
+    Thank you, goodbye.
     success, return 12 after 8 turns
     the user wanted {'constraints': (('food', 'chinese'), ('area', 'north'), ('pricerange', 'moderate')),
         'requests': ('phone', 'address'), 'booking': (('people', '3'), ('day', 'wednesday'), ('time', '17:45'))}

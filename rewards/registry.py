@@ -97,12 +97,12 @@ def _first_line(documented: Any) -> str:
 def _sum_in_words(parts: Any) -> str:
     """The terms of a sum as "+2L success, -1 turn", and what L is where it stands there."""
     terms = ", ".join(f"{_amount(part.weight, part.reward.unit)} {part.name}" for part in parts)
-    limit = "; L is the turn limit" if any(part.reward.unit == "L" for part in parts) else ""
+    limit = "; L is the turn limit" if any("L" in part.reward.unit for part in parts) else ""
     return f"the sum of {terms}{limit}"
 
 
 def _amount(weight: float, unit: str) -> str:
-    return f"{weight:+g}".replace("1", "") + unit if unit and abs(weight) == 1 else f"{weight:+g}{unit}"
+    return f"{weight:+g}".replace("1", "") + unit if unit == "L" and abs(weight) == 1 else f"{weight:+g}{unit}"
 
 
 def _offer(name: str) -> str:

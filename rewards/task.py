@@ -1,8 +1,13 @@
-"""Rewards about the task itself, and the sums of them that the literature trains on.
+"""Rewards about the task itself, the sums of them that the literature trains on, and the one that is the default.
 
 Presets, by name (L is the turn limit; "turn" is paid on every agent turn, the last one included):
 
-- ``pydial``, the default: +20 on success, -1 per turn. Ultes et al. (2017), https://aclanthology.org/P17-4013;
+- ``bounded``, the default of conversations: +1 on success, -0.8 at an end without it, -0.2/L per turn, and parts paid
+  in advance of success (:func:`advance`). A conversation returns between -1 and 1: a success 1 less up to 0.2 for its
+  turns, whatever its parts, a failure less than 0.2. So no failure returns as much as any success. Among successes the
+  advance is potential-based shaping (Ng, Harada & Russell, ICML 1999, theorem 1), undiscounted, and changes nothing; a
+  failure keeps it, which is none, and too little to make failing worth while.
+- ``pydial``: +20 on success, -1 per turn. Ultes et al. (2017), https://aclanthology.org/P17-4013;
   Casanueva et al. (2017), section 3, https://arxiv.org/abs/1711.11023.
 - ``tcbot``: +2L on success, -L at an end without it, -1 per turn. Li et al. (2017), https://arxiv.org/abs/1703.01008.
   Their code pays the end *instead of* the last turn's -1; ours adds them.
@@ -46,6 +51,29 @@ def parts(transcript: Transcript) -> float:
 
 
 @as_reward
+def advance(transcript: Transcript) -> float:
+    """What the parts finished in this turn are worth in advance of success; bounds [-1, 1].
+
+    The first part is worth a half and each further one half of what is left, so that n of them are worth 1 - 2**-n,
+    which needs no number of all parts. What a turn undoes it gives back, and success, which is paid whole, takes back
+    all that was paid: over a conversation the values add up to 0 if it succeeds, else to the worth of what it finished.
+    """
+    before = transcript.parts_done - transcript.parts_done_now
+    is_settled = transcript.ended and transcript.success
+    return 2.0**-before - (1.0 if is_settled else 2.0**-transcript.parts_done)
+
+
+@as_reward
+def turn_by_limit(transcript: Transcript) -> float:
+    """1/L on every agent turn, where L is the turn limit; bounds [0, 1], and at most 1 in a whole conversation.
+
+    Raises:
+        ValueError: if the conversation has no turn limit.
+    """
+    return 1.0 / _limit(transcript)
+
+
+@as_reward
 def success_by_limit(transcript: Transcript) -> float:
     """The turn limit L where ``success`` is 1.0, else 0.0; bounds [0, L].
 
@@ -72,10 +100,22 @@ def _limit(transcript: Transcript) -> float:
 
 
 success_by_limit.unit = failure_by_limit.unit = "L"
+turn_by_limit.unit = "/L"
 
 for _reward in (success, failure, turn, parts):
     register_reward(_reward.name, _reward)
 
+BOUNDED = register_reward(
+    "bounded",
+    ComposedReward(
+        [
+            Part("success", 1.0, success),
+            Part("failure", -0.8, failure),
+            Part("parts", 1.0, advance),
+            Part("turn", -0.2, turn_by_limit),
+        ]
+    ),
+)
 PYDIAL = register_reward("pydial", resolve({success: 20.0, turn: -1.0}))
 TCBOT = register_reward(
     "tcbot",

@@ -8,29 +8,22 @@ over turns. Ours takes one gradient step per batch of whole conversations.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 
 from ..base import LogRow
-from .critic import estimate, normalised, teach
-from .policy_gradient import PolicyGradientAgent, PolicyGradientConfig
-from .reinforce import entropic_loss
-from .rollout import Conversation
+from .actor_critic import ActorCriticConfig
+from .critic import estimate_advantages, fit_critic, normalised
+from .losses import policy_gradient_loss
+from .policy_gradient import PolicyGradientAgent
+from .rollout import Episode
 
 
 @dataclasses.dataclass(frozen=True)
-class A2CConfig(PolicyGradientConfig):
-    """The whole configuration; see :class:`PolicyGradientConfig`.
-
-    Attributes:
-        lam: lambda of GAE, in [0, 1].
-        value_steps: full-batch steps of the critic on each batch of conversations, after the policy's.
-        value_learning_rate: of the critic.
-    """
+class A2CConfig(ActorCriticConfig):
+    """The whole configuration; see :class:`ActorCriticConfig`."""
 
     learning_rate: float = 1e-4
-    lam: float = 0.95
-    value_steps: int = 50
-    value_learning_rate: float = 3e-3
 
 
 class A2CAgent(PolicyGradientAgent):
@@ -40,9 +33,9 @@ class A2CAgent(PolicyGradientAgent):
     Config = A2CConfig
     config: A2CConfig
 
-    def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
-        config, batch = self.config, self.batch(conversations)
-        found = estimate(self.critic, batch, config.reward_scale, config.gamma, config.lam)
-        parts = self.parts(conversations, normalised(found.advantages, batch.turn_mask))
-        row = self.step(parts, lambda part: entropic_loss(self, part))
-        return {**row, **teach(self.critic, batch, found, config.value_steps, config.value_learning_rate)}
+    def update(self, episodes: list[Episode], rng: random.Random) -> LogRow:
+        config, batch = self.config, self.batch(episodes)
+        found = estimate_advantages(self.critic, batch, config.reward_scale, config.gamma, config.lam)
+        microbatches = self.microbatches(episodes, normalised(found.advantages, batch.turn_mask))
+        row = self.step(microbatches, functools.partial(policy_gradient_loss, self))
+        return {**row, **fit_critic(self.critic, batch, found, config.value_steps, config.value_learning_rate)}

@@ -3,19 +3,90 @@
 transformers' ``DynamicCache`` concatenates at every step, which is half of a small model's decoding time, and holds
 rows of one length. Here the memory is allocated ahead, and every row has its own positions: new keys and values are
 written where the row ends. What was written beyond a row's end (padding, tokens after its last) is never attended to,
-because the mask allows positions up to the query's own only, and is overwritten by what comes next.
+because the masks allow positions up to the query's own only, and is overwritten by what comes next.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 CHUNK = 64
 """The memory grows by multiples of so many positions."""
+
+FULL, SLIDING = "full_attention", "sliding_attention"
+"""Kinds of attention layers, as transformers names them in ``config.layer_types``."""
+
+OTHER_WINDOWS = ("window_size", "attention_window_size", "attention_chunk_size")
+"""Settings of models that bound what a layer sees in ways of their own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attention:
+    """How the layers of a model attend, and in which form they take their masks.
+
+    Attributes:
+        num_layers: of the model.
+        kinds: of layers that it has, ``FULL`` or ``SLIDING``.
+        window: positions that a sliding layer sees, the query's own included.
+        by_kind: masks are handed over in a dict, one for each kind; else there is one for all layers.
+        additive: the type of masks that are added to attention scores, as eager attention does; None has masks that
+            are True where a token may look, as SDPA takes them.
+    """
+
+    num_layers: int
+    kinds: tuple[str, ...] = (FULL,)
+    window: int | None = None
+    by_kind: bool = False
+    additive: torch.dtype | None = None
+
+    @classmethod
+    def of(cls, config: Any, dtype: torch.dtype) -> Attention:
+        """That of a model of transformers, from its configuration and the type of its weights.
+
+        Raises:
+            ValueError: for a kind of layers, or an implementation of attention, whose masks are not known here.
+        """
+        implementation, window = config._attn_implementation, getattr(config, "sliding_window", None)
+        for name in OTHER_WINDOWS:
+            if getattr(config, name, None) is not None:
+                raise ValueError(
+                    f"expected no other window than config.sliding_window, got {name}={getattr(config, name)}"
+                )
+        if implementation not in ("sdpa", "eager"):
+            raise ValueError(f"expected attention by sdpa or eager, got {implementation!r}")
+        layer_types = getattr(config, "layer_types", None)
+        kinds = tuple(sorted(set(layer_types or [FULL if window is None else SLIDING])))
+        if not set(kinds) <= {FULL, SLIDING}:
+            raise ValueError(f"expected layers of {FULL} or {SLIDING}, got {', '.join(kinds)}")
+        additive = dtype if implementation == "eager" else None
+        by_kind = layer_types is not None and SLIDING in kinds
+        return cls(config.num_hidden_layers, kinds, window if SLIDING in kinds else None, by_kind, additive)
+
+    def masks(self, positions: Tensor, width: int) -> Tensor | dict[str, Tensor]:
+        """The masks of new tokens at ``positions`` (R, T), among the first ``width``; each is (R, 1, T, width)."""
+        columns = torch.arange(width, device=positions.device)
+        before = columns <= positions[:, :, None]  # (R, T, width)
+        found = {}
+        for kind in self.kinds:
+            near = (
+                before
+                if kind == FULL or self.window is None
+                else before & (columns > positions[:, :, None] - self.window)
+            )
+            found[kind] = self._form(near[:, None])
+        return found if self.by_kind else found[self.kinds[0]]
+
+    def _form(self, visible: Tensor) -> Tensor:
+        if self.additive is None:
+            return visible
+        lowest = torch.finfo(self.additive).min
+        return torch.zeros(visible.shape, dtype=self.additive, device=visible.device).masked_fill_(~visible, lowest)
 
 
 class RaggedLayer(CacheLayerMixin):
@@ -29,9 +100,11 @@ class RaggedLayer(CacheLayerMixin):
         self.cache = cache
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        _, num_heads, _, size = key_states.shape
-        shape = (len(self.cache.lengths), num_heads, self.cache.capacity, size)
-        self.keys, self.values = key_states.new_zeros(shape), value_states.new_zeros(shape)
+        num_rows, capacity = len(self.cache.lengths), self.cache.capacity
+        self.keys, self.values = (
+            states.new_zeros(num_rows, states.shape[1], capacity, states.shape[3])
+            for states in (key_states, value_states)
+        )
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -80,7 +153,7 @@ class RaggedCache(Cache):
     """The cache of B rows; hand it to a model's forward as ``past_key_values``.
 
     Args:
-        num_layers: of the model.
+        attention: of the model.
         num_rows: B.
         device: of the model.
 
@@ -88,14 +161,20 @@ class RaggedCache(Cache):
         lengths: (B,) int64, the tokens of each row so far; :meth:`commit` moves them on.
     """
 
-    def __init__(self, num_layers: int, num_rows: int, device: torch.device | str = "cpu"):
-        super().__init__(layers=[RaggedLayer(self) for _ in range(num_layers)])
+    def __init__(self, attention: Attention, num_rows: int, device: torch.device | str = "cpu"):
+        super().__init__(layers=[RaggedLayer(self) for _ in range(attention.num_layers)])
+        self.attention = attention
         self.lengths = torch.zeros(num_rows, dtype=torch.long, device=device)
         self.rows = self._all_rows = torch.arange(num_rows, device=device)
         self.in_order = True
         self.positions = torch.zeros(num_rows, 1, dtype=torch.long, device=device)
         self.width = 0
         self.capacity = CHUNK
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, num_rows: int) -> RaggedCache:
+        """An empty one for ``num_rows`` conversations with a model."""
+        return cls(Attention.of(model.config.get_text_config(), model.dtype), num_rows, model.device)
 
     def place(self, num_tokens: int, rows: Tensor | None = None) -> dict[str, Any]:
         """Prepares a forward pass of ``num_tokens`` new tokens for each of R rows.
@@ -105,17 +184,16 @@ class RaggedCache(Cache):
             rows: (R,) int64, each at most once; None is all of them in their order.
 
         Returns:
-            The model's keyword arguments: ``position_ids`` (R, T), ``attention_mask`` (R, 1, T, width) bool, True where
-            a token may look, and ``past_key_values``.
+            The model's keyword arguments: ``position_ids`` (R, T), ``attention_mask``, see :meth:`Attention.masks`, and
+            ``past_key_values``.
         """
         self.rows, self.in_order = (self._all_rows, True) if rows is None else (rows, False)
         lengths = self.lengths if self.in_order else self.lengths[rows]
         self.positions = lengths[:, None] + torch.arange(num_tokens, device=lengths.device)
         self.width = int(lengths.max()) + num_tokens
         self.reserve(self.width)
-        columns = torch.arange(self.width, device=lengths.device)
-        mask = columns <= self.positions[:, :, None]
-        return {"position_ids": self.positions, "attention_mask": mask[:, None], "past_key_values": self}
+        masks = self.attention.masks(self.positions, self.width)
+        return {"position_ids": self.positions, "attention_mask": masks, "past_key_values": self}
 
     def commit(self, num_tokens: Tensor | int) -> None:
         """Says how many of the tokens just passed each of the rows keeps: an int, or (R,) int64."""
@@ -126,13 +204,13 @@ class RaggedCache(Cache):
 
     def select(self, rows: Tensor) -> RaggedCache:
         """A cache of copies of some rows, in that order; row -1 stands for an empty one."""
-        chosen = RaggedCache(0, len(rows), self.lengths.device)
+        copied = RaggedCache(self.attention, len(rows), self.lengths.device)
         if len(self.lengths):
-            chosen.lengths = torch.where(rows >= 0, self.lengths[rows], torch.zeros_like(rows))
-            chosen.width = int(chosen.lengths.max()) if len(rows) else 0
-        chosen.reserve(chosen.width + 1)
-        chosen.layers = [layer.select(chosen, rows) for layer in self.layers]  # type: ignore[attr-defined]
-        return chosen
+            copied.lengths = torch.where(rows >= 0, self.lengths[rows], torch.zeros_like(rows))
+            copied.width = int(copied.lengths.max()) if len(rows) else 0
+        copied.reserve(copied.width + 1)
+        copied.layers = [layer.select(copied, rows) for layer in self.layers]  # type: ignore[attr-defined]
+        return copied
 
     def put_back(self, rows: Tensor, part: RaggedCache, num_new: int) -> None:
         """Takes over what ``part``, which :meth:`select` gave for ``rows``, wrote since: ``num_new`` tokens at most."""
@@ -146,6 +224,17 @@ class RaggedCache(Cache):
     def reserve(self, width: int) -> None:
         """Makes room for ``width`` positions; the layers grow when they are next written."""
         self.capacity = max(self.capacity, -(-width // CHUNK) * CHUNK)
+
+
+def hidden_states(model: PreTrainedModel, ids: Tensor, **placed: Any) -> Tensor:
+    """(B, T, D) last hidden states of a model at ids (B, T); padding stands on the right, where no token looks.
+
+    Args:
+        model: a causal language model.
+        ids: int64.
+        **placed: what :meth:`RaggedCache.place` returned, where the ids go on from what was read.
+    """
+    return model.base_model(input_ids=ids, use_cache="past_key_values" in placed, **placed).last_hidden_state
 
 
 def _grown(states: Tensor, capacity: int) -> Tensor:

@@ -56,21 +56,26 @@ class Estimate(NamedTuple):
 
 
 @torch.no_grad()
-def estimate(critic: ValueHead, batch: Batch, reward_scale: float, gamma: float, lam: float) -> Estimate:
-    """Advantages under the critic as it is: GAE over turns, bootstrapped where a conversation was cut.
+def estimate_advantages(critic: ValueHead, batch: Batch, reward_scale: float, gamma: float, lam: float) -> Estimate:
+    """Advantages under the critic as it is: GAE over turns, bootstrapped where the turn limit cut a conversation.
+
+    The turns after the model's context was full count as one with the last before it: their rewards are taken as they
+    came, and what the critic says of the rest is discounted by as many turns more.
 
     The critic learns returns less the baseline of the group, which the rewards of a cut conversation have off already:
     it is given back to what the critic says of the rest.
     """
     values = critic(batch.states)  # (B, K)
-    rest = critic(batch.next_states) + batch.baselines * reward_scale
+    rest = (critic(batch.next_states) + batch.baselines * reward_scale) * gamma**batch.num_later_turns
     bootstrap = torch.where(batch.truncated, rest, torch.zeros(()))  # (B,)
     rewards = batch.rewards * reward_scale
     advantages = generalised_advantages(rewards, values, batch.num_turns, bootstrap, gamma, lam)
     return Estimate(advantages, advantages + values)
 
 
-def teach(critic: ValueHead, batch: Batch, found: Estimate, num_steps: int, learning_rate: float) -> dict[str, float]:
+def fit_critic(
+    critic: ValueHead, batch: Batch, found: Estimate, num_steps: int, learning_rate: float
+) -> dict[str, float]:
     """Fits the critic to the targets of a batch.
 
     Returns:

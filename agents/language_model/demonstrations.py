@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,15 +23,17 @@ class Demonstrations(NamedTuple):
         conversations: messages of each.
         env_turns: agent turns that were played for them; 0 when they come from a file.
         success_rate: share of them that succeeded, or None where nobody knows.
+        goals: content of the goal of each, or None where nobody knows.
     """
 
     conversations: list[list[Message]]
     env_turns: int
     success_rate: float | None
+    goals: list[str] | None = None
 
 
 def demonstrate(env: Any, num_conversations: int, flaw_rate: float, seed: int, split: str = "train") -> Demonstrations:
-    """Conversations of the task's rule policy, put into words.
+    """Conversations of the task's rule policy, put into words, about goals that differ while the split has so many.
 
     Args:
         env: an environment in any interface whose task has a rule policy and a menu.
@@ -55,8 +57,9 @@ def demonstrate(env: Any, num_conversations: int, flaw_rate: float, seed: int, s
     rng = random.Random(seed)
     conversations: list[list[Message]] = []
     turns = successes = 0
-    for number in range(num_conversations):
-        observation, info = made.reset(seed=seed if number == 0 else None)
+    goal_ids = core.task.goal_ids(split, num_conversations, seed)
+    for number, goal_id in enumerate(goal_ids):
+        observation, info = made.reset(seed=seed if number == 0 else None, options={"goal_id": goal_id})
         ended = False
         while not ended:
             flawed = rng.random() < flaw_rate
@@ -66,13 +69,61 @@ def demonstrate(env: Any, num_conversations: int, flaw_rate: float, seed: int, s
             turns += 1
         conversations.append(core.messages)
         successes += info["success"]
-    return Demonstrations(conversations, turns, successes / num_conversations if num_conversations else None)
+    success_rate = successes / num_conversations if num_conversations else None
+    return Demonstrations(conversations, turns, success_rate, list(map(core.task.goal_content, goal_ids)))
 
 
 def _any_reply(env: Any, info: dict[str, Any], rng: random.Random) -> Any:
     if "action_mask" in info:
         return rng.choice([reply for reply, allowed in enumerate(info["action_mask"]) if allowed])
     return rng.choice(env.unwrapped.task.examples or ("",))
+
+
+def hold_out(keys: Sequence[Collection[Hashable]], share: float, rng: random.Random) -> tuple[list[int], list[int]]:
+    """Numbers of the examples to learn from, and of those held out, which have no key in common.
+
+    Args:
+        keys: what each example is told by: two with a common key, such as one goal or the same words, go together.
+        share: of the examples to hold out; a little more or less where they hang together.
+        rng: which.
+
+    Raises:
+        ValueError: if all examples hang together.
+    """
+    order = rng.sample(range(len(keys)), len(keys))
+    groups = _connected(order, keys)
+    if len(groups) < 2:
+        raise ValueError(
+            f"expected at least 2 different conversations, one of them held out, got {len(keys)} that are alike"
+        )
+    num_held_out = min(max(1, round(len(keys) * share)), len(keys) - 1)
+    held_out: list[int] = []
+    for group in groups:
+        if len(held_out) + len(group) <= num_held_out:
+            held_out += group
+    held_out = held_out or min(groups, key=len)
+    apart = set(held_out)
+    return [number for number in order if number not in apart], held_out
+
+
+def _connected(order: Sequence[int], keys: Sequence[Collection[Hashable]]) -> list[list[int]]:
+    """The examples in groups, connected by common keys, by first place in ``order``."""
+    with_key: dict[Hashable, list[int]] = {}
+    for number in order:
+        for key in keys[number]:
+            with_key.setdefault(key, []).append(number)
+    groups, seen = [], set()
+    for first in order:
+        if first in seen:
+            continue
+        seen.add(first)
+        group = [first]
+        for number in group:  # grows as it is gone through
+            found = dict.fromkeys(near for key in keys[number] for near in with_key.pop(key, ()))
+            group += [near for near in found if near not in seen]
+            seen.update(found)
+        groups.append(group)
+    return groups
 
 
 def load_messages(path: str | Path) -> Demonstrations:

@@ -17,12 +17,14 @@ import torch
 from torch import Tensor
 
 from ...envs import TextVectorEnv, remake_vec
-from ..base import Log, LogRow, Validate, discard
-from ..training.checkpoint import leave_checkpoint, read_checkpoint
-from ..training.selection import Selection, workplace
+from ..base import LogRow
+from ..training.checkpoint import read_checkpoint, write_checkpoint
+from ..training.learner import Training
+from ..training.selection import Selection
+from .agent import LanguageModelAgent
 from .critic import ValueHead
-from .model import LanguageModel, LanguageModelAgent, ModelConfig
-from .rollout import MAX_TOKENS_AT_ONCE, Batch, Conversation, alike_in_length, compare_within_groups, converse
+from .model import LanguageModel, ModelConfig
+from .rollout import MAX_TOKENS_AT_ONCE, Batch, Episode, compare_within_groups, length_batches, sample_episodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +42,9 @@ class PolicyGradientConfig(ModelConfig):
         sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
             temperature. Below 1 it keeps a model that saw few demonstrations from stumbling over its own rare tokens.
         gamma: discount per agent turn.
-        reward_scale: rewards are multiplied by it before they are learned from, never in the log.
+        reward_scale: rewards are multiplied by it before they are learned from, never in the log. Advantages are
+            normalised, so it is the critic's alone: it makes returns about as large as 1, as those of the default
+            reward are; under ``pydial`` take 0.1.
         entropy_weight: of the entropy bonus, per token.
         max_grad_norm: longer gradients are shortened to it.
         num_reports: validations and checkpoints, evenly spaced.
@@ -53,7 +57,7 @@ class PolicyGradientConfig(ModelConfig):
     learning_rate: float = 1e-4
     sampling_temperature: float = 0.7
     gamma: float = 1.0
-    reward_scale: float = 0.1
+    reward_scale: float = 1.0
     entropy_weight: float = 0.0
     max_grad_norm: float = 1.0
     num_reports: int = 10
@@ -76,17 +80,17 @@ class PolicyGradientConfig(ModelConfig):
             raise ValueError(f"gamma must be 1 where group_size is above 1, got {self.gamma}")
 
 
-class Part(NamedTuple):
-    """Some conversations that pass through the model together.
+class Microbatch(NamedTuple):
+    """Some episodes that pass through the model together; their gradients add up to the batch's.
 
     Attributes:
-        batch: of B conversations, N tokens sampled in them.
-        credit: (N,) advantage of each sampled token: that of its turn.
+        batch: of B episodes, N tokens sampled in them.
+        advantages: (N,) of each sampled token: that of its turn.
         reference_hidden: (N, D) hidden states of the reference where they were predicted, if there is a reference.
     """
 
     batch: Batch
-    credit: Tensor
+    advantages: Tensor
     reference_hidden: Tensor | None = None
 
 
@@ -105,7 +109,7 @@ class PolicyGradientAgent(LanguageModelAgent):
         return super()._make_model() if self.config.init is None else LanguageModel.load(self.config.init)
 
     @abstractmethod
-    def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
+    def update(self, episodes: list[Episode], rng: random.Random) -> LogRow:
         """Learns from fresh conversations: the algorithm. Returns what there is to log of it."""
 
     @property
@@ -128,47 +132,36 @@ class PolicyGradientAgent(LanguageModelAgent):
         self.optimizer.load_state_dict(state["optimizer"])
         self.critic.load_state_dict(state["critic"])
 
-    def learn(
-        self,
-        env: Any,
-        *,
-        log: Log = discard,
-        validate: Validate | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-    ) -> None:
-        """As :meth:`Agent.learn`; one log row per update.
+    def train(self, env: Any, training: Training) -> None:
+        """One log row per update.
 
         A training that was interrupted and resumed ends with the very weights of one that was not: it goes back to the
         last report, and every update has its own random streams.
         """
-        super().learn(env, checkpoint=checkpoint, resume=resume)
         config = self.config
         vector_env = remake_vec(env, config.batch_conversations, interface="text", autoreset_mode="Disabled")
-        with workplace(checkpoint, resume) as folder, closing(vector_env) as envs:
-            selection = Selection(self, validate, folder)
+        with training.begin() as (folder, selection), closing(vector_env) as envs:
             self.begin()
-            turns = self._start(folder, selection, resume)
+            turns = self._start(folder, selection, training.resume)
             while turns < config.env_turns:
                 rng, began = random.Random(f"{self.seed}/{turns}"), time.perf_counter()
-                conversations = self._converse(envs, rng)
+                episodes = self._sample_episodes(envs, rng)
                 collected = time.perf_counter()
-                row = {"rollout_seconds": collected - began, **self.update(conversations, rng)}
+                row = {"rollout_seconds": collected - began, **self.update(episodes, rng)}
                 self.forget()
-                row = {**self._count(conversations, time.perf_counter() - began), **row}
-                reports, turns = turns * config.num_reports // config.env_turns, turns + _num_turns(conversations)
+                row = {**self._count(episodes, time.perf_counter() - began), **row}
+                reports, turns = turns * config.num_reports // config.env_turns, turns + _num_turns(episodes)
                 row["progress"] = min(1.0, turns / config.env_turns)
                 if turns * config.num_reports // config.env_turns > reports:
-                    row.update(selection.consider())
+                    row.update(selection.keep_best())
                     self._leave(folder, selection, turns)
-                log(row)
-            selection.restore()
+                training.log(row)
 
     def _start(self, folder: Path, selection: Selection, resume: bool) -> int:
         """Takes up the checkpoint, or scores and keeps where it starts from; the turns learned from so far."""
         state = read_checkpoint(self, folder) if resume else None
         if state is None:
-            selection.consider()
+            selection.keep_best()
             self._leave(folder, selection, 0)
             return 0
         self.load_training_state(state)
@@ -176,14 +169,14 @@ class PolicyGradientAgent(LanguageModelAgent):
         return int(state["turns"])
 
     def _leave(self, folder: Path, selection: Selection, turns: int) -> None:
-        leave_checkpoint(self, folder, {**self.training_state(), "turns": turns, "best": selection.score})
+        write_checkpoint(self, folder, {**self.training_state(), "turns": turns, "best": selection.score})
 
-    def _converse(self, envs: TextVectorEnv, rng: random.Random) -> list[Conversation]:
+    def _sample_episodes(self, envs: TextVectorEnv, rng: random.Random) -> list[Episode]:
         """Fresh conversations, sampled from the policy as it is."""
         self.lm.model.eval()
         config, groups = self.config, range(envs.num_envs // self.config.group_size)
         seeds = [seed for seed in [rng.getrandbits(31) for _ in groups] for _ in range(config.group_size)]
-        conversations = converse(
+        episodes = sample_episodes(
             self.lm,
             envs,
             config.max_reply_tokens,
@@ -191,58 +184,60 @@ class PolicyGradientAgent(LanguageModelAgent):
             temperature=config.sampling_temperature,
             generator=torch.Generator(device=self.lm.model.device).manual_seed(rng.getrandbits(31)),
         )
-        compare_within_groups(conversations, config.group_size)
-        return conversations
+        compare_within_groups(episodes, config.group_size)
+        return episodes
 
-    def _count(self, conversations: list[Conversation], seconds: float) -> LogRow:
+    def _count(self, episodes: list[Episode], seconds: float) -> LogRow:
         """Adds to the budget what was used; how the conversations went."""
-        played = _num_turns(conversations)
+        played = _num_turns(episodes)
         self.budget.env_turns += played
-        self.budget.tokens += self.num_passes * sum(len(conversation.ids) for conversation in conversations)
+        self.budget.tokens += self.num_passes * sum(len(episode.ids) for episode in episodes)
         self.budget.seconds += seconds
         return {
             "env_turns": self.budget.env_turns,
-            "success": sum(conversation.success for conversation in conversations) / len(conversations),
-            "return": sum(sum(conversation.rewards) for conversation in conversations) / len(conversations),
-            "turns": played / len(conversations),
+            "success": sum(episode.success for episode in episodes) / len(episodes),
+            "return": sum(episode.total_reward for episode in episodes) / len(episodes),
+            "turns": played / len(episodes),
             "seconds": self.budget.seconds,
         }
 
     # What the algorithms call
 
-    def batch(self, conversations: Sequence[Conversation]) -> Batch:
-        """The conversations as tensors beside the model."""
-        return Batch.of(conversations, self.lm.tokenizer.pad_id, self.lm.model.device)
+    def batch(self, episodes: Sequence[Episode]) -> Batch:
+        """The episodes as tensors beside the model."""
+        return Batch.of(episodes, self.lm.tokenizer.pad_id, self.lm.model.device, self.config.gamma)
 
-    def parts(self, conversations: Sequence[Conversation], advantages: Tensor) -> list[Part]:
-        """The conversations in parts alike in length, small enough to pass through the model at once.
+    def microbatches(self, episodes: Sequence[Episode], advantages: Tensor) -> list[Microbatch]:
+        """The episodes in microbatches alike in length, small enough to pass through the model at once.
 
         Args:
-            conversations: B of them.
+            episodes: B of them.
             advantages: (B, K) of each turn.
         """
-        parts = []
-        for group in alike_in_length([len(conversation.ids) for conversation in conversations], MAX_TOKENS_AT_ONCE):
-            batch = self.batch([conversations[number] for number in group])
-            parts.append(Part(batch, advantages[group][batch.rows, batch.turns]))
-        return parts
+        microbatches = []
+        for group in length_batches([len(episode.ids) for episode in episodes], MAX_TOKENS_AT_ONCE):
+            batch = self.batch([episodes[number] for number in group])
+            microbatches.append(Microbatch(batch, advantages[group][batch.rows, batch.turns]))
+        return microbatches
 
-    def step(self, parts: Sequence[Part], loss_of: Callable[[Part], tuple[Tensor, LogRow]]) -> LogRow:
-        """One gradient step on the mean loss over the sampled tokens of all parts.
+    def step(
+        self, microbatches: Sequence[Microbatch], loss_of: Callable[[Microbatch], tuple[Tensor, LogRow]]
+    ) -> LogRow:
+        """One gradient step on the mean loss over the sampled tokens of all microbatches.
 
         Args:
-            parts: whose gradients add up.
-            loss_of: the loss of a part, a mean over its sampled tokens, and what to log, means as well.
+            microbatches: whose gradients add up.
+            loss_of: the loss of one, a mean over its sampled tokens, and what to log, means as well.
 
         Returns:
             The means over all tokens of what ``loss_of`` logs, and "grad_norm" before clipping.
         """
-        num_tokens = sum(len(part.credit) for part in parts)
+        num_tokens = sum(len(microbatch.advantages) for microbatch in microbatches)
         totals: LogRow = {}
         self.optimizer.zero_grad()
-        for part in parts:
-            share = len(part.credit) / num_tokens
-            loss, row = loss_of(part)
+        for microbatch in microbatches:
+            share = len(microbatch.advantages) / num_tokens
+            loss, row = loss_of(microbatch)
             (share * loss).backward()
             for name, value in row.items():
                 totals[name] = totals.get(name, 0.0) + share * float(value)
@@ -251,5 +246,5 @@ class PolicyGradientAgent(LanguageModelAgent):
         return {**totals, "grad_norm": float(norm)}
 
 
-def _num_turns(conversations: Sequence[Conversation]) -> int:
-    return sum(len(conversation.rewards) for conversation in conversations)
+def _num_turns(episodes: Sequence[Episode]) -> int:
+    return sum(episode.num_turns for episode in episodes)

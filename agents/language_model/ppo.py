@@ -1,7 +1,7 @@
 """Proximal policy optimisation of a language model in conversation.
 
 Schulman et al. (2017), equation 7, https://arxiv.org/abs/1707.06347: the clipped surrogate, per token. Advantages are
-GAE over turns, shared by the tokens of a turn; the critic is that of ``a2c.py``.
+GAE over turns, shared by the tokens of a turn; the critic is ``critic.py``'s.
 A KL penalty holds the policy to the model it started from, its weight adapted to a target as in Ziegler et al. (2019),
 section 2.2, https://arxiv.org/abs/1909.08593; ours is in the loss rather than in the reward, and is the exact KL
 of the next-token distributions, not an estimate from the sampled token, whose variance is ruinous when a token
@@ -19,16 +19,16 @@ import torch
 from torch import Tensor
 
 from ..base import LogRow
-from .a2c import A2CConfig
-from .critic import estimate, normalised, teach
-from .model import LanguageModel, before, chosen, entropies
-from .policy_gradient import Part, PolicyGradientAgent
-from .rollout import Conversation
+from .actor_critic import ActorCriticConfig
+from .critic import estimate_advantages, fit_critic, normalised
+from .model import LanguageModel, entropies, prediction_states, sampled_logprobs
+from .policy_gradient import Microbatch, PolicyGradientAgent
+from .rollout import Episode
 
 
 @dataclasses.dataclass(frozen=True)
-class PPOConfig(A2CConfig):
-    """The whole configuration; see :class:`PolicyGradientConfig` and :class:`A2CConfig`.
+class PPOConfig(ActorCriticConfig):
+    """The whole configuration; see :class:`ActorCriticConfig`.
 
     Attributes:
         clip: epsilon, how far the ratio of new to old probability counts.
@@ -109,47 +109,45 @@ class PPOAgent(PolicyGradientAgent):
         if self.reference is not None:
             self.reference.model.load_state_dict(state["reference"])
 
-    def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
-        config, batch = self.config, self.batch(conversations)
-        found = estimate(self.critic, batch, config.reward_scale, config.gamma, config.lam)
-        minibatches = self._minibatches(conversations, normalised(found.advantages, batch.turn_mask), rng)
+    def update(self, episodes: list[Episode], rng: random.Random) -> LogRow:
+        config, batch = self.config, self.batch(episodes)
+        found = estimate_advantages(self.critic, batch, config.reward_scale, config.gamma, config.lam)
+        minibatches = self._minibatches(episodes, normalised(found.advantages, batch.turn_mask), rng)
         rows = []
         for _ in range(config.num_epochs):
             rng.shuffle(minibatches)
-            rows += [self.step(parts, self._loss) for parts in minibatches]
+            rows += [self.step(microbatches, self._loss) for microbatches in minibatches]
         row = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
         if self.reference is not None and config.kl_target is not None:
             self.kl_weight = adapted_kl_weight(self.kl_weight, row["kl"], config.kl_target)
             row["kl_weight"] = self.kl_weight
-        return {**row, **teach(self.critic, batch, found, config.value_steps, config.value_learning_rate)}
+        return {**row, **fit_critic(self.critic, batch, found, config.value_steps, config.value_learning_rate)}
 
-    def _minibatches(
-        self, conversations: list[Conversation], advantages: Tensor, rng: random.Random
-    ) -> list[list[Part]]:
-        """The conversations in minibatches drawn at random, each in parts that pass through the model together."""
-        order = rng.sample(range(len(conversations)), len(conversations))
+    def _minibatches(self, episodes: list[Episode], advantages: Tensor, rng: random.Random) -> list[list[Microbatch]]:
+        """The episodes in minibatches drawn at random, each in microbatches that pass through the model together."""
+        order = rng.sample(range(len(episodes)), len(episodes))
         size = self.config.minibatch_size
         groups = [order[start : start + size] for start in range(0, len(order), size)]
-        minibatches = [self.parts([conversations[number] for number in group], advantages[group]) for group in groups]
-        return [[self._with_reference(part) for part in parts] for parts in minibatches]
+        minibatches = [self.microbatches([episodes[number] for number in group], advantages[group]) for group in groups]
+        return [[self._with_reference(microbatch) for microbatch in microbatches] for microbatches in minibatches]
 
     @torch.no_grad()
-    def _with_reference(self, part: Part) -> Part:
+    def _with_reference(self, microbatch: Microbatch) -> Microbatch:
         if self.reference is None:
-            return part
-        hidden = self.reference.hidden(part.batch.ids)
-        return part._replace(reference_hidden=before(hidden, part.batch.action_mask))
+            return microbatch
+        hidden = self.reference.hidden(microbatch.batch.ids)
+        return microbatch._replace(reference_hidden=prediction_states(hidden, microbatch.batch.action_mask))
 
-    def _loss(self, part: Part) -> tuple[Tensor, LogRow]:
-        config, batch = self.config, part.batch
+    def _loss(self, microbatch: Microbatch) -> tuple[Tensor, LogRow]:
+        config, batch = self.config, microbatch.batch
         hidden = self.lm.hidden(batch.ids)
         log_policy = self.lm.log_distribution(hidden, batch.action_mask, config.sampling_temperature)  # (N, V)
-        logprobs, entropy = chosen(log_policy, batch.ids, batch.action_mask), entropies(log_policy).mean()
-        policy_loss = ppo_loss(logprobs, batch.old_logprobs, part.credit, config.clip)
+        logprobs, entropy = sampled_logprobs(log_policy, batch.ids, batch.action_mask), entropies(log_policy).mean()
+        policy_loss = ppo_loss(logprobs, batch.old_logprobs, microbatch.advantages, config.clip)
         loss = policy_loss - config.entropy_weight * entropy
         row = {"loss": policy_loss.item(), "entropy": entropy.item()}
-        if part.reference_hidden is not None:
-            kl = self._kl(log_policy, part.reference_hidden)
+        if microbatch.reference_hidden is not None:
+            kl = self._kl(log_policy, microbatch.reference_hidden)
             loss, row["kl"] = loss + self.kl_weight * kl, kl.item()
         ratio = (logprobs - batch.old_logprobs).detach().exp()
         return loss, {**row, "clipped": ((ratio - 1).abs() > config.clip).float().mean().item()}

@@ -4,19 +4,26 @@ Williams (1992), sections 4-5, https://doi.org/10.1007/BF00992696. Each token is
 on (Sutton & Barto, 2018, section 13.4), less a baseline: the batch's mean return at the same turn, its own included.
 With its own left out, the advantage among n conversations would be n / (n - 1) of ours. Ours averages over tokens, not
 over conversations, and divides by the standard deviation of the advantages.
+
+Returns are those of whole conversations. One that outgrows the model's context is played on to its end, with its latest
+messages in a context that is half empty again, as when the agent acts; what is said from there on is not learned from,
+and its rewards belong to the last turn before. So it does not pay to fill the context. The turn limit is part of the
+task: a conversation that it ends returns what it was paid until then.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 
 from torch import Tensor
 
 from ..base import LogRow
-from .policy_gradient import Part, PolicyGradientAgent, PolicyGradientConfig
+from .losses import policy_gradient_loss
+from .policy_gradient import PolicyGradientAgent, PolicyGradientConfig
 from .returns import discounted_returns, standard_deviation
-from .rollout import Conversation
+from .rollout import Episode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,16 +31,6 @@ class ReinforceConfig(PolicyGradientConfig):
     """The whole configuration; see :class:`PolicyGradientConfig`."""
 
     learning_rate: float = 5e-5
-
-
-def reinforce_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
-    """Policy-gradient loss, a scalar to minimise.
-
-    Args:
-        logprobs: (N,) log pi(token | prefix) of the policy being trained, in nats, of the sampled tokens.
-        advantages: (N,) of the turn that each token belongs to; constants.
-    """
-    return -(logprobs * advantages.detach()).mean()
 
 
 def turn_baseline(returns: Tensor, turn_mask: Tensor) -> Tensor:
@@ -53,18 +50,10 @@ class ReinforceAgent(PolicyGradientAgent):
     Config = ReinforceConfig
     config: ReinforceConfig
 
-    def update(self, conversations: list[Conversation], rng: random.Random) -> LogRow:
-        config, batch = self.config, self.batch(conversations)
+    def update(self, episodes: list[Episode], rng: random.Random) -> LogRow:
+        config, batch = self.config, self.batch(episodes)
         returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)
         advantages = returns - turn_baseline(returns, batch.turn_mask)
         scale = standard_deviation(advantages[batch.turn_mask]) + 1e-6
-        return self.step(self.parts(conversations, advantages / scale), lambda part: entropic_loss(self, part))
-
-
-def entropic_loss(agent: PolicyGradientAgent, part: Part) -> tuple[Tensor, LogRow]:
-    """The policy-gradient loss of a part, less the entropy bonus."""
-    config, batch = agent.config, part.batch
-    hidden = agent.lm.hidden(batch.ids)
-    logprobs, entropy = agent.lm.logprobs(hidden, batch.ids, batch.action_mask, config.sampling_temperature)
-    loss = reinforce_loss(logprobs, part.credit)
-    return loss - config.entropy_weight * entropy.mean(), {"loss": loss.item(), "entropy": entropy.mean().item()}
+        microbatches = self.microbatches(episodes, advantages / scale)
+        return self.step(microbatches, functools.partial(policy_gradient_loss, self))

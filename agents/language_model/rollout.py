@@ -1,4 +1,4 @@
-"""Conversations that a language model had, as tensors to learn from."""
+"""Episodes: conversations that a language model had, and what of them there is to learn from, as tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ...envs import TextVectorEnv
-from .model import LanguageModel, closing_ids
+from .history import closing_ids, history_of, latest_ids
+from .model import LanguageModel
 from .sampler import Sampler, pad
 
 MAX_TOKENS_AT_ONCE = 2048
@@ -19,21 +20,21 @@ third faster than three times as many."""
 
 
 @dataclass
-class Conversation:
-    """One conversation while it is being had; all lists have an entry per token.
+class Episode:
+    """One conversation, as it is being had; all lists have an entry per token.
 
     Attributes:
         ids: of everything said.
         action_mask: True on what the policy sampled, its end-of-turn token included.
         logprobs: of the sampled tokens, in nats, under the distribution they were drawn from; 0 elsewhere.
         turns: the agent turn that a token belongs to, counted from 0: the prompt of a reply and the reply itself.
-        rewards: of each agent turn.
+        rewards: of each of these agent turns.
+        later_rewards: of the agent turns after the model's context was full, which no token here belongs to.
         states: (D,) each, the hidden state in which each reply began.
         next_state: (D,) that in which a next reply would have begun, where the turn limit cut the conversation.
-        truncated: the turn limit cut it, or the model's context was full.
+        truncated: the turn limit cut it.
         success: the environment's word on it.
         baseline: what conversations about the same goal returned on average, to be compared with; 0 without any.
-        num_messages: of the environment's, how many were taken in.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -41,12 +42,12 @@ class Conversation:
     logprobs: list[float] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
+    later_rewards: list[float] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
     next_state: Tensor | None = None
     truncated: bool = False
     success: bool = False
     baseline: float = 0.0
-    num_messages: int = 0
 
     def read(self, prompt: Sequence[int]) -> None:
         """Takes in what the policy read before its next reply."""
@@ -68,22 +69,34 @@ class Conversation:
         """Tokens that the policy sampled."""
         return sum(self.action_mask)
 
+    @property
+    def num_turns(self) -> int:
+        """Agent turns, those after the model's context was full included."""
+        return len(self.rewards) + len(self.later_rewards)
+
+    @property
+    def total_reward(self) -> float:
+        """The undiscounted return of the whole conversation."""
+        return sum(self.rewards) + sum(self.later_rewards)
+
 
 @dataclass
 class Batch:
-    """B conversations, padded on the right. T tokens, K agent turns at most.
+    """B episodes, padded on the right. T tokens, K agent turns at most.
 
     Attributes:
         ids: (B, T) int64.
         action_mask: (B, T) bool, True on what the policy sampled.
         old_logprobs: (N,) of the N sampled tokens, row by row.
         turns: (N,) int64, the agent turn of each sampled token.
-        rows: (N,) int64, the conversation of each sampled token.
+        rows: (N,) int64, the episode of each sampled token.
         states: (B, K, D) hidden state in which each reply began, under the policy that sampled it; constants.
         next_states: (B, D) that after the last turn of a conversation which was cut; 0 for one that is over.
-        rewards: (B, K) of each agent turn, less the conversation's baseline in its last; 0 after it.
+        rewards: (B, K) of each agent turn; the last has the discounted rewards of those that came after the model's
+            context was full, and the episode's baseline taken off; 0 after it.
         baselines: (B,) what was taken off; the return that follows where a conversation was cut does not have it off.
-        num_turns: (B,) int64.
+        num_turns: (B,) int64, those that tokens belong to.
+        num_later_turns: (B,) int64, those that came after them.
         truncated: (B,) bool, cut by the turn limit.
     """
 
@@ -97,6 +110,7 @@ class Batch:
     rewards: Tensor
     baselines: Tensor
     num_turns: Tensor
+    num_later_turns: Tensor
     truncated: Tensor
 
     @property
@@ -105,34 +119,42 @@ class Batch:
         return torch.arange(self.rewards.shape[1], device=self.num_turns.device) < self.num_turns[:, None]
 
     @classmethod
-    def of(cls, conversations: Sequence[Conversation], pad_id: int, device: torch.device | str = "cpu") -> Batch:
-        """The conversations as tensors."""
-        ids, _ = pad([c.ids for c in conversations], pad_id)
-        action_mask, _ = pad([c.action_mask for c in conversations], False, torch.bool)
-        logprobs, _ = pad([c.logprobs for c in conversations], 0.0, torch.float32)
-        turns, _ = pad([c.turns for c in conversations], 0)
-        rewards, num_turns = pad([c.rewards for c in conversations], 0.0, torch.float32)
-        baselines = torch.tensor([c.baseline for c in conversations])
-        rewards[torch.arange(len(conversations)), num_turns - 1] -= baselines
-        states = torch.nn.utils.rnn.pad_sequence([torch.stack(c.states) for c in conversations], batch_first=True)
+    def of(
+        cls,
+        episodes: Sequence[Episode],
+        pad_id: int,
+        device: torch.device | str = "cpu",
+        gamma: float = 1.0,
+    ) -> Batch:
+        """The episodes as tensors; ``gamma`` discounts later rewards, per agent turn."""
+        ids, _ = pad([c.ids for c in episodes], pad_id)
+        action_mask, _ = pad([c.action_mask for c in episodes], False, torch.bool)
+        logprobs, _ = pad([c.logprobs for c in episodes], 0.0, torch.float32)
+        turns, _ = pad([c.turns for c in episodes], 0)
+        rewards, num_turns = pad([c.rewards for c in episodes], 0.0, torch.float32)
+        baselines = torch.tensor([c.baseline for c in episodes])
+        later = [sum(gamma**k * reward for k, reward in enumerate(c.later_rewards, start=1)) for c in episodes]
+        rewards[torch.arange(len(episodes)), num_turns - 1] += torch.tensor(later) - baselines
+        states = torch.nn.utils.rnn.pad_sequence([torch.stack(c.states) for c in episodes], batch_first=True)
         over = torch.zeros_like(states[0, 0])
         tensors = {
             "ids": ids,
             "action_mask": action_mask,
             "old_logprobs": logprobs[action_mask],
             "turns": turns[action_mask],
-            "rows": torch.arange(len(conversations))[:, None].expand_as(ids)[action_mask],
+            "rows": torch.arange(len(episodes))[:, None].expand_as(ids)[action_mask],
             "states": states,
-            "next_states": torch.stack([over if c.next_state is None else c.next_state for c in conversations]),
+            "next_states": torch.stack([over if c.next_state is None else c.next_state for c in episodes]),
             "rewards": rewards,
             "baselines": baselines,
             "num_turns": num_turns,
-            "truncated": torch.tensor([c.truncated for c in conversations]),
+            "num_later_turns": torch.tensor([len(c.later_rewards) for c in episodes]),
+            "truncated": torch.tensor([c.truncated for c in episodes]),
         }
         return cls(**{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
-def converse(
+def sample_episodes(
     lm: LanguageModel,
     envs: TextVectorEnv,
     max_reply_tokens: int,
@@ -141,7 +163,7 @@ def converse(
     goals: Sequence[str | None] | None = None,
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
-) -> list[Conversation]:
+) -> list[Episode]:
     """One whole conversation in each row of ``envs``, sampled from the model.
 
     Args:
@@ -154,29 +176,35 @@ def converse(
         generator: of torch, for sampling.
     """
     envs.reset(seed=seeds, options={"goal_id": goals} if goals is not None else None)  # type: ignore[arg-type]
-    table = _Table(lm, envs, Sampler(lm, envs.num_envs, max_reply_tokens, temperature, generator))
-    while table.talking:
-        table.play_turn()
-    return table.conversations
+    rollout = _Rollout(lm, envs, Sampler(lm, envs.num_envs, max_reply_tokens, temperature, generator))
+    while rollout.active:
+        rollout.play_turn()
+    return rollout.episodes
 
 
-class _Table:
-    """Conversations that are being had side by side; ``talking`` are the rows whose turn it is to be played.
+class _Rollout:
+    """Episodes that are being played side by side; ``active`` are the rows that go on.
 
-    A conversation that outgrows the model's context is truncated there: what follows in its row is not the policy's.
+    One that outgrows the model's context goes on as it does when the agent acts: with its latest messages in a context
+    that is half empty again. What is said from there on has no tokens in the episode, and is not learned from, but
+    its rewards are the episode's: a return that stopped where the context was full would leave out the turns that
+    cost and the end that fails, and pay a policy for filling it.
     """
 
     def __init__(self, lm: LanguageModel, envs: TextVectorEnv, sampler: Sampler):
         self.lm, self.envs, self.sampler = lm, envs, sampler
-        self.room = lm.max_context - 2 * sampler.max_reply_tokens
-        if self.room < 1:
+        self.room = lm.max_context - sampler.max_reply_tokens
+        if self.room <= sampler.max_reply_tokens:
             raise ValueError(
                 f"max_reply_tokens must be below half of the model's context of {lm.max_context} tokens, "
                 f"got {sampler.max_reply_tokens}"
             )
-        self.conversations = [Conversation() for _ in range(envs.num_envs)]
-        self.talking = list(range(envs.num_envs))
-        self.prompts = [self._prompt(row)[-self.room :] for row in self.talking]
+        self.episodes = [Episode() for _ in range(envs.num_envs)]
+        self.active = list(range(envs.num_envs))
+        self._num_messages = [0] * envs.num_envs  # of the environment's, how many were taken in
+        self._ended = [False] * envs.num_envs  # whether the last reply has its end-of-turn token
+        self._outgrown = [False] * envs.num_envs
+        self.prompts = [self._prompt(row)[-self.room :] for row in self.active]
         self._over = np.zeros(envs.num_envs, dtype=bool)
 
     def play_turn(self) -> None:
@@ -184,81 +212,89 @@ class _Table:
         _, rewards, terminated, truncated, _ = self.envs.step(self._speak())
         self._over |= terminated | truncated
         successes = self.envs.successes
-        for row in self.talking:
-            self.conversations[row].rewards.append(float(rewards[row]))
-            self.conversations[row].success = bool(successes[row])
-        self._keep([place for place, row in enumerate(self.talking) if not terminated[row]])
-        self.prompts = [self._prompt(row) for row in self.talking]
-        full = [
-            len(self.conversations[row].ids) + len(prompt) > self.room
-            for row, prompt in zip(self.talking, self.prompts, strict=True)
-        ]
-        self._cut([place for place, row in enumerate(self.talking) if truncated[row] or full[place]])
+        for row in self.active:
+            episode = self.episodes[row]
+            earned = episode.later_rewards if self._outgrown[row] else episode.rewards
+            earned.append(float(rewards[row]))
+            episode.success = bool(successes[row])
+        self._keep([place for place, row in enumerate(self.active) if not terminated[row]])
+        self.prompts = [self._prompt(row) for row in self.active]
+        self._make_room()
+        self._cut([place for place, row in enumerate(self.active) if truncated[row]])
 
     def _speak(self) -> list[str | None]:
         """What is said in each row: None where the conversation is over."""
         replies, end_id = self.sampler.reply(self.prompts), self.lm.tokenizer.end_id
         actions: list[str | None] = [None if over else "" for over in self._over]
         columns = (replies.ids.tolist(), replies.logprobs.tolist(), replies.lengths.tolist(), replies.hidden)
-        for row, prompt, ids, logprobs, length, state in zip(self.talking, self.prompts, *columns, strict=True):
-            self.conversations[row].read(prompt)
-            self.conversations[row].say(ids[:length], logprobs[:length], state)
-            actions[row] = self.lm.tokenizer.decode(ids[: length - (ids[length - 1] == end_id)])
+        for row, prompt, ids, logprobs, length, state in zip(self.active, self.prompts, *columns, strict=True):
+            if not self._outgrown[row]:
+                self.episodes[row].read(prompt)
+                self.episodes[row].say(ids[:length], logprobs[:length], state)
+            self._ended[row] = ids[length - 1] == end_id
+            actions[row] = self.lm.tokenizer.decode(ids[: length - self._ended[row]])
         return actions
 
     def _prompt(self, row: int) -> list[int]:
         """What a conversation gained since the agent's last reply, up to where the next one begins."""
-        tokenizer, conversation = self.lm.tokenizer, self.conversations[row]
-        messages = self.envs.messages(row)
-        new = messages[conversation.num_messages :]
-        first = conversation.num_messages == 0
-        conversation.num_messages = len(messages)
-        prompt = closing_ids(tokenizer, conversation.ids[-1] == tokenizer.end_id) if conversation.ids else []
-        for number, message in enumerate(new):
-            if first or message["role"] != "assistant":  # its own words it has as it sampled them
-                prompt += tokenizer.encode_message(message["role"], message["content"], first and number == 0)
+        tokenizer, messages, known = self.lm.tokenizer, self.envs.messages(row), self._num_messages[row]
+        self._num_messages[row] = len(messages)
+        prompt = closing_ids(tokenizer, self._ended[row]) if known else []
+        for number, message in enumerate(messages[known:], start=known):
+            if not known or message["role"] != "assistant":  # its own words it has as it sampled them
+                prompt += tokenizer.encode_message(message["role"], message["content"], number == 0)
         return prompt + list(tokenizer.prompt_ids)
+
+    def _make_room(self) -> None:
+        """Lets conversations whose next reply might not fit go on with their latest messages."""
+        full = [
+            num_read + len(prompt) > self.room
+            for num_read, prompt in zip(self.sampler.num_read, self.prompts, strict=True)
+        ]
+        for place, row in enumerate(self.active):
+            if full[place]:
+                self._outgrown[row] = True
+                self.prompts[place] = latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room)
+        self.sampler.keep([-1 if full[place] else place for place in range(len(self.active))])
 
     def _keep(self, places: list[int]) -> None:
         self.sampler.keep(places)
-        self.talking = [self.talking[place] for place in places]
+        self.active = [self.active[place] for place in places]
 
     def _cut(self, places: list[int]) -> None:
         """Truncates conversations, with the state in which the next reply would have begun."""
         if not places:
             return
-        left = [self.lm.max_context - len(self.conversations[self.talking[place]].ids) for place in places]
-        prompts = [self.prompts[place][-num_tokens:] for place, num_tokens in zip(places, left, strict=True)]
-        states = self.sampler.peek(places, prompts)
+        states = self.sampler.peek(places, [self.prompts[place] for place in places])
         for place, state in zip(places, states, strict=True):
-            conversation = self.conversations[self.talking[place]]
-            conversation.truncated, conversation.next_state = True, state
-        rest = [place for place in range(len(self.talking)) if place not in set(places)]
+            episode = self.episodes[self.active[place]]
+            episode.truncated, episode.next_state = True, state
+        rest = [place for place in range(len(self.active)) if place not in set(places)]
         self._keep(rest)
         self.prompts = [self.prompts[place] for place in rest]
 
 
-def compare_within_groups(conversations: Sequence[Conversation], group_size: int) -> None:
-    """Gives each conversation the mean return of the others in its group as its baseline.
+def compare_within_groups(episodes: Sequence[Episode], group_size: int) -> None:
+    """Gives each episode the mean return of the others in its group as its baseline.
 
     What others returned does not depend on what was said here, so the gradient of undiscounted returns stays unbiased,
     and how hard the goal is drops out of the comparison; under a discount it would not, as what is taken off a turn
     would depend on how many follow. REINFORCE leave-one-out: Kool et al. (2019), https://openreview.net/forum?id=r1lgTGL5DE.
 
     Args:
-        conversations: groups of ``group_size`` in a row, each about one goal under one seed.
+        episodes: groups of ``group_size`` in a row, each about one goal under one seed.
         group_size: 1 leaves the baselines at 0.
     """
     if group_size == 1:
         return
-    for start in range(0, len(conversations), group_size):
-        group = conversations[start : start + group_size]
-        total = sum(sum(conversation.rewards) for conversation in group)
-        for conversation in group:
-            conversation.baseline = (total - sum(conversation.rewards)) / (len(group) - 1)
+    for start in range(0, len(episodes), group_size):
+        group = episodes[start : start + group_size]
+        total = sum(episode.total_reward for episode in group)
+        for episode in group:
+            episode.baseline = (total - episode.total_reward) / (len(group) - 1)
 
 
-def alike_in_length(sizes: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
+def length_batches(sizes: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
     """Numbers of sequences in groups that are padded to at most ``max_tokens``, shortest first; one at least to each.
 
     Args:

@@ -1,6 +1,6 @@
 """Replies of a language model in many conversations side by side, each token read once.
 
-The keys and values of what was read live on across the turns (``kv_cache.py``), so that a turn reads only what is new.
+The keys and values of what was read live on across the turns (``cache.py``), so that a turn reads only what is new.
 Rows whose reply has ended leave the batch as soon as that pays.
 """
 
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .cache import RaggedCache
-
-if TYPE_CHECKING:
-    from .model import LanguageModel
+from .model import LanguageModel
 
 BELOW_ONE = 1 - 2.0**-23
 """The largest factor by which a float32 certainly becomes smaller."""
@@ -64,7 +62,7 @@ class Sampler:
     ):
         self.lm, self.max_reply_tokens = lm, max_reply_tokens
         self.temperature, self.generator = temperature, generator
-        self.cache = RaggedCache(lm.model.config.num_hidden_layers, num_rows, lm.model.device)
+        self.cache = RaggedCache.of(lm.model, num_rows)
         self._unread: list[list[int]] = [[] for _ in range(num_rows)]  # the last token said, per row
 
     @property

@@ -10,26 +10,24 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..base import Log, LogRow, Validate, discard
-from ..training.checkpoint import leave_checkpoint, read_checkpoint
-from ..training.selection import Selection, workplace
-from .demonstrations import Demonstrations, demonstrate, load_messages
-from .model import LanguageModel, LanguageModelAgent, ModelConfig
-from .rollout import MAX_TOKENS_AT_ONCE, alike_in_length
+from ..base import LogRow
+from ..training.epochs import learn_in_epochs, learning_rates, shuffled_batches, train_epoch
+from ..training.learner import Training
+from .agent import LanguageModelAgent
+from .demonstrations import Demonstrations, demonstrate, hold_out, load_messages
+from .model import LanguageModel, ModelConfig
+from .rollout import MAX_TOKENS_AT_ONCE, length_batches
 from .sampler import pad
 
 Example = tuple[list[int], list[bool]]
 """Token ids of a conversation, and which of them the agent said."""
-AnyExample = TypeVar("AnyExample")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +38,8 @@ class SFTConfig(ModelConfig):
         demonstrations: how many conversations of the rule policy to imitate; not used with ``data``.
         flaw_rate: share of the rule's turns that a random sensible reply replaces.
         data: a JSONL file of messages to imitate instead.
-        validation_share: of the demonstrations, held out to measure the loss.
+        validation_share: of the demonstrations, held out to measure the loss; none of them is equal to one of the rest,
+            or about the same goal.
         epochs: passes over the rest, at most.
         patience: epochs without a lower validation loss before it stops; the best is kept.
         batch_size: conversations per update.
@@ -86,12 +85,6 @@ def sft_loss(lm: LanguageModel, examples: Sequence[Example]) -> tuple[Tensor, in
     return cross_entropy(logits, ids[:, 1:][targets]), int(targets.sum())
 
 
-def learning_rate_factor(update: int, num_updates: int, warmup_updates: int) -> float:
-    """Share of the peak learning rate at an update: linear warm-up, then half a cosine down to 0.05."""
-    warmup = min(1.0, (update + 1) / max(1, warmup_updates))
-    return warmup * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, update / max(1, num_updates)))))
-
-
 class SFTAgent(LanguageModelAgent):
     """Imitates demonstrations."""
 
@@ -99,57 +92,28 @@ class SFTAgent(LanguageModelAgent):
     Config = SFTConfig
     config: SFTConfig
 
-    def learn(
-        self,
-        env: Any,
-        *,
-        log: Log = discard,
-        validate: Validate | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-    ) -> None:
-        """As :meth:`Agent.learn`; without ``validate`` the model with the lowest validation loss is kept.
-
-        A training that was interrupted and resumed ends with the very weights of one that was not: it goes back to the
-        last epoch, and every epoch has its own random stream.
-        """
-        super().learn(env, checkpoint=checkpoint, resume=resume)
+    def train(self, env: Any, training: Training) -> None:
+        """Without ``validate`` the model with the lowest validation loss is kept; see :func:`learn_in_epochs`."""
         config = self.config
         shown = self._demonstrations(env)
-        train, held_out = self._split(shown)
+        examples, held_out = self._split(shown)
         optimizer = torch.optim.AdamW(
             self.lm.model.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
-        with workplace(checkpoint, resume) as folder:
-            losses: list[float] = []
-            selection = Selection(self, validate or (lambda agent: -losses[-1]), folder)
-            state = read_checkpoint(self, folder) if resume else None
-            if state is not None:
-                optimizer.load_state_dict(state["optimizer"])
-                losses, selection.score = state["losses"], state["best"]
-            while len(losses) < config.epochs and not stalled(losses, config.patience):
-                began = time.perf_counter()
-                row = {"epoch": len(losses) + 1, "loss": self._epoch(train, optimizer, len(losses))}
-                losses.append(self._loss(held_out))
-                self.budget.seconds += time.perf_counter() - began
-                self.budget.env_turns, self.budget.demonstrations = shown.env_turns, len(shown.conversations)
-                chosen = selection.consider()
-                state = {"optimizer": optimizer.state_dict(), "losses": losses, "best": selection.score}
-                leave_checkpoint(self, folder, state)
-                log({**row, **self._report(shown, losses), **(chosen if validate is not None else {})})
-            selection.restore()
 
-    def _report(self, shown: Demonstrations, losses: Sequence[float]) -> LogRow:
-        """What the log says after an epoch; "success" is that of the demonstrations."""
-        return {
-            "env_turns": shown.env_turns,
-            "success": shown.success_rate,
-            "return": None,
-            "validation_loss": losses[-1],
-            "validation_perplexity": math.exp(losses[-1]),
-            "seconds": self.budget.seconds,
-            "progress": len(losses) / self.config.epochs,
-        }
+        def run_epoch(epoch: int) -> LogRow:
+            loss, held_out_loss = self._epoch(examples, optimizer, epoch), self._loss(held_out)
+            self.budget.env_turns, self.budget.demonstrations = shown.env_turns, len(shown.conversations)
+            return {
+                "loss": loss,
+                "env_turns": shown.env_turns,
+                "success": shown.success_rate,  # of the demonstrations
+                "return": None,
+                "validation_loss": held_out_loss,
+                "validation_perplexity": math.exp(held_out_loss),
+            }
+
+        learn_in_epochs(training, optimizer, config.epochs, config.patience, run_epoch)
 
     def _demonstrations(self, env: Any) -> Demonstrations:
         if self.config.data is not None:
@@ -157,63 +121,38 @@ class SFTAgent(LanguageModelAgent):
         return demonstrate(env, self.config.demonstrations, self.config.flaw_rate, self.seed)
 
     def _split(self, shown: Demonstrations) -> tuple[list[Example], list[Example]]:
-        """The examples to learn from, and those held out; what does not fit the model's context is cut off."""
+        """The examples to learn from, and those held out; what does not fit the model's context is cut off.
+
+        No conversation that is held out is equal to one to learn from, or about the same goal.
+        """
         limit = self.lm.max_context
-        examples = [self.lm.tokenizer.encode_demonstration(messages) for messages in shown.conversations]
-        examples = [(ids[:limit], said[:limit]) for ids, said in examples if any(said[:limit])]
-        if len(examples) < 2:
-            raise ValueError(f"expected at least 2 conversations, one of them held out, got {len(examples)}")
-        random.Random(self.seed).shuffle(examples)
-        num_held_out = min(max(1, round(len(examples) * self.config.validation_share)), len(examples) - 1)
-        return examples[num_held_out:], examples[:num_held_out]
+        examples, keys = [], []
+        for number, messages in enumerate(shown.conversations):
+            ids, said = self.lm.tokenizer.encode_demonstration(messages)
+            if any(said[:limit]):
+                examples.append((ids[:limit], said[:limit]))
+                goal = () if shown.goals is None else (shown.goals[number],)
+                keys.append((tuple(ids[:limit]), *goal))
+        train, held_out = hold_out(keys, self.config.validation_share, random.Random(self.seed))
+        return [examples[number] for number in train], [examples[number] for number in held_out]
 
     def _epoch(self, examples: Sequence[Example], optimizer: torch.optim.Optimizer, epoch: int) -> float:
         """One pass over the examples; the mean training loss."""
         config, lm, rng = self.config, self.lm, random.Random(f"{self.seed}/{epoch}")
-        batches = shuffled_batches(examples, config.batch_size, rng)
-        first_update, num_updates = epoch * len(batches), config.epochs * len(batches)
-        lm.model.train()
-        total = 0.0
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(rng.getrandbits(31))  # of dropout, where the model has any
-            for update, batch in enumerate(batches, start=first_update):
-                for group in optimizer.param_groups:
-                    factor = learning_rate_factor(update, num_updates, config.warmup_updates)
-                    group["lr"] = config.learning_rate * factor
-                loss, _ = sft_loss(lm, batch)
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(lm.model.parameters(), config.max_grad_norm)
-                optimizer.step()
-                total += loss.item()
-                self.budget.tokens += sum(len(ids) for ids, _ in batch)
+        batches = shuffled_batches(examples, config.batch_size, rng, lambda example: len(example[0]))
+        rates = learning_rates(config.learning_rate, epoch, len(batches), config.epochs, config.warmup_updates)
+        losses = train_epoch(
+            lm.model, optimizer, batches, lambda batch: sft_loss(lm, batch)[0], rates, config.max_grad_norm,
+            seed=rng.getrandbits(31),
+        )  # fmt: skip
+        self.budget.tokens += sum(len(ids) for ids, _ in examples)
         self.forget()
-        return total / len(batches)
+        return sum(losses) / len(batches)
 
     @torch.no_grad()
     def _loss(self, examples: Sequence[Example]) -> float:
         """Mean cross-entropy per token over the examples, in nats."""
         self.lm.model.eval()
-        groups = alike_in_length([len(ids) for ids, _ in examples], MAX_TOKENS_AT_ONCE)
+        groups = length_batches([len(ids) for ids, _ in examples], MAX_TOKENS_AT_ONCE)
         losses = [sft_loss(self.lm, [examples[number] for number in group]) for group in groups]
         return sum(loss.item() * count for loss, count in losses) / sum(count for _, count in losses)
-
-
-def _num_ids(example: Any) -> int:
-    return len(example[0])
-
-
-def shuffled_batches(
-    examples: Sequence[AnyExample], size: int, rng: random.Random, length: Callable[[AnyExample], int] = _num_ids
-) -> list[list[AnyExample]]:
-    """The examples in batches of ``size``, roughly alike in length so that little is padded, in random order."""
-    keys = [length(example) * (1 + 0.2 * rng.random()) for example in examples]
-    order = sorted(range(len(examples)), key=keys.__getitem__)
-    batches = [[examples[number] for number in order[start : start + size]] for start in range(0, len(order), size)]
-    rng.shuffle(batches)
-    return batches
-
-
-def stalled(losses: Sequence[float], patience: int) -> bool:
-    """No loss of the last ``patience`` is lower than the best before them."""
-    return len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])

@@ -24,9 +24,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Llam
 from ...envs.tokenizer import load_tokenizer
 from ...rewards.learned.preference import PREFERENCE_FILE, Normalisation, PreferenceModel, Scorer, save_scorer
 from ..base import Log, discard
-from ..bert import quietly
-from ..language_model.sft import learning_rate_factor, shuffled_batches, stalled
+from ..training.epochs import learning_rates, shuffled_batches, stalled, train_epoch
 from ..training.files import atomic_folder
+from ..training.quiet import quietly
 from .judgements import TIE, Judgement, split_judgements
 
 
@@ -201,20 +201,13 @@ class _Fit:
         """One pass over the examples; the mean training loss."""
         config, model, rng = self.config, self.scorer.model, random.Random(f"{self.seed}/{epoch}")
         batches = shuffled_batches(examples, config.batch_size, rng, len)
-        num_updates, total = config.epochs * len(batches), 0.0
-        model.train()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(rng.getrandbits(31))  # of dropout, where the model has any
-            for update, batch in enumerate(batches, start=epoch * len(batches)):
-                for group in self.optimizer.param_groups:
-                    group["lr"] = self.learning_rate * learning_rate_factor(update, num_updates, num_updates // 10)
-                loss = self._batch_loss(batch)
-                self.optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-                self.optimizer.step()
-                total += loss.item() * len(batch)
-        return total / len(examples)
+        rates = learning_rates(
+            self.learning_rate, epoch, len(batches), config.epochs, config.epochs * len(batches) // 10
+        )
+        losses = train_epoch(
+            model, self.optimizer, batches, self._batch_loss, rates, config.max_grad_norm, seed=rng.getrandbits(31)
+        )
+        return sum(loss * len(batch) for loss, batch in zip(losses, batches, strict=True)) / len(examples)
 
     def _batch_loss(self, batch: Sequence[_Example]) -> Tensor:
         scores = self.scorer.forward([ids for example in batch for ids in (example.first, example.second)])  # (2 B,)

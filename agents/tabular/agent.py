@@ -19,9 +19,10 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import gymnasium as gym
 import numpy as np
 
-from ..base import LAST, Agent, Budget, Info, Log, LogRow, Validate, discard, in_interface
+from ..base import LAST, Budget, Info, LogRow, in_interface
 from ..training.files import atomic_folder, atomic_write, existing_folder
-from ..training.selection import Selection, workplace
+from ..training.learner import Learner, Training
+from ..training.selection import Selection
 from .exploration import EpsilonGreedy, Exploration, Softmax, greedy
 
 State: TypeAlias = tuple[int, ...]
@@ -153,7 +154,7 @@ class ActionValues(dict[State, list[float]]):
                 values[numbers[name]], visits[numbers[name]] = value, count
 
 
-class Episode(NamedTuple):
+class EpisodeSummary(NamedTuple):
     """What the log wants to know about one conversation."""
 
     turns: int
@@ -161,7 +162,7 @@ class Episode(NamedTuple):
     success: bool
 
 
-class TabularAgent(Agent):
+class TabularAgent(Learner):
     """An agent whose knowledge is a table; a subclass is one algorithm, its ``play_episode``.
 
     Plays every environment whose observations are ``MultiDiscrete`` or ``Discrete`` and whose actions are ``Discrete``.
@@ -171,7 +172,6 @@ class TabularAgent(Agent):
     """
 
     interface = "choices"
-    learns = True
     Config = TabularConfig
     config: TabularConfig
     num_tables: ClassVar[int] = 1
@@ -195,7 +195,7 @@ class TabularAgent(Agent):
         self._allowed_by_mask: dict[bytes, list[int]] = {}
 
     @abstractmethod
-    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> Episode:
+    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> EpisodeSummary:
         """Plays one conversation and learns from every turn: the algorithm.
 
         Args:
@@ -225,31 +225,21 @@ class TabularAgent(Agent):
     def act(self, observation: Any, info: Info) -> int:
         return greedy(self.values(state_of(observation)), self.allowed(info))
 
-    def learn(
-        self,
-        env: Any,
-        *,
-        log: Log = discard,
-        validate: Validate | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-    ) -> None:
-        """As :meth:`Agent.learn`. A training that was interrupted and resumed ends with the very table of one that was
-        not: it goes back to the last report, and every stretch between reports has its own random stream."""
-        super().learn(env, checkpoint=checkpoint, resume=resume)
+    def train(self, env: Any, training: Training) -> None:
+        """A training that was interrupted and resumed ends with the very table of one that was not: it goes back to the
+        last report, and every stretch between reports has its own random stream.
+        """
         env = in_interface(env, self.interface)
-        with workplace(checkpoint, resume) as folder:
-            selection = Selection(self, validate, folder)
+        with training.begin() as (folder, selection):
             self._turns = 0
-            last = None if checkpoint is None else folder / LAST
-            if not (resume and self._resume(folder, selection)):
+            last = None if training.checkpoint is None else folder / LAST
+            if not (training.resume and self._resume(folder, selection)):
                 self._checkpoint(last, selection)
             while self._turns < self.config.env_turns:
                 row = self._train(env)
-                row.update(selection.consider())
+                row.update(selection.keep_best())
                 self._checkpoint(last, selection)
-                log(row)
-            selection.restore()
+                training.log(row)
 
     def _train(self, env: gym.Env[Any, Any]) -> LogRow:
         """Learns until the next report is due."""
@@ -258,7 +248,7 @@ class TabularAgent(Agent):
         goal = min(config.env_turns, -(-report * config.env_turns // config.num_reports))
         self.random = random.Random(f"{self.seed}/{self.budget.env_turns}")
         seed: int | None = self.random.getrandbits(31)
-        episodes: list[Episode] = []
+        episodes: list[EpisodeSummary] = []
         while turns < goal:
             self.exploration.anneal(turns / config.env_turns)
             episode = self.play_episode(env, seed)

@@ -11,7 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from .agent import Episode, State, TabularAgent, state_of
+from .agent import EpisodeSummary, State, TabularAgent, state_of
 from .exploration import greedy
 
 
@@ -25,7 +25,7 @@ class DoubleQLearningAgent(TabularAgent):
         first, second = self.tables
         return [(a + b) / 2 for a, b in zip(first.peek(state), second.peek(state), strict=True)]
 
-    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> Episode:
+    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> EpisodeSummary:
         gamma = self.config.gamma
         observation, info = env.reset(seed=seed)
         state, allowed = state_of(observation), self.allowed(info)
@@ -43,4 +43,4 @@ class DoubleQLearningAgent(TabularAgent):
 
             state, allowed, over = next_state, next_allowed, terminated or truncated
             turns, total = turns + 1, total + float(reward)
-        return Episode(turns, total, bool(info.get("success", False)))
+        return EpisodeSummary(turns, total, bool(info.get("success", False)))

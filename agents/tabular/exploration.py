@@ -76,12 +76,13 @@ class Softmax:
     """Each allowed action with a probability that grows with exp(value / temperature).
 
     Args:
-        start: temperature at the start of training, in units of return, above 0.
+        start: temperature at the start of training, in units of return, above 0. The defaults are for returns between
+            -1 and 1; under ``pydial`` they are 20 times as high.
         end: temperature from the share ``until`` of training on, above 0.
         until: in (0, 1].
     """
 
-    def __init__(self, start: float = 5.0, end: float = 0.2, until: float = 0.5):
+    def __init__(self, start: float = 0.25, end: float = 0.01, until: float = 0.5):
         if start <= 0 or end <= 0:
             raise ValueError(f"temperature must be above 0, got start {start} and end {end}")
         self.start, self.end, self.until = start, end, _share(until)

@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from .agent import Episode, TabularAgent, state_of
+from .agent import EpisodeSummary, TabularAgent, state_of
 
 
 class QLearningAgent(TabularAgent):
@@ -17,7 +17,7 @@ class QLearningAgent(TabularAgent):
 
     name = "q_learning"
 
-    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> Episode:
+    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> EpisodeSummary:
         q, gamma = self.tables[0], self.config.gamma
         observation, info = env.reset(seed=seed)
         state, allowed = state_of(observation), self.allowed(info)
@@ -35,4 +35,4 @@ class QLearningAgent(TabularAgent):
 
             state, allowed, over = next_state, next_allowed, terminated or truncated
             turns, total = turns + 1, total + float(reward)
-        return Episode(turns, total, bool(info.get("success", False)))
+        return EpisodeSummary(turns, total, bool(info.get("success", False)))

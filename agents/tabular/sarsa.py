@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from .agent import Episode, TabularAgent, state_of
+from .agent import EpisodeSummary, TabularAgent, state_of
 
 
 class SarsaAgent(TabularAgent):
@@ -17,7 +17,7 @@ class SarsaAgent(TabularAgent):
 
     name = "sarsa"
 
-    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> Episode:
+    def play_episode(self, env: gym.Env[Any, Any], seed: int | None) -> EpisodeSummary:
         q, gamma = self.tables[0], self.config.gamma
         observation, info = env.reset(seed=seed)
         state = state_of(observation)
@@ -36,4 +36,4 @@ class SarsaAgent(TabularAgent):
 
             state, action, over = next_state, next_action, terminated or truncated
             turns, total = turns + 1, total + float(reward)
-        return Episode(turns, total, bool(info.get("success", False)))
+        return EpisodeSummary(turns, total, bool(info.get("success", False)))

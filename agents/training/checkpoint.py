@@ -14,7 +14,7 @@ from .files import atomic_folder, existing_folder
 TRAINING_FILE = "training.pt"
 
 
-def leave_checkpoint(agent: Agent, folder: Path, state: dict[str, Any]) -> None:
+def write_checkpoint(agent: Agent, folder: Path, state: dict[str, Any]) -> None:
     """Writes the agent and the state of its training as ``last`` in ``folder``.
 
     Args:
@@ -29,7 +29,7 @@ def leave_checkpoint(agent: Agent, folder: Path, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:
-    """Gives the agent what ``leave_checkpoint`` wrote, and returns the state; None when there is no checkpoint."""
+    """Gives the agent what ``write_checkpoint`` wrote, and returns the state; None when there is no checkpoint."""
     last = existing_folder(folder / LAST)
     if last is None or not (last / TRAINING_FILE).is_file():
         return None

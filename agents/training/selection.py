@@ -13,7 +13,7 @@ from .files import atomic_folder, existing_folder
 
 
 @contextlib.contextmanager
-def workplace(checkpoint: str | Path | None, resume: bool) -> Iterator[Path]:
+def checkpoint_folder(checkpoint: str | Path | None, resume: bool) -> Iterator[Path]:
     """The folder of a training: the checkpoint, or a temporary one where nobody wants to keep it.
 
     Without ``resume``, what an earlier training left there is removed.
@@ -47,7 +47,7 @@ class Selection:
         self.agent, self.validate, self.folder = agent, validate, folder
         self.score: float | None = None
 
-    def consider(self) -> LogRow:
+    def keep_best(self) -> LogRow:
         """Validates the agent as it is now; of two that score the same, the later is kept.
 
         Returns:

@@ -1,11 +1,12 @@
 """Conversations between people, for small talk: those of two packages, or a user's own.
 
-A conversation is a tuple of turns, two speakers in alternation. All of them are written the same way: lower case, a
-space on both sides of punctuation, at most ``MAX_WORDS`` words a turn, and nothing like a phone number or an address.
+A conversation is a tuple of turns, two speakers in alternation. Turns are as people typed them, but for spaces; they
+have at most ``MAX_WORDS`` words and signs, and nothing like a phone number or an address.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,12 +28,27 @@ TOO_LIKE = 0.8
 """Likeness from which a turn only says again what was said before; see ``rewards/environments/chat.py``."""
 
 _PUNCTUATION = re.compile(r"\s*([.,!?;:()]+)\s*")
+_TOKEN = re.compile(r"[.,!?;:()]+|[^\s.,!?;:()]+")
+_SPACE_BEFORE = re.compile(r"\s+([.,!?]+|[;:])(?=[\s\"]|$)")
+_NO_SPACE_AFTER = re.compile(r"(?<=[^\W\d_])\s?([,!?;]+)(?=[^\W\d_])")
 _PRIVATE = re.compile(r"@|https?:|www\.|\.com\b|\d[\d\s().-]{5,}\d")
 
 
 def tidy(text: str) -> str:
-    """``text`` in lower case, with single spaces and punctuation apart: ``"Hi, you!"`` is ``"hi , you !"``."""
-    return " ".join(_PUNCTUATION.sub(r" \1 ", text.lower().replace("’", "'")).split())
+    """``text`` with single spaces, as they belong: ``"Hi ,you !"`` is ``"Hi, you!"``."""
+    text = _SPACE_BEFORE.sub(r"\1", " ".join(text.replace("’", "'").split()))
+    return _NO_SPACE_AFTER.sub(r"\1 ", text)
+
+
+def spaced(text: str) -> str:
+    """``text`` in lower case, with punctuation apart: ``"Hi, you!"`` is ``"hi , you !"``; splits are made from it."""
+    return " ".join(_PUNCTUATION.sub(r" \1 ", text.lower()).split())
+
+
+def cut(text: str, max_tokens: int) -> str:
+    """The first ``max_tokens`` words and signs of a text."""
+    found = list(itertools.islice(_TOKEN.finditer(text), max_tokens))
+    return text[: found[-1].end()] if found else ""
 
 
 def load_conversations(corpus: str, data: str | None = None) -> list[Turns]:
@@ -90,7 +106,8 @@ def _spoken(entry: Mapping[str, Any]) -> list[str]:
             if speaker != last:
                 turns.append(text)
             elif len(turns[-1].split()) + len(text.split()) <= MAX_WORDS - 5:  # punctuation will count as words
-                turns[-1] += ("" if turns[-1].rstrip()[-1:] in ".,!?" else " .") + " " + text
+                is_stopped = turns[-1].rstrip()[-1:] in ".,!?;:)(" or text.lstrip()[:1] in ".,!?"
+                turns[-1] += ("" if is_stopped else " .") + " " + text
             last = speaker
     return turns
 
@@ -115,7 +132,7 @@ def _segment(raw: Sequence[str], shortest: int) -> Turns:
     if len(raw) < shortest:
         return ()
     for text in raw:
-        turn = " ".join(tidy(text).split()[:MAX_WORDS])
+        turn = cut(tidy(text), MAX_WORDS)
         if not kept and shortest > 2 and len(words_of(turn)) < SHORTEST_OPENING:
             continue
         if not _is_fit(text, turn, kept) or len(kept) == MAX_CONVERSATION:
@@ -133,4 +150,4 @@ def _is_fit(text: str, turn: str, before: Sequence[str]) -> bool:
 
 def _distinct(conversations: Iterable[Turns]) -> list[Turns]:
     """The conversations that are not empty, one for each opening."""
-    return list({turns[0]: turns for turns in conversations if turns}.values())
+    return list({spaced(turns[0]): turns for turns in conversations if turns}.values())

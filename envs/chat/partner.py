@@ -13,8 +13,8 @@ from ..core.streams import pick
 from ..core.task import Partner
 from .corpus import Turns
 from .retrieval import make_index
+from .understanding import understand
 
-INSTRUCTION = "you are chatting with somebody . answer what they say ."
 NUM_SIMILAR = 5
 """Similar moments whose replies count as expected."""
 SIMILAR = 0.4
@@ -28,9 +28,11 @@ NUM_CANDIDATES = 8
 SUMMARY_SIZES = (NUM_CANDIDATES, NUM_CANDIDATES, 3)
 LOOK_AT = 40
 """Retrieved turns that are looked at for one that fits."""
-PARDON = ("sorry ? i did not get that .", "what do you mean ?", "hm , i do not understand .")
-LEAVES = ("i have to go now . bye !", "i think i will talk to somebody else . bye !")
-CLOSES = ("it was nice talking to you . bye !", "i have to run , but this was fun . bye !")
+PARDON = ("Sorry? I didn't get that.", "What do you mean?", "Hm, I don't understand.")
+LEAVES = ("I have to go now. Bye!", "I think I'll talk to somebody else. Bye!")
+HELLOS = ("Hi there!", "Hello!", "Hey!")
+GOODBYES = ("Oh, all right. Bye!", "Okay, see you. Bye!")
+CLOSES = ("It was nice talking to you. Bye!", "I have to run, but this was fun. Bye!")
 
 
 class Place(NamedTuple):
@@ -120,7 +122,7 @@ class ChatPartner(Partner):
         self.num_replies = 0
 
     def open(self) -> list[Line]:
-        return [("system", INSTRUCTION), *self._speak(self.place)]
+        return self._speak(self.place)
 
     def hear(self, utterance: str) -> list[Line]:
         is_good = self.quality(utterance) >= GOOD
@@ -133,7 +135,17 @@ class ChatPartner(Partner):
             return self._end(LEAVES, False)
         if self.num_replies >= self.turns:
             return self._end(CLOSES, True)
+        act = "talk" if is_good else self.act_of(utterance)
+        if act == "goodbye":
+            return self._end(GOODBYES, False)
+        if act == "greeting":
+            return self._wait(f"{self._phrase(HELLOS)} {self.moment.text}")
         return self._go_on(utterance, is_good)
+
+    def act_of(self, utterance: str) -> str:
+        """What a reply is, as :func:`understand` has it, or "nonsense" where no word of it is known."""
+        act = understand(utterance)
+        return "nonsense" if act == "talk" and not self.world.index.knows(utterance) else act
 
     def quality(self, utterance: str) -> float:
         """Coherence of a reply, if it is of a fit length and new; else 0.0."""
@@ -162,9 +174,13 @@ class ChatPartner(Partner):
             return self._speak(Place(self.place.conversation, self.place.turn + 2))
         found = self._answer(utterance) or (self._answer(self.moment.text) if is_good else None)
         if found is None:
-            self.goal["expected"].append(self.moment.expected)  # which is still to be said
-            return [("user", self._phrase(PARDON))]
+            return self._wait(self._phrase(PARDON))
         return self._speak(found)
+
+    def _wait(self, words: str) -> list[Line]:
+        """Says something that leaves the conversation where it is: what was expected is still to be said."""
+        self.goal["expected"].append(self.moment.expected)
+        return [("user", words)]
 
     def _answer(self, utterance: str) -> Place | None:
         """What somebody said after a turn like ``utterance``; else a turn like it, which changes the subject."""

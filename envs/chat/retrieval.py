@@ -31,6 +31,10 @@ class Index(ABC):
     def scores(self, text: str) -> np.ndarray:
         """(N,) float32 cosine of ``text`` with each text; all zeros where nothing is known of it."""
 
+    def knows(self, text: str) -> bool:
+        """Whether there is any word in ``text`` that means something here."""
+        return bool(words_of(text))
+
     def nearest(self, text: str, count: int) -> list[tuple[int, float]]:
         """Number and cosine of the ``count`` texts most like ``text``, best first, equal ones in order of number."""
         scores = self.scores(text)
@@ -60,6 +64,9 @@ class TfidfIndex(Index):
         self.words: dict[str, int] = {word: int(column) for word, column in vectorizer.vocabulary_.items()}
         self.idf = vectorizer.idf_
         self.starts, self.rows, self.values = columns.indptr, columns.indices, columns.data
+
+    def knows(self, text: str) -> bool:
+        return any(word in self.words for word in words_of(text))
 
     def scores(self, text: str) -> np.ndarray:
         scores = np.zeros(self.num_texts, dtype=np.float32)

@@ -63,7 +63,7 @@ class TextEnv(gym.Env[Any, Any]):
         self,
         task: Task,
         interface: str = "text",
-        reward: Any = "pydial",
+        reward: Any = "bounded",
         split: str = "train",
         max_turns: int = 20,
         render_mode: str | None = None,

@@ -50,7 +50,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         task: Task,
         num_envs: int,
         interface: str = "text",
-        reward: Any = "pydial",
+        reward: Any = "bounded",
         split: str = "train",
         max_turns: int = 20,
         render_mode: str | None = None,

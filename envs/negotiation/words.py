@@ -1,67 +1,67 @@
-"""What is said while haggling: the partner's turns, a bank split into train and test wordings, and how it understands.
+"""What is said while haggling: the partner's turns, a bank split into train and test wordings.
 
-A turn of the partner names one price at most, so that who repeats it is understood to take it.
+A turn of the partner names one price at most.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from ..core.streams import pick
 
 Bank = Mapping[str, tuple[str, ...]]
 
 _BOTH: Bank = {
-    "far": ("that is far from what i can do .", "we are worlds apart ."),
-    "stalled": ("you said that before .", "you are not moving ."),
-    "withdrawn": ("you were nearer to me before .", "you take back what you said ?"),
-    "last": ("this is my last offer :", "i will only say this once more :"),
-    "deal": ("deal !", "agreed , it is a deal ."),
-    "left": ("i have had enough , goodbye .", "we will not agree , goodbye ."),
-    "walked": ("a pity , goodbye .", "as you like , goodbye ."),
-    "chat": ("yes , but what is your price ?", "thank you , but let us talk about the price ."),
-    "better": ("make me an offer first .", "it is your turn to name a price ."),
-    "refuse": ("then what is your price ?", "so what do you say instead ?"),
-    "confused": ("which price do you mean ?", "name one price , please ."),
-    "puzzled": ("sorry , i did not understand .", "what do you mean ?"),
+    "far": ("That's a long way from what I can do.", "We're worlds apart."),
+    "stalled": ("You've said that before.", "You're not moving."),
+    "withdrawn": ("You were closer to me before.", "Are you taking back what you said?"),
+    "last": ("This is my last offer.", "I'll only say this once more."),
+    "deal": ("Deal!", "Agreed, it's a deal."),
+    "left": ("I've had enough. Goodbye.", "We won't agree. Goodbye."),
+    "walked": ("A pity. Goodbye.", "As you like. Goodbye."),
+    "chat": ("Yes, but what's your price?", "Thanks, but let's talk about the price."),
+    "better": ("Make me an offer first.", "It's your turn to name a price."),
+    "refuse": ("Then what's your price?", "So what would you say instead?"),
+    "unclear": ("Is that a yes? Then just say: deal.", "Do you take my price, then?"),
+    "confused": ("Which price do you mean?", "Name one price, please."),
+    "puzzled": ("Sorry, I didn't understand that.", "What do you mean?"),
 }
 _BOTH_TEST: Bank = {
-    "far": ("no way , that is not even close .", "you must be joking ."),
-    "stalled": ("that is no step towards me .", "you only repeat yourself ."),
-    "withdrawn": ("that is a step back .", "now you go away from me ."),
-    "last": ("my very last word :", "here is my final offer :"),
-    "deal": ("good , we have a deal .", "done , let us shake hands ."),
-    "left": ("this leads nowhere , bye .", "i am leaving , bye ."),
-    "walked": ("all right then , bye .", "too bad , bye ."),
-    "chat": ("i know , but back to the price .", "sure , and how much do you say ?"),
-    "better": ("first you name a price .", "tell me what you have in mind ."),
-    "refuse": ("and what would suit you ?", "so name your own price ."),
-    "confused": ("that is more than one price .", "just one price at a time ."),
-    "puzzled": ("i do not follow you .", "could you say that in other words ?"),
+    "far": ("No way, that's not even close.", "You must be joking."),
+    "stalled": ("That's no step towards me.", "You're only repeating yourself."),
+    "withdrawn": ("That's a step back.", "Now you're moving away from me."),
+    "last": ("My very last word.", "Here's my final offer."),
+    "deal": ("Good, we have a deal.", "Done, let's shake hands on it."),
+    "left": ("This leads nowhere. Bye.", "I'm leaving. Bye."),
+    "walked": ("All right then. Bye.", "Too bad. Bye."),
+    "chat": ("I know, but back to the price.", "Sure, and how much do you say?"),
+    "better": ("You name a price first.", "Tell me what you have in mind."),
+    "refuse": ("And what would suit you?", "Then name your own price."),
+    "unclear": ("So is it a deal or not?", "Does that mean that you agree to my price?"),
+    "confused": ("That's more than one price.", "Just one price at a time."),
+    "puzzled": ("I don't follow you.", "Could you say that in other words?"),
 }
 BANKS: Mapping[tuple[str, bool], Bank] = {
     # the role of the partner, and whether it is the test split
     ("seller", False): {
         **_BOTH,
-        "open": ("i sell my {item} for {price} .", "the {item} is {price} ."),
-        "counter": ("i can let it go for {price} .", "you can have it for {price} .", "i would take {price} ."),
+        "open": ("I'd like {price} for my {item}.", "The price of the {item} is {price}."),
+        "counter": ("I can let it go for {price}.", "You can have it for {price}.", "I'd take {price}."),
     },
     ("seller", True): {
         **_BOTH_TEST,
-        "open": ("i am asking {price} for the {item} .", "{price} and the {item} is yours ."),
-        "counter": ("how about {price} ?", "make it {price} .", "i could go down to {price} ."),
+        "open": ("I'm asking {price} for the {item}.", "For {price}, you can take the {item} home."),
+        "counter": ("How about {price}?", "Make it {price}.", "I could go down to {price}."),
     },
     ("buyer", False): {
         **_BOTH,
-        "open": ("i would pay {price} for your {item} .", "is it {price} for the {item} ?"),
-        "counter": ("i can pay {price} .", "i would give you {price} .", "what about {price} ?"),
+        "open": ("I'd pay {price} for your {item}.", "Would {price} be all right for the {item}?"),
+        "counter": ("I can pay {price}.", "I'd give you {price}.", "What about {price}?"),
     },
     ("buyer", True): {
         **_BOTH_TEST,
-        "open": ("i offer {price} for that {item} .", "would you sell me the {item} for {price} ?"),
-        "counter": ("how about {price} ?", "make it {price} .", "i could go up to {price} ."),
+        "open": ("I'm offering {price} for the {item}.", "Would you sell me the {item} for {price}?"),
+        "counter": ("How about {price}?", "Make it {price}.", "I could go up to {price}."),
     },
 }
 
@@ -74,84 +74,16 @@ def worded(bank: Bank, act: str, wording: int, turn: int, **values: object) -> s
 
 def opening_of(role: str, limit: int, step: int, item: str) -> str:
     """What the agent is told."""
-    if role == "buyer":
-        return f"you want to buy the {item} . do not pay {limit} or more . prices go in steps of {step} ."
-    return f"you want to sell the {item} . do not take {limit} or less . prices go in steps of {step} ."
+    aim = "buy the {item}. Pay less than {limit}" if role == "buyer" else "sell the {item}. Get more than {limit}"
+    told = aim.format(item=item, limit=money(limit))
+    return f"You want to {told}, or you gain nothing. Prices move in steps of {money(step)}."
 
 
 def offer_of(role: str, price: int) -> str:
     """The agent's offer from the menu."""
-    return f"i can pay {price} ." if role == "buyer" else f"you can have it for {price} ."
+    return f"I can pay {money(price)}." if role == "buyer" else f"You can have it for {money(price)}."
 
 
-# Understanding
-
-
-class Meaning(NamedTuple):
-    """What the agent said.
-
-    Attributes:
-        act: "offer", "accept", "walk_away", "better" (it asks for a better price), "refuse" (no, without an offer),
-            "chat", "confused" (several prices) or "puzzled" (nothing that makes sense).
-        price: of an offer.
-    """
-
-    act: str
-    price: float | None = None
-
-
-_NUMBER = re.compile(r"\d+(?:[,']\d{3})+(?!\d)|\d+(?:\.\d+)?")
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_WALK = re.compile(
-    r"\b(?:good ?bye|bye|walk(?:ing)? away|not interested|forget it|i am (?:out|leaving)|i'm (?:out|leaving)|i leave|"
-    r"i walk|leave it|no thanks|no thank you)\b"
-)
-_ACCEPT = re.compile(
-    r"\b(?:deal|accept(?:ed)?|agree|agreed|sold|ok|okay|yes|yep|sure|fine|done|i take it|i'll take it|"
-    r"i will take it|take it|it is yours|it's yours|settled)\b"
-)
-_REFUSE = re.compile(
-    r"\b(?:no|not|never|cannot|nope|(?:ca|wo|do|does|did|is|are|was|would|could|should)n['’]?t|"
-    r"too (?:much|high|low|little|expensive|cheap|dear))\b"
-)
-_NO_REFUSAL = re.compile(r"\b(?:no problem|why not|not bad|no doubt)\b")
-_BETTER = re.compile(
-    r"\b(?:better|best|discount|lower|less|cheaper|higher|more|come down|go down|come up|go up|your (?:last )?price|"
-    r"last offer|final offer)\b"
-)
-
-
-def understand(utterance: str, partner_price: int, own_price: float | None) -> Meaning:
-    """What an utterance means to somebody who haggles.
-
-    A price that was not on the table is an offer, whatever stands around it; to name the partner's price, or to say
-    yes, is to take it, unless it is refused or left at that. One's own price again is an offer again.
-
-    Args:
-        utterance: any text.
-        partner_price: the partner's standing offer.
-        own_price: the agent's last one, or None.
-    """
-    text = utterance.lower()
-    prices = list(dict.fromkeys(_price(found) for found in _NUMBER.findall(text)))
-    new = [price for price in prices if price not in (partner_price, own_price)]
-    if len(new) > 1:
-        return Meaning("confused")
-    if new:
-        return Meaning("offer", new[0])
-    if _WALK.search(text):
-        return Meaning("walk_away")
-    if own_price is not None and own_price in prices:
-        return Meaning("offer", own_price)
-    if _REFUSE.search(_NO_REFUSAL.sub("", text)):
-        return Meaning("refuse")
-    if prices or (_ACCEPT.search(text) and "?" not in text):
-        return Meaning("accept")
-    if _BETTER.search(text):
-        return Meaning("better")
-    return Meaning("chat" if len(_WORD.findall(text)) >= 2 else "puzzled")
-
-
-def _price(text: str) -> float:
-    value = float(re.sub(r"[,']", "", text))
-    return int(value) if value == int(value) else value
+def money(amount: float) -> str:
+    """An amount as people write it: £45, £1,250, £45.50."""
+    return f"£{amount:,.0f}" if amount == int(amount) else f"£{amount:,.2f}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import functools
 import itertools
+import re
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from ...rewards.files import utf8_text
 from ..core.items import read_once
+from ..understanding.values import phones, postcodes
 
 CONSTRAINT_SLOTS = ("food", "area", "pricerange")
 REQUEST_SLOTS = ("phone", "address", "postcode")
@@ -18,6 +20,8 @@ BOOKING_SLOTS = ("people", "day", "time")
 SLOTS = CONSTRAINT_SLOTS + BOOKING_SLOTS
 
 DONTCARE = "dontcare"
+UNKNOWN = "unknown"
+"""What is told of a fact that the database does not have."""
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 TIMES = ("11:30", "12:15", "13:00", "17:45", "18:30", "19:00", "19:45", "20:30")
 PEOPLE = ("1", "2", "3", "4", "5", "6", "7", "8")
@@ -26,7 +30,7 @@ COLUMNS = ("name", "food", "area", "pricerange", "phone", "address", "postcode")
 
 
 class Venue(NamedTuple):
-    """One restaurant; an empty string means unknown."""
+    """One restaurant, every value in its plain form; an empty string means unknown."""
 
     name: str
     food: str
@@ -44,6 +48,8 @@ Constraints = tuple[tuple[str, str], ...]
 class Database:
     """The venues of a CSV file with the columns name, food, area, pricerange, phone, address and postcode.
 
+    Values are compared in a plain form (:func:`plain_value`) and shown as the file writes them.
+
     Args:
         path: the file, UTF-8, with or without a byte order mark; None reads the 110 restaurants of Cambridge that ship
             with the package.
@@ -55,7 +61,13 @@ class Database:
 
     def __init__(self, path: str | Path | None = None):
         source = resources.files("dialogym.envs.data") / "cambridge_restaurants.csv" if path is None else Path(path)
-        self.venues = _read(utf8_text(source, source.name), str(source.name))
+        written = _read(utf8_text(source, source.name), str(source.name))
+        self.venues = tuple([Venue(*map(plain_value, COLUMNS, venue)) for venue in written])
+        self._written = {
+            (slot, plain_value(slot, value)): value
+            for venue in reversed(written)
+            for slot, value in zip(COLUMNS, venue, strict=True)
+        }
         self.index = {venue.name: number for number, venue in enumerate(self.venues)}
         self.values: dict[str, tuple[str, ...]] = {
             slot: tuple(sorted({getattr(venue, slot) for venue in self.venues})) for slot in CONSTRAINT_SLOTS
@@ -64,6 +76,12 @@ class Database:
         self._matches: dict[tuple[str, str, str], tuple[int, ...]] = {}
         self._matching: dict[Constraints, tuple[int, ...]] = {}
         self._changes: dict[Constraints, tuple[tuple[str, str], ...]] = {}
+
+    def written(self, slot: str, value: str) -> str:
+        """A plain value as the file writes it ("Ask Restaurant", "CB2 1UF"), a day with its capital."""
+        if slot == "day":
+            return value.capitalize()
+        return self._written.get((slot, value), value)
 
     def matches(self, food: str, area: str, pricerange: str) -> tuple[int, ...]:
         """Numbers of the venues that meet all three, in file order; ``DONTCARE`` is met by all."""
@@ -114,6 +132,25 @@ class Database:
         return tuple(found)
 
 
+_NOT_WORD = re.compile(r"[^\w&]+")
+
+
+def plain_value(slot: str, written: str) -> str:
+    """A value in lower case; phone numbers and postcodes without spaces, addresses without punctuation.
+
+    >>> plain_value("phone", "01223 350688"), plain_value("postcode", "CB4 3HL"), plain_value("food", "Thai")
+    ('01223350688', 'cb43hl', 'thai')
+    """
+    value = " ".join(written.lower().split())
+    if slot == "phone":
+        found = phones(value)
+        return found[0].value if len(found) == 1 else value
+    if slot == "postcode":
+        found = postcodes(value)
+        return found[0].value if len(found) == 1 else value
+    return _NOT_WORD.sub(" ", value).strip() if slot == "address" else value
+
+
 def replaced(constraints: Constraints, slot: str, value: str) -> Constraints:
     """The constraints with one slot's value changed."""
     return tuple((name, value if name == slot else old) for name, old in constraints)
@@ -127,13 +164,13 @@ def _read(text: str, source: str) -> tuple[Venue, ...]:
     venues: list[Venue] = []
     seen: set[str] = set()
     for row in rows:
-        venue = Venue(*(str(row[column] or "").strip().lower() for column in COLUMNS))
+        venue = Venue(*(str(row[column] or "").strip() for column in COLUMNS))
         empty = [slot for slot in ("name", *CONSTRAINT_SLOTS) if not getattr(venue, slot)]
         if empty:
             raise ValueError(f"{source}, line {rows.line_num}: {', '.join(empty)} must not be empty")
-        if venue.name in seen:
+        if venue.name.lower() in seen:
             raise ValueError(f"{source}, line {rows.line_num}: the name {venue.name!r} stands there already")
-        seen.add(venue.name)
+        seen.add(venue.name.lower())
         venues.append(venue)
     if not venues:
         raise ValueError(f"{source}: expected at least one restaurant, got none")

@@ -11,9 +11,8 @@ from .wording import MENU
 
 _REPLY = {name: number for number, name in enumerate(MENU)}
 DUMP = (
-    "[name] is a [pricerange] [food] restaurant in the [area] . the phone number is [phone] , the address is [address] "
-    "and the postcode is [postcode] . it is booked for [people] people on [day] at [time] , the reference is "
-    "[reference] ."
+    "[name] is a [pricerange] [food] restaurant in the [area]. The phone number is [phone], the address is [address] "
+    "and the postcode is [postcode]. It's booked for [people] people on [day] at [time], the reference is [reference]."
 )
 
 
@@ -64,7 +63,7 @@ def inform_everything(observation: Any, info: Mapping[str, Any]) -> str:
 def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
     """Claims that all is done, and says goodbye."""
     spoken = sum(message["role"] == "assistant" for message in info["messages"])
-    return "your table is booked , the reference is abc12 ." if spoken == 0 else "all is done , goodbye ."
+    return "Your table is booked, the reference is ABC12." if spoken == 0 else "All is done. Goodbye!"
 
 
 POLICIES = {

@@ -63,6 +63,11 @@ class Tracker:
                 for slot in confirming:
                     self.status[CONSTRAINT_SLOTS.index(slot)] = 0
                     self.heard.pop(slot, None)
+            elif kind == "deny":
+                if self.heard.get(act[1]) == act[2] and act[1] in CONSTRAINT_SLOTS:
+                    del self.heard[act[1]]
+                    self.status[CONSTRAINT_SLOTS.index(act[1])] = 0
+                    self.found, self.offered = -1, 0
             elif kind == "alternative":
                 self.found, self.offered = -1, 0
             elif kind == "book":
@@ -93,12 +98,12 @@ class Tracker:
     def hear_agent(self, understood: Understood) -> None:
         """Takes in what the agent itself said."""
         slots = understood.slots
+        if understood.confirms:
+            self.confirming = tuple([slot for slot, _ in understood.confirms if slot in CONSTRAINT_SLOTS])
         if slots:
             if "name" in slots:
                 self.offered = 1
                 self.asked_about[3] = 0
-            elif understood.is_question:
-                self.confirming = tuple([slot for slot in CONSTRAINT_SLOTS if slot in slots])
             for position, slot in enumerate(REQUEST_SLOTS):
                 if slot in slots:
                     self.asked_about[position] = 0

@@ -1,4 +1,4 @@
-"""What the agent's words mean: free text is understood by what it contains, so a terse "area?" works as well.
+"""What the agent's words mean: sentence by sentence, however they are put, so a terse "area?" works as well.
 
 An utterance is looked at once, placeholders and all (``understand`` is cached by the reader that holds it), and its
 placeholders are filled with the values of the moment afterwards.
@@ -8,93 +8,167 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import NamedTuple
 
-from .database import CONSTRAINT_SLOTS, DONTCARE, REQUEST_SLOTS, SLOTS, Database
+from ..understanding.text import Sentence, begins_as_question, is_courtesy, is_negated, negated_spans, sentences
+from .calls import ToolCall, find_call, read_call
+from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, REQUEST_SLOTS, SLOTS, UNKNOWN, Database
+from .lexicon import Lexicon, Mention, without_accents
 
-TOOL_CALL = re.compile(r"\b(search|book)\s*\(([^()]*)\)?")
-WORD = re.compile(r"\[[a-z_]+\]|\d+:\d\d|[a-z0-9']+|\?")
 PLACEHOLDER = re.compile(r"\[([a-z_]+)\]")
-
-FACT_PLACEHOLDERS = ("name", *CONSTRAINT_SLOTS, *REQUEST_SLOTS, "reference", "people", "day", "time")
+FACT_PLACEHOLDERS = ("name", *CONSTRAINT_SLOTS, *REQUEST_SLOTS, "reference", *BOOKING_SLOTS)
 """Filled from the last result: the place at hand and the booking."""
 SAID_PLACEHOLDERS = tuple(f"said_{slot}" for slot in SLOTS)
 """Filled with what the user last said, as the agent heard it."""
-PLACEHOLDERS = FACT_PLACEHOLDERS + SAID_PLACEHOLDERS
+PLACEHOLDERS = tuple((name.removeprefix("said_"), f"[{name}]") for name in FACT_PLACEHOLDERS + SAID_PLACEHOLDERS)
+"""(slot, placeholder) pairs."""
 
-TOOL_ARGUMENTS = {"search": ("name", *CONSTRAINT_SLOTS), "book": ("name", "people", "day", "time")}
-ALIASES = {"price": "pricerange", "price_range": "pricerange", "type": "food", "restaurant": "name"}
+_SLOT_WORDS = {
+    slot: re.compile(rf"\b(?:{words})\b")
+    for slot, words in {
+        "food": r"food|cuisines?|(?:kind|type|sort)s? of (?:restaurant|place)|"
+        r"(?:like|want|prefer|feel like) (?:to eat|eating)(?! in\b| at\b| out\b)|in the mood for|craving",
+        "area": r"areas?|(?:parts?|side|end) of (?:the )?(?:town|city|cambridge)|where(?:abouts)?|locations?|"
+        r"districts?|neighbou?rhoods?",
+        "pricerange": r"prices?|price ?ranges?|pricing|budgets?|spend|pay|cost|how (?:expensive|pricey|cheap|much)",
+        "people": r"how many|people|persons|guests|diners|party|party size",
+        "day": r"(?<!nice )(?<!good )(?<!great )days?|dates?|when",
+        "time": r"(?<!this )(?<!that )(?<!next )(?<!first )(?<!long )times?|what hour",
+    }.items()
+}
+_STARTS_WITH_WH = re.compile(
+    r"(?:and |so |then |now |also |thanks,? |great,? |\w+ )?(?:\w+ )?\b(?:what|which|where|when|how)\b"
+)
+_CALLS_FOR_AN_ANSWER = re.compile(
+    r"\b(?:tell me|let me know|i (?:will |still |also )?need|need to know|(?:please|kindly) (?:give|provide|specify|"
+    r"choose|state|share|"
+    r"enter|indicate|select)|specify|do you have|what about|how about|may i (?:know|ask)|please\Z)"
+)
+_VERB = re.compile(r"\b(?:is|are|was|were|has|have|serves?|offers?|do|does|will|would|can|could)\b")
+MAX_FRAGMENT_WORDS = 6
 
-KEYWORDS: dict[str, tuple[str, str]] = {
-    "food": ("slot", "food"), "cuisine": ("slot", "food"),
-    "area": ("slot", "area"), "part of town": ("slot", "area"), "where": ("slot", "area"),
-    "location": ("slot", "area"), "price": ("slot", "pricerange"), "pricerange": ("slot", "pricerange"),
-    "price range": ("slot", "pricerange"), "budget": ("slot", "pricerange"), "expensive?": ("slot", "pricerange"),
-    "people": ("slot", "people"), "party": ("slot", "people"), "how many": ("slot", "people"),
-    "day": ("slot", "day"), "when": ("slot", "day"), "date": ("slot", "day"), "time": ("slot", "time"),
-    "any": ("value", DONTCARE),
-    "no": ("cue", "no"), "not": ("cue", "no"), "sorry": ("cue", "sorry"), "unfortunately": ("cue", "sorry"),
-    "nothing": ("cue", "none"), "none": ("cue", "none"), "no match": ("cue", "none"),
-    "such": ("cue", "such"), "like that": ("cue", "such"),
-    "restaurant": ("cue", "restaurant"), "restaurants": ("cue", "restaurant"), "place": ("cue", "restaurant"),
-    "match": ("cue", "restaurant"), "matches": ("cue", "restaurant"), "places": ("cue", "restaurant"),
-    "only": ("cue", "only"), "cannot help": ("cue", "only"), "can't help": ("cue", "only"),
-    "available": ("cue", "available"), "fully booked": ("cue", "full"), "full": ("cue", "full"),
-    "failed": ("cue", "full"), "unavailable": ("cue", "full"),
-    "booked": ("cue", "booked"), "reserved": ("cue", "booked"), "confirmed": ("cue", "booked"),
-    "reference": ("cue", "booked"),
-    "right": ("cue", "ask"), "correct": ("cue", "ask"), "?": ("cue", "ask"),
-    "anything else": ("cue", "more"), "help you": ("cue", "more"), "what else": ("cue", "more"),
-    "say that again": ("cue", "again"), "repeat": ("cue", "again"), "pardon": ("cue", "again"),
-    "bye": ("cue", "bye"), "goodbye": ("cue", "bye"),
-}  # fmt: skip
-
-
-class ToolCall(NamedTuple):
-    """A call of ``search`` or ``book`` as written, placeholders unfilled; ``error`` says what is wrong with it."""
-
-    name: str
-    arguments: tuple[tuple[str, str], ...]
-    error: str = ""
+_TABLE = r"(?:tables?|slots?|availability|reservations?|bookings?|seats?|space|room)"
+_NO_TABLE = re.compile(
+    r"\bfully booked\b|\bbooked (?:out|up|solid)\b|\bunavailable\b|\b(?:is|are|was|already|all) (?:full|taken)\b|"
+    r"\b(?:not|no longer|nothing|none|neither|no \w+(?: is| are)?) (?:be |been )?(?:available|free)\b|\b(?:booking|"
+    r"table|time|day)\b.*\bnot possible\b|"
+    rf"\bno (?:more |free |open )?{_TABLE}\b|\bnot (?:have|find|get|see) (?:a|any|an) (?:free |open )?{_TABLE}\b|"
+    r"\b(?:could|can|was|were|am|did) not (?:able to |manage to )?(?:book|reserve|secure|complete the booking)\b|"
+    rf"\bunable to (?:book|reserve)\b|\b{_TABLE} (?:has |have |was |is )?(?:failed|declined|unsuccessful|rejected)\b"
+)
+_BOOKED = re.compile(
+    r"\b(?:booked|reserved|confirmed|reference|ref|booking (?:is|was|has been) (?:made|complete|completed|successful|"
+    r"done|set))\b"
+)
+_NOT_YET = re.compile(r"\b(?:if|would|will be|can be|could|to be|once|should|shall|may|might|going to|want|like me)\b")
+_BOOK = re.compile(r"\b(?:book|reserve|booking|reservation|make (?:a|the|your) (?:booking|reservation))\b")
+_PROPOSES = re.compile(
+    r"\b(?:i|we) (?:can|could|will|would be happy to|may|might)\b|\b(?:if|whether) you\b|\blet me know\b"
+)
+REQUEST_WORDS = {
+    "phone": re.compile(r"\b(?:tele)?phone(?: number)?\b|\b(?:contact|their|the) number\b"),
+    "address": re.compile(r"\baddress\b"),
+    "postcode": re.compile(r"\bpost ?code\b|\bpostal code\b|\bzip(?: ?code)?\b"),
+}
+_UNKNOWN = re.compile(
+    r"\bunknown\b|\bnot (?:known|listed|given|provided|available)\b|\bunavailable\b|"
+    r"\b(?:do|does|did) not (?:have|know|find|see|list)\b|\bmissing\b|"
+    r"\bno (?:\w+ )?(?:phone|number|address|post ?code)\b"
+)
+_YOUR_WANTS = re.compile(r"\b(?:you|your|confirm|understood|got)\b")
+_IS_THAT_RIGHT = re.compile(
+    r"(?:is|does|are|do|did|have|am) (?:that|this|it|everything|all|these|i|the)\b.*\b(?:right|correct|correctly|ok|"
+    r"okay|fine|good|work)\Z|"
+    r"(?:right|correct|ok|okay)\Z"
+)
+_REFERENCE = re.compile(
+    r"\b(?:reference|ref|confirmation)(?: number| code| no| id)?(?: is| was)?(?: ?[:=,-])? ?([a-z0-9]{4,8})\b"
+)
+_CODE = re.compile(r"(?=.*\d)|[^aeiou]{4,}\Z")
+_PLACES = re.compile(r"\b(?:restaurants?|places?|match(?:es|ing|ed)?|options?|results?|venues?|suggestions?)\b")
+_PLACES_OR_PRONOUNS = re.compile(
+    _PLACES.pattern + r"|\b(?:anything|something|such|like that|ones?|any|nothing|none|found|find|meets?|fits?)\b"
+)
+_DO_NOT_EXIST = re.compile(r"\b(?:restaurants?|places?) (?:\w+ ){0,3}(?:do|does) not exist\b")
+_NONE = re.compile(r"\b(?:none|nothing|0|zero|unable|failed to find|no luck)\b")
+_ABOUT_ONE_PLACE = re.compile(r"(?:it|they|this|that|he|she)\b(?! (?:is|seems|looks|appears)(?: like| that)? there)")
+_ONLY_RESTAURANTS = re.compile(r"\b(?:only|just)\b(?: \w+){0,6} restaurants?(?: in cambridge| here)?\Z")
+_CANNOT_HELP = re.compile(
+    r"\b(?:can|could|do|am|will) not (?:\w+ ){0,2}(?:help|assist|know|tell|answer|have (?:any )?(?:information|"
+    r"access))\b|"
+    r"\bunable to (?:help|assist|answer)\b|\b(?:outside|beyond|not part) (?:of )?(?:my|what i)\b|"
+    r"\bnot something i can\b|"
+    r"\bi am (?:just |only )?a restaurant (?:guide|assistant)\b|\brestaurants? only\b"
+)
+REPEAT = re.compile(
+    r"\b(?:repeat|rephrase|pardon|come again|clarify|one more time|say (?:that|it|this) (?:once )?(?:again|more)|"
+    r"(?:did|do|could|can) not (?:quite |really |fully )?(?:catch|understand|get|follow|hear)|"
+    r"what (?:was that|do you mean|did you say))\b|\A(?:sorry,? )?what\Z"
+)
+_MORE = re.compile(
+    r"\b(?:anything|something|what) else\b|\bhow (?:can|may|could) i (?:help|assist)\b|\b(?:can|may|"
+    r"could) i (?:help|assist)\b|"
+    r"\bwhat (?:can|may|could) i do for you\b|\banything more\b"
+)
+BYE = re.compile(
+    r"(?:okay |ok |and |so |then |thank you,? |thanks,? |well,? )*(?:and )?(?:good ?bye|bye(?:[ -]bye)?|see you|"
+    r"farewell|good night|take care|"
+    r"have a (?:nice|good|great|lovely|wonderful|pleasant|fantastic)\b.*|enjoy (?:your|the)\b.*|so long|cheerio)\b"
+)
 
 
 class Understood:
-    """What one utterance contains, placeholders unfilled. Made once per utterance and shared, so never changed.
+    """What one utterance means, placeholders unfilled. Made once per utterance and shared, so never changed.
 
     Attributes:
-        tool: the call, where the utterance holds one; then the rest is empty.
-        values: (slot, value) pairs; name, phone, address, postcode and reference are slots too.
-        slots: the slots of ``values``.
-        asked: slots that are asked for.
-        is_question, is_goodbye, asks_to_repeat, says_only_restaurants: what they say.
+        tool: the call, where the utterance is one; then the rest is empty.
+        told: (slot, value) pairs that it states; name, phone, address, postcode and reference are slots too. Of the
+            places that one sentence lists, the first is the one that it is about.
+        slots: the slots of ``told``.
+        confirms: (slot, value) pairs that it asks to confirm.
+        asked: slots that it asks for.
+        asks_to_book: it asks whether to book.
+        asks_to_repeat, asks_for_more, is_goodbye, says_only_restaurants: what they say; a goodbye says nothing else.
         claims_no_match, claims_no_table, claims_booked: there is no such place; no table then; it is booked.
-        has_cues: there is any of these.
+        flags: the names of all these statements that hold.
     """
 
     __slots__ = (
-        "asked", "asks_to_repeat", "claims_booked", "claims_no_match", "claims_no_table", "has_cues", "is_goodbye",
-        "is_question", "says_only_restaurants", "slots", "tool", "values",
+        "asked", "asks_for_more", "asks_to_book", "asks_to_repeat", "claims_booked", "claims_no_match",
+        "claims_no_table", "confirms", "flags", "is_goodbye", "says_only_restaurants", "slots", "told", "tool",
     )  # fmt: skip
 
     def __init__(
         self,
         tool: ToolCall | None = None,
-        values: tuple[tuple[str, str], ...] = (),
+        told: tuple[tuple[str, str], ...] = (),
+        confirms: tuple[tuple[str, str], ...] = (),
         asked: tuple[str, ...] = (),
-        cues: frozenset[str] = frozenset(),
+        flags: frozenset[str] = frozenset(),
     ):
-        negative = bool(cues & {"no", "sorry", "none"})
-        self.tool, self.values, self.asked = tool, values, asked
-        self.slots = frozenset(slot for slot, _ in values)
-        self.is_question = "ask" in cues
-        self.is_goodbye = "bye" in cues
-        self.asks_to_repeat = "again" in cues
-        self.says_only_restaurants = "only" in cues
-        self.claims_no_table = "full" in cues or (negative and "available" in cues)
-        self.claims_booked = "booked" in cues and not negative and not self.claims_no_table
-        about_places = bool(cues & {"none", "such", "restaurant"})
-        self.claims_no_match = negative and about_places and not self.says_only_restaurants
-        self.has_cues = bool(cues)
+        self.tool, self.told, self.confirms, self.asked = tool, told, confirms, asked
+        self.slots = frozenset([slot for slot, _ in told])
+        self.claims_no_table = "no_table" in flags
+        self.claims_booked = "booked" in flags and not self.claims_no_table
+        self.claims_no_match = "no_match" in flags
+        self.says_only_restaurants = "only_restaurants" in flags
+        self.asks_to_book = "ask_booking" in flags
+        self.asks_to_repeat = "repeat" in flags
+        self.asks_for_more = "more" in flags
+        self.is_goodbye = "bye" in flags and len(flags) == 1 and not (told or confirms or asked)
+        self.flags = flags
+
+    def acts(self) -> list[tuple[str, ...]]:
+        """The same as dialogue acts: ("ask", slot), ("tell", slot, value), ("confirm", slot, value), ..."""
+        if self.tool is not None:
+            return [(self.tool.name, *[f"{slot}={value}" for slot, value in self.tool.arguments])]
+        acts: list[tuple[str, ...]] = [("tell", *pair) for pair in self.told]
+        acts += [("confirm", *pair) for pair in self.confirms] + [("ask", slot) for slot in self.asked]
+        names = {
+            "no_match": self.claims_no_match, "no_table": self.claims_no_table, "booked": self.claims_booked,
+            "only_restaurants": self.says_only_restaurants, "ask_booking": self.asks_to_book,
+            "repeat": self.asks_to_repeat, "more": self.asks_for_more, "bye": self.is_goodbye,
+        }  # fmt: skip
+        return acts + [(name,) for name, holds in names.items() if holds]
 
 
 class Reader:
@@ -102,77 +176,133 @@ class Reader:
 
     def __init__(self, database: Database):
         self.database = database
-        self._lexicon: dict[str, list[tuple[tuple[str, ...], tuple[str, str]]]] = {}
-        for phrase, meaning in _phrases(database):
-            words = tuple(WORD.findall(phrase))
-            if words:
-                self._lexicon.setdefault(words[0], []).append((words, meaning))
-        for entries in self._lexicon.values():
-            entries.sort(key=lambda entry: -len(entry[0]))  # the longest phrase wins
+        self.lexicon = Lexicon(database, PLACEHOLDERS)
         self.understand = functools.lru_cache(maxsize=1 << 15)(self._understand)
 
     def __reduce__(self) -> tuple[type[Reader], tuple[Database]]:
         return Reader, (self.database,)  # the cache cannot be pickled, and need not be
 
     def _understand(self, utterance: str) -> Understood:
-        text = utterance.lower()
-        call = TOOL_CALL.search(text)
-        if call:
-            return Understood(_tool_call(call[1], call[2]))
-        meanings = self._meanings(WORD.findall(text))
-        cues = frozenset(value for kind, value in meanings if kind == "cue")
-        values = []
-        asked = []
-        for position, (kind, value) in enumerate(meanings):
-            if kind == "slot":
-                asked.append(value)
-            elif kind == "value":  # "any" belongs to the slot word that follows or precedes it
-                neighbours = meanings[position + 1 : position + 2] + meanings[max(position - 1, 0) : position]
-                values += [(slot, DONTCARE) for kind, slot in neighbours[:1] if kind == "slot"]
-            elif kind != "cue":
-                values.append((kind, value))
-        said = {slot for slot, _ in values}
-        return Understood(None, tuple(values), tuple(dict.fromkeys(s for s in asked if s not in said)), cues)
-
-    def _meanings(self, words: list[str]) -> list[tuple[str, str]]:
-        meanings = []
-        position = 0
-        while position < len(words):
-            for phrase, meaning in self._lexicon.get(words[position], ()):
-                if tuple(words[position : position + len(phrase)]) == phrase:
-                    meanings.append(_counted(meaning, words, position + len(phrase)))
-                    position += len(phrase)
-                    break
-            else:
-                position += 1
-        return [meaning for meaning in meanings if meaning[0]]
+        call = find_call(utterance)
+        if call is not None and call.is_meant:
+            return Understood(read_call(call, self.lexicon.plain_value))
+        if call is not None:
+            return Understood(flags=frozenset(["ask_booking"]))
+        found = _Findings()
+        for sentence in sentences(without_accents(utterance), courtesies=True):
+            found.read(sentence, self.lexicon)
+        return found.understood()
 
 
-def _counted(meaning: tuple[str, str], words: list[str], after: int) -> tuple[str, str]:
-    """A lone digit is a number of people only before a word that says so."""
-    if meaning[0] == "people" and not meaning[1].startswith("["):
-        return meaning if words[after : after + 1] and words[after] in ("people", "persons", "guests") else ("", "")
-    return meaning
+@functools.lru_cache(maxsize=8)
+def reader_of(database: Database) -> Reader:
+    """The one reader of a database: what it has understood once, every task of that database knows."""
+    return Reader(database)
 
 
-def _phrases(database: Database) -> list[tuple[str, tuple[str, str]]]:
-    phrases = list(KEYWORDS.items())
-    phrases += [(value, (slot, value)) for slot in CONSTRAINT_SLOTS for value in database.values[slot]]
-    phrases += [(value, (slot, value)) for slot in ("people", "day", "time") for value in database.values[slot]]
-    for venue in database.venues:
-        phrases += [(getattr(venue, slot), (slot, getattr(venue, slot))) for slot in ("name", *REQUEST_SLOTS)]
-    for placeholder in PLACEHOLDERS:
-        phrases.append((f"[{placeholder}]", (placeholder.removeprefix("said_"), f"[{placeholder}]")))
-    return phrases
+class _Findings:
+    """What has been found in the sentences of one utterance so far."""
+
+    def __init__(self) -> None:
+        self.told: dict[tuple[str, str], None] = {}
+        self.confirms: dict[tuple[str, str], None] = {}
+        self.asked: dict[str, None] = {}
+        self.flags: set[str] = set()
+        self.speaks_of_wants = False
+
+    def understood(self) -> Understood:
+        said = {slot for slot, _ in (*self.told, *self.confirms)}
+        asked = tuple([slot for slot in self.asked if slot not in said])
+        return Understood(None, tuple(self.told), tuple(self.confirms), asked, frozenset(self.flags))
+
+    def read(self, sentence: Sentence, lexicon: Lexicon) -> None:
+        text, asks = sentence
+        if asks and self.speaks_of_wants and _IS_THAT_RIGHT.match(text):
+            self.confirms.update(self.told)
+            self.told.clear()
+            return
+        unknown = [slot for slot, words in REQUEST_WORDS.items() if words.search(text)] if _UNKNOWN.search(text) else []
+        if unknown and not asks:
+            self.told.update({(slot, UNKNOWN): None for slot in unknown})
+            return
+        mentions = lexicon.mentions(text)
+        asked = _slots_asked(text, asks, mentions)
+        if is_courtesy(text) and not (mentions or asked or _BOOK.search(text)):
+            if BYE.match(text):
+                self.flags.add("bye")
+            return
+        flags = _claims(text, asks, mentions)
+        if _BOOK.search(text) and not flags and not asked and (asks or _PROPOSES.search(text)):
+            flags.add("ask_booking")
+        self.flags |= flags
+        self._take_values(text, asks, mentions, asked)
+
+    def _take_values(self, text: str, asks: bool, mentions: list[Mention], asked: list[str]) -> None:
+        self.asked.update(dict.fromkeys(asked))
+        names_a_place = any(mention.slot == "name" for mention in mentions)
+        kept = [mention for mention in mentions if not is_negated(text, mention.start)]
+        if not asks or names_a_place:
+            first_name = next((mention for mention in kept if mention.slot == "name"), None)
+            told = [mention for mention in kept if mention.slot != "name" or mention is first_name]
+            self.told.update({(mention.slot, mention.value): None for mention in told})
+            self.speaks_of_wants = not names_a_place and bool(kept) and _YOUR_WANTS.search(text) is not None
+            reference = _REFERENCE.search(text)
+            if reference and _CODE.match(reference[1]):
+                self.told["reference", reference[1]] = None
+        elif not asked:
+            self.confirms.update({(mention.slot, mention.value): None for mention in kept})
 
 
-def _tool_call(name: str, written: str) -> ToolCall:
-    allowed = TOOL_ARGUMENTS[name]
-    arguments = []
-    for part in filter(None, (part.strip() for part in written.split(","))):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        key = ALIASES.get(key, key)
-        if not equals or key not in allowed:
-            return ToolCall(name, (), f"error : {name} takes {' , '.join(allowed)}")
-        arguments.append((key, DONTCARE if value in ("any", "") else value.strip("'\"")))
-    return ToolCall(name, tuple(arguments))
+def _slots_asked(text: str, asks: bool, mentions: list[Mention]) -> list[str]:
+    """The slots that a sentence asks for: by their words, or by values to choose from."""
+    if any(mention.slot == "name" for mention in mentions):
+        return []
+    if asks:
+        values: dict[str, set[str]] = {}
+        for mention in mentions:
+            values.setdefault(mention.slot, set()).add(mention.value)
+        choices = [slot for slot, options in values.items() if len(options) > 1]
+        if choices:
+            return choices
+    is_fragment = len(text.split()) <= MAX_FRAGMENT_WORDS and not _VERB.search(text)
+    if not (asks or is_fragment or _CALLS_FOR_AN_ANSWER.search(text)):
+        return []
+    said = {mention.slot for mention in mentions}
+    found = [(match.start(), slot) for slot, words in _SLOT_WORDS.items() if (match := words.search(text))]
+    if not _STARTS_WITH_WH.match(text):
+        found = [(start, slot) for start, slot in found if slot not in said]
+    return [slot for _, slot in sorted(found)]
+
+
+def _claims(text: str, asks: bool, mentions: list[Mention]) -> set[str]:
+    flags = set()
+    begins_with_question = asks and begins_as_question(text)
+    negations = negated_spans(text)
+    if REPEAT.search(text):
+        return {"repeat"}
+    if asks and _MORE.search(text):
+        return {"more"}
+    if BYE.match(text):
+        flags.add("bye")
+    if begins_with_question:
+        return flags
+    if _NO_TABLE.search(text):
+        flags.add("no_table")
+    elif _BOOKED.search(text) and not negations and not _NOT_YET.search(text) and not asks:
+        flags.add("booked")
+    elif _ONLY_RESTAURANTS.search(text):
+        flags.add("only_restaurants")
+    elif _is_no_match(text, mentions):
+        flags.add("no_match")
+    elif _CANNOT_HELP.search(text):
+        flags.add("only_restaurants")
+    return flags
+
+
+def _is_no_match(text: str, mentions: list[Mention]) -> bool:
+    """A denial of what there is: not of something about one place, nor of what the agent can do."""
+    denials = [start for start, _ in negated_spans(text)] + [match.start() for match in _NONE.finditer(text)]
+    if not denials or any(mention.slot == "name" for mention in mentions) or _ABOUT_ONE_PLACE.match(text):
+        return False
+    nouns = _PLACES if _CANNOT_HELP.search(text) else _PLACES_OR_PRONOUNS
+    return nouns.search(text, min(denials)) is not None or _DO_NOT_EXIST.search(text) is not None

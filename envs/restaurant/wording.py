@@ -1,157 +1,341 @@
-"""The words of the user, of the tools and of the menu. The user's are a bank split into train and test wordings."""
+"""The words of the user and of the menu. The user's are banks of sentences, split into train and test wordings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import re
+from collections.abc import Mapping, Sequence
 
 from ..core.streams import pick
-from .database import DONTCARE
-
-SYSTEM = "you are a restaurant guide in cambridge ."
+from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, DONTCARE, REQUEST_SLOTS, Constraints, Database
 
 Act = tuple[str, ...]
 """What a user means: ("inform", slot, value), ("request", slot), ("affirm",), ("negate",), ("alternative",), ..."""
 
-# One segment per act; a user turn is its segments in a row. {} is the value. The test wordings are other sentences made
-# of the same words.
-TRAIN: dict[tuple[str, ...], tuple[str, ...]] = {
+Bank = Mapping[tuple[str, ...], tuple[str, ...]]
+"""Sentences by what they say: an act, or "inform" with all the slots that one sentence informs of."""
+
+# {food} and the like are values; {} of a booking are its details, such as " for 2 people on Friday", and {} of a
+# request what is asked for. The test wordings are other sentences made of the same words.
+TRAIN: Bank = {
+    ("greeting",): ("", "Hi!", "Hello!", "Hi there!", "Good evening."),
     ("inform", "food"): (
-        "i want {} food", "something that serves {} food", "i would like {} food", "{} food please", "a {} restaurant",
+        "I'm looking for somewhere that serves {food} food.", "I'd like {food} food, please.", "{food} food, please.",
+        "I'm in the mood for {food} food.", "I want a {food} restaurant.", "Do you know a {food} restaurant?",
     ),
     ("inform", "area"): (
-        "in the {}", "it should be in the {}", "i want it in the {} of town", "the {} area please", "somewhere {}",
+        "I'd like something in the {area} of town.", "It should be in the {area}.", "In the {area}, please.",
+        "Somewhere in the {area}.", "The {area} would be good.", "I want to eat in the {area}.",
     ),
     ("inform", "pricerange"): (
-        "it should be {}", "i want something {}", "in the {} price range", "a {} place", "i would like it {}",
+        "Something {pricerange}, please.", "It should be {pricerange}.", "I'd like something {pricerange}.",
+        "I'm looking for somewhere {pricerange}.", "A {pricerange} place would be good.",
     ),
-    ("inform", "people"): ("for {} people", "a table for {} people", "we are {} people", "{} people please"),
-    ("inform", "day"): ("on {}", "for {}", "it is for {}", "on {} please", "we come on {}"),
-    ("inform", "time"): ("at {}", "we come at {}", "at {} please", "the time is {}"),
-    ("any", "food"): ("any food is fine", "i do not care about the food", "i do not care what food it is"),
-    ("any", "area"): ("any area is fine", "i do not care about the area", "the area is all the same to me"),
-    ("any", "pricerange"): ("any price is fine", "i do not care about the price", "i do not care how expensive it is"),
-    ("request", "phone"): ("what is the phone number ?", "can i have the phone number ?", "the phone number please ."),
-    ("request", "address"): ("what is the address ?", "can i have the address ?", "tell me the address please ."),
-    ("request", "postcode"): ("what is the postcode ?", "can i have the postcode ?", "the postcode please ."),
-    ("request", "food"): ("what food do they serve ?", "what kind of food is it ?", "is it the right food ?"),
-    ("request", "area"): ("what area is it in ?", "what part of town is it in ?", "is it in the right area ?"),
-    ("request", "pricerange"): ("what is the price range ?", "how expensive is it ?", "is it the right price ?"),
-    ("affirm",): ("yes .", "yes , that is right .", "right ."),
-    ("negate",): ("no ,", "no , that is wrong ,", "that is not it ,"),
-    ("change",): ("wait , i changed my mind ,", "actually ,", "wait ,"),
-    ("alternative",): ("is there another one ?", "do you have something else ?", "another one please ."),
-    ("book",): ("i want to book a table", "please book a table", "can you book it", "i would like a table"),
-    ("no_booking",): ("i do not need a table .", "no table please ."),
-    ("ask_reference",): ("what is the reference ?", "can i have the reference ?", "i need the reference ."),
-    ("is_it_booked",): ("did you book it ?", "is the table booked ?", "do i have a table ?"),
-    ("prompt",): ("do you have a place for me ?", "so what is there ?", "what do you have ?"),
-    ("puzzled",): ("what do you mean ?", "i do not understand ."),
-    ("hang_up",): ("never mind , goodbye .", "this takes too long , goodbye ."),
-    ("bye",): ("thank you , goodbye .", "that is all , thank you ."),
+    ("inform", "food", "area"): (
+        "I'm looking for a {food} restaurant in the {area}.", "I'd like {food} food in the {area} of town.",
+        "Is there a {food} restaurant in the {area}?", "{food} food in the {area}, please.",
+    ),
+    ("inform", "food", "pricerange"): (
+        "I'm looking for a {pricerange} {food} restaurant.", "I'd like something {pricerange} that serves {food} food.",
+        "Is there a {pricerange} {food} restaurant?", "A {pricerange} {food} place, please.",
+    ),
+    ("inform", "area", "pricerange"): (
+        "I'm looking for a {pricerange} restaurant in the {area}.", "Something {pricerange} in the {area}, please.",
+        "I'd like somewhere {pricerange} in the {area} of town.", "Is there a {pricerange} place in the {area}?",
+    ),
+    ("inform", "food", "area", "pricerange"): (
+        "I'm looking for a {pricerange} {food} restaurant in the {area}.",
+        "Is there somewhere {pricerange} in the {area} that serves {food} food?",
+        "I'd like a {pricerange} {food} place in the {area} of town, please.",
+    ),
+    ("any", "food"): (
+        "Any kind of food is fine.", "I don't mind what kind of food it is.", "I don't care about the food.",
+    ),
+    ("any", "area"): ("Any part of town is fine.", "I don't mind where it is.", "I don't care about the area."),
+    ("any", "pricerange"): (
+        "Any price is fine.", "I don't mind how expensive it is.", "I don't care about the price.",
+    ),
+    ("request",): ("What's the {}?", "Could I have the {}, please?", "Can you give me their {}?"),
+    ("request", "food"): ("What kind of food do they serve?", "What food is it?"),
+    ("request", "area"): ("What area is it in?", "What part of town is it in?", "Where is it?"),
+    ("request", "pricerange"): ("How expensive is it?", "What's the price range?", "Can you tell me the price range?"),
+    ("affirm",): ("Yes.", "Yes, please.", "Yes, that's right.", "That's right."),
+    ("negate",): ("No, that's wrong.", "No, that's not right.", "No."),
+    ("change",): ("Actually, I've changed my mind.", "Wait, I've changed my mind.", "Sorry, I've changed my mind."),
+    ("alternative",): (
+        "Is there another one?", "Do you have anything else?", "Could you find me another place, please?",
+    ),
+    ("book",): (
+        "I'd like to book a table{}.", "Could you book a table{}, please?", "Please book me a table{}.",
+        "Can you book it{} for me?",
+    ),
+    ("details",): ("It's{}.", "It would be{}.", "{}, please.", "A table{}, please."),
+    ("no_booking",): ("I don't need a table, thanks.", "No table for me, thank you."),
+    ("ask_reference",): ("What's the reference?", "Could I have the reference, please?", "I need the reference."),
+    ("is_it_booked",): ("Did you book it?", "Is the table booked?", "Do I have a table?"),
+    ("prompt",): ("Do you have anything for me?", "What do you have?", "So, what can you find?"),
+    ("puzzled",): ("Sorry, what do you mean?", "I don't understand."),
+    ("hang_up",): ("Never mind. Goodbye.", "This takes too long. Goodbye."),
+    ("bye",): ("Thank you, goodbye.", "That's all, thank you.", "Great, thanks. Goodbye!"),
     ("nothing",): ("...",),
-    ("weather",): ("what is the weather like ?", "will it rain ?", "tell me about the weather ."),
-    ("train",): ("when is the next train ?", "is there a train to london ?", "what time is the train ?"),
-    ("joke",): ("can you tell me a joke ?", "tell me a joke .", "do you know a joke ?"),
+    ("weather",): ("What's the weather like?", "Will it rain?", "Can you tell me about the weather?"),
+    ("train",): ("When is the next train?", "Is there a train to London?", "What time is the train?"),
+    ("joke",): ("Can you tell me a joke?", "Tell me a joke, please.", "Do you know a joke?"),
 }  # fmt: skip
-TEST: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("inform", "food"): ("i would like something that serves {} food", "a place for {} food please"),
-    ("inform", "area"): ("i would like it in the {}", "something in the {} area"),
-    ("inform", "pricerange"): ("something {} please", "it should be in the {} price range"),
-    ("inform", "people"): ("a table please , we are {} people", "it is for {} people"),
-    ("inform", "day"): ("i want it on {}", "it is on {}"),
-    ("inform", "time"): ("it is at {}", "i would like it at {}"),
-    ("any", "food"): ("what food it is is all the same to me", "i do not care about food"),
-    ("any", "area"): ("i do not care what area it is in", "any part of town is fine"),
-    ("any", "pricerange"): ("i do not care about the price range", "any price range is fine"),
-    ("request", "phone"): ("can you tell me the phone number ?", "i need the phone number ."),
-    ("request", "address"): ("can you tell me the address ?", "the address please ."),
-    ("request", "postcode"): ("can you tell me the postcode ?", "i need the postcode ."),
-    ("request", "food"): ("can you tell me what food it is ?",),
-    ("request", "area"): ("can you tell me what area it is in ?",),
-    ("request", "pricerange"): ("can you tell me the price range ?",),
-    ("affirm",): ("yes , right .", "that is right ."),
-    ("negate",): ("that is wrong ,", "no , that is not right ,"),
-    ("change",): ("actually , i changed my mind ,",),
-    ("alternative",): ("is there something else ?", "do you have another one ?"),
-    ("book",): ("can you book a table please", "i would like to book a table"),
-    ("no_booking",): ("i do not want a table .",),
-    ("ask_reference",): ("can you tell me the reference ?",),
-    ("is_it_booked",): ("so is it booked ?", "did you book the table ?"),
-    ("prompt",): ("so do you have something ?", "what is there for me ?"),
-    ("puzzled",): ("i do not understand what you mean .",),
-    ("hang_up",): ("never mind , this takes too long .",),
-    ("bye",): ("thank you , that is all .", "goodbye , thank you ."),
+TEST: Bank = {
+    ("greeting",): ("", "Hello there!", "Hi, good evening."),
+    ("inform", "food"): (
+        "I'd like somewhere that serves {food} food, please.", "I'm looking for a {food} restaurant.",
+        "Is there a {food} place?",
+    ),
+    ("inform", "area"): ("Somewhere in the {area} of town, please.", "I'm looking for something in the {area}."),
+    ("inform", "pricerange"): ("I'd like a {pricerange} place, please.", "Somewhere {pricerange} would be good."),
+    ("inform", "food", "area"): (
+        "Do you know a {food} restaurant in the {area}?", "I want to eat {food} food somewhere in the {area}.",
+    ),
+    ("inform", "food", "pricerange"): (
+        "I want a {pricerange} {food} restaurant, please.",
+        "Do you know somewhere {pricerange} that serves {food} food?",
+    ),
+    ("inform", "area", "pricerange"): (
+        "Do you know somewhere {pricerange} in the {area}?", "I want a {pricerange} restaurant in the {area} of town.",
+    ),
+    ("inform", "food", "area", "pricerange"): (
+        "Do you know a {pricerange} {food} restaurant in the {area}?",
+        "I want something {pricerange} in the {area} of town that serves {food} food.",
+    ),
+    ("any", "food"): ("I don't care what kind of food it is.", "Any food is fine."),
+    ("any", "area"): ("I don't care where it is.", "Any area is fine."),
+    ("any", "pricerange"): ("I don't care how expensive it is.", "Any price range is fine."),
+    ("request",): ("Could you give me the {}, please?", "I need their {}."),
+    ("request", "food"): ("What kind of food is it?",),
+    ("request", "area"): ("In what part of town is it?",),
+    ("request", "pricerange"): ("Could you tell me how expensive it is?",),
+    ("affirm",): ("Yes, right.", "Right, thanks."),
+    ("negate",): ("That's wrong.", "No, it's not."),
+    ("change",): ("Wait, actually, I've changed my mind.",),
+    ("alternative",): ("Do you have another one?", "Is there anything else?"),
+    ("book",): ("Can you book me a table{}, please?", "I want to book a table{}."),
+    ("details",): ("I'd like a table{}.", "I want it{}, please."),
+    ("no_booking",): ("I don't want a table, thank you.",),
+    ("ask_reference",): ("Can you give me the reference?",),
+    ("is_it_booked",): ("Is it booked?", "Did you book the table?"),
+    ("prompt",): ("What can you find for me?", "So, do you have anything?"),
+    ("puzzled",): ("Sorry, I don't understand what you mean.",),
+    ("hang_up",): ("Never mind, this takes too long.",),
+    ("bye",): ("Thanks, that's all. Goodbye.", "Great, thank you. Goodbye!"),
     ("nothing",): ("...",),
-    ("weather",): ("can you tell me about the weather ?", "is the weather fine ?"),
-    ("train",): ("can you tell me when the next train is ?",),
-    ("joke",): ("do you have a joke for me ?",),
+    ("weather",): ("Could you tell me about the weather?", "Is the weather good?"),
+    ("train",): ("Could you tell me when the next train is?",),
+    ("joke",): ("Do you have a joke for me?",),
 }  # fmt: skip
 BANKS = {"train": TRAIN, "validation": TRAIN, "test": TEST}
 OUT_OF_DOMAIN = ("weather", "train", "joke")
 
+REQUEST_WORDS = {"phone": "phone number", "address": "address", "postcode": "postcode"}
+_COUNTS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
-def user_text(acts: Sequence[Act], wording: int, turn: int, bank: dict[tuple[str, ...], tuple[str, ...]]) -> str:
-    """A user turn in words."""
-    if not acts:
+
+def user_text(acts: Sequence[Act], wording: int, turn: int, bank: Bank, database: Database) -> str:
+    """A user turn in words: a sentence for what belongs together, and one for each other act."""
+    number = 16 * turn
+    if len(acts) == 1:
+        sentence = _sentence(acts[0], wording, number, bank, database)
+    elif acts:
+        sentence = _sentences(acts, wording, number, bank, database)
+    else:
         return "..."
-    segments = []
+    greeting = "" if turn else _picked(bank["greeting",], wording, 14)
+    return f"{greeting} {sentence}" if greeting else sentence
+
+
+def _sentences(acts: Sequence[Act], wording: int, first: int, bank: Bank, database: Database) -> str:
+    values = {act[1]: act[2] for act in acts if act[0] == "inform" and act[2] != DONTCARE}
+    together = len(values) == sum([act[0] == "inform" and act[2] != DONTCARE for act in acts])  # no slot twice
+    asked = [REQUEST_WORDS[act[1]] for act in acts if act[0] == "request" and act[1] in REQUEST_SLOTS]
+    sentences = []
     for position, act in enumerate(acts):
-        key = _key(act)
-        options = bank[key]
-        words = options[pick(wording, 16 * turn + position, len(options))]
-        segments.append(words.format(act[2]) if len(act) == 3 and key[0] == "inform" else words)
-    return _sentence(segments)
+        number = first + position
+        kind = act[0]
+        if kind == "inform" and act[2] != DONTCARE and together:
+            if act[1] in CONSTRAINT_SLOTS and act[1] in values:
+                sentences.append(_wish(_taken(values, CONSTRAINT_SLOTS), wording, number, bank, database))
+            elif act[1] in values:
+                sentences.append(_table("details", _taken(values, BOOKING_SLOTS), wording, number, bank))
+        elif kind == "book" and together:
+            sentences.append(_table("book", _taken(values, BOOKING_SLOTS), wording, number, bank))
+        elif kind == "request" and act[1] in REQUEST_SLOTS:
+            if asked:
+                sentences.append(_question(" and ".join(asked), wording, number, bank))
+                asked = []
+        else:
+            sentences.append(_sentence(act, wording, number, bank, database))
+    return " ".join(sentences)
 
 
-def _key(act: Act) -> tuple[str, ...]:
-    if act[0] == "inform":
-        return ("any" if act[2] == DONTCARE else "inform", act[1])
-    return act if act[0] != "out_of_domain" else (act[1],)
+def _sentence(act: Act, wording: int, number: int, bank: Bank, database: Database) -> str:
+    """One act in words."""
+    kind = act[0]
+    if kind == "inform":
+        if act[2] == DONTCARE:
+            return _picked(bank["any", act[1]], wording, number)
+        if act[1] in CONSTRAINT_SLOTS:
+            return _wish((act[1:],), wording, number, bank, database)  # type: ignore[arg-type]
+        return _table("details", (act[1:],), wording, number, bank)  # type: ignore[arg-type]
+    if kind == "book":
+        return _table("book", (), wording, number, bank)
+    if kind == "request" and act[1] in REQUEST_SLOTS:
+        return _question(REQUEST_WORDS[act[1]], wording, number, bank)
+    return _picked(bank[act if kind != "out_of_domain" else (act[1],)], wording, number)
 
 
-def _sentence(segments: Sequence[str]) -> str:
-    text = ""
-    for segment in segments:
-        joint = "" if not text else " " if text[-1] in ".?," else " , "
-        text += joint + segment
-    return text if text[-1] in ".?" else text.rstrip(" ,") + " ."
+def _wish(values: Constraints, wording: int, number: int, bank: Bank, database: Database) -> str:
+    return _with_values(_picked(bank[("inform", *[slot for slot, _ in values])], wording, number), values, database)
+
+
+def _table(kind: str, values: Constraints, wording: int, number: int, bank: Bank) -> str:
+    return _with_details(_picked(bank[kind,], wording, number), values, (wording + number) % 6)
+
+
+def _question(asked: str, wording: int, number: int, bank: Bank) -> str:
+    return _picked(bank["request",], wording, number).replace("{}", asked)
+
+
+def _taken(values: dict[str, str], slots: Sequence[str]) -> Constraints:
+    """Takes those of ``slots`` that have a value out of ``values``."""
+    return tuple([(slot, values.pop(slot)) for slot in slots if slot in values])
+
+
+def _picked(options: Sequence[str], wording: int, number: int) -> str:
+    return options[pick(wording, number, len(options))]
+
+
+@functools.lru_cache(1 << 14)
+def _with_values(sentence: str, values: Constraints, database: Database) -> str:
+    for slot, value in values:
+        shown = shown_value(slot, value, database)
+        article = "an" if AN.match(shown) else "a"
+        sentence = sentence.replace(f" a {{{slot}}}", f" {article} {{{slot}}}")
+        sentence = sentence.replace(f"A {{{slot}}}", f"{article.capitalize()} {{{slot}}}")
+        sentence = sentence.replace(f"{{{slot}}}", shown)
+    return _tidied(sentence)
+
+
+@functools.lru_cache(1 << 14)
+def _with_details(sentence: str, values: Constraints, style: int) -> str:
+    """``sentence`` with what a booking is for, in one of the six styles in which people write it."""
+    words = ""
+    for slot, value in values:
+        if slot == "people":
+            words += f" for {people_in_words(value, style % 2 == 0)}"
+        elif slot == "day":
+            words += f" on {value.capitalize()}"
+        else:
+            words += f" at {time_in_words(value, style // 2)}"
+    return _tidied(sentence.replace("{}", words).strip())
+
+
+def people_in_words(people: str, digits: bool) -> str:
+    """How many people: "2 people", "one person"."""
+    count = int(people) if people.isdigit() else 0
+    number = people if digits or not 0 < count < len(_COUNTS) else _COUNTS[count]
+    return f"{number} {'person' if count == 1 else 'people'}"
+
+
+def time_in_words(time: str, style: int) -> str:
+    """A time "HH:MM" as it is (style 0), as in "7:30 pm" (1), or as in "half past seven" (2)."""
+    hour, minute = int(time[:2]), int(time[3:])
+    if style == 0:
+        return time
+    if style == 1:
+        return f"{(hour - 1) % 12 + 1}{f':{minute:02d}' if minute else ''} {'am' if hour < 12 else 'pm'}"
+    parts = {0: "{} o'clock", 15: "quarter past {}", 30: "half past {}", 45: "quarter to {}"}
+    if minute not in parts:
+        return time
+    return parts[minute].format(_COUNTS[(hour + (minute == 45) - 1) % 12 + 1])
+
+
+def shown_value(slot: str, value: str, database: Database) -> str:
+    """A value as it stands in a sentence: "Italian", "moderately priced", "any" where it does not matter."""
+    if value == DONTCARE:
+        return "any"
+    if slot == "pricerange" and value == "moderate":
+        return "moderately priced"
+    return database.written(slot, value)
+
+
+AN = re.compile(r"[aio]|e(?!u)", re.I)
+"""Values that ask for "an" where they follow "a"."""
+_TWICE = re.compile(r"food food\b")
+
+
+def _tidied(sentence: str) -> str:
+    """With a capital letter in front, and "seafood" where the words would be "seafood food"."""
+    return _TWICE.sub("food", sentence[:1].upper() + sentence[1:])
 
 
 # The menu: the name of each reply, and ways to say it. Placeholders keep the words free of names and values.
 REPLIES: dict[str, tuple[str, ...]] = {
-    "wait": ("okay .", "i see ."),
-    "ask_food": ("what kind of food would you like ?", "which food do you want ?"),
-    "ask_area": ("which area would you like ?", "what part of town do you want ?"),
-    "ask_pricerange": ("which price range would you like ?", "what price range do you want ?"),
-    "confirm_food": ("you want [said_food] food , right ?",),
-    "confirm_area": ("you want the [said_area] area , right ?",),
-    "confirm_pricerange": ("you want the [said_pricerange] price range , right ?",),
+    "wait": ("Okay.", "I see."),
+    "ask_food": ("What kind of food would you like?", "Which kind of food do you want?"),
+    "ask_area": ("Which part of town would you like?", "Which area would you like?"),
+    "ask_pricerange": ("Which price range would you like?", "What price range do you have in mind?"),
+    "confirm_food": ("You'd like [said_food] food, is that right?",),
+    "confirm_area": ("You'd like something in the [said_area], is that right?",),
+    "confirm_pricerange": ("You'd like something [said_pricerange], is that right?",),
     "search": ("search(food=[said_food], area=[said_area], pricerange=[said_pricerange])",),
     "offer": (
-        "[name] is a [pricerange] [food] restaurant in the [area] .",
-        "how about [name] ? it serves [food] food in the [area] and is [pricerange] .",
+        "[name] is a [pricerange] [food] restaurant in the [area].",
+        "How about [name]? It serves [food] food in the [area] and is [pricerange].",
     ),
-    "no_match": ("sorry , there is no such restaurant .", "i am sorry , there is no place like that ."),
-    "answer_phone": ("the phone number is [phone] .", "their phone number is [phone] ."),
-    "answer_address": ("the address is [address] .", "their address is [address] ."),
-    "answer_postcode": ("the postcode is [postcode] .", "their postcode is [postcode] ."),
+    "no_match": ("I'm sorry, there is no restaurant like that.", "Sorry, no restaurant matches that."),
+    "answer_phone": ("The phone number is [phone].", "Their phone number is [phone]."),
+    "answer_address": ("The address is [address].", "Their address is [address]."),
+    "answer_postcode": ("The postcode is [postcode].", "Their postcode is [postcode]."),
     "ask_booking": (
-        "for how many people , on which day and at what time ?",
-        "how many people , which day and what time ?",
+        "For how many people, on which day and at what time?",
+        "How many people, on which day and at what time?",
     ),
     "book": ("book(people=[said_people], day=[said_day], time=[said_time])",),
     "confirm_booking": (
-        "i booked it for [people] people on [day] at [time] , the reference is [reference] .",
-        "your table is booked for [people] people on [day] at [time] . the reference is [reference] .",
+        "I've booked it for [people] people on [day] at [time]. The reference is [reference].",
+        "Your table for [people] people on [day] at [time] is booked. The reference is [reference].",
     ),
     "booking_failed": (
-        "sorry , that time is not available . do you have another day or time ?",
-        "i am sorry , it is fully booked then . another day or time ?",
+        "I'm sorry, that time isn't available. Do you have another day or time?",
+        "Sorry, it's fully booked then. Is there another day or time?",
     ),
-    "out_of_domain": ("sorry , i can only help with restaurants .", "i only know about restaurants ."),
-    "anything_else": ("can i help you with anything else ?", "is there anything else ?"),
-    "repeat": ("sorry , can you say that again ?", "can you repeat that ?"),
-    "goodbye": ("goodbye .", "thank you and goodbye ."),
+    "out_of_domain": ("Sorry, I can only help with restaurants.", "I'm sorry, I only know about restaurants."),
+    "anything_else": ("Can I help you with anything else?", "Is there anything else I can help you with?"),
+    "repeat": ("Sorry, could you say that again?", "Could you repeat that, please?"),
+    "goodbye": ("Goodbye!", "Thank you, and goodbye!"),
 }
 MENU = tuple(REPLIES)
 MENU_WORDS = tuple(REPLIES.values())
+
+INSTRUCTIONS = """\
+You work for a restaurant guide. Find the user a restaurant that fits, answer questions about it, and book a table \
+if the user wants one.
+
+Each reply is either words to the user or one tool call and nothing else. The tools:
+- search(food=..., area=..., pricerange=...) finds restaurants. Leave out what the user does not mind. Example: \
+search(food=italian, area=north). The result says how many match and names the first.
+- search(name=...) gives the food, area, price range, phone, address and postcode of one restaurant. Example: \
+search(name=Golden Wok)
+- book(name=..., people=..., day=..., time=...) books a table. Example: book(name=Golden Wok, people=2, day=friday, \
+time=19:00). The result is a reference, or that there is no table.
+
+Ask what the user would like: the kind of food, the area, the price range (cheap, moderate or expensive). Search, \
+then offer a restaurant by its name and say its food, area and price range. If nothing matches, say so: the user may \
+change their mind. Answer only with what the tools said. For a table, ask for the number of people, the day and the \
+time, book, and tell the user the reference; if there is no table, ask for another day or time. If the user asks \
+about something else, say that you can only help with restaurants. Do not say goodbye: the user does when everything \
+is done.
+
+You may write placeholders instead of values: [name], [food], [area], [pricerange], [phone], [address] and \
+[postcode] of the restaurant last found, [people], [day], [time] and [reference] of the table last booked, \
+[said_food], [said_area], [said_pricerange], [said_people], [said_day] and [said_time] for what the user said last. \
+Example: search(food=[said_food])
+
+The user hangs up after a few replies that bring nothing new, and so after many tool calls in a row. A reply has at \
+most 500 characters. The number of replies is limited too: 20, unless it was set otherwise."""

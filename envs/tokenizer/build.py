@@ -1,8 +1,9 @@
 """Rebuilds the tokenizer that ships: ``python -m dialogym.envs.tokenizer.build [FOLDER]``.
 
-Byte-level BPE (see :mod:`~dialogym.envs.tokenizer.fit`); its merges come from rule-agent conversations of
-``TextDialog-v0`` on every split and from the restaurants, so that the words of both are single tokens. Placeholders are
-single tokens too, with and without the space before them. The same inputs and library version give the same files.
+Byte-level BPE over normalised words (see :mod:`~dialogym.envs.tokenizer.fit`); its merges come from rule-agent
+conversations of ``TextDialog-v0`` on every split and from the restaurants, so that the words of both are single tokens.
+Placeholders are single tokens too, and so are the task's instructions. The same inputs and library version give the
+same files.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import gymnasium as gym
 
 from ..core.task import SPLITS
 from ..core.text_env import TextEnv
-from ..restaurant.wording import REPLIES, TEST, TRAIN
+from ..restaurant.understanding import PLACEHOLDERS
+from ..restaurant.wording import REPLIES, REQUEST_WORDS, TEST, TRAIN
 from ..text_dialog import TextDialog
 from . import SHIPPED
 from .fit import fit_tokenizer
@@ -29,28 +31,28 @@ NUM_CONVERSATIONS = 1500
 FLAW_RATE = 0.3
 WORDING_WEIGHT = 200
 """How often each wording is counted, so that the rare ones weigh more than the names of restaurants."""
-PLACEHOLDER = re.compile(r"\[[a-z_]+\]")
+BLANK = re.compile(r"\[[a-z_]+\]|\{[a-z]*\}")
+"""A placeholder, or where a value goes in a wording."""
 
 
 def build(folder: str | Path) -> None:
     """Writes the tokenizer into ``folder``, as ``from_pretrained`` reads it."""
-    texts = sorted(_texts())
-    placeholders = sorted({found for text in texts for found in PLACEHOLDER.findall(text)})
-    whole = [*placeholders, *filter(None, [TextDialog.instructions])]
-    fit_tokenizer([PLACEHOLDER.sub(" ", text) for text in texts], folder, NUM_MERGED, whole)
+    texts = [BLANK.sub(" ", text) for text in sorted(_texts())]
+    whole = [*sorted({placeholder for _, placeholder in PLACEHOLDERS}), TextDialog.instructions]
+    fit_tokenizer(texts, folder, NUM_MERGED, whole)
 
 
 def _texts() -> Iterator[str]:
     """Everything that is said, and everything that could be."""
     for split in SPLITS:
         yield from _conversations(split)
+    yield from [words for words in REQUEST_WORDS.values() for _ in range(WORDING_WEIGHT)]
     task = TextDialog()
     for bank in (TRAIN, TEST, REPLIES):
         for wordings in bank.values():
             yield from wordings * WORDING_WEIGHT
     for venue in task.database.venues:
-        yield from venue
-        yield from (f" {value}" for value in venue)
+        yield from (task.database.written(slot, value) for slot, value in venue._asdict().items())
 
 
 def _conversations(split: str) -> Iterator[str]:
@@ -66,7 +68,7 @@ def _conversations(split: str) -> Iterator[str]:
             action = rng.choice(allowed) if rng.random() < FLAW_RATE else rule(observation, info)
             observation, _, terminated, truncated, info = env.step(action)
             over = terminated or truncated
-        yield from (message["content"] for message in core.messages)
+        yield from (message["content"] for message in core.messages if message["role"] != "system")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ class Tokenizer:
         hf: the tokenizer itself.
         end_id: the token that ends an agent's turn; a policy samples it.
         pad_id: fills up rows, is never read.
-        forbidden_ids: tokens that may not stand in a reply: the markers that only the chat format writes.
+        forbidden_ids: tokens that may not stand in a reply: the markers that only the chat format writes, and whole
+            passages, which only a system message says.
         prompt_ids: what the template writes before the agent's reply.
         end_tail: what it writes after ``end_id``; a policy does not sample it.
 
@@ -73,7 +74,7 @@ class Tokenizer:
             )
         self.end_id, self.end_tail = after[0], after[1:]
         self.pad_id = self.end_id if hf.pad_token_id is None else int(hf.pad_token_id)
-        self.forbidden_ids = sorted(special - {self.end_id})
+        self.forbidden_ids = sorted((special | _passages(hf)) - {self.end_id})
         self._ids: dict[str, tuple[int, ...]] = {}
         self._texts: dict[tuple[int, ...], str] = {}
         self._check()
@@ -167,6 +168,11 @@ def _special_ids(hf: Any) -> set[int]:
     """Every token that is a marker: named special tokens, and added ones that are declared special."""
     added = {number for number, token in hf.added_tokens_decoder.items() if token.special}
     return added | set(hf.all_special_ids)
+
+
+def _passages(hf: Any) -> set[int]:
+    """Added tokens of several words: a task's instructions, say."""
+    return {number for number, token in hf.added_tokens_decoder.items() if len(token.content.split()) > 1}
 
 
 def _take_apart(hf: Any) -> tuple[dict[str, Affixes], dict[str, tuple[int, ...]]]:

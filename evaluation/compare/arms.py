@@ -18,13 +18,24 @@ from gymnasium.envs.registration import EnvSpec
 from ...agents.base import AGENT_FILE, BEST, LAST, Agent
 from ...agents.registry import load_agent, make_agent
 from ...agents.training.files import atomic_folder, atomic_write, existing_folder
+from ...agents.training.log import log_file, read_log
+from ..contenders import (
+    BY_NAME,
+    CONTENDERS,
+    DEMONSTRATIONS,
+    LABELLED_TEXTS,
+    LABELS,
+    MENU,
+    RULE,
+    TURNS,
+    Contender,
+)
 from ..score import FrozenGoals, Scores, score, with_noise
-from .log import log_file, read_log
 from .provenance import commit
 from .scheduler import Report
 
 ARM_FILE, LOG_FILE = "arm.json", "log.jsonl"
-SPEAKERS = ("sft", "ppo")
+SPEAKERS = frozenset(contender.agent for contender in CONTENDERS if contender.is_language_model)
 """Agents that are language models."""
 NUM_CONVERSATIONS = 3
 """Conversations of each agent that a report shows: those about the first goals of the list."""
@@ -116,27 +127,55 @@ class Arm:
 
 def arms_of(preset: Preset, seed: int) -> list[Arm]:
     """Every arm of a preset; those that others wait for, and the long ones, come first."""
+    trained = [one for one in _in_turn(CONTENDERS) if one.learns_from is not None and _has_place(one, preset)]
     seeds = range(seed, seed + preset.num_seeds)
-    turns, config = preset.env_turns, preset.config
-    sft = {**config.get("sft", {}), "demonstrations": preset.demonstrations}
-    ppo = {**config.get("ppo", {}), "env_turns": turns["ppo"]}
-    arms: list[Arm] = []
-    if preset.labels:
-        bert = {**config.get("bert", {}), "num_examples": preset.labels}
-        arms += [Arm("bert", "bert", one, True, bert) for one in seeds]
-    for one in seeds:
-        arms.append(Arm("sft", "sft", one, True, sft))
-        arms.append(Arm("rl", "ppo", one, True, ppo))
-        arms.append(Arm("sft_rl", "ppo", one, True, ppo, start_from=f"sft/seed-{one}"))
-    for count in sorted(preset.demonstration_curve, reverse=True):
-        arms += [
-            Arm(f"sft_{count}", "sft", one, True, {**sft, "demonstrations": count}, section="curve") for one in seeds
-        ]
-    for name in ("sb3_ppo", "q_learning"):
-        arms += [Arm(name, name, one, True, {**config.get(name, {}), "env_turns": turns[name]}) for one in seeds]
-    arms += [Arm(name, name, seed) for name in ("do_nothing", "random", "rule")]
-    arms.append(Arm("untrained", "ppo", seed, False, config.get("ppo", {})))
-    return arms
+    arms = [_arm(one, preset, number) for number in seeds for one in trained if one.is_language_model]
+    for one in trained:
+        if one.learns_from == DEMONSTRATIONS:
+            arms += [
+                _curve_arm(one, preset, count, number)
+                for count in sorted(preset.demonstration_curve, reverse=True)
+                for number in seeds
+            ]
+    arms += [_arm(one, preset, number) for one in trained if not one.is_language_model for number in seeds]
+    return arms + [_arm(one, preset, seed) for one in CONTENDERS if one.learns_from is None]
+
+
+def _in_turn(contenders: Sequence[Contender]) -> list[Contender]:
+    """Those at the end of the table first, for they take longest; before them what they start from."""
+    found: dict[str, Contender] = {}
+    for one in reversed(contenders):
+        if one.starts_from is not None:
+            found.setdefault(one.starts_from, BY_NAME[one.starts_from])
+        found.setdefault(one.name, one)
+    return list(found.values())
+
+
+def _has_place(contender: Contender, preset: Preset) -> bool:
+    """A preset without labelled texts leaves out who learns from them."""
+    return contender.learns_from != LABELLED_TEXTS or preset.labels > 0
+
+
+def _amount(contender: Contender, preset: Preset) -> int:
+    """How much a trained contender learns from, in turns, demonstrations or labelled texts."""
+    if contender.learns_from == TURNS:
+        return preset.env_turns[contender.turns_of or contender.agent]
+    return preset.demonstrations if contender.learns_from == DEMONSTRATIONS else preset.labels
+
+
+def _arm(contender: Contender, preset: Preset, seed: int) -> Arm:
+    config = dict(preset.config.get(contender.agent, {}))
+    if contender.learns_from is None:
+        return Arm(contender.name, contender.agent, seed, False, config)
+    config[contender.learns_from] = _amount(contender, preset)
+    before = None if contender.starts_from is None else f"{contender.starts_from}/seed-{seed}"
+    return Arm(contender.name, contender.agent, seed, True, config, before)
+
+
+def _curve_arm(contender: Contender, preset: Preset, count: int, seed: int) -> Arm:
+    arm = _arm(contender, preset, seed)
+    config = {**arm.config, DEMONSTRATIONS: count}
+    return dataclasses.replace(arm, name=f"{contender.name}_{count}", config=config, section="curve")
 
 
 @dataclass(frozen=True)
@@ -344,15 +383,24 @@ def _config(agent: Agent) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(agent.config), default=repr))
 
 
+def _contender(arm: Arm) -> Contender:
+    """Whose arm it is: of a row of the table, or of the curve that belongs to one."""
+    return BY_NAME[arm.name if arm.section == "agents" else arm.name.rpartition("_")[0]]
+
+
 def unfit(arms: Sequence[Arm], env: gym.Env[Any, Any]) -> dict[str, str]:
     """Arms that this environment has no place for, by name, and why."""
     task: Any = getattr(env.unwrapped, "task", None)
     reasons: dict[str, str] = {}
+    lacks = {
+        MENU: None if task.menu else "has no menu of replies",
+        RULE: None if RULE in task.policies else "has no rule policy to play or to imitate",
+        LABELS: None if is_labelled(task) else "has no labelled texts",
+    }
     for arm in arms:
-        if arm.agent in ("q_learning", "sb3_ppo") and not task.menu:
-            reasons[arm.name] = f"{task.name} has no menu of replies"
-        if arm.agent in ("rule", "sft") and "rule" not in task.policies:
-            reasons[arm.name] = f"{task.name} has no rule policy to play or to imitate"
+        for need in sorted(_contender(arm).needs):
+            if lacks[need] is not None:
+                reasons[arm.name] = f"{task.name} {lacks[need]}"
     for arm in arms:
         if arm.start_from is not None and arm.start_from.partition("/")[0] in reasons:
             reasons[arm.name] = f"it starts from {arm.start_from.partition('/')[0]}, which is left out"

@@ -3,7 +3,7 @@
 The reference is a small language model of its own, trained within seconds on conversations about *validation* goals,
 from which no agent under test learned. Every other reply in them is any that makes sense, so that it hears all of the
 task's wordings; and each utterance stands alone, without the conversation before it. So the measure is of words, not of
-decisions.
+decisions. Its tokenizer takes no account of case and spacing, and so neither does the measure.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def speech_settings(env: gym.Env[Any, Any], folder: Path, seed: int) -> dict[str
         for message in conversation
     ]
     if not folder.is_dir():
-        texts = [message["content"] for message in messages]
+        texts = [message["content"].removeprefix(task.instructions) for message in messages]
         with atomic_folder(folder) as draft:
             fit_tokenizer([*texts, *task.examples], draft, VOCABULARY_SIZE, whole=[*filter(None, [task.instructions])])
     tokenizer = load_tokenizer(str(folder))

@@ -189,7 +189,10 @@ def summary_tables(judgements: Sequence[Judgement]) -> list[Any]:
         ties = sum(judgement.choice == TIE for judgement in own)
         raters.add_row(rater, str(len(own)), str(ties), f"{np.median([one.seconds for one in own]):.1f}")
     wins = Table("agent", "against", "wins", "95% low", "95% high", "pairs", "judgements", "ties", title="Win rates")
-    wins.caption = "a tie counts half to each; a pair judged by several people counts once, by their mean"
+    wins.caption = (
+        "a tie counts half to each; a pair judged by several people counts once, by their mean; intervals over pairs, "
+        "of these agents and raters"
+    )
     for row in win_rates(judgements):
         counts = (str(row.num_pairs), str(row.num_judgements), f"{row.ties:.2f}")
         wins.add_row(row.agent, row.other, *(f"{value:.3f}" for value in row.rate), *counts)

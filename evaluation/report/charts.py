@@ -12,15 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-COLOURS = {
-    "do_nothing": "#8e949e", "random": "#b48a5a", "untrained": "#c779b0", "rule": "#4f9d4f", "q_learning": "#3b8fd0",
-    "sb3_ppo": "#12a5a5", "bert": "#5b6ee1", "sft": "#dd9a00", "rl": "#d9543a", "sft_rl": "#7c5cff",
-}  # fmt: skip
-LABELS = {
-    "do_nothing": "do nothing", "random": "random", "untrained": "untrained LM", "rule": "rule (oracle)",
-    "q_learning": "Q-learning", "sb3_ppo": "PPO, sb3", "bert": "BERT, supervised",
-    "sft": "SFT", "rl": "RL from scratch", "sft_rl": "SFT → RL",
-}  # fmt: skip
+from ..contenders import CONTENDERS, MENU, SFT, SFT_RL, TURNS, Contender, named
+
 INK, FAINT = "#010203", "#040506"
 """Colours that stand for the page's own: they are replaced in the SVG."""
 ON_WHITE = {INK: "#222222", FAINT: "#dddddd"}
@@ -28,12 +21,14 @@ ON_WHITE = {INK: "#222222", FAINT: "#dddddd"}
 
 def label(name: str) -> str:
     """What an agent is called in a report."""
-    return LABELS.get(name, name)
+    contender = named(name)
+    return name if contender is None else contender.label
 
 
 def colour(name: str) -> str:
     """The colour of an agent, the same in every picture."""
-    return COLOURS.get(name, "#888888")
+    contender = named(name)
+    return "#888888" if contender is None else contender.colour
 
 
 @contextmanager
@@ -127,7 +122,10 @@ def _save(figure: Any, path: str | Path) -> None:
 
 # Learning curves
 
-LANGUAGE_MODELS, MENU_AGENTS = ("sft_rl", "rl"), ("sb3_ppo", "q_learning")
+
+def _learners(with_menu: bool) -> list[Contender]:
+    """Those that learn by acting, from a menu or in words; in the table they stand the other way round."""
+    return [one for one in reversed(CONTENDERS) if one.learns_from == TURNS and (MENU in one.needs) == with_menu]
 
 
 def learning_chart(results: Mapping[str, Any]) -> str:
@@ -141,19 +139,19 @@ def learning_figure(results: Mapping[str, Any]) -> Iterator[Any]:
     """Success on validation goals against environment turns: language models left, agents with a menu right."""
     agents = results["agents"]
     with _drawing(8.8, 3.5, columns=2) as (figure, (left, right)):
-        sft = agents.get("sft")
+        sft = agents.get(SFT)
         starts = _sft_points(sft) if sft is not None else []
         if starts:
-            left.axvspan(0, starts[0][0], color=colour("sft"), alpha=0.15, linewidth=0)
-            left.text(0, 1.04, "demonstrations", fontsize=8, va="bottom", color=colour("sft"))
-        for name in LANGUAGE_MODELS:
-            if name in agents:
-                _curves(left, name, agents[name], starts if name == "sft_rl" else [])
+            left.axvspan(0, starts[0][0], color=colour(SFT), alpha=0.15, linewidth=0)
+            left.text(0, 1.04, "demonstrations", fontsize=8, va="bottom", color=colour(SFT))
+        for one in _learners(with_menu=False):
+            if one.name in agents:
+                _curves(left, one.name, agents[one.name], starts if one.starts_from == SFT else [])
         if starts:
-            left.plot(*zip(*starts, strict=True), "D", color=colour("sft"), markersize=6, label=label("sft"))
-        for name in MENU_AGENTS:
-            if name in agents:
-                _curves(right, name, agents[name], [])
+            left.plot(*zip(*starts, strict=True), "D", color=colour(SFT), markersize=6, label=label(SFT))
+        for one in _learners(with_menu=True):
+            if one.name in agents:
+                _curves(right, one.name, agents[one.name], [])
         _finish_learning_axes(left, "language models", "center right")
         _finish_learning_axes(right, "menu agents", "lower right")
         left.set_ylabel("success on validation goals")
@@ -265,18 +263,18 @@ def demonstration_chart(results: Mapping[str, Any]) -> str | None:
     with _drawing(8.4, 3.0) as (figure, axes):
         x = [point["demonstrations"] for point in points]
         mean, low, high = ([point["success"][part] for point in points] for part in ("mean", "low", "high"))
-        axes.fill_between(x, low, high, color=colour("sft"), alpha=0.2, linewidth=0)
-        axes.plot(x, mean, "o-", color=colour("sft"), label="SFT")
-        if "sft_rl" in results["agents"]:
-            success = results["agents"]["sft_rl"]["success"]
-            start = results["agents"]["sft"]["budget"]["demonstrations"]
+        axes.fill_between(x, low, high, color=colour(SFT), alpha=0.2, linewidth=0)
+        axes.plot(x, mean, "o-", color=colour(SFT), label=label(SFT))
+        if {SFT, SFT_RL} <= results["agents"].keys():
+            success = results["agents"][SFT_RL]["success"]
+            start = results["agents"][SFT]["budget"]["demonstrations"]
             below = next(point["success"]["mean"] for point in points if point["demonstrations"] == start)
             axes.annotate(
                 "", (start, success["mean"]), (start, below),
-                arrowprops={"arrowstyle": "->", "color": colour("sft_rl"), "linewidth": 1.8},
+                arrowprops={"arrowstyle": "->", "color": colour(SFT_RL), "linewidth": 1.8},
             )  # fmt: skip
             spread = [[success["mean"] - success["low"]], [success["high"] - success["mean"]]]
-            axes.errorbar([start], [success["mean"]], spread, fmt="o", color=colour("sft_rl"), label="SFT → RL")
+            axes.errorbar([start], [success["mean"]], spread, fmt="o", color=colour(SFT_RL), label=label(SFT_RL))
         axes.set_ylim(-0.02, 1.02)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
         axes.set_xlabel("demonstrations")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...agents.training.files import atomic_write
+from ..contenders import RL, SFT, SFT_RL
 from .charts import (
     colour,
     demonstration_chart,
@@ -19,6 +20,7 @@ from .charts import (
     save_success_picture,
     success_chart,
 )
+from .results import BETTER, DIFFER, MODELS, WORSE
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 HTML_FILE, MARKDOWN_FILE = "report.html", "report.md"
@@ -44,7 +46,7 @@ def html_report(results: Mapping[str, Any]) -> str:
     )
     environment.filters.update(
         percent=percent, signed=signed_points, number=number, count=count, seconds=duration, p=p_value, label=label,
-        colour=colour, plain=plain_json, wish=wish,
+        colour=colour, plain=plain_json, solved=solved, wish=wish,
     )  # fmt: skip
     demonstrations = demonstration_chart(results)
     charts = {
@@ -56,7 +58,7 @@ def html_report(results: Mapping[str, Any]) -> str:
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         results=results, agents=results["agents"], charts=charts, labels=label_rows(results),
-        answers=answers(results), notes=notes(results),
+        question=question(results), shown_bold=SFT_RL, answers=answers(results), notes=notes(results),
         missed=[aim for aim in results["aims"] if not aim["met"]], provenance=results["provenance"],
     )  # fmt: skip
 
@@ -110,6 +112,11 @@ def p_value(value: float) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
+def solved(value: float) -> str:
+    """A number of goals; of several runs the mean, with one decimal."""
+    return number(value, 0 if float(value).is_integer() else 1)
+
+
 def plain_json(value: Any) -> str:
     """Nested facts as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)
@@ -130,6 +137,14 @@ def wish(value: Any) -> str:
 # What it says
 
 
+def question(results: Mapping[str, Any]) -> str:
+    """What the report is about: of one training run, the model that came of it."""
+    test = _test(results, SFT_RL, SFT)
+    if test is not None and test["speaks_of"] == MODELS:
+        return "How far does supervised fine-tuning get, and is the model after reinforcement learning another?"
+    return "How far does supervised fine-tuning get, what does reinforcement learning add, and is the gain real?"
+
+
 def answers(results: Mapping[str, Any]) -> list[dict[str, str]]:
     """The three questions, with a figure and a sentence for each that the compared agents can answer."""
     found = [_how_far_sft_gets(results), _what_rl_adds(results), _is_the_gain_real(results)]
@@ -137,7 +152,7 @@ def answers(results: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _how_far_sft_gets(results: Mapping[str, Any]) -> dict[str, str] | None:
-    sft = results["agents"].get("sft")
+    sft = results["agents"].get(SFT)
     if sft is None:
         return None
     success, budget = sft["success"], sft["budget"]
@@ -146,56 +161,63 @@ def _how_far_sft_gets(results: Mapping[str, Any]) -> dict[str, str] | None:
     rule = results["agents"].get("rule")
     if rule is not None:
         text += f" The rule that knows the task reaches {percent(rule['success']['mean'])}."
-    return {"question": "How far does SFT get?", "figure": percent(success["mean"]), "text": text, "agent": "sft"}
+    return {"question": "How far does SFT get?", "figure": percent(success["mean"]), "text": text, "agent": SFT}
 
 
 def _what_rl_adds(results: Mapping[str, Any]) -> dict[str, str] | None:
-    agents, test = results["agents"], _test(results, "sft_rl", "sft")
+    agents, test = results["agents"], _test(results, SFT_RL, SFT)
     if test is None:
         return None
-    after, difference = agents["sft_rl"], test["difference"]
+    after, difference = agents[SFT_RL], test["difference"]
     turns = after["budget"]["env_turns"] - after["budget"]["demonstration_turns"]
     text = f"of success [95% interval {signed_points(difference['low'])} to {signed_points(difference['high'])}]: "
     text += f"{percent(after['success']['mean'])} succeed {_interval(after['success'])} after {count(turns)} more "
     text += "environment turns of PPO."
-    if "rl" in agents:
+    if RL in agents:
         text += f" From scratch, on equally many turns in all, PPO reaches {percent(agents['rl']['success']['mean'])}."
+    of_models = test["speaks_of"] == MODELS
     return {
-        "question": "What does RL add?",
+        "question": "How does this model differ after RL?" if of_models else "What does RL add?",
         "figure": f"{signed_points(difference['mean'])} points",
         "text": text,
-        "agent": "sft_rl",
+        "agent": SFT_RL,
     }
 
 
 def _is_the_gain_real(results: Mapping[str, Any]) -> dict[str, str] | None:
-    agents, test = results["agents"], _test(results, "sft_rl", "sft")
+    test = _test(results, SFT_RL, SFT)
     if test is None:
         return None
-    difference = test["difference"]["mean"]
-    verdict = "not shown" if not test["significant"] else "yes" if difference > 0 else "it is a loss"
-    text = f"On the same goals under the same noise, {test['first_only']} succeeded only after RL and "
-    text += (
-        f"{test['second_only']} only before: exact McNemar test, p {_equals(test['p_holm'])} after Holm's correction."
-    )
-    seeds = len(agents["sft_rl"]["per_seed"])
-    text += (
-        f" That is for the weakest of {seeds} training seeds."
-        if seeds > 1
-        else " One training seed: another may differ."
-    )
-    before, after = agents["sft"]["fluency"], agents["sft_rl"]["fluency"]
+    of_models = test["speaks_of"] == MODELS
+    text = _of_models(test) if of_models else _of_runs(test)
+    figure = {BETTER: "yes", WORSE: "it is a loss", DIFFER: "yes"}.get(test["verdict"], "not shown")
+    before, after = results["agents"][SFT]["fluency"], results["agents"][SFT_RL]["fluency"]
     if before and after:
         drift = after / before - 1
         judged = "the words stay those of the task" if abs(drift) <= 0.2 else "the words drift"
         text += f" Perplexity of what it says: {number(after)} against {number(before)} ({round(100 * drift):+d}%), "
         text += f"so {judged}."
     return {
-        "question": "Is the gain real?",
-        "figure": verdict,
+        "question": "Do these two models differ?" if of_models else "Is the gain real?",
+        "figure": figure,
         "text": text,
-        "agent": "rule" if verdict == "yes" else "rl",
+        "agent": "rule" if figure == "yes" else RL,
     }
+
+
+def _of_models(test: Mapping[str, Any]) -> str:
+    """What one training run of each shows."""
+    verdict = "These two models differ" if test["significant"] else "No difference shown between these two models"
+    text = f"{verdict}: on the same goals under the same noise, {number(test['first_only'], 0)} "
+    text += f"succeeded only after RL and {number(test['second_only'], 0)} only before; exact McNemar test, "
+    text += f"p {_equals(test['p_holm'])} after Holm's correction. That is one training run of each: another may turn "
+    return text + "out differently, and whether RL adds anything takes several (preset “full”)."
+
+
+def _of_runs(test: Mapping[str, Any]) -> str:
+    """What several training runs show."""
+    text = f"Over {test['runs'][0]} training runs, each against the run of SFT that it began from, and over goals: "
+    return text + f"Student's t, p {_equals(test['p_holm'])} after Holm's correction."
 
 
 def _test(results: Mapping[str, Any], first: str, second: str) -> Mapping[str, Any] | None:
@@ -217,17 +239,18 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     found = [
         f"Preset “{settings['preset']}”: "
         + (
-            "one training seed for each agent, so the intervals speak of the goals, not of how trainings differ."
+            "one training run of each agent, so intervals and tests speak of these models over goals, not of what "
+            "another training would yield."
             if seeds == 1
-            else f"{seeds} training seeds; the intervals speak of goals and of trainings."
+            else f"{seeds} training runs; intervals and tests speak of trainings and of goals."
         ),
         f"Every agent played the same {results['goals']['count']} goals of the {results['goals']['split']} split under "
         "the same noise seeds. Nobody trained on the goals of that split, nor on wordings that the task keeps for it; "
         "the tokenizer that ships with the package knows their words.",
         "The reported model is the one with the best success on validation goals; “final” is where training stopped.",
     ]
-    if "sft_rl" in agents and "rl" in agents:
-        a, b = agents["sft_rl"]["budget"], agents["rl"]["budget"]
+    if SFT_RL in agents and RL in agents:
+        a, b = agents[SFT_RL]["budget"], agents[RL]["budget"]
         found.append(
             f"RL from scratch had {count(b['env_turns'])} environment turns, SFT → RL {count(a['env_turns'])}, of "
             f"which {count(a['demonstration_turns'])} are the demonstrations; the last batch of each was finished."
@@ -248,7 +271,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
 def markdown_report(results: Mapping[str, Any]) -> str:
     """The answers, the table and the tests in Markdown; cells are escaped."""
     env, goals, provenance = results["env"], results["goals"], results["provenance"]
-    lines = [f"# {_cell(env['id'])}: how far does SFT get, and what does RL add?", ""]
+    lines = [f"# {_cell(env['id'])}: {question(results)}", ""]
     for answer in answers(results):
         lines += [f"**{answer['question']}** {answer['figure']}: {_cell(answer['text'])}", ""]
     lines += ["![success of each agent with 95% intervals](success.png)", "", *_table(_rows(results)), ""]
@@ -305,12 +328,12 @@ def label_rows(results: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _test_rows(results: Mapping[str, Any]) -> list[list[str]]:
-    rows = [["first", "second", "difference in points [95%]", "first only", "second only", "p (Holm)"]]
+    rows = [["first", "second", "difference in points [95%]", "first only", "second only", "p (Holm)", "verdict"]]
     for test in results["tests"]:
         low, high = (signed_points(test["difference"][end]) for end in ("low", "high"))
         rows.append([
             label(test["first"]), label(test["second"]), f"{signed_points(test['difference']['mean'])} [{low}, {high}]",
-            str(test["first_only"]), str(test["second_only"]), p_value(test["p_holm"]),
+            solved(test["first_only"]), solved(test["second_only"]), p_value(test["p_holm"]), test["verdict"],
         ])  # fmt: skip
     return rows
 

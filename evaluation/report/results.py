@@ -9,24 +9,36 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...agents.training.files import atomic_write
-from ..statistics import bootstrap_interval, holm, paired_test, pass_hat_k, success_interval
+from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, RL, SFT, SFT_RL, pairs
+from ..statistics import (
+    MODELS,
+    RUNS,
+    difference_interval,
+    holm,
+    mean_interval,
+    paired_test,
+    pass_hat_k,
+    success_interval,
+)
 
 SCHEMA = 1
-NAMES = ("do_nothing", "random", "untrained", "rule", "q_learning", "sb3_ppo", "bert", "sft", "rl", "sft_rl")
+NAMES = tuple(contender.name for contender in CONTENDERS)
 """Agents in the order of the table."""
-REQUIRED = tuple(name for name in NAMES if name not in ("untrained", "bert"))
-PAIRS = (
-    ("sft_rl", "sft"), ("sft_rl", "rl"), ("sft_rl", "rule"), ("sft_rl", "sb3_ppo"), ("sft_rl", "q_learning"),
-    ("bert", "sb3_ppo"), ("bert", "sft_rl"), ("sb3_ppo", "q_learning"), ("sft", "rule"), ("rl", "random"),
-)  # fmt: skip
+REQUIRED = tuple(contender.name for contender in CONTENDERS if not contender.is_optional)
+PAIRS = tuple(pairs())
 """Whom the paired tests compare: first with second."""
+BETTER, WORSE, NOTHING_SHOWN = "better", "worse", "nothing shown"
+"""Verdicts on how the first agent's training turns out against the second's, from several runs of each."""
+DIFFER, NO_DIFFERENCE = "these two models differ", "no difference shown"
+"""Verdicts on one run each."""
+SIGNIFICANCE = 0.05
 MEASURES = ("success", "return", "turns")
 
 Record = Mapping[str, Any]
@@ -50,8 +62,8 @@ def results_of(
     agents = {name: _agent(records[name], fluency) for name in NAMES if name in records}
     _normalise(agents)
     curve = [_curve_point(records[name], name) for name in records if name not in NAMES]
-    if "sft" in records:
-        curve.append(_curve_point(records["sft"], "sft"))
+    imitating = [one.name for one in CONTENDERS if one.learns_from == DEMONSTRATIONS]
+    curve += [_curve_point(records[name], name) for name in imitating if name in records]
     results = {
         "schema": SCHEMA,
         "env": facts["env"],
@@ -71,11 +83,14 @@ def results_of(
 
 
 METHODS = {
-    "success": "Wilson score interval, 95%; with several seeds, of the effective number of trials (runs x goals)",
-    "return": "mean with 95% percentile bootstrap over goals (and runs, where there are several), 10,000 resamples",
+    "success": "Wilson score interval, 95%, of this model over goals; with several training runs, over runs and goals, "
+    "with Student's t for the few runs",
+    "return": "mean with 95% percentile bootstrap over goals, 10,000 resamples; with several training runs, over runs "
+    "and goals, as success",
     "turns": "as return",
-    "tests": "exact two-sided McNemar on the same goals, of several seeds the weakest, 1 where they disagree in "
-    "direction; Holm-adjusted over the list; difference in success with a paired bootstrap",
+    "tests": "paired by goal, Holm-adjusted over the list. One training run each: the exact two-sided McNemar test and "
+    "a paired bootstrap, which speak of these two models. Several: Student's t over runs and goals, paired by seed "
+    "where one agent began from the other, which speaks of what training yields",
     "normalised": "success, 0 at the better of do_nothing and random, 1 at rule",
     "fluency": "perplexity per token of the agent's utterances, each alone, under a small reference language model",
     "labels": "accuracy and macro F1 of the labels in the replies (scikit-learn; one that names none is wrong), and "
@@ -116,7 +131,7 @@ def _trained(records: Sequence[Record]) -> bool:
 def _intervals(scores: Sequence[Record]) -> dict[str, Any]:
     """Success, return and turns of R runs."""
     success = success_interval([score["success"] for score in scores])
-    others = {name: bootstrap_interval([score[name] for score in scores]) for name in ("return", "turns")}
+    others = {name: mean_interval([score[name] for score in scores]) for name in ("return", "turns")}
     return {name: _json(interval) for name, interval in {"success": success, **others}.items()}
 
 
@@ -187,40 +202,83 @@ def _last_kl(records: Sequence[Record]) -> float | None:
 
 def _normalise(agents: dict[str, dict[str, Any]]) -> None:
     """Success between the floor and the rule, for every agent; null where the two are missing or equal."""
-    floors = [agents[name]["success"]["mean"] for name in ("do_nothing", "random") if name in agents]
-    if not floors or "rule" not in agents:
+    floors, ceilings = (
+        [agents[one.name]["success"]["mean"] for one in CONTENDERS if one.role == role and one.name in agents]
+        for role in (FLOOR, CEILING)
+    )
+    if not floors or not ceilings:
         return
-    floor, ceiling = max(floors), agents["rule"]["success"]["mean"]
+    floor, ceiling = max(floors), max(ceilings)
     if ceiling > floor:
         for agent in agents.values():
             agent["normalised"] = _rounded((agent["success"]["mean"] - floor) / (ceiling - floor))
 
 
 def _tests(records: Mapping[str, Sequence[Record]]) -> list[dict[str, Any]]:
-    pairs = [pair for pair in PAIRS if pair[0] in records and pair[1] in records]
-    found = [_paired(records[first], records[second]) for first, second in pairs]
+    compared = [pair for pair in PAIRS if pair[0] in records and pair[1] in records]
+    found = [_paired(records[first], records[second]) for first, second in compared]
     adjusted = holm([test["p_value"] for test in found])
     return [
-        {"first": first, "second": second, **test, "p_holm": p_holm, "significant": p_holm < 0.05}
-        for (first, second), test, p_holm in zip(pairs, found, adjusted, strict=True)
+        {"first": first, "second": second, **test, "p_holm": p_holm, **_judged(test, p_holm)}
+        for (first, second), test, p_holm in zip(compared, found, adjusted, strict=True)
     ]
 
 
+def _judged(test: Mapping[str, Any], p_holm: float) -> dict[str, Any]:
+    """The verdict, which says no more than the runs can show."""
+    significant = p_holm < SIGNIFICANCE
+    if test["speaks_of"] == MODELS:
+        verdict = DIFFER if significant else NO_DIFFERENCE
+    elif significant:
+        verdict = BETTER if test["difference"]["mean"] > 0 else WORSE
+    else:
+        verdict = NOTHING_SHOWN
+    return {"significant": significant, "verdict": verdict}
+
+
 def _paired(first: Sequence[Record], second: Sequence[Record]) -> dict[str, Any]:
-    if len(first) > 1 and len(second) > 1:  # a seed that failed leaves one of them with fewer
-        shared = {record["arm"]["seed"] for record in first} & {record["arm"]["seed"] for record in second}
-        first, second = ([one for one in records if one["arm"]["seed"] in shared] for records in (first, second))
+    first, second, same_start = _comparable(first, second)
     success = [[record["best"]["success"] for record in records] for records in (first, second)]
-    returns = [np.array([record["best"]["return"] for record in records]) for records in (first, second)]
-    test = paired_test(success[0], success[1])
+    returns = [[record["best"]["return"] for record in records] for records in (first, second)]
+    test = paired_test(success[0], success[1], same_start)
     return {
-        "test": "exact McNemar",
+        "test": "Student's t over training runs" if test.speaks_of == RUNS else "exact McNemar",
+        "speaks_of": test.speaks_of,
+        "runs": [len(first), len(second)],
         "difference": _json(test.difference),
-        "return_difference": _json(bootstrap_interval(returns[0] - returns[1])),
-        "first_only": test.first_only,
-        "second_only": test.second_only,
+        "return_difference": _json(difference_interval(returns[0], returns[1], same_start)),
+        "first_only": _rounded(test.first_only),
+        "second_only": _rounded(test.second_only),
         "p_value": test.p_value,
     }
+
+
+def _comparable(first: Sequence[Record], second: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record], bool]:
+    """The runs of two agents that a test compares, and whether each of one side began from that of the other.
+
+    Runs are paired by seed where one agent starts from the other; a seed that failed then leaves out its partner. Where
+    one side has a single run of a training, two models are compared: that run, and the other side's of the same seed.
+    """
+    same_start = _starts_from(first, second) or _starts_from(second, first)
+    if same_start or any(_trained(records) and len(records) == 1 for records in (first, second)):
+        seeds = [{record["arm"]["seed"] for record in records} for records in (first, second)]
+        shared = seeds[0] & seeds[1]
+        if not same_start:
+            first, second = (_of_seeds(records, shared)[:1] for records in (first, second))
+        elif shared:
+            first, second = (_of_seeds(records, shared) for records in (first, second))
+        else:
+            first, second = first[:1], second[:1]
+    return first, second, same_start
+
+
+def _of_seeds(records: Sequence[Record], seeds: Set[int]) -> Sequence[Record]:
+    """Those of the seeds, or all of them where there is none."""
+    return [record for record in records if record["arm"]["seed"] in seeds] or records
+
+
+def _starts_from(later: Sequence[Record], earlier: Sequence[Record]) -> bool:
+    return str(later[0]["arm"].get("start_from")).partition("/")[0] == earlier[0]["arm"]["name"]
 
 
 def _curve_point(records: Sequence[Record], name: str) -> dict[str, Any]:
@@ -262,21 +320,21 @@ def _aims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         if found is not None and met is not None:
             aims.append({"agent": agent, "aim": text, "found": round(found, 4), "met": bool(met)})
 
-    for name in ("do_nothing", "random"):
+    for name in [one.name for one in CONTENDERS if one.role == FLOOR]:
         if name in success:
             aim(name, f"success of at most {task['floor']:g}", success[name], success[name] <= task["floor"])
     if "rule" not in success:
         return aims
     rule = success["rule"]
     aim("rule", f"success of at least {task['ceiling']:g}, without noise", rule, rule >= task["ceiling"])
-    for name, share in (("q_learning", 0.85), ("sb3_ppo", 0.9), ("sft_rl", 0.85)):
-        if name in success:
+    for name, share in [(one.name, one.aim) for one in CONTENDERS]:
+        if share is not None and name in success:
             aim(name, f"success of at least {share:g} of the rule's", success[name], success[name] >= share * rule)
-    if "sft" in agents and "sft_rl" in agents:
-        before, after = agents["sft"]["success"], agents["sft_rl"]["success"]
-        gain = after["mean"] - before["mean"]
-        aim("sft_rl", "success above sft's, intervals apart", gain, after["low"] > before["high"])
-    for name, worse in (("sft_rl", False), ("rl", True)):
+    for test in results["tests"]:
+        if (test["first"], test["second"]) == (SFT_RL, SFT):
+            gain = test["difference"]
+            aim(SFT_RL, "success above sft's, interval of the difference above 0", gain["mean"], gain["low"] > 0)
+    for name, worse in ((SFT_RL, False), (RL, True)):
         ratio = _fluency_ratio(agents, name)
         if ratio is not None:
             text = "perplexity within 20% of sft's" if not worse else "drift visible: perplexity over 1.2 times sft's"
@@ -285,9 +343,9 @@ def _aims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _fluency_ratio(agents: Mapping[str, Any], name: str) -> float | None:
-    if name not in agents or "sft" not in agents or not agents[name]["fluency"] or not agents["sft"]["fluency"]:
+    if name not in agents or SFT not in agents or not agents[name]["fluency"] or not agents[SFT]["fluency"]:
         return None
-    return agents[name]["fluency"] / agents["sft"]["fluency"]
+    return agents[name]["fluency"] / agents[SFT]["fluency"]
 
 
 # The file

@@ -89,14 +89,14 @@ def perplexity(
 
 
 def load_judge(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
-    """A causal LM and its tokenizer, loaded where they are names or folders."""
+    """A causal LM and its tokenizer, loaded in float32 where they are names or folders."""
     transformers = _transformers()
     if tokenizer is None:
         if not isinstance(model, (str, Path)):
             raise TypeError(f"a model object needs its tokenizer too, got {type(model).__name__} and tokenizer=None")
         tokenizer = model
     if isinstance(model, (str, Path)):
-        model = transformers.AutoModelForCausalLM.from_pretrained(model)
+        model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype="float32")
     if isinstance(tokenizer, (str, Path)):
         tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer)
     return model, tokenizer

@@ -9,7 +9,7 @@ import gymnasium as gym
 import pytest
 from rich.console import Console
 
-from dialogym.agents.human import HumanAgent, chosen
+from dialogym.agents.human import HumanAgent, menu_choice
 
 ENV = "dialogym:TextDialog-v0"
 
@@ -105,4 +105,4 @@ def test_markup_in_the_conversation_is_text() -> None:
     ("typed", "number"), [("b", 1), ("0", 0), ("1", 1), ("2", None), ("-1", None), ("", None), ("²", None), ("c", None)]
 )
 def test_only_numbers_and_names_of_the_menu_choose_from_it(typed: str, number: int | None) -> None:
-    assert chosen(typed, ("a", "b")) == number
+    assert menu_choice(typed, ("a", "b")) == number

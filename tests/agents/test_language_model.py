@@ -1,5 +1,6 @@
 """Sampling with a cache says what the model says without one, and what is saved is what transformers loads."""
 
+import dataclasses
 import random
 
 import pytest
@@ -12,15 +13,21 @@ import torch
 import transformers
 
 from dialogym.agents import load_agent, make_agent
+from dialogym.agents.language_model.cache import FULL, Attention
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig
-from dialogym.agents.language_model.sampler import Sampler, sample_rows
+from dialogym.agents.language_model.sampler import Sampler, pad, sample_rows
 from dialogym.agents.language_model.sft import SFTAgent
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
 
-from .tiny_lm import tiny_model, tiny_tokenizer
+from .tiny_lm import tiny_model, tiny_tokenizer, tiny_transformer
 
 FAMILIES = ["llama", "gpt2", "qwen2"]
+ATTENTIONS = [
+    ("llama", "sdpa"), ("llama", "eager"), ("gpt2", "eager"), ("mistral", "sdpa"), ("mistral", "eager"),
+    ("gemma3_text", "sdpa"), ("gemma3_text", "eager"), ("qwen2-sliding", "sdpa"), ("phi", "eager"), ("phi3", "sdpa"),
+    ("opt", "sdpa"),
+]  # fmt: skip
 
 
 class Terse(LanguageModel):
@@ -32,9 +39,11 @@ class Terse(LanguageModel):
         return logits
 
 
-def terse(family):
-    lm = tiny_model(load_tokenizer(), family)
-    return Terse(lm.model, lm.tokenizer)
+def terse(family, attention=None):
+    tokenizer = load_tokenizer()
+    if attention is None:
+        return Terse(tiny_model(tokenizer, family).model, tokenizer)
+    return Terse(tiny_transformer(family, len(tokenizer), attention), tokenizer)
 
 
 class Talk:
@@ -84,6 +93,20 @@ def test_sampled_logprobs_are_those_of_a_forward_pass_of_the_whole(family, tempe
         assert torch.allclose(logprobs, torch.tensor(one.logprobs), atol=1e-4)
         for position, state in one.states:
             assert torch.allclose(hidden[0, position], state, atol=1e-4)
+
+
+@pytest.mark.parametrize(("family", "attention"), ATTENTIONS)
+def test_sampled_logprobs_are_those_that_are_trained_on_beyond_the_window_and_under_eager_attention(family, attention):
+    lm = terse(family, attention)
+    assert lm.model.config._attn_implementation == attention
+    talks = talk(lm, 1.0, random.Random(0), num_turns=6)
+    assert max(len(one.ids) for one in talks) > 3 * 16
+    ids, _ = pad([one.ids for one in talks], lm.tokenizer.pad_id)
+    mask, _ = pad([one.mask for one in talks], False, torch.bool)
+    with torch.no_grad():
+        logprobs, _ = lm.logprobs(lm.hidden(ids), ids, mask)
+    sampled = torch.tensor([logprob for one in talks for logprob in one.logprobs])
+    assert torch.allclose(logprobs, sampled, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -157,6 +180,54 @@ def test_a_model_that_caps_its_logits_is_refused():
     )
     with pytest.raises(ValueError, match="Gemma2ForCausalLM does more to its hidden states than its output layer"):
         LanguageModel(transformers.Gemma2ForCausalLM(config), tokenizer)
+
+
+@pytest.mark.parametrize("family", ["bloom", "gpt_neo"])
+def test_a_model_that_cannot_keep_what_it_has_read_is_refused_and_told_what_to_do(family):
+    tokenizer = tiny_tokenizer()
+    with pytest.raises(ValueError, match=r"cannot keep what it has read from turn to turn.*take another family: Llama"):
+        LanguageModel(tiny_transformer(family, len(tokenizer)), tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("family", "attention", "wrong"),
+    [
+        ("llama", "eager", {"additive": None}),  # the masks' 0 and 1 are added: the future leaks
+        ("mistral", "sdpa", {"window": None}),  # sampled with all that came before, trained with the window
+        ("gemma3_text", "sdpa", {"kinds": (FULL,), "by_kind": False}),
+    ],
+)
+def test_a_model_whose_sampled_and_trained_distributions_differ_is_refused(family, attention, wrong, monkeypatch):
+    tokenizer, right = load_tokenizer(), Attention.of
+    model = tiny_transformer(family, len(tokenizer), attention)
+    LanguageModel(model, tokenizer)
+    monkeypatch.setattr(Attention, "of", lambda *settings: dataclasses.replace(right(*settings), **wrong))
+    with pytest.raises(
+        ValueError, match=r"expected the same log-probabilities from .*; load it with attn_implementation"
+    ):
+        LanguageModel(model, tokenizer)
+
+
+def test_the_check_leaves_the_model_and_the_random_numbers_as_they_were():
+    tokenizer = load_tokenizer()
+    model = tiny_transformer("gemma3_text", len(tokenizer)).train()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    LanguageModel(model, tokenizer)
+    assert torch.equal(torch.rand(3), expected)
+    assert model.training
+    assert model.config.sliding_window == 16
+
+
+def test_a_context_ends_where_rotary_positions_are_scaled_anew():
+    tokenizer = load_tokenizer()
+    scaling = {"rope_type": "longrope", "rope_theta": 10_000.0, "original_max_position_embeddings": 64}
+    factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+    model = tiny_transformer(
+        "phi3", len(tokenizer), rope_parameters={**scaling, **factors}, original_max_position_embeddings=64
+    )
+    assert LanguageModel(model, tokenizer).max_context == 64
 
 
 # The agent

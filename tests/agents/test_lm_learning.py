@@ -11,7 +11,7 @@ pytest.importorskip("transformers")
 
 from dialogym.agents import make_agent
 
-from .tiny_lm import echo_env, tiny_model, tiny_tokenizer
+from .tiny_lm import dawdle_env, echo_env, tiny_model, tiny_tokenizer
 
 SETTINGS = {
     "reinforce": {"learning_rate": 1e-2, "batch_conversations": 48, "env_turns": 10_000},
@@ -33,3 +33,17 @@ def test_it_learns_to_repeat_what_it_hears(name, seed, tmp_path):
     agent.learn(echo_env(), log=rows.append)
     assert rows[0]["success"] < 0.1
     assert sum(row["success"] for row in rows[-4:]) / 4 > 0.6
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_it_does_not_learn_to_fill_the_context(name, tmp_path):
+    """A context of 24 tokens is full after three turns, which cost 3; the end costs 5, all twelve turns 12."""
+    tiny_model(tiny_tokenizer(), max_position_embeddings=24).save(tmp_path)
+    agent = make_agent(
+        name, dawdle_env(), model=str(tmp_path), max_reply_tokens=3, sampling_temperature=1.0, num_reports=1,
+        **{**SETTINGS[name], "env_turns": 6_000},
+    )  # fmt: skip
+    rows = []
+    agent.learn(dawdle_env(), log=rows.append)
+    assert rows[0]["turns"] > 5  # the context does not end it
+    assert sum(row["success"] for row in rows[-4:]) / 4 > 0.8

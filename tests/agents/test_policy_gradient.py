@@ -14,9 +14,10 @@ import torch
 
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.language_model import policy_gradient
+from dialogym.agents.language_model.losses import policy_gradient_loss, reinforce_loss
 from dialogym.agents.language_model.ppo import adapted_kl_weight, kl_divergences, ppo_loss
-from dialogym.agents.language_model.reinforce import entropic_loss, reinforce_loss, turn_baseline
-from dialogym.agents.language_model.rollout import converse
+from dialogym.agents.language_model.reinforce import turn_baseline
+from dialogym.agents.language_model.rollout import sample_episodes
 from dialogym.envs import remake_vec
 
 from .test_sft import Interrupt, weights
@@ -100,60 +101,60 @@ def collected(folder, name="reinforce", **changed):
     agent = make_agent(name, echo_env(), **settings(folder, **changed))
     agent.begin()
     envs = remake_vec(echo_env(), 8, interface="text", autoreset_mode="Disabled")
-    return agent, converse(agent.lm, envs, 3, seeds=list(range(8)), generator=torch.Generator().manual_seed(0))
+    return agent, sample_episodes(agent.lm, envs, 3, seeds=list(range(8)), generator=torch.Generator().manual_seed(0))
 
 
-def test_gradients_of_parts_add_up_to_that_of_the_whole(folder, monkeypatch):
+def test_gradients_of_microbatches_add_up_to_that_of_the_whole(folder, monkeypatch):
     results = []
     for max_tokens in (10, 10_000):
         monkeypatch.setattr(policy_gradient, "MAX_TOKENS_AT_ONCE", max_tokens)
-        agent, conversations = collected(folder)
+        agent, episodes = collected(folder)
         advantages = torch.arange(16.0).reshape(8, 2)
-        parts = agent.parts(conversations, advantages)
-        row = agent.step(parts, functools.partial(entropic_loss, agent))
-        results.append((len(parts), row, torch.cat([p.grad.flatten() for p in agent.lm.model.parameters()])))
+        microbatches = agent.microbatches(episodes, advantages)
+        row = agent.step(microbatches, functools.partial(policy_gradient_loss, agent))
+        results.append((len(microbatches), row, torch.cat([p.grad.flatten() for p in agent.lm.model.parameters()])))
     assert results[0][0] > 3 > 1 == results[1][0]
     assert results[0][1] == pytest.approx(results[1][1], rel=1e-4)
     assert torch.allclose(results[0][2], results[1][2], atol=1e-6)
 
 
-def test_the_credit_of_a_token_is_the_advantage_of_its_turn(folder):
-    agent, conversations = collected(folder)
+def test_the_advantage_of_a_token_is_that_of_its_turn(folder):
+    agent, episodes = collected(folder)
     advantages = torch.arange(16.0).reshape(8, 2)
-    credits = {}
-    for part in agent.parts(conversations, advantages):
-        for number, row in enumerate(part.batch.ids.tolist()):
-            credits[tuple(row[: int(part.batch.ids.shape[1])])] = part.credit[part.batch.rows == number]
-    for number, conversation in enumerate(conversations):
-        turns = [turn for turn, sampled in zip(conversation.turns, conversation.action_mask, strict=True) if sampled]
-        found = [credit for ids, credit in credits.items() if list(ids[: len(conversation.ids)]) == conversation.ids]
-        assert any(credit.tolist() == advantages[number, turns].tolist() for credit in found)
+    by_ids = {}
+    for microbatch in agent.microbatches(episodes, advantages):
+        for number, row in enumerate(microbatch.batch.ids.tolist()):
+            by_ids[tuple(row)] = microbatch.advantages[microbatch.batch.rows == number]
+    for number, episode in enumerate(episodes):
+        turns = [turn for turn, sampled in zip(episode.turns, episode.action_mask, strict=True) if sampled]
+        found = [tokens for ids, tokens in by_ids.items() if list(ids[: len(episode.ids)]) == episode.ids]
+        assert any(tokens.tolist() == advantages[number, turns].tolist() for tokens in found)
 
 
 def test_a_longer_gradient_is_shortened(folder):
-    agent, conversations = collected(folder, max_grad_norm=1e-3)
-    row = agent.step(agent.parts(conversations, torch.ones(8, 2)), lambda part: entropic_loss(agent, part))
+    agent, episodes = collected(folder, max_grad_norm=1e-3)
+    row = agent.step(agent.microbatches(episodes, torch.ones(8, 2)), functools.partial(policy_gradient_loss, agent))
     assert row["grad_norm"] > 1e-3
     norms = [parameter.grad.norm() for parameter in agent.lm.model.parameters()]
     assert torch.stack(norms).norm().item() == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_before_the_first_step_the_ratio_is_one_and_the_kl_zero(folder):
-    agent, conversations = collected(folder, "ppo", num_epochs=1, minibatch_size=8, sampling_temperature=1.0)
-    row = agent.update(conversations, random.Random(0))
+    agent, episodes = collected(folder, "ppo", num_epochs=1, minibatch_size=8, sampling_temperature=1.0)
+    row = agent.update(episodes, random.Random(0))
     assert row["clipped"] == 0.0
     assert row["kl"] == pytest.approx(0.0, abs=1e-6)
     assert row["loss"] == pytest.approx(0.0, abs=0.3)  # minus the mean of normalised advantages, over tokens
-    again = agent.update(conversations, random.Random(0))
+    again = agent.update(episodes, random.Random(0))
     assert again["kl"] > 0
 
 
 def test_minibatches_hold_every_conversation_once(folder):
-    agent, conversations = collected(folder, "ppo", minibatch_size=3)
-    minibatches = agent._minibatches(conversations, torch.zeros(8, 2), random.Random(0))
-    assert [sum(len(part.batch.num_turns) for part in parts) for parts in minibatches] == [3, 3, 2]
-    tokens = sorted(part.batch.old_logprobs.sum().item() for parts in minibatches for part in parts)
-    assert sum(tokens) == pytest.approx(sum(sum(conversation.logprobs) for conversation in conversations), rel=1e-5)
+    agent, episodes = collected(folder, "ppo", minibatch_size=3)
+    minibatches = agent._minibatches(episodes, torch.zeros(8, 2), random.Random(0))
+    assert [sum(len(one.batch.num_turns) for one in microbatches) for microbatches in minibatches] == [3, 3, 2]
+    tokens = sorted(one.batch.old_logprobs.sum().item() for microbatches in minibatches for one in microbatches)
+    assert sum(tokens) == pytest.approx(sum(sum(episode.logprobs) for episode in episodes), rel=1e-5)
 
 
 # Training
@@ -197,9 +198,9 @@ def test_the_tokens_of_the_budget_are_those_learned_from_once_for_every_pass(nam
     agent = make_agent(name, echo_env(), **settings(folder, **epochs))
     lengths, update = [], agent.update
 
-    def counted(conversations, rng):
-        lengths.extend(len(conversation.ids) for conversation in conversations)
-        return update(conversations, rng)
+    def counted(episodes, rng):
+        lengths.extend(len(episode.ids) for episode in episodes)
+        return update(episodes, rng)
 
     agent.update = counted
     agent.learn(echo_env())
@@ -247,7 +248,7 @@ def test_random_weights_have_nothing_to_be_held_to(tmp_path):
 def test_conversations_of_a_group_are_about_one_goal(folder):
     agent = make_agent("reinforce", echo_env(), **settings(folder, group_size=4))
     envs = remake_vec(echo_env(), 8, interface="text", autoreset_mode="Disabled")
-    agent._converse(envs, random.Random(0))
+    agent._sample_episodes(envs, random.Random(0))
     groups = [set(envs.goal_ids[:4]), set(envs.goal_ids[4:])]
     assert [len(group) for group in groups] == [1, 1]
     assert groups[0] != groups[1]

@@ -6,7 +6,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from dialogym.agents.language_model.critic import ValueHead, estimate, normalised, teach
+from dialogym.agents.language_model.critic import ValueHead, estimate_advantages, fit_critic, normalised
 from dialogym.agents.language_model.returns import discounted_returns, generalised_advantages
 from dialogym.agents.language_model.rollout import Batch
 
@@ -59,13 +59,14 @@ def critic_of(weights):
     return critic
 
 
-def batch_of(states, next_states, rewards, num_turns, truncated, baselines=None):
+def batch_of(states, next_states, rewards, num_turns, truncated, baselines=None, num_later_turns=0):
     empty = torch.zeros(0)
     return Batch(
         ids=empty, action_mask=empty, old_logprobs=empty, turns=empty, rows=empty,
         states=torch.tensor(states), next_states=torch.tensor(next_states), rewards=torch.tensor(rewards),
         num_turns=torch.tensor(num_turns), truncated=torch.tensor(truncated),
         baselines=torch.tensor([0.0] * len(num_turns) if baselines is None else baselines),
+        num_later_turns=torch.full((len(num_turns),), num_later_turns),
     )  # fmt: skip
 
 
@@ -77,10 +78,16 @@ def test_the_critic_looks_past_the_turn_limit_and_not_past_the_end():
         num_turns=[2, 2],
         truncated=[True, False],
     )
-    found = estimate(critic_of([1.0]), batch, reward_scale=0.1, gamma=1.0, lam=0.0)
+    found = estimate_advantages(critic_of([1.0]), batch, reward_scale=0.1, gamma=1.0, lam=0.0)
     # one step: 0.1 * 10 + V' - V, with V = 1, 2 and V' = 5 where it was cut, 0 where it was over
     assert torch.allclose(found.advantages, torch.tensor([[2.0, 4.0], [2.0, -1.0]]))
     assert torch.allclose(found.targets, torch.tensor([[3.0, 6.0], [3.0, 1.0]]))
+
+
+def test_what_the_critic_says_of_the_rest_is_discounted_by_the_turns_that_came_before_it():
+    batch = batch_of([[[1.0]]], [[8.0]], [[0.0]], num_turns=[1], truncated=[True], num_later_turns=2)
+    found = estimate_advantages(critic_of([1.0]), batch, reward_scale=1.0, gamma=0.5, lam=1.0)
+    assert found.targets.tolist() == [[0.5**3 * 8.0]]
 
 
 def test_the_baseline_of_a_group_is_taken_off_a_cut_conversation_once():
@@ -93,7 +100,7 @@ def test_the_baseline_of_a_group_is_taken_off_a_cut_conversation_once():
         truncated=[True, False],
         baselines=[30.0, 30.0],
     )
-    found = estimate(critic_of([1.0]), batch, reward_scale=0.1, gamma=1.0, lam=1.0)
+    found = estimate_advantages(critic_of([1.0]), batch, reward_scale=0.1, gamma=1.0, lam=1.0)
     # cut: V' = 5 has the baseline off, and gets it back: 0.1 * -20 + 5 + 0.1 * 30 = 6.  over: 0.1 * -20 = -2.
     # One turn before, 0.1 * 10 more. The advantages are that less V = 1, 2.
     assert torch.allclose(found.targets, torch.tensor([[7.0, 6.0], [-1.0, -2.0]]))
@@ -109,11 +116,13 @@ def test_the_critic_learns_the_targets_and_says_how_good_it_was():
         truncated=[False] * 3,
     )
     critic = critic_of([0.0])
-    found = estimate(critic, batch, reward_scale=1.0, gamma=1.0, lam=1.0)
-    row = teach(critic, batch, found, num_steps=2000, learning_rate=0.05)
+    found = estimate_advantages(critic, batch, reward_scale=1.0, gamma=1.0, lam=1.0)
+    row = fit_critic(critic, batch, found, num_steps=2000, learning_rate=0.05)
     assert row == {"value_loss": pytest.approx((4 + 16 + 36) / 3), "explained_variance": pytest.approx(0.0, abs=1e-6)}
     assert critic(torch.tensor([[1.0], [3.0]])).tolist() == pytest.approx([2.0, 6.0], abs=0.01)
-    again = teach(critic, batch, estimate(critic, batch, 1.0, 1.0, 1.0), num_steps=1, learning_rate=0.05)
+    again = fit_critic(
+        critic, batch, estimate_advantages(critic, batch, 1.0, 1.0, 1.0), num_steps=1, learning_rate=0.05
+    )
     assert again["explained_variance"] > 0.999
 
 

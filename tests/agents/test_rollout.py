@@ -5,10 +5,18 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import gymnasium as gym
 import torch
 
-from dialogym.agents.language_model.model import closing_ids
-from dialogym.agents.language_model.rollout import Batch, Conversation, alike_in_length, compare_within_groups, converse
+from dialogym.agents import make_agent
+from dialogym.agents.language_model.history import closing_ids
+from dialogym.agents.language_model.rollout import (
+    Batch,
+    Episode,
+    compare_within_groups,
+    length_batches,
+    sample_episodes,
+)
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
 
@@ -21,22 +29,22 @@ def collect(lm, num_envs=12, max_turns=4, max_reply_tokens=6, **options):
         "TextDialog-v0", num_envs, interface="text", autoreset_mode="Disabled", max_turns=max_turns, **options
     )
     generator = torch.Generator().manual_seed(0)
-    return envs, converse(lm, envs, max_reply_tokens, seeds=list(range(num_envs)), generator=generator)
+    return envs, sample_episodes(lm, envs, max_reply_tokens, seeds=list(range(num_envs)), generator=generator)
 
 
 @pytest.fixture(scope="module")
 def collected():
     lm = terse("llama")
-    envs, conversations = collect(lm)
-    return lm, envs, conversations
+    envs, episodes = collect(lm)
+    return lm, envs, episodes
 
 
 def test_the_action_mask_is_true_exactly_on_what_was_sampled(collected):
-    lm, envs, conversations = collected
+    lm, envs, episodes = collected
     tokenizer = lm.tokenizer
-    for row, conversation in enumerate(conversations):
-        replies, read = [[] for _ in conversation.rewards], []
-        for token, sampled, turn in zip(conversation.ids, conversation.action_mask, conversation.turns, strict=True):
+    for row, episode in enumerate(episodes):
+        replies, read = [[] for _ in episode.rewards], []
+        for token, sampled, turn in zip(episode.ids, episode.action_mask, episode.turns, strict=True):
             (replies[turn] if sampled else read).append(token)
         said = [tokenizer.decode(ids[: len(ids) - (ids[-1] == tokenizer.end_id)]) for ids in replies]
         assert said == envs.transcripts[row].replies
@@ -50,70 +58,117 @@ def test_the_action_mask_is_true_exactly_on_what_was_sampled(collected):
 
 
 def test_the_sequence_is_the_conversation_as_the_chat_template_writes_it(collected):
-    lm, envs, conversations = collected
+    lm, envs, episodes = collected
     tokenizer = lm.tokenizer
-    for row, conversation in enumerate(conversations):
-        text = tokenizer.hf.decode(conversation.ids)
+    for row, episode in enumerate(episodes):
+        text = tokenizer.hf.decode(episode.ids)
         written = tokenizer.hf.apply_chat_template(envs.messages(row), tokenize=False)
         assert written.startswith(text)
 
 
 def test_logprobs_and_states_are_those_of_a_forward_pass(collected):
-    lm, _, conversations = collected
-    batch = Batch.of(conversations, lm.tokenizer.pad_id)
+    lm, _, episodes = collected
+    batch = Batch.of(episodes, lm.tokenizer.pad_id)
     with torch.no_grad():
         hidden = lm.hidden(batch.ids)
         logprobs, _ = lm.logprobs(hidden, batch.ids, batch.action_mask)
     assert torch.allclose(logprobs, batch.old_logprobs, atol=1e-4)
-    for row, conversation in enumerate(conversations):
-        mask = conversation.action_mask
+    for row, episode in enumerate(episodes):
+        mask = episode.action_mask
         starts = [at - 1 for at in range(1, len(mask)) if mask[at] and not mask[at - 1]]
-        assert len(starts) == len(conversation.rewards)
+        assert len(starts) == len(episode.rewards)
         assert torch.allclose(hidden[row, starts], batch.states[row, : len(starts)], atol=1e-4)
 
 
 def test_a_cut_conversation_has_the_state_in_which_it_would_go_on(collected):
-    lm, envs, conversations = collected
-    cut = [row for row, conversation in enumerate(conversations) if conversation.truncated]
+    lm, envs, episodes = collected
+    cut = [row for row, episode in enumerate(episodes) if episode.truncated]
     assert len(cut) > 5
-    batch = Batch.of(conversations, lm.tokenizer.pad_id)
+    batch = Batch.of(episodes, lm.tokenizer.pad_id)
     for row in cut:
-        conversation, new = conversations[row], envs.messages(row)
+        episode, new = episodes[row], envs.messages(row)
         last = max(number for number, message in enumerate(new) if message["role"] == "assistant")
-        prompt = closing_ids(lm.tokenizer, conversation.ids[-1] == lm.tokenizer.end_id)
+        prompt = closing_ids(lm.tokenizer, episode.ids[-1] == lm.tokenizer.end_id)
         for message in new[last + 1 :]:
             prompt += lm.tokenizer.encode_message(message["role"], message["content"])
         prompt += lm.tokenizer.prompt_ids
         with torch.no_grad():
-            state = lm.hidden(torch.tensor([[*conversation.ids, *prompt]]))[0, -1]
+            state = lm.hidden(torch.tensor([[*episode.ids, *prompt]]))[0, -1]
         assert torch.allclose(state, batch.next_states[row], atol=1e-4)
 
 
 def test_a_conversation_that_is_over_is_not_cut_and_has_no_next_state():
     lm = terse("llama")
-    envs, conversations = collect(lm, max_turns=20)
-    over = [conversation for conversation in conversations if not conversation.truncated]
+    envs, episodes = collect(lm, max_turns=20)
+    over = [episode for episode in episodes if not episode.truncated]
     assert over  # the user hung up
-    assert all(conversation.next_state is None for conversation in over)
-    assert [len(c.rewards) for c in conversations] == [transcript.turn for transcript in envs.transcripts]
-    assert [c.success for c in conversations] == envs.successes.tolist()
+    assert all(episode.next_state is None for episode in over)
+    assert [len(c.rewards) for c in episodes] == [transcript.turn for transcript in envs.transcripts]
+    assert [c.success for c in episodes] == envs.successes.tolist()
 
 
 def test_rewards_are_the_environments():
     lm = terse("llama")
-    _, conversations = collect(lm, max_turns=3, reward="turn")
-    assert [conversation.rewards for conversation in conversations] == [[1.0] * 3] * 12
+    _, episodes = collect(lm, max_turns=3, reward="turn")
+    assert [episode.rewards for episode in episodes] == [[1.0] * 3] * 12
 
 
-def test_a_conversation_that_outgrows_the_context_is_truncated():
+def cost(transcript):
+    return -1.0
+
+
+@pytest.fixture(scope="module")
+def outgrowing():
     lm = tiny_model(load_tokenizer(), max_position_embeddings=96)
-    envs, conversations = collect(lm, max_turns=20, max_reply_tokens=16)
-    cut = [row for row, conversation in enumerate(conversations) if not envs.transcripts[row].ended]
-    assert cut
-    for row in cut:
-        assert conversations[row].truncated
-        assert conversations[row].next_state is not None
-    assert max(len(conversation.ids) for conversation in conversations) <= 96
+    envs, episodes = collect(lm, max_turns=20, max_reply_tokens=16, reward=cost)
+    assert sum(bool(episode.later_rewards) for episode in episodes) > 3
+    return lm, envs, episodes
+
+
+def test_a_conversation_that_outgrows_the_context_is_played_on_to_its_end(outgrowing):
+    _, envs, episodes = outgrowing
+    for episode, transcript in zip(episodes, envs.transcripts, strict=True):
+        assert transcript.ended
+        assert episode.num_turns == transcript.turn
+        assert episode.total_reward == -transcript.turn
+        assert episode.truncated == (transcript.turn == 20)
+        assert (episode.next_state is not None) == episode.truncated
+
+
+def test_what_is_learned_from_a_conversation_fits_the_context_and_was_sampled_from_it(outgrowing):
+    lm, _, episodes = outgrowing
+    assert max(len(episode.ids) for episode in episodes) <= 96
+    batch = Batch.of(episodes, lm.tokenizer.pad_id)
+    assert batch.num_turns.tolist() == [len(episode.states) for episode in episodes]
+    with torch.no_grad():
+        logprobs, _ = lm.logprobs(lm.hidden(batch.ids), batch.ids, batch.action_mask)
+    assert torch.allclose(logprobs, batch.old_logprobs, atol=1e-4)
+
+
+def test_filling_the_context_does_not_change_the_mean_return():
+    returns = []
+    for context in (96, 2048):
+        lm = tiny_model(load_tokenizer(), max_position_embeddings=context)
+        _, episodes = collect(lm, num_envs=40, max_turns=20, max_reply_tokens=16, reward=cost)
+        returns.append(sum(episode.total_reward for episode in episodes) / 40)
+    assert returns[0] == pytest.approx(returns[1], abs=1.5)
+
+
+def test_beyond_the_context_is_said_what_the_agent_says_when_it_acts(tmp_path):
+    tiny_model(load_tokenizer(), max_position_embeddings=96).save(tmp_path)
+    options = {"interface": "text", "max_turns": 12, "reward": cost}
+    agent = make_agent("sft", "TextDialog-v0", model=str(tmp_path), max_reply_tokens=16)
+    envs = remake_vec("TextDialog-v0", 6, autoreset_mode="Disabled", **options)
+    episodes = sample_episodes(agent.lm, envs, 16, seeds=list(range(6)), temperature=0.0)
+    assert sum(bool(episode.later_rewards) for episode in episodes) > 2
+    for seed, transcript in enumerate(envs.transcripts):
+        env = gym.make("TextDialog-v0", **options)
+        observation, info = env.reset(seed=seed)
+        ended = False
+        while not ended:
+            observation, _, terminated, truncated, info = env.step(agent.act(observation, info))
+            ended = terminated or truncated
+        assert env.unwrapped.transcript.replies == transcript.replies
 
 
 def test_a_context_without_room_for_two_replies_is_refused():
@@ -124,23 +179,23 @@ def test_a_context_without_room_for_two_replies_is_refused():
 def test_the_same_seeds_give_the_same_conversations():
     lm = terse("llama")
     first, again = (collect(lm)[1] for _ in range(2))
-    assert [conversation.ids for conversation in first] == [conversation.ids for conversation in again]
+    assert [episode.ids for episode in first] == [episode.ids for episode in again]
 
 
-def conversation_of(turns, truncated=False):
+def episode_of(turns, truncated=False):
     """Turns of (prompt, reply, reward); a token's log-probability is minus its number, a state its turn."""
-    conversation = Conversation(truncated=truncated)
+    episode = Episode(truncated=truncated)
     for number, (prompt, reply, reward) in enumerate(turns):
-        conversation.read(prompt)
-        conversation.say(reply, [-float(token) for token in reply], torch.tensor([float(number)]))
-        conversation.rewards.append(reward)
-    return conversation
+        episode.read(prompt)
+        episode.say(reply, [-float(token) for token in reply], torch.tensor([float(number)]))
+        episode.rewards.append(reward)
+    return episode
 
 
 def test_a_batch_worked_by_hand():
-    one = conversation_of([([11, 12], [1, 2], 5.0), ([13], [3], 7.0)], truncated=True)
+    one = episode_of([([11, 12], [1, 2], 5.0), ([13], [3], 7.0)], truncated=True)
     one.next_state = torch.tensor([9.0])
-    other = conversation_of([([14], [4], -1.0)])
+    other = episode_of([([14], [4], -1.0)])
     batch = Batch.of([one, other], pad_id=0)
     assert batch.ids.tolist() == [[11, 12, 1, 2, 13, 3], [14, 4, 0, 0, 0, 0]]
     assert batch.action_mask.int().tolist() == [[0, 0, 1, 1, 0, 1], [0, 1, 0, 0, 0, 0]]
@@ -154,16 +209,33 @@ def test_a_batch_worked_by_hand():
     assert batch.turn_mask.tolist() == [[True, True], [True, False]]
 
 
+def test_later_rewards_belong_discounted_to_the_last_turn_that_is_learned_from():
+    outgrown = episode_of([([11], [1], 5.0), ([12], [2], 7.0)])
+    outgrown.later_rewards = [8.0, 4.0]
+    outgrown.baseline = 1.0
+    batch = Batch.of([outgrown, episode_of([([14], [4], -1.0)])], 0, gamma=0.5)
+    assert batch.rewards.tolist() == [[5.0, 7.0 + 0.5 * 8.0 + 0.25 * 4.0 - 1.0], [-1.0, 0.0]]
+    assert batch.num_turns.tolist() == [2, 1]
+    assert batch.num_later_turns.tolist() == [2, 0]
+
+
+def test_a_group_is_compared_by_whole_returns():
+    episodes = [episode_of([([11], [1], -1.0)]) for _ in range(2)]
+    episodes[0].later_rewards = [-1.0, -20.0]
+    compare_within_groups(episodes, 2)
+    assert [episode.baseline for episode in episodes] == [-1.0, -22.0]
+
+
 def test_each_is_compared_with_the_others_of_its_group():
-    conversations = [conversation_of([([11], [1], reward)]) for reward in (1.0, 4.0, 7.0, 10.0)]
-    compare_within_groups(conversations, 2)
-    assert [conversation.baseline for conversation in conversations] == [4.0, 1.0, 10.0, 7.0]
-    batch = Batch.of(conversations, 0)
+    episodes = [episode_of([([11], [1], reward)]) for reward in (1.0, 4.0, 7.0, 10.0)]
+    compare_within_groups(episodes, 2)
+    assert [episode.baseline for episode in episodes] == [4.0, 1.0, 10.0, 7.0]
+    batch = Batch.of(episodes, 0)
     assert batch.rewards.tolist() == [[-3.0], [3.0], [-3.0], [3.0]]
     assert batch.baselines.tolist() == [4.0, 1.0, 10.0, 7.0]
 
 
 def test_groups_are_alike_in_length_and_hold_no_more_than_they_may():
     sizes = [5, 100, 6, 40, 7, 39]
-    assert list(alike_in_length(sizes, max_tokens=80)) == [[0, 2, 4], [5, 3], [1]]
-    assert list(alike_in_length([], max_tokens=80)) == []
+    assert list(length_batches(sizes, max_tokens=80)) == [[0, 2, 4], [5, 3], [1]]
+    assert list(length_batches([], max_tokens=80)) == []

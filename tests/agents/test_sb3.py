@@ -250,36 +250,26 @@ def test_the_seconds_of_validation_are_not_counted(interrupted: bool, monkeypatc
     assert (clock[0], agent.budget.seconds) == (100.0 if interrupted else 200.0, 0.0)
 
 
-def test_the_turn_cost_is_left_out_of_learning_but_not_of_the_log() -> None:
-    config = SB3PPOAgent.Config(num_envs=2)
-    envs, weight = many_of(ENV, config)
-    envs.reset()
-    _, rewards, _, _ = envs.step(np.zeros(2, dtype=np.int64))
-    assert (weight, rewards.tolist()) == (-1.0, [0.0, 0.0])
-    envs, weight = many_of(ENV, SB3PPOAgent.Config(num_envs=2, turn_cost=True))
-    envs.reset()
-    _, rewards, _, _ = envs.step(np.zeros(2, dtype=np.int64))
-    assert (weight, rewards.tolist()) == (0.0, [-1.0, -1.0])
-
-    rows: list[dict[str, Any]] = []
-    small(SB3PPOAgent).learn(ENV, log=rows.append)
-    for row in rows:
-        assert row["return"] == pytest.approx(20 * row["success"] - row["turns"])
-
-
 def length(transcript: Any) -> float:
     return 0.25 * transcript.turn
 
 
-def test_a_reward_of_ones_own_is_learned_from_as_it_is() -> None:
-    envs, weight = many_of(gym.make(ENV, reward=length), SB3PPOAgent.Config(num_envs=2))
+@pytest.mark.parametrize("reward", ["bounded", "pydial", length, {"turn": -2.0}])
+def test_it_learns_from_the_whole_reward_of_the_environment(reward: Any) -> None:
+    env = gym.make(ENV, reward=reward)
+    env.reset(seed=0)
+    paid = env.step(0)[1]
+    envs = many_of(env, SB3PPOAgent.Config(num_envs=2))
     envs.reset()
-    _, rewards, _, _ = envs.step(np.zeros(2, dtype=np.int64))
-    assert (weight, rewards.tolist()) == (0.0, [0.25, 0.25])
-    only_turns, weight = many_of(gym.make(ENV, reward={"turn": -2.0}), SB3PPOAgent.Config(num_envs=2))
-    only_turns.reset()
-    assert only_turns.step(np.zeros(2, dtype=np.int64))[1].tolist() == [-2.0, -2.0]  # nothing else is there to learn
-    assert weight == 0.0
+    assert envs.step(np.zeros(2, dtype=np.int64))[1].tolist() == pytest.approx([paid, paid])
+
+
+def test_the_log_says_what_conversations_returned() -> None:
+    rows: list[dict[str, Any]] = []
+    env = gym.make(ENV, reward="pydial")
+    small(SB3PPOAgent, env).learn(env, log=rows.append)
+    for row in rows:
+        assert row["return"] == pytest.approx(20 * row["success"] - row["turns"])
 
 
 @pytest.mark.parametrize("kind", [SB3PPOAgent, SB3MaskablePPOAgent])

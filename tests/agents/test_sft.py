@@ -14,8 +14,9 @@ import gymnasium as gym
 import torch
 
 from dialogym.agents import load_agent, make_agent
-from dialogym.agents.language_model.demonstrations import demonstrate, load_messages, save_messages
-from dialogym.agents.language_model.sft import SFTConfig, learning_rate_factor, sft_loss, shuffled_batches
+from dialogym.agents.language_model.demonstrations import demonstrate, hold_out, load_messages, save_messages
+from dialogym.agents.language_model.sft import SFTConfig, sft_loss
+from dialogym.agents.training.epochs import learning_rate_factor, shuffled_batches
 from dialogym.envs.tokenizer import load_tokenizer
 
 from .tiny_lm import echo_env, tiny_model, tiny_tokenizer
@@ -26,6 +27,9 @@ TALK = [
     {"role": "user", "content": "blue"},
     {"role": "assistant", "content": "blue"},
 ]
+
+
+BACK = [{**message, "content": {"red": "blue", "blue": "red"}[message["content"]]} for message in TALK]
 
 
 @pytest.fixture
@@ -45,6 +49,42 @@ def test_the_rule_demonstrates_on_train_goals():
     assert shown.env_turns == len(replies)
     assert shown == demonstrate(env, 20, flaw_rate=0.0, seed=0)
     assert shown != demonstrate(env, 20, flaw_rate=0.0, seed=1)
+
+
+def test_goals_do_not_come_again_while_the_split_has_others():
+    shown = demonstrate("TextWordle-v0", 400, flaw_rate=0.15, seed=0)
+    assert len(set(shown.goals)) == len(shown.conversations) == 400
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_conversation_is_both_learned_from_and_held_out(folder, seed):
+    agent = make_agent("sft", echo_env(), seed, model=folder, demonstrations=60)
+    shown = agent._demonstrations(echo_env())
+    assert len({str(talk) for talk in shown.conversations}) < 60
+    train, held_out = ({tuple(ids) for ids, _ in side} for side in agent._split(shown))
+    assert train
+    assert held_out
+    assert not train & held_out
+
+
+def test_what_has_a_key_in_common_is_on_one_side():
+    keys = [("a", 1), ("b", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 4), ("f", 5), ("g", 6), ("h", 7), ("i", 8)]
+    sizes = set()
+    for seed in range(30):
+        train, held_out = hold_out(keys, 0.3, random.Random(seed))
+        assert sorted([*train, *held_out]) == list(range(10))
+        assert not {key for n in train for key in keys[n]} & {key for n in held_out for key in keys[n]}
+        sizes.add(len(held_out))
+    assert sizes == {3}
+
+
+def test_the_smallest_group_is_held_out_where_all_are_larger_than_the_share():
+    assert sorted(hold_out([("a",)] * 6 + [("b",)] * 4, 0.1, random.Random(0))[1]) == [6, 7, 8, 9]
+
+
+def test_conversations_that_are_all_alike_are_refused():
+    with pytest.raises(ValueError, match=r"expected at least 2 different conversations, .* got 20 that are alike"):
+        hold_out([("a",)] * 20, 0.1, random.Random(0))
 
 
 def test_flaws_are_random_replies_at_the_stated_rate():
@@ -143,12 +183,16 @@ def test_every_update_has_the_learning_rate_of_its_place_in_the_whole_training(f
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * learning_rate_factor(8, 12, 2))
 
 
+def _num_ids(example):
+    return len(example[0])
+
+
 def test_batches_hold_every_example_once_and_are_alike_in_length():
     examples = [([0] * length, [True] * length) for length in range(1, 101)]
-    batches = shuffled_batches(examples, 8, random.Random(0))
+    batches = shuffled_batches(examples, 8, random.Random(0), _num_ids)
     assert sorted(len(ids) for batch in batches for ids, _ in batch) == list(range(1, 101))
     assert sum(max(len(ids) for ids, _ in batch) * len(batch) for batch in batches) < 1.25 * sum(range(1, 101))
-    assert batches != shuffled_batches(examples, 8, random.Random(1))
+    assert batches != shuffled_batches(examples, 8, random.Random(1), _num_ids)
 
 
 # Learning
@@ -156,13 +200,13 @@ def test_batches_hold_every_example_once_and_are_alike_in_length():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_learns_to_say_what_was_shown(folder, seed):
-    """By chance one conversation in 81 succeeds."""
-    rows = []
-    agent = make_agent("sft", echo_env(), seed, model=folder, demonstrations=80, flaw_rate=0.0, epochs=10,
+    """Of the 32 conversations about five words some are held out. By chance one in 3^10 succeeds."""
+    rows, env = [], echo_env(num_words=5)
+    agent = make_agent("sft", env, seed, model=folder, demonstrations=80, flaw_rate=0.0, epochs=20,
                        learning_rate=1e-2, warmup_updates=5, max_reply_tokens=4)  # fmt: skip
-    agent.learn(echo_env(), log=rows.append)
+    agent.learn(env, log=rows.append)
     assert rows[-1]["validation_perplexity"] < 1.05 < rows[0]["validation_perplexity"]
-    assert (agent.budget.demonstrations, agent.budget.env_turns) == (80, 160)
+    assert (agent.budget.demonstrations, agent.budget.env_turns) == (80, 400)
     said = agent.act_batch([""] * 2, [{"messages": TALK[:1]}, {"messages": TALK[:3]}])
     assert said == ["red", "blue"]
 
@@ -176,7 +220,7 @@ def weights(agent):
 
 
 def test_it_learns_from_a_file(folder, tmp_path):
-    save_messages(tmp_path / "talks.jsonl", [TALK] * 20)
+    save_messages(tmp_path / "talks.jsonl", [*[TALK] * 18, BACK, BACK])
     agent = make_agent("sft", echo_env(), data=str(tmp_path / "talks.jsonl"), **settings(folder, epochs=10))
     agent.learn(echo_env())
     assert agent.act_batch([""], [{"messages": TALK[:1]}]) == ["red"]
@@ -184,7 +228,7 @@ def test_it_learns_from_a_file(folder, tmp_path):
 
 
 def test_the_tokens_of_the_budget_are_those_learned_from_once_for_every_epoch(folder, tmp_path):
-    save_messages(tmp_path / "talks.jsonl", [TALK] * 20)
+    save_messages(tmp_path / "talks.jsonl", [*[TALK] * 18, BACK, BACK])
     agent = make_agent("sft", echo_env(), data=str(tmp_path / "talks.jsonl"), **settings(folder, epochs=3))
     agent.learn(echo_env())
     ids, _ = agent.lm.tokenizer.encode_demonstration(TALK)

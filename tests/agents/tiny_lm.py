@@ -10,10 +10,13 @@ import torch
 from tokenizers import Tokenizer as Rust
 from tokenizers import models, pre_tokenizers
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -55,6 +58,43 @@ def tiny_model(tokenizer: Tokenizer, family: str = "llama", seed: int = 0, **con
     return LanguageModel(model.eval(), tokenizer)
 
 
+SHAPES: dict[str, dict[str, Any]] = {
+    "bloom": {"n_layer": 2, "n_head": 4},
+    "gemma3_text": {"num_hidden_layers": 6, "head_dim": 8, "sliding_window": 16},  # five of six layers slide
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256},
+    "gpt_neo": {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]], "window_size": 16},
+    "llama": {},
+    "mistral": {"sliding_window": 16},
+    "opt": {"ffn_dim": 64, "word_embed_proj_dim": 32},
+    "phi": {},
+    "phi3": {"sliding_window": 16},
+    "qwen2": {},
+    "qwen2-sliding": {"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 1},
+}
+"""What models of different families need beyond the sizes that they share."""
+
+
+def tiny_transformer(family: str, vocab_size: int, attention: str | None = None, **options: Any) -> PreTrainedModel:
+    """A model of transformers with random weights, large enough that what it attends to matters.
+
+    Args:
+        family: one of ``SHAPES``.
+        vocab_size: V.
+        attention: "eager" or "sdpa"; None is the family's default.
+        **options: of its configuration.
+    """
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    rest = {"intermediate_size": 64, "max_position_embeddings": 256, "pad_token_id": 0, "bos_token_id": None}
+    shape = {**sizes, **rest, "eos_token_id": 1, "vocab_size": vocab_size, **SHAPES[family], **options}
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family.partition("-")[0], **shape)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
+    for weights in model.parameters():
+        if weights.dim() > 1:
+            torch.nn.init.normal_(weights, std=0.2)
+    return model.eval()
+
+
 class EchoPartner(Partner):
     """Says a word, twice; wants to hear it again and nothing else."""
 
@@ -88,15 +128,18 @@ def say_it_back(observation: Any, info: Mapping[str, Any]) -> int:
 
 
 class Echo(Task):
-    """Repeat each of two words. Saying any one word, or a word and more, at random succeeds once in 81."""
+    """Repeat each of two words, normally. Saying any one word, or a word and more, at random succeeds once in 81."""
 
     name = "Echo"
     menu = WORDS
     summary_sizes = (len(WORDS),)
     policies: ClassVar = {"rule": Policy("choices", say_it_back)}
 
+    def __init__(self, num_words: int = 2):
+        self.num_words = num_words
+
     def draw_goal(self, rng: Any) -> dict[str, Any]:
-        return {"words": (rng.randrange(2), rng.randrange(2)), "number": rng.randrange(10**6)}
+        return {"words": tuple(rng.randrange(2) for _ in range(self.num_words)), "number": rng.randrange(10**6)}
 
     def partner(self, goal: Mapping[str, Any], streams: Any, split: str) -> EchoPartner:
         return EchoPartner(goal["words"])
@@ -112,3 +155,38 @@ def echo_env(**options: Any) -> gym.Env[Any, Any]:
     if "TinyEcho-v0" not in gym.registry:
         register_task("TinyEcho-v0", Echo, max_turns=5, reward=parts_done)
     return gym.make("TinyEcho-v0", interface="text", **options)
+
+
+class ImpatientPartner(Partner):
+    """Asks until it hears the first word, which ends the conversation."""
+
+    def open(self) -> list[tuple[str, str]]:
+        return [("user", WORDS[0])]
+
+    def hear(self, utterance: str) -> list[tuple[str, str]]:
+        self.over = self.success = utterance == WORDS[0]
+        return [] if self.over else [("user", WORDS[1])]
+
+
+class Dawdle(Task):
+    """Pay a fee and be done at once, or go on at less a turn until the turn limit, which costs more in the end."""
+
+    name = "Dawdle"
+
+    def draw_goal(self, rng: Any) -> dict[str, Any]:
+        return {"number": rng.randrange(10**6)}
+
+    def partner(self, goal: Mapping[str, Any], streams: Any, split: str) -> ImpatientPartner:
+        return ImpatientPartner()
+
+
+def fee_or_costs(transcript: Any) -> float:
+    """Reward: -5 for the end, -1 for every other turn."""
+    return -5.0 if transcript.success else -1.0
+
+
+def dawdle_env(**options: Any) -> gym.Env[Any, Any]:
+    """The environment in which it would pay to fill a small context, if that ended the conversation."""
+    if "TinyDawdle-v0" not in gym.registry:
+        register_task("TinyDawdle-v0", Dawdle, max_turns=12, reward=fee_or_costs)
+    return gym.make("TinyDawdle-v0", interface="text", **options)

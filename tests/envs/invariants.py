@@ -94,12 +94,12 @@ class Watch:
         assert not (info["success"] and (hung_up or truncated))
         satisfied = user.over and not hung_up
         if satisfied and self.goal["booking"] is not None:
-            assert user.booking_confirmed, "it never leaves satisfied before the booking is confirmed"
-            assert user.reservation is not None
+            assert user.agenda.booking_confirmed, "it never leaves satisfied before the booking is confirmed"
+            assert user.tools.reservation is not None
         if satisfied:
-            assert set(self.goal["requests"]) <= set(user.answers), "nor with a request open"
+            assert set(self.goal["requests"]) <= set(user.agenda.answers), "nor with a request open"
         if info["success"]:
-            venue = user.world.database.venues[user.venue]
-            assert all(value in (DONTCARE, getattr(venue, slot)) for slot, value in user.constraints)
+            venue = user.world.database.venues[user.agenda.venue]
+            assert all(value in (DONTCARE, getattr(venue, slot)) for slot, value in user.agenda.constraints)
         self.seen["success"] += info["success"]
         self.seen["truncated"] += truncated

@@ -16,6 +16,7 @@ from gymnasium.utils.env_checker import check_env
 
 from dialogym.envs import Partner, Task, TextEnv, remake, seat_person
 from dialogym.envs.core.make import INTERFACES, shipped_ids
+from dialogym.rewards.transcript import written_line
 
 from .traces import trace
 
@@ -285,7 +286,7 @@ def test_reset_replays_a_goal_and_refuses_a_misspelt_option(env_id):
 
 @pytest.mark.parametrize("env_id", OUR_IDS)
 def test_reward_terms_add_up_to_the_reward_exactly(env_id):
-    for reward in ("pydial", "tcbot", "convlab", "sparse"):
+    for reward in ("bounded", "pydial", "tcbot", "convlab", "sparse"):
         env = gym.make(env_id, interface="text", reward=reward)
         env.reset(seed=0)
         while True:
@@ -324,7 +325,8 @@ def test_human_mode_prints_every_line_once(env_id, capsys):
     env.step("hello there")
     printed = capsys.readouterr().out
     assert printed.count("assistant: hello there") == 1
-    assert printed.count(env.unwrapped.messages[0]["content"]) == 1
+    first = env.unwrapped.messages[0]
+    assert printed.count(written_line(first["role"], first["content"])) == 1
 
 
 @pytest.mark.parametrize("env_id", OUR_IDS)

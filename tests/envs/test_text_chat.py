@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from dialogym.agents.registry import make_agent
-from dialogym.envs.chat.corpus import load_conversations, rated_conversations, tidy
-from dialogym.envs.chat.partner import CLOSES, LEAVES, PARDON, Place
+from dialogym.envs.chat.corpus import MAX_WORDS, cut, load_conversations, rated_conversations, spaced, tidy
+from dialogym.envs.chat.partner import CLOSES, GOODBYES, HELLOS, LEAVES, PARDON, Place
 from dialogym.envs.chat.retrieval import EmbeddingIndex, TfidfIndex, make_index
+from dialogym.envs.core.streams import Streams
 from dialogym.envs.text_chat import TextChat
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.rewards.environments.chat import RATING_WEIGHTS, fit_ratings, predicted_rating
+
+from .utterances import utterances
 
 NOUNS = "apples bears clouds drums eagles forests guitars horses islands jewels kites lemons mountains noodles oranges"
 
@@ -68,6 +71,55 @@ def test_one_poor_reply_is_forgiven_and_the_second_ends_it(own_file):
     *_, terminated, truncated, info = env.step("漢字 🙂")
     assert (terminated, truncated, info["success"]) == (True, False, False)
     assert info["messages"][-1]["content"] in LEAVES
+
+
+UTTERANCES = utterances("TextChat-v0")
+
+
+@pytest.fixture(scope="module")
+def someone():
+    task = TextChat()
+    partner = task.partner(task.goal("0"), Streams(), "train")
+    partner.open()
+    return partner
+
+
+@pytest.mark.parametrize("said", UTTERANCES, ids=[said["text"] for said in UTTERANCES])
+def test_what_people_and_chat_models_say_is_understood(said, someone):
+    assert someone.act_of(said["text"]) == said["act"]
+
+
+def test_there_are_sixty_utterances_and_some_of_every_act():
+    assert len({said["text"] for said in UTTERANCES}) >= 60
+    assert {said["act"] for said in UTTERANCES} == {"goodbye", "greeting", "nonsense", "nothing", "talk"}
+
+
+def test_a_goodbye_ends_it_without_success_and_one_that_is_only_spoken_of_does_not(own_file):
+    env = gym.make("TextChat-v0", interface="text", data=own_file)
+    info = played(env, "Sorry, I have to go. Goodbye!")
+    assert info["messages"][-1]["content"] in GOODBYES
+    assert (env.unwrapped.partner.over, info["success"]) == (True, False)
+    played(env, "I said goodbye to the bears")
+    assert not env.unwrapped.partner.over
+
+
+def test_a_goodbye_at_the_end_is_as_good_as_what_was_said_before(own_file):
+    env = gym.make("TextChat-v0", interface="text", data=own_file, turns=2)
+    _, info = env.reset(seed=0)
+    env.step(env.unwrapped.task.goal(info["task"])["turns"][1])
+    *_, terminated, _, info = env.step("Bye, it was nice to talk to you!")
+    assert (terminated, info["success"]) == (True, True)
+    assert info["messages"][-1]["content"] in CLOSES
+
+
+def test_a_greeting_is_returned_and_what_was_expected_is_still_to_be_said(own_file):
+    env = gym.make("TextChat-v0", interface="text", data=own_file)
+    _, info = env.reset(seed=0)
+    turns = env.unwrapped.task.goal(info["task"])["turns"]
+    *_, info = env.step("Hello, how are you?")
+    assert info["messages"][-1]["content"] in [f"{hello} {turns[0]}" for hello in HELLOS]
+    _, reward, _, _, info = env.step(turns[1])
+    assert (info["messages"][-1]["content"], reward) == (turns[2], pytest.approx(1.0))
 
 
 def test_after_a_misunderstanding_the_persons_reply_is_still_good(own_file):
@@ -169,10 +221,21 @@ def test_the_shipped_weights_of_the_rating_are_those_of_the_training_split():
 
 
 def test_turns_are_tidied_and_private_ones_end_a_conversation(tmp_path):
-    assert tidy("Hi, YOU!  don’t") == "hi , you ! don't"
+    assert tidy("Hi ,YOU !  don’t") == "Hi, YOU! don't"
+    assert tidy("so so . . . :) ok") == "so so... :) ok"
+    assert spaced("Hi, YOU! don't") == "hi , you ! don't"
     path = tmp_path / "own.csv"
     path.write_text("turns\nWho are you?|Bob|call me at 555 123 4567|ok\nDo you sing?|no|no|why not\n")
-    assert load_conversations("chitchat", str(path)) == [("who are you ?", "bob"), ("do you sing ?", "no")]
+    assert load_conversations("chitchat", str(path)) == [("Who are you?", "Bob"), ("Do you sing?", "no")]
+
+
+def test_a_long_turn_is_cut_after_so_many_words_and_signs_and_keeps_its_letters():
+    assert cut("Yes, I do! And you?", 5) == "Yes, I do!"
+    assert cut("", 5) == ""
+    said = [turn for item in TextChat().items for turn in item["turns"]]
+    assert max(len(spaced(turn).split()) for turn in said) <= MAX_WORDS + 2  # an emoticon in brackets falls apart
+    assert sum(turn[0].isupper() for turn in said) > len(said) / 4
+    assert not any(sign in turn for turn in said for sign in (" , ", " ? "))
 
 
 @pytest.mark.parametrize(
@@ -255,3 +318,10 @@ def test_embeddings_find_a_text_in_other_words():
         2,
     ]
     assert index.nearest("", 1) == []
+
+
+@pytest.mark.parametrize(("turns", "told"), [(1, "lasts one turn"), (5, "lasts 5 turns")])
+def test_the_instructions_tell_how_long_it_lasts_and_when_the_partner_leaves(own_file, turns, told):
+    task = TextChat(data=own_file, turns=turns)
+    assert told in task.instructions
+    assert "40 words" in task.instructions

@@ -9,10 +9,13 @@ import pytest
 
 from dialogym.envs.restaurant.database import CONSTRAINT_SLOTS, DONTCARE, Database, load_database
 from dialogym.envs.restaurant.goals import final_constraints
+from dialogym.envs.restaurant.hearing import UserReader
 from dialogym.envs.restaurant.policies import rule
+from dialogym.envs.restaurant.tracker import Tracker
 from dialogym.envs.restaurant.understanding import Reader
-from dialogym.envs.restaurant.wording import BANKS, MENU, MENU_WORDS, TEST, TRAIN, user_text
+from dialogym.envs.restaurant.wording import BANKS, MENU, MENU_WORDS, TEST, TRAIN, time_in_words, user_text
 from dialogym.envs.text_dialog import PYDIAL
+from dialogym.envs.understanding.values import times
 
 from .invariants import check_conversations, random_chooser, rule_chooser
 
@@ -157,15 +160,16 @@ def test_nothing_the_agent_reads_depends_on_a_value_before_it_is_said():
     """Two goals that differ only in a booking not yet spoken of are indistinguishable."""
     task = gym.make(ENV_ID, unreachable=0, goal_change=0, alternatives=0).unwrapped.task
     env = gym.make(ENV_ID, interface="text", unreachable=0, goal_change=0, alternatives=0)
-    checked = 0
+    reader, checked = UserReader(task.database), 0
     for number in range(400):
         goal = task.goal(str(number))
         if goal["booking"] is None:
             continue
         env.reset(seed=1, options={"goal_id": str(number)})
-        shown = " ".join(message["content"] for message in env.unwrapped.messages)
-        for slot, value in goal["booking"][1:]:
-            assert value not in shown, (slot, value, shown)
+        shown = [message["content"] for message in env.unwrapped.messages if message["role"] != "system"]
+        said = {act[1] for text in shown for act in reader.hear(text) if act[0] == "inform"}
+        assert shown
+        assert not said & {slot for slot, _ in goal["booking"]}, shown
         checked += 1
     assert checked > 100
 
@@ -188,9 +192,9 @@ def test_requests_are_found_by_what_the_words_contain(words, asked):
 
 def test_plain_names_and_values_are_understood():
     understood = Reader(load_database()).understand("Pizza Hut City Centre is a cheap italian place in the centre")
-    assert ("name", "pizza hut city centre") in understood.values
-    assert ("food", "italian") in understood.values
-    assert ("area", "centre") in understood.values
+    assert ("name", "pizza hut city centre") in understood.told
+    assert ("food", "italian") in understood.told
+    assert ("area", "centre") in understood.told
 
 
 def test_every_reply_of_the_menu_means_the_same_in_all_its_wordings():
@@ -201,12 +205,8 @@ def test_every_reply_of_the_menu_means_the_same_in_all_its_wordings():
 
 
 def _meaning(understood):
-    facts = frozenset(
-        slot for slot in understood.slots if slot in ("phone", "address", "postcode", "name", "reference")
-    )
-    names = [name for name in understood.__slots__ if name.startswith(("claims", "asks", "says", "is_"))]
-    flags = tuple(getattr(understood, name) for name in names if name != "is_question")
-    return facts, flags, understood.tool
+    """Its acts, but for how fully an offer describes the place."""
+    return frozenset(act for act in understood.acts() if act[0] != "tell" or act[1] not in (*CONSTRAINT_SLOTS, "time"))
 
 
 def test_a_menu_choice_and_its_words_are_the_same_turn():
@@ -230,22 +230,85 @@ def test_a_menu_choice_and_its_words_are_the_same_turn():
 
 def test_search_answers_with_the_number_of_matches_and_the_first_ones():
     env = talk("search(food=turkish, area=centre)")
-    assert env.unwrapped.messages[-1] == {"role": "tool", "content": "3 found : anatolia , efes restaurant"}
-    assert talk("search(food=martian)").unwrapped.messages[-1]["content"] == "0 found"
-    assert "phone = 01223362372" in talk("search(name=anatolia)").unwrapped.messages[-1]["content"]
+    assert env.unwrapped.messages[-1] == {
+        "role": "tool",
+        "content": "3 restaurants match: Anatolia, Efes Restaurant, ...",
+    }
+    assert tool_result("search(food=thai, area=north)") == "No restaurant matches."
+    assert tool_result("search(food=thai, area=west)") == "1 restaurant matches: Sala Thong"
+    assert tool_result("search(name=anatolia)") == (
+        "Anatolia: food Turkish, area centre, price range moderate, phone 01223 362372, "
+        "address 30 Bridge Street, City Centre, postcode CB2 1UJ"
+    )
+
+
+def tool_result(*utterances):
+    message = talk(*utterances).unwrapped.messages[-1]
+    assert message["role"] == "tool"
+    return message["content"]
+
+
+def test_a_value_that_does_not_exist_is_answered_with_those_that_do():
+    assert tool_result("search(food=martian)") == "No restaurant matches: none has the food martian."
+    assert tool_result("search(area=moon)") == (
+        "No restaurant matches: none has the area moon; choose centre, east, north, south or west."
+    )
+    assert tool_result("search(name=nowhere)") == "No restaurant matches: none has the name nowhere."
 
 
 def test_a_wrong_argument_is_answered_with_the_right_ones():
-    assert talk("search(colour=red)").unwrapped.messages[-1]["content"].startswith("error : search takes name , food")
-    assert talk("book(people=2)").unwrapped.messages[-1]["content"] == "error : book needs name , day , time"
-    booked = talk("book(name=anatolia, people=2, day=someday, time=19:00)")
-    assert booked.unwrapped.messages[-1]["content"] == "error : no day someday"
+    assert tool_result("search(colour=red)") == (
+        "Error: search takes name, food, area and pricerange, as in search(food=italian, area=north)."
+    )
+    assert tool_result("book(people=2)") == "Error: book needs name, day and time too."
+    booked = tool_result("book(name=anatolia, people=2, day=someday, time=19:00)")
+    assert booked.startswith("Error: no table for the day someday; choose Monday, Tuesday,")
+    assert (
+        tool_result("book(name=nowhere, people=2, day=friday, time=19:00)") == "Error: there is no restaurant nowhere."
+    )
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "search ( food = turkish , area = centre )", "Search(Food='Turkish', Area=\"Centre\")",
+        "Sure! Let me look: `search(cuisine=Turkish food, location=the city centre)`", "search(food=turkish",
+        '{"name": "search", "arguments": {"food": "Turkish", "area": "centre"}}',
+        '<tool_call>\n{"function": {"name": "search", "arguments": {"food": "turkish"}}}\n</tool_call>',
+        "search(food=turkish, pricerange=any, area=[area])",
+    ],
+)  # fmt: skip
+def test_a_tool_call_is_read_however_it_is_written(call):
+    assert tool_result(call) == "3 restaurants match: Anatolia, Efes Restaurant, ..."
+
+
+@pytest.mark.parametrize("time", ["19:30", "7:30 pm", "half past seven", "7.30pm", "[said_time]"])
+def test_a_booking_takes_values_as_people_write_them(time):
+    result = tool_result("search(food=turkish)", f"book(people=two, day=Fri, time={time})")
+    expected = "Error: book needs time too." if "[" in time else "Error: no table for the time 19:30"
+    assert result.startswith(expected)  # 19:30 is none of the times at which tables are to be had
+    assert tool_result("search(food=turkish)", "book(people=two, day=Sat, time=7 pm)").startswith("Booked.")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Shall I call book(name=Anatolia, people=2, day=friday, time=19:00)?",
+        "I could use book(name=Anatolia, people=2, day=friday, time=19:00) if you like.",
+        "I will not book(name=Anatolia, people=2, day=friday, time=19:00) before you say so.",
+    ],
+)
+def test_a_booking_that_is_only_spoken_of_is_not_made(words):
+    env = talk(words)
+    assert env.unwrapped.partner.tools.reservation is None
+    assert env.unwrapped.messages[-1]["role"] == "user"
+    assert Reader(load_database()).understand(words).acts() == [("ask_booking",)]
 
 
 def test_placeholders_are_filled_from_the_last_result():
     env = talk("search(food=turkish)", "[name] is a [food] restaurant , its phone is [phone] .")
     spoken = env.unwrapped.transcript.spoken_messages
-    assert "anatolia is a turkish restaurant , its phone is 01223362372 ." in [m["content"] for m in spoken]
+    assert "Anatolia is a Turkish restaurant , its phone is 01223 362372 ." in [m["content"] for m in spoken]
     assert "[name] is a [food] restaurant , its phone is [phone] ." in [m["content"] for m in env.unwrapped.messages]
 
 
@@ -326,7 +389,7 @@ def test_a_full_table_is_answered_with_the_fallback():
     wanted = ", ".join(f"{slot}={value}" for slot, value in goal["booking"])
     env.step("search()")
     env.step(f"book({wanted})")
-    assert env.unwrapped.messages[-1]["content"] == "not available"
+    assert env.unwrapped.messages[-1]["content"].startswith("Not available: there is no table on ")
     env.step("sorry , that time is not available .")
     assert env.unwrapped.partner.last_acts == [("inform", *goal["fallback"])]
 
@@ -364,7 +427,7 @@ def test_a_lie_about_a_place_is_believed_and_is_no_success():
     described = " ".join(value for _, value in goal["constraints"] if value != DONTCARE)
     env.step(f"anatolia is {described} .")
     _, _, terminated, _, info = env.step("the phone number is 01223362372 .")
-    assert env.unwrapped.partner.accepted
+    assert env.unwrapped.partner.agenda.accepted
     assert terminated
     assert not info["success"]
 
@@ -384,26 +447,82 @@ def test_an_early_goodbye_is_no_way_out():
 
 def test_train_and_test_wordings_have_no_sentence_in_common():
     for key, options in TRAIN.items():
-        if key != ("nothing",):
+        if key not in (("nothing",), ("greeting",)):
             assert not set(options) & set(TEST[key]), key
     assert set(TRAIN) == set(TEST)
 
 
 def test_test_wordings_use_known_words():
-    known = {word for options in TRAIN.values() for text in options for word in text.split()}
-    unknown = {word for options in TEST.values() for text in options for word in text.split()} - known
+    known = {word for options in TRAIN.values() for text in options for word in spoken_words(text)}
+    unknown = {word for options in TEST.values() for text in options for word in spoken_words(text)} - known
     assert not unknown
 
 
+def spoken_words(text):
+    return re.findall(r"[a-z']+", text.lower())
+
+
 def test_every_act_the_user_has_can_be_put_into_words():
+    database = load_database()
     for bank in BANKS.values():
         for key in bank:
-            act = key if key[0] != "inform" else (*key, "x")
+            acts = [key]
             if key[0] == "any":
-                act = ("inform", key[1], DONTCARE)
-            if len(key) == 1 and key[0] in ("weather", "train", "joke"):
-                act = ("out_of_domain", key[0])
-            assert user_text([act], 1, 1, bank).strip()
+                acts = [("inform", key[1], DONTCARE)]
+            elif key[0] == "inform":
+                acts = [("inform", slot, "x") for slot in key[1:]]
+            elif key == ("request",):
+                acts = [("request", "phone"), ("request", "postcode")]
+            elif key[0] == "details":
+                acts = [("inform", "people", "2"), ("inform", "day", "friday"), ("inform", "time", "19:45")]
+            elif key[0] in ("weather", "train", "joke"):
+                acts = [("out_of_domain", key[0])]
+            words = user_text(acts, 1, 1, bank, database)
+            assert words.strip()
+            assert "{" not in words
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_the_user_says_is_what_a_person_would_be_understood_to_say(split):
+    """The simulator's words, read as a person's: two ways to the same acts."""
+    database = load_database()
+    reader = UserReader(database)
+    task = gym.make(ENV_ID).unwrapped.task
+    wanted = [
+        act
+        for number in range(150)
+        for goal in [task.goal(str(number))]
+        for act in (
+            [("inform", slot, value) for slot, value in goal["constraints"]],
+            [("inform", slot, value) for slot, value in goal["booking"] or ()],
+            [("book",), *[("inform", slot, value) for slot, value in goal["booking"] or ()]],
+            [("request", slot) for slot in goal["requests"]],
+            [("request", slot) for slot, _ in goal["constraints"]],
+            [("negate",), ("inform", *goal["constraints"][0])] if goal["constraints"] else [],
+        )
+        if act
+    ]
+    wanted += [[(kind,)] for kind in ("affirm", "alternative", "no_booking", "bye", "ask_reference", "prompt")]
+    wrong = []
+    for number, acts in enumerate(wanted * 3):
+        words = user_text(acts, 7919 * number, 1, BANKS[split], database)
+        heard = reader.hear(words, tuple(act[1] for act in acts if act[0] == "inform"))
+        if set(heard) - {("book",)} != set(acts) - {("book",)} or ("book",) in set(acts) - set(heard):
+            wrong.append((words, heard))
+    assert not wrong[:5], len(wrong)
+
+
+@pytest.mark.parametrize(
+    ("time", "style", "words"),
+    [
+        ("19:30", 0, "19:30"), ("19:30", 1, "7:30 pm"), ("19:30", 2, "half past seven"), ("12:15", 1, "12:15 pm"),
+        ("12:15", 2, "quarter past twelve"), ("19:45", 2, "quarter to eight"), ("13:00", 1, "1 pm"),
+        ("13:00", 2, "one o'clock"), ("11:30", 1, "11:30 am"), ("12:45", 2, "quarter to one"), ("19:07", 2, "19:07"),
+    ],
+)  # fmt: skip
+def test_a_time_is_said_in_the_ways_of_people(time, style, words):
+    assert time_in_words(time, style) == words
+    assert times(words)[0].value == time
 
 
 def test_the_shipped_database_is_the_cambridge_one():
@@ -461,3 +580,112 @@ def test_an_own_database_is_played(tmp_path):
 def test_a_wrong_task_option_says_what_was_expected(options, message):
     with pytest.raises(ValueError, match=message):
         gym.make(ENV_ID, **options)
+
+
+def test_an_agent_without_placeholders_gets_as_far():
+    """The rule's replies with every value written out as the user would hear it, in a chat model's manner."""
+    plain, menu = gym.make(ENV_ID, interface="text", split="test"), gym.make(ENV_ID, split="test")
+    for seed in range(120):
+        plain.reset(seed=seed)
+        observation, info = menu.reset(seed=seed)
+        ended = False
+        while not ended:
+            choice = rule(observation, info)
+            words = menu.unwrapped.partner.phrase(choice)
+            spoken = menu.unwrapped.partner.spoken(words)
+            said = words if spoken is None else spoken()
+            if "(" not in said:
+                said = f"**Sure!** {said} 😊\n\nLet me know if you need anything else."
+            observation, _, terminated, truncated, info = menu.step(choice)
+            _, _, same_terminated, same_truncated, same_info = plain.step(said)
+            assert (terminated, truncated) == (same_terminated, same_truncated), said
+            ended = terminated or truncated
+        assert info["success"] == same_info["success"]
+        assert info["success"]
+
+
+def test_values_written_in_another_way_answer_the_question():
+    goal_id, _ = goal_with(
+        lambda goal: (
+            dict(goal["constraints"]) == {"food": "chinese", "area": "north", "pricerange": "moderate"}
+            and goal["requests"] == ("phone", "postcode")
+            and goal["booking"] is None
+            and not (goal["relax"] or goal["change"] or goal["alternative"])
+        )
+    )
+    env = start(goal_id)
+    env.step("search(name=Golden Wok)")
+    env.step("How about **Golden Wok**? They do Chinese food in the north and it's reasonably priced.")
+    assert env.unwrapped.partner.agenda.accepted
+    env.step("Sure! You can call them on (01223) 350-688.")
+    _, _, terminated, _, info = env.step("And the postcode is cb4 3hl.")
+    assert terminated
+    assert info["success"]
+
+
+def test_a_proposal_to_book_is_answered():
+    with_table, _ = goal_with(lambda goal: goal["booking"] is not None and goal["relax"] is None)
+    env = start(with_table)
+    env.unwrapped.partner.agenda.accepted = True
+    env.step("Shall I book a table for you?")
+    assert ("book",) in env.unwrapped.partner.last_acts
+    without, _ = goal_with(lambda goal: goal["booking"] is None)
+    env = start(without)
+    env.step("Would you like me to reserve a table?")
+    assert env.unwrapped.partner.last_acts == [("no_booking",)]
+
+
+def test_a_goodbye_behind_something_else_is_not_heard():
+    words = "The phone number is 01223 350688. Have a nice day, goodbye!"
+    assert Reader(load_database()).understand(words).acts() == [("tell", "phone", "01223350688")]
+
+
+def test_a_denied_value_is_not_told():
+    reader = Reader(load_database())
+    assert reader.understand("Anatolia isn't Italian, it's Turkish.").told == (
+        ("name", "anatolia"),
+        ("food", "turkish"),
+    )
+
+
+def test_a_person_leaves_only_with_a_clear_goodbye():
+    reader = UserReader(load_database())
+    assert ("bye",) in reader.hear("No thanks, that's all. Bye!")
+    assert ("bye",) not in reader.hear("Before I say goodbye, what's the phone number?")
+    assert ("bye",) not in reader.hear("Thanks!")
+
+
+def test_a_persons_short_answer_means_what_was_asked():
+    reader = UserReader(load_database())
+    assert reader.hear("four", ("people",)) == (("inform", "people", "4"),)
+    assert reader.hear("at eight", ("time",)) == (("inform", "time", "20:00"),)
+    assert reader.hear("Whatever.", ("area",)) == (("inform", "area", DONTCARE),)
+    assert reader.hear("four") == ()
+
+
+def test_what_a_person_rules_out_is_forgotten():
+    tracker = Tracker(masks=True)
+    tracker.hear_user([("inform", "food", "italian"), ("inform", "area", "north")])
+    tracker.hear_search(3)
+    tracker.hear_user(UserReader(load_database()).hear("Actually, anything but Italian."))
+    assert tracker.heard == {"area": "north"}
+    assert tracker.summary()[:4] == (0, 1, 0, 0)
+
+
+def test_own_files_are_shown_as_they_are_written(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(HEADER + "McCoy's Bar,Tex-Mex,Old Town,££,+44 20 7946 0018,1 High St.,EC1A 1BB\n")
+    database = Database(path)
+    assert database.venues[0].phone == "02079460018"
+    assert database.written("name", "mccoy's bar") == "McCoy's Bar"
+    env = gym.make(ENV_ID, interface="text", database=str(path), unreachable=0)
+    env.reset(seed=0)
+    env.step("search(food=tex-mex, area=old town)")
+    assert env.unwrapped.messages[-1]["content"] == "1 restaurant matches: McCoy's Bar"
+    env.step("[name] is a [food] place in the [area]; the number is [phone], [postcode].")
+    spoken = env.unwrapped.transcript.spoken_messages[-2]["content"]
+    assert spoken == "McCoy's Bar is a Tex-Mex place in the Old Town; the number is +44 20 7946 0018, EC1A 1BB."
+    understood = Reader(database).understand("McCoys Bar has Tex Mex food in the Old Town. Call 020 7946 0018.")
+    assert set(understood.told) == {
+        ("name", "mccoy's bar"), ("food", "tex-mex"), ("area", "old town"), ("phone", "02079460018"),
+    }  # fmt: skip

@@ -8,12 +8,14 @@ from dialogym.agents.registry import make_agent
 from dialogym.envs.negotiation import game
 from dialogym.envs.negotiation.game import Answer, Kind, Profile, State, prior, respond, start
 from dialogym.envs.negotiation.optimum import ACCEPT, Optimum, optimal_values
-from dialogym.envs.negotiation.words import BANKS, Meaning, understand
+from dialogym.envs.negotiation.understanding import Meaning, understand
+from dialogym.envs.negotiation.words import BANKS
 from dialogym.envs.text_negotiation import TextNegotiation, step_of
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.rewards import resolve
 
 from .own_files import edited_and_pickled
+from .utterances import utterances
 
 FLOORS = ("do_nothing", "random", "repeat_last", "inform_everything", "claim_success")
 
@@ -203,9 +205,8 @@ def test_what_is_understood(utterance, act, price):
 def test_no_name_of_a_good_sounds_like_an_answer():
     for good in TextNegotiation().goods:
         assert understand(f"it is a nice {good['item']} .", 60, 40) == Meaning("chat")
-        for bank in BANKS.values():
-            for words in bank["open"]:
-                assert understand(words.format(item=good["item"], price=60), 60, None) == Meaning("accept")
+        for feeling in ("like", "loved"):
+            assert understand(f"I {feeling} the {good['item']}.", 60, 40) == Meaning("chat")
 
 
 def test_train_and_test_wordings_differ_and_name_one_price():
@@ -220,14 +221,65 @@ def test_train_and_test_wordings_differ_and_name_one_price():
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_the_reply_that_repeats_the_partner_takes_its_price(split):
+def test_who_repeats_the_partner_gains_nothing(split):
     env = gym.make("TextNegotiation-v0", interface="text", split=split)
     for seed in range(20):
         _, info = env.reset(seed=seed)
-        price = env.unwrapped.partner.price_of(env.unwrapped.partner.state.partner_offer)
-        _, _, terminated, _, info = env.step(info["messages"][-1]["content"])
-        assert (terminated, info["success"]) == (True, False)  # the opening is always at a loss
-        assert env.unwrapped.transcript.goal["price"] == price
+        over = False
+        while not over:
+            _, reward, terminated, truncated, info = env.step(info["messages"][-1]["content"])
+            over = terminated or truncated
+        assert (terminated, info["success"], reward) == (True, False, 0.0)
+
+
+UTTERANCES = utterances("TextNegotiation-v0")
+
+
+@pytest.mark.parametrize("said", UTTERANCES, ids=[said["text"] for said in UTTERANCES])
+def test_what_people_and_chat_models_say_is_understood(said):
+    assert understand(said["text"], 60, 40) == Meaning(said["act"], said.get("price"))
+
+
+def test_there_are_sixty_utterances_and_some_of_every_act():
+    assert len({said["text"] for said in UTTERANCES}) >= 60
+    answered = {*BANKS["seller", False], "offer", "accept", "walk_away"}
+    acts = {said["act"] for said in UTTERANCES}
+    assert acts <= answered
+    assert len(acts) == 9
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Would you accept that?", "I'd accept if you could deliver it.", "Deal?", "I might take it.", "No deal.",
+     "If that's your final price, I'll have to walk away.", "I don't want to walk away.", "I agree that it is old."],
+)  # fmt: skip
+def test_half_a_yes_or_half_a_goodbye_is_answered_and_does_not_end_it(said):
+    env, _ = haggling()
+    _, _, terminated, _, info = env.step(said)
+    assert not terminated
+    assert env.unwrapped.transcript.goal["price"] is None
+    bank = BANKS["seller", False]
+    assert info["messages"][-1]["content"] in (*bank["unclear"], *bank["refuse"], *bank["chat"])
+
+
+def test_a_price_is_taken_and_made_however_it_is_written():
+    for said in ("£115", "115 pounds", "a hundred and fifteen quid", "**$115.00**", "i can pay £ 115 ."):
+        env, _ = haggling(profile="conceder")
+        env.step(said)
+        assert env.unwrapped.transcript.goal["price"] == 115, said
+
+
+@pytest.mark.parametrize("role", ["buyer", "seller"])
+def test_the_menu_is_understood_as_what_it_means(role):
+    env, _ = haggling("choices", role=role, seller_limit=50 if role == "buyer" else 100, buyer_limit=150)
+    partner, task = env.unwrapped.partner, env.unwrapped.task
+    price = partner.price_of(partner.state.partner_offer)
+    meant = {"accept": "accept", "walk_away": "walk_away", "small_talk": "chat", "ask_better": "better"}
+    for choice, name in enumerate(task.menu):
+        for words in (partner.phrase(choice), partner.phrase(choice).lower().replace(".", " .").replace("£", "£ ")):
+            found = understand(words, price, None)
+            wanted = meant.get(name) or partner.price_of(choice - len(meant) + 1)
+            assert found == (Meaning(wanted) if name in meant else Meaning("offer", wanted)), words
 
 
 # Conversations
@@ -248,7 +300,7 @@ def haggling(interface="text", reward="surplus", **goal):
 
 def test_a_buyer_haggles_to_a_deal_and_gets_its_share():
     env, observation = haggling()
-    assert "do not pay 100 or more . prices go in steps of 5 ." in observation
+    assert "Pay less than £100, or you gain nothing. Prices move in steps of £5." in observation
     assert "135" in observation
     for said, answer in (("i can pay 40", "125"), ("55", "115"), ("60 , it is old", "105"), ("65", "95")):
         observation, reward, terminated, _, _ = env.step(said)
@@ -260,7 +312,7 @@ def test_a_buyer_haggles_to_a_deal_and_gets_its_share():
 
 def test_a_seller_haggles_the_same_game_in_the_other_direction():
     env, observation = haggling(role="seller", seller_limit=100, buyer_limit=150)
-    assert "do not take 100 or less" in observation
+    assert "Get more than £100" in observation
     assert "65" in observation
     for said, answer in (("you can have it for 160", "75"), ("145", "85"), ("140", "95"), ("135", "105")):
         observation, *_ = env.step(said)
@@ -431,8 +483,8 @@ def test_goods_of_ones_own(tmp_path):
     path.write_text('{"item": "boat", "price": 3000}\n', encoding="utf-8")
     env = gym.make("TextNegotiation-v0", interface="text", data=str(path))
     observation, _ = env.reset(seed=0)
-    assert "the boat ." in observation
-    assert "steps of 100" in observation
+    assert "the boat." in observation
+    assert "steps of £100" in observation
 
 
 @pytest.mark.parametrize(
@@ -481,7 +533,22 @@ def test_an_edited_list_is_read_again_from_any_folder(tmp_path, monkeypatch):
 
 
 def test_the_floor_that_names_one_price_is_the_middle_one_of_its_goods(tmp_path):
-    assert TextNegotiation().policies["inform_everything"].act("", {}) == "34 ."
+    assert TextNegotiation().policies["inform_everything"].act("", {}) == "£34."
     path = tmp_path / "own.csv"
     path.write_text("item,price\nbike,100\nboat,300\nhouse,9000\n", encoding="utf-8")
-    assert TextNegotiation(data=str(path)).policies["inform_everything"].act("", {}) == "300 ."
+    assert TextNegotiation(data=str(path)).policies["inform_everything"].act("", {}) == "£300."
+
+
+@pytest.mark.parametrize("role", ["buyer", "seller"])
+def test_the_instructions_tell_every_move_and_the_brief_tells_the_limit(role):
+    env, observation = haggling(role=role)
+    assert observation.startswith("system: You are haggling")
+    for needed in (
+        '"I can pay £119."',
+        '"Deal."',
+        '"No deal, goodbye."',
+        "ten turns",
+        "£100" if role == "buyer" else "£50",
+    ):
+        assert needed in observation
+    assert env.unwrapped.task.instructions in env.unwrapped.messages[0]["content"]

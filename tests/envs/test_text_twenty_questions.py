@@ -7,12 +7,15 @@ import pytest
 
 from dialogym.agents.registry import make_agent
 from dialogym.envs.core.streams import Streams
-from dialogym.envs.text_twenty_questions import ATTRIBUTES, NO, PUZZLED, QUESTIONS, YES, TextTwentyQuestions
+from dialogym.envs.text_twenty_questions import ATTRIBUTES, GUESS, NO, QUESTIONS, UNANSWERED, YES, TextTwentyQuestions
+from dialogym.envs.twenty_questions.understanding import Meaning
 from dialogym.evaluation.score import frozen_goals, score
 
 from .own_files import edited_and_pickled
+from .utterances import utterances
 
 TASK = TextTwentyQuestions()
+meaning = TASK.understanding.meaning
 
 
 def partner_of(thing, **options):
@@ -26,20 +29,69 @@ def test_every_pair_of_at_least_150_things_differs():
     assert all(any(attribute in have for have in TASK.table) for attribute in ATTRIBUTES)
 
 
-@pytest.mark.parametrize(("attribute", "asked"), [(a, words) for a, asked in QUESTIONS.items() for words in asked])
-def test_every_way_to_ask_is_understood_as_its_attribute(attribute, asked):
-    assert TASK.understand(asked) == (set(), {attribute})
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_the_menus_question_and_the_bare_attribute_in_lower_case_are_understood(attribute):
+    asked = Meaning("ask", ((attribute, True),))
+    assert meaning(QUESTIONS[attribute]) == asked
+    assert meaning(QUESTIONS[attribute].lower().replace("?", " ?")) == asked
 
 
 @pytest.mark.parametrize("thing", TASK.things)
-def test_every_thing_can_be_guessed(thing):
-    assert TASK.understand(f"Is it a {thing}?")[0] == {thing}
+def test_every_thing_can_be_guessed_and_spoken_of(thing):
+    for said in (f"Is it a {thing}?", f"I think it's the {thing}.", f"My guess: {thing}.", f"is it the {thing} ?"):
+        assert meaning(said) == Meaning("guess", thing=thing)
+    for said in (f"Is it bigger than a {thing}?", f"It isn't a {thing}.", f"Would it be afraid of the {thing}?"):
+        assert meaning(said).act in ("unknown", "puzzled")
+
+
+UTTERANCES = utterances("TextTwentyQuestions-v0")
+
+
+@pytest.mark.parametrize("said", UTTERANCES, ids=[said["text"] for said in UTTERANCES])
+def test_what_people_and_chat_models_say_is_understood(said):
+    thing, attributes = said.get("thing"), tuple(said.get("attributes", {}).items())
+    found = meaning(said["text"])
+    assert (found.act, found.thing, set(found.attributes)) == (said["act"], thing, set(attributes))
+
+
+def test_there_are_sixty_utterances_and_some_of_every_act():
+    assert len({said["text"] for said in UTTERANCES}) >= 60
+    assert {said["act"] for said in UTTERANCES} == {"ask", "guess", *UNANSWERED}
+
+
+@pytest.mark.parametrize(
+    ("said", "act"),
+    [
+        ("Is it bigger than a car?", "unknown"), ("It might be a cat.", "unclear"),
+        ("Is it a cat or a dog?", "several"),
+        ("It's not a cat.", "puzzled"), ("Does it look like a cat?", "unknown"), ("If it's a cat, I win.", "puzzled"),
+    ],
+)  # fmt: skip
+def test_to_speak_of_a_thing_is_no_guess(said, act):
+    partner = partner_of("cat")
+    ((_, answer),) = partner.hear(said)
+    assert answer in UNANSWERED[act]
+    assert (partner.over, partner.answers) == (False, {})
+
+
+def test_what_holds_of_a_question_about_two_attributes_is_kept_where_it_is_sure():
+    horse, cat = partner_of("horse"), partner_of("cat")
+    assert horse.hear("Is it a farm animal?")[0][1] in YES
+    assert horse.answers == {"farm": True, "animal": True}
+    assert cat.hear("Is it a farm animal?")[0][1] in NO
+    assert cat.answers == {}
+    cat.hear("Is it an animal?")
+    cat.hear("Is it a farm animal?")
+    assert cat.answers == {"animal": True, "farm": False}
+    assert cat.hear("Is it inanimate?")[0][1] in NO
+    assert cat.answers["alive"] is True
 
 
 def test_answers_are_true():
     for thing, question, answers in (
         ("cat", "is it alive ?", YES), ("cat", "can it fly ?", NO), ("moon", "so , is it ROUND", YES),
         ("violin", "music?", YES),
+        ("cat", "Is it smaller than a person?", YES), ("horse", "Is it smaller than a person?", NO),
     ):  # fmt: skip
         ((role, said),) = partner_of(thing).hear(question)
         assert role == "user"
@@ -49,7 +101,7 @@ def test_answers_are_true():
 @pytest.mark.parametrize("nonsense", ["", "  ", "is it alive and round ?", "hm", "漢字", "cat or dog ?", "x" * 300])
 def test_nonsense_gets_no_answer_and_does_not_end_the_game(nonsense):
     partner = partner_of("cat")
-    assert partner.hear(nonsense) == [("user", PUZZLED[0])]
+    assert partner.hear(nonsense)[0][1] in (*UNANSWERED["puzzled"], *UNANSWERED["several"])
     assert (partner.over, partner.answers) == (False, {})
 
 
@@ -122,3 +174,51 @@ def test_an_edited_table_is_read_again_from_any_folder(tmp_path, monkeypatch):
         TextTwentyQuestions, "thing,attributes\nleaf,plant\n", "thing,attributes\nblood,red\n", tmp_path, monkeypatch
     )
     assert task.things == ("blood",)
+
+
+def test_an_answer_that_halves_what_it_may_be_is_a_part_and_a_question_that_tells_nothing_is_none():
+    partner = partner_of("cat")
+    assert partner.parts_done == 0
+    partner.hear("hm")
+    assert partner.parts_done == 0
+    while (best := partner.summary()[1]) < GUESS:
+        partner.hear(partner.phrase(best))
+        left = len(partner.fitting())
+        assert 2**partner.parts_done <= len(TASK.things) / left < 2 ** (partner.parts_done + 1)
+    assert partner.parts_done == 7  # 223 things, one left
+
+
+def test_the_menu_asks_eight_new_questions_the_best_among_them_wherever_chance_puts_it():
+    slots = []
+    for thing in TASK.things[::10]:
+        partner = partner_of(thing)
+        for turn in range(12):
+            best = TASK.knowledge(frozenset(partner.answers.items()))[1]
+            if best is None:
+                assert partner.summary()[1] == GUESS
+                break
+            slots.append(partner.summary()[1])
+            questions = [partner.phrase(choice) for choice in range(GUESS)]
+            assert questions[slots[-1]] == QUESTIONS[ATTRIBUTES[best]]
+            assert len(set(questions)) == GUESS
+            assert partner.allowed() == bytes([1] * (GUESS + 1))
+            asked = set(partner.answers)
+            partner.hear(questions[turn % GUESS])
+            assert len(set(partner.answers) - asked) == 1  # it is answered, and was not asked before
+    assert set(slots) == set(range(GUESS))
+    assert max(map(slots.count, range(GUESS))) < len(slots) / 4
+
+
+def test_when_everything_was_asked_the_menu_only_guesses():
+    partner = partner_of("cat")
+    for attribute in ATTRIBUTES:
+        partner.hear(QUESTIONS[attribute])
+    assert partner.allowed() == bytes([0] * GUESS + [1])
+    assert partner.phrase(0) == partner.phrase(GUESS) == "Is it the cat?"
+
+
+def test_the_instructions_tell_the_form_of_a_reply_and_the_limits():
+    told = TASK.instructions
+    for needed in ("twenty turns", "one single guess", "Can it fly?", "Is it a cat?"):
+        assert needed in told
+    assert meaning("Can it fly?") == Meaning("ask", (("flies", True),))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import tracemalloc
 
 import gymnasium as gym
@@ -10,9 +11,11 @@ import pytest
 
 from dialogym.agents.registry import make_agent
 from dialogym.envs.text_wordle import Solver, TextWordle, _code, entropy, fits, mark, marks_table
+from dialogym.envs.wordle.understanding import Meaning, understand
 from dialogym.evaluation.score import frozen_goals, score
 
 from .own_files import edited_and_pickled
+from .utterances import utterances
 
 
 @pytest.mark.parametrize(
@@ -60,16 +63,16 @@ def said(env, guess):
 
 def test_the_word_ends_the_game_whatever_stands_around_it():
     env = playing("storm")
-    assert said(env, "I try CRANE !") == ("c - r ? a - n - e -", False, False, False)
-    assert said(env, "is it storm ?") == ("s ! t ! o ! r ! m !", True, False, True)
+    assert said(env, "I try CRANE !") == ("C - R ? A - N - E -", False, False, False)
+    assert said(env, "is it storm ?") == ("S ! T ! O ! R ! M !", True, False, True)
 
 
 @pytest.mark.parametrize(
     ("guess", "answer"),
     [
-        ("zzzzz", "zzzzz is not on my list ."), ("", "say one word of five letters ."),
-        ("crane house", "say one word of five letters ."), ("漢字", "say one word of five letters ."),
-        ("houses", "say one word of five letters ."),
+        ("zzzzz", "ZZZZZ isn't on my list."), ("", "Please say one word of five letters."),
+        ("crane house", "Which one is it? Please say just one word."), ("漢字", "Please say one word of five letters."),
+        ("houses", "Please say one word of five letters."),
     ],
 )  # fmt: skip
 def test_a_guess_that_is_none_costs_a_try(guess, answer):
@@ -82,9 +85,34 @@ def test_hard_mode_refuses_a_guess_that_does_not_use_what_is_known():
     easy, hard = playing("storm"), playing("storm", hard=True)
     for env in (easy, hard):
         said(env, "crane")
-    assert said(easy, "house")[0] == "h - o ? u - s ? e -"
-    assert said(hard, "house")[0] == "house does not use what you know ."
+    assert said(easy, "house")[0] == "H - O ? U - S ? E -"
+    assert said(hard, "house")[0] == "HOUSE doesn't use what you know."
     assert fits("storm", [("crane", "-?---")])
+
+
+UTTERANCES = utterances("TextWordle-v0")
+
+
+@pytest.mark.parametrize("said", UTTERANCES, ids=[said["text"] for said in UTTERANCES])
+def test_what_people_and_chat_models_say_is_understood(said):
+    assert understand(said["text"], TextWordle().known) == Meaning(said["act"], said.get("word"))
+
+
+def test_there_are_sixty_utterances_and_some_of_every_act():
+    assert len({said["text"] for said in UTTERANCES}) >= 60
+    assert {said["act"] for said in UTTERANCES} == {"guess", "several", "none"}
+
+
+def test_every_word_on_the_list_can_be_guessed_in_words_of_ones_own():
+    known = TextWordle().known
+    for word in known:
+        for said in (word, f"Is it {word.upper()}?", f"My guess is **{word.upper()}**.", f'I will try "{word}" now.'):
+            assert understand(said, known) == Meaning("guess", word), said
+
+
+def test_a_word_guessed_before_is_spoken_of_and_a_new_one_is_meant():
+    assert understand("crane had an r, so storm", (), ["crane"]).word == "storm"
+    assert understand("crane", (), ["crane"]).word == "crane"
 
 
 @pytest.mark.parametrize("hard", [False, True])
@@ -139,3 +167,24 @@ def test_a_table_takes_a_byte_for_each_pair_and_little_more_while_it_is_made():
     assert table.nbytes == 700 * 700
     assert peak < 2 * table.nbytes
     assert all(table[5, number] == _code(mark(words[5], word)) for number, word in enumerate(words))
+
+
+def test_the_instructions_tell_the_marks_at_a_word_that_is_no_secret():
+    task = TextWordle()
+    assert "six attempts" in task.instructions
+    assert 'say one common English word of five letters and nothing else, for example "CRANE"' in task.instructions
+    assert "C ! R ? A - N - E -" in task.instructions
+    assert "refused" not in task.instructions
+    assert "refused" in TextWordle(hard=True).instructions
+    words = re.findall(r"[A-Za-z]+", task.instructions + TextWordle(hard=True).instructions)
+    assert {word for word in words if len(word) == 5} == {"CRANE"}
+    assert task.split_of({"word": "crane"}) == "train"
+
+
+def test_the_example_of_the_instructions_is_a_training_word_of_ones_own_list(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("word\n" + "\n".join(sorted(TextWordle().known - {"crane"})), encoding="utf-8")
+    task = TextWordle(data=str(path))
+    (example,) = [word for word in task.words if f'for example "{word.upper()}"' in task.instructions]
+    assert task.split_of({"word": example}) == "train"
+    assert len(set(example)) == 5

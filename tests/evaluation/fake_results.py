@@ -32,7 +32,13 @@ def fake_record(name, seed, rng, success=None):
     shown = DEMONSTRATIONS.get(name, 0)
     starts = name == "sft_rl"
     return {
-        "arm": {"name": name, "agent": name, "seed": seed, "trains": name in TRAINED},
+        "arm": {
+            "name": name,
+            "agent": name,
+            "seed": seed,
+            "trains": name in TRAINED,
+            "start_from": f"sft/seed-{seed}" if starts else None,
+        },
         "budget": {
             "env_turns": 27_000 if starts else 7 * shown if shown else 30_000 if name in TRAINED else 0,
             "tokens": 500_000 if shown or name == "rl" else 0,

@@ -13,7 +13,6 @@ import pytest
 from rich.console import Console
 
 from dialogym.evaluation.compare.arms import PRESETS, Preset, arms_of
-from dialogym.evaluation.compare.log import log_file, read_log
 from dialogym.evaluation.compare.run import compare
 from dialogym.evaluation.report.results import REQUIRED, read_results
 from dialogym.rewards import Length
@@ -166,18 +165,6 @@ def test_arms_say_by_which_code_they_were_trained(finished):
     assert record["commit"] == results["provenance"]["commit"]
 
 
-def test_a_log_that_was_cut_in_the_middle_of_a_line_goes_on(tmp_path):
-    path = tmp_path / "log.jsonl"
-    path.write_text('{"env_turns": 10, "success": 0.1}\n{"env_turns": 20, "succ')
-    with log_file(path, resume=True) as write:
-        write({"env_turns": 20, "success": 0.2})
-        write({"env_turns": 30, "success": 0.3})
-    assert read_log(path) == [{"env_turns": 10 * n, "success": n / 10} for n in (1, 2, 3)]
-    with log_file(path, resume=True) as write:
-        write({"env_turns": 40, "success": 0.4})
-    assert "\n\n" not in path.read_text()
-
-
 def test_wrong_names_are_told_the_right_ones(tmp_path):
     with pytest.raises(ValueError, match="quick, full"):
         run(tmp_path, preset="quik")
@@ -234,7 +221,7 @@ SCRIPT = """
 import sys
 from rich.console import Console
 from dialogym.evaluation.compare.arms import Preset
-from dialogym.evaluation.compare.run import compare
+from dialogym.evaluation.compare import compare
 if __name__ == "__main__":
     preset = Preset(20, 10, 1, {"q_learning": int(sys.argv[2]), "sb3_ppo": 1, "ppo": 1}, 2)
     compare("TextDialog-v0", preset, sys.argv[1], agents=["rule", "q_learning"], console=Console(width=100))

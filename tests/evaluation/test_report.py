@@ -1,11 +1,14 @@
 """The report: one page, offline, escaped, and it says what the numbers say."""
 
+import copy
 import html.parser
 import re
 
 import pytest
 
 from dialogym.evaluation.report.page import answers, html_report, markdown_report, notes, write_reports
+from dialogym.evaluation.report.results import DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE
+from dialogym.evaluation.statistics import MODELS
 
 from .fake_results import NASTY, fake_results
 
@@ -105,20 +108,38 @@ def test_the_answers_say_what_the_numbers_say(results):
     assert far["figure"] == f"{100 * agents['sft']['success']['mean']:.1f}%"
     assert adds["figure"].startswith("+4")
     assert real["figure"] == "yes"
-    assert "no more than" not in real["text"]
-    seeds = len(agents["sft"]["per_seed"])
-    assert ("One training seed" in real["text"]) == (seeds == 1)
     assert "(+0%)" in real["text"]
-    assert any("one training seed" in note for note in notes(results)) == (seeds == 1)
+    assert any("one training run" in note for note in notes(results)) == (len(agents["sft"]["per_seed"]) == 1)
 
 
-def test_a_gain_that_is_none_is_not_called_real():
-    results = fake_results()
+def test_one_training_run_is_never_said_to_show_what_rl_adds():
+    results = fake_results(seeds=1)
+    for report in (" ".join(Page(html_report(results)).words), markdown_report(results)):
+        assert "These two models differ: " in report
+        assert "Do these two models differ?" in report
+        assert "whether RL adds anything takes several" in report
+        assert not re.search(r"(what|What) (does )?(RL|reinforcement learning) add|gain real", report)
+
+
+def test_several_training_runs_answer_what_rl_adds():
+    results = fake_results(seeds=3)
+    for report in (" ".join(Page(html_report(results)).words), markdown_report(results)):
+        assert "What does RL add?" in report
+        assert "Over 3 training runs, each against the run of SFT that it began from" in report
+        assert "models differ" not in report
+        assert "McNemar" not in report.replace(results["methods"]["tests"], "")
+
+
+def test_a_gain_that_is_none_is_not_called_real(results):
+    results = copy.deepcopy(results)
     test = next(test for test in results["tests"] if (test["first"], test["second"]) == ("sft_rl", "sft"))
-    test.update(significant=False, p_holm=0.4)
+    one = test["speaks_of"] == MODELS
+    test.update(significant=False, p_holm=0.4, verdict=NO_DIFFERENCE if one else NOTHING_SHOWN)
     assert answers(results)[2]["figure"] == "not shown"
-    test.update(significant=True, difference={"mean": -0.2, "low": -0.3, "high": -0.1})
-    assert answers(results)[2]["figure"] == "it is a loss"
+    assert ("No difference shown between these two models: " in answers(results)[2]["text"]) == one
+    loss = {"mean": -0.2, "low": -0.3, "high": -0.1}
+    test.update(significant=True, difference=loss, verdict=DIFFER if one else WORSE)
+    assert answers(results)[2]["figure"] == ("yes" if one else "it is a loss")
     assert answers(results)[1]["figure"].startswith("−20.0")
 
 
@@ -133,7 +154,7 @@ def test_a_figure_that_missed_its_aim_is_flagged_with_its_number():
 
 
 @pytest.mark.parametrize(
-    "missing", [("rl",), ("sft", "sft_rl"), ("rule", "sft_100", "sft_200"), ("do_nothing", "random")]
+    "missing", [("rl",), ("sft",), ("sft", "sft_rl"), ("rule", "sft_100", "sft_200"), ("do_nothing", "random")]
 )
 def test_a_report_without_some_agents_still_renders(missing):
     results = fake_results(without=missing)

@@ -4,12 +4,25 @@ import copy
 import json
 import math
 
+import numpy as np
 import pytest
 
-from dialogym.evaluation.report.results import PAIRS, REQUIRED, check_results, read_results, write_results
-from dialogym.evaluation.statistics import wilson_interval
+from dialogym.evaluation.report.results import (
+    BETTER,
+    DIFFER,
+    NO_DIFFERENCE,
+    NOTHING_SHOWN,
+    PAIRS,
+    REQUIRED,
+    WORSE,
+    check_results,
+    read_results,
+    results_of,
+    write_results,
+)
+from dialogym.evaluation.statistics import MODELS, RUNS, mcnemar, paired_test, wilson_interval
 
-from .fake_results import NUM_GOALS, fake_results
+from .fake_results import NUM_GOALS, fake_record, fake_results
 
 pytest.importorskip("scipy")
 
@@ -66,6 +79,65 @@ def test_the_tests_are_paired_and_adjusted(results):
     assert gain["significant"]
 
 
+def gain_of(results):
+    return next(test for test in results["tests"] if (test["first"], test["second"]) == ("sft_rl", "sft"))
+
+
+def outcomes_of(results, name):
+    return np.array([seed["per_goal"]["success"] for seed in results["agents"][name]["per_seed"]])
+
+
+def test_one_training_run_each_shows_that_two_models_differ_and_no_more(results):
+    gain = gain_of(results)
+    assert (gain["speaks_of"], gain["verdict"], gain["runs"]) == (MODELS, DIFFER, [1, 1])
+    assert gain["p_value"] == mcnemar(round(gain["first_only"]), round(gain["second_only"]))
+    assert {test["verdict"] for test in results["tests"]} <= {DIFFER, NO_DIFFERENCE}
+
+
+def test_several_training_runs_are_the_sample_paired_by_seed_where_one_began_from_the_other():
+    results = fake_results(seeds=3)
+    gain = gain_of(results)
+    expected = paired_test(outcomes_of(results, "sft_rl"), outcomes_of(results, "sft"), same_start=True)
+    assert (gain["speaks_of"], gain["verdict"], gain["runs"]) == (RUNS, BETTER, [3, 3])
+    assert gain["p_value"] == expected.p_value
+    other = next(test for test in results["tests"] if (test["first"], test["second"]) == ("sft_rl", "rl"))
+    expected = paired_test(outcomes_of(results, "sft_rl"), outcomes_of(results, "rl"))
+    assert other["p_value"] == expected.p_value
+    assert next(test for test in results["tests"] if test["second"] == "rule")["runs"] == [3, 1]
+
+
+def compared(sft, after):
+    """The test of SFT→RL against SFT, whose runs succeed at these rates; a rate of None is a seed that failed."""
+    rng = np.random.default_rng(1)
+    records = {
+        name: [fake_record(name, seed, rng, rate) for seed, rate in enumerate(rates) if rate is not None]
+        for name, rates in (("sft", sft), ("sft_rl", after))
+    }
+    facts: dict = {name: {} for name in ("env", "goals", "settings", "provenance")}
+    return gain_of(results_of(records, {}, {**facts, "task": {"floor": 0, "ceiling": 1}, "sample_goals": []}, {}))
+
+
+@pytest.mark.parametrize(
+    ("sft", "after", "verdict"),
+    [
+        ((0.5, 0.6, 0.55), (0.8, 0.9, 0.84), BETTER),
+        ((0.8, 0.9, 0.84), (0.5, 0.6, 0.55), WORSE),
+        ((0.5, 0.6, 0.55), (0.9, 0.65, 0.51), NOTHING_SHOWN),
+        ((0.5, None, None), (0.9, None, None), DIFFER),
+        ((0.5, None, None), (0.5, None, None), NO_DIFFERENCE),
+    ],
+)
+def test_the_verdict_says_what_the_runs_can_show(sft, after, verdict):
+    assert compared(sft, after)["verdict"] == verdict
+
+
+def test_a_seed_that_failed_leaves_out_its_partner_and_a_single_run_left_over_is_a_model():
+    assert compared((0.5, 0.6, 0.55), (0.8, None, 0.84))["runs"] == [2, 2]
+    alone = compared((0.5, 0.6, 0.55), (None, 0.9, None))
+    assert (alone["runs"], alone["speaks_of"]) == ([1, 1], MODELS)
+    assert alone["difference"]["mean"] == pytest.approx(0.3, abs=0.1)  # against the run of the same seed
+
+
 def test_pass_k_falls(results):
     values = results["agents"]["rule"]["pass_k"]
     assert len(values) == 3
@@ -75,7 +147,7 @@ def test_pass_k_falls(results):
 
 def test_aims_carry_their_number_whether_met_or_not(results):
     aims = {(aim["agent"], aim["aim"]): aim for aim in results["aims"]}
-    assert aims["sft_rl", "success above sft's, intervals apart"]["met"]
+    assert aims["sft_rl", "success above sft's, interval of the difference above 0"]["met"]
     worse = fake_results()
     assert all(math.isfinite(aim["found"]) for aim in worse["aims"])
     assert {aim["agent"] for aim in worse["aims"]} >= {

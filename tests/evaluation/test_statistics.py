@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from dialogym.evaluation.statistics import (
+    MODELS,
+    RUNS,
+    CrossedMean,
     bootstrap_interval,
-    crossed_variance,
+    difference_interval,
     holm,
     mcnemar,
+    mean_interval,
     paired_test,
     pass_hat_k,
     success_interval,
@@ -55,7 +59,7 @@ def test_runs_that_disagree_widen_the_interval():
 
 def test_independent_runs_narrow_the_interval():
     rng = np.random.default_rng(1)
-    intervals = [success_interval(rng.random((3, 400)) < 0.7) for _ in range(50)]
+    intervals = [success_interval(rng.random((5, 400)) < 0.7) for _ in range(50)]
     one_run = wilson_interval(280, 400)
     assert np.mean([i.high - i.low for i in intervals]) < 0.75 * (one_run.high - one_run.low)
 
@@ -64,22 +68,101 @@ def test_several_runs_of_nothing_keep_an_honest_interval():
     assert success_interval(np.zeros((3, 100))) == wilson_interval(0, 100)
 
 
-def test_the_interval_of_several_runs_covers_the_truth_about_as_often_as_it_says():
+TRIALS, NUM_GOALS = 400, 200
+LOG_ODDS, EASE = 0.5, 1.5
+"""Of the median goal, and their standard deviation between goals."""
+
+
+def rate(log_odds, spread):
+    """Mean of the logistic of a normal variable, by quadrature."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    return float((1 / (1 + np.exp(-log_odds - spread * nodes))) @ weights / weights.sum())
+
+
+def experiments(spread, num_runs):
+    """Outcomes of two equal agents, and of a third that began from the runs of the first: (runs, goals) each."""
     rng = np.random.default_rng(2)
-    covered = 0
-    for _ in range(300):
-        goal_logits = rng.normal(1.0, 1.5, 200)
-        outcomes = rng.random((3, 200)) < 1 / (1 + np.exp(-goal_logits))
-        interval = success_interval(outcomes)
-        covered += interval.low <= 0.6707 <= interval.high  # E of the logistic of N(1, 1.5), by quadrature
-    assert covered >= 0.91 * 300
+    for _ in range(TRIALS):
+        ease = rng.normal(LOG_ODDS, EASE, NUM_GOALS)
+        first, second, own = (rng.normal(0, spread, (num_runs, 1)) for _ in range(3))
+        yield tuple(
+            rng.random((num_runs, NUM_GOALS)) < 1 / (1 + np.exp(-ease - luck))
+            for luck in (first, second, first + own / 2)
+        )
 
 
-def test_crossed_variance_by_hand():
+@pytest.mark.parametrize("num_runs", [3, 5])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 0.8])
+def test_intervals_cover_as_often_as_they_say_however_much_runs_differ(spread, num_runs):
+    """Runs differ by ``spread`` in log-odds; 95 % is 380 of 400, and three of its standard errors are 13."""
+    truth = rate(LOG_ODDS, math.hypot(EASE, spread))
+    covered = {"one agent": 0, "two agents": 0, "same start": 0}
+    for first, second, third in experiments(spread, num_runs):
+        one = success_interval(first)
+        covered["one agent"] += one.low <= truth <= one.high
+        for name, test in (
+            ("two agents", paired_test(second, first)),
+            ("same start", paired_test(third, first, same_start=True)),
+        ):
+            covered[name] += test.difference.low <= 0 <= test.difference.high
+            assert (test.p_value < 0.05) == (not test.difference.low <= 0 <= test.difference.high)
+    # 93 to 97 % and two standard errors; a normal quantile in place of Student's covers 82 to 90 % with three runs
+    assert all(0.91 * TRIALS <= count <= 0.99 * TRIALS for count in covered.values()), covered
+
+
+def test_crossed_mean_by_hand():
     # run means 0.5, 1.0 -> variance 0.125; goal means 0.5, 1.0 -> 0.125; residuals +-0.25 -> 4 / 16 = 0.25
-    assert crossed_variance([[0, 1], [1, 1]]) == pytest.approx(0.125 / 2 + 0.125 / 2 - 0.25 / 4)
+    estimate = CrossedMean.of([[0, 1], [1, 1]])
+    assert estimate[:3] == pytest.approx((0.75, 0.125 / 2, 1))
+    assert estimate.variance_of_goals == pytest.approx(max(0, 0.125 / 2 - 0.25 / 4))
     # purely additive scores have no interaction: run means 1, 3 -> 2; goal means 1, 2, 3 -> 1
-    assert crossed_variance([[0, 1, 2], [2, 3, 4]]) == pytest.approx(2 / 2 + 1 / 3)
+    assert CrossedMean.of([[0, 1, 2], [2, 3, 4]]).variance == pytest.approx(2 / 2 + 1 / 3)
+
+
+ADDITIVE = np.array([0.1, 0.5, 0.9, 1.4]) + np.array([[0.0], [0.3], [0.7]])
+"""Scores whose goals are equally hard for every agent, so that only runs differ once agents are compared."""
+
+
+def test_where_only_runs_differ_the_difference_is_welchs_t_test_of_the_run_means():
+    second = np.array([0.1, 0.5, 0.9, 1.4]) + np.array([[0.9], [2.0], [1.7], [1.3]])
+    expected = stats.ttest_ind(second.mean(1), ADDITIVE.mean(1), equal_var=False)
+    low, high = expected.confidence_interval(0.95)
+    assert difference_interval(second, ADDITIVE) == pytest.approx((second.mean() - ADDITIVE.mean(), low, high))
+    assert CrossedMean.of(second, -ADDITIVE).p_value() == pytest.approx(expected.pvalue)
+
+
+def test_where_runs_share_their_start_the_difference_is_the_paired_t_test_of_the_run_means():
+    second = ADDITIVE + np.array([[0.2], [0.1], [0.25]])
+    expected = stats.ttest_rel(second.mean(1), ADDITIVE.mean(1))
+    low, high = expected.confidence_interval(0.95)
+    assert difference_interval(second, ADDITIVE, same_start=True)[1:] == pytest.approx((low, high))
+    assert CrossedMean.of(second - ADDITIVE).p_value() == pytest.approx(expected.pvalue)
+
+
+def test_pairing_by_seed_finds_a_gain_that_the_luck_of_the_start_hides():
+    rng = np.random.default_rng(4)
+    start = rng.normal(0, 1.5, (5, 1))
+    before, after = (rng.random((5, 500)) < 1 / (1 + np.exp(-start - gain)) for gain in (0, 0.7))
+    assert paired_test(after, before, same_start=True).p_value < 0.05 < paired_test(after, before).p_value
+
+
+def test_runs_that_happen_to_score_the_same_do_not_make_us_certain():
+    outcomes = np.array([np.roll([1] * 60 + [0] * 40, 37 * run) for run in range(3)])
+    assert np.ptp(outcomes.mean(1)) == 0
+    interval = success_interval(outcomes)
+    assert interval.high - interval.low > 0.05
+    better = np.array([np.roll([1] * 62 + [0] * 38, 23 * run) for run in range(3)])
+    assert paired_test(better, outcomes).p_value > 0.05
+
+
+def test_runs_and_goals_without_any_chance_have_no_interval():
+    assert mean_interval(np.full((3, 4), 2.5)) == (2.5, 2.5, 2.5)
+    assert CrossedMean.of(np.zeros((3, 4))).p_value() == 1.0
+
+
+def test_several_runs_cannot_be_bootstrapped():
+    with pytest.raises(ValueError, match="mean_interval"):
+        bootstrap_interval(np.zeros((3, 100)))
 
 
 def test_the_bootstrap_of_one_run_agrees_with_scipy():
@@ -97,10 +180,11 @@ def test_the_bootstrap_is_seeded():
     assert bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
 
 
-def test_the_bootstrap_of_several_runs_sees_the_runs():
+def test_the_mean_of_several_runs_sees_the_runs():
     same_goals = np.array([np.full(100, 0.2), np.full(100, 0.5), np.full(100, 0.8)])
-    interval = bootstrap_interval(same_goals)
-    assert (interval.low, interval.high) == (pytest.approx(0.2), pytest.approx(0.8))
+    half = stats.t.ppf(0.975, 2) * 0.3 / math.sqrt(3)
+    assert mean_interval(same_goals) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+    assert mean_interval(same_goals[:1]) == bootstrap_interval(same_goals[0])
 
 
 def test_scores_that_are_no_numbers_are_refused():
@@ -133,33 +217,64 @@ def test_a_paired_test_counts_the_goals_that_only_one_agent_solved():
     assert result.difference.low < 0.5 < result.difference.high
 
 
+def test_one_run_each_speaks_of_two_models_and_several_of_trainings():
+    outcomes = np.random.default_rng(5).random((3, 50)) < 0.5
+    assert paired_test(outcomes[0], outcomes[1]).speaks_of == MODELS
+    assert paired_test(outcomes, outcomes[1]).speaks_of == RUNS
+
+
 def test_runs_that_point_in_different_directions_show_nothing():
     """A wins by 100 of 500 goals in two runs and loses by 195 in the third: each alone is significant."""
     first, second = np.zeros((3, 500)), np.zeros((3, 500))
     first[:2, :100] = second[2, :195] = 1
     assert all(paired_test(a, b).p_value < 1e-6 for a, b in zip(first, second, strict=True))
-    assert paired_test(first, second).p_value == 1.0
-    assert paired_test(first[:2], second[:2]).p_value < 1e-6
+    assert paired_test(first, second).p_value > 0.5
+    assert paired_test(first, second, same_start=True).p_value > 0.5
 
 
-def test_of_several_runs_the_weakest_speaks():
+def test_goals_do_not_stand_in_for_runs():
+    """The more goals, the surer of each model; no surer of what training yields."""
+    luck = np.array([[0.45], [0.6], [0.75]])
+    for num_goals in (200, 20_000):
+        first, second = (np.arange(num_goals) % 100 < 100 * share for share in (luck + 0.1, luck))
+        assert mcnemar(int((first[0] & ~second[0]).sum()), int((second[0] & ~first[0]).sum())) < 1e-4
+        assert 0.1 < paired_test(first, second).p_value < 0.7
+
+
+def test_an_agent_that_is_not_trained_has_no_luck_of_its_own():
+    rng = np.random.default_rng(6)
+    trained, rule = rng.random((3, 200)) < np.array([[0.5], [0.6], [0.7]]), rng.random(200) < 0.9
+    test, alone = paired_test(trained, rule), success_interval(trained)
+    assert test.speaks_of == RUNS
+    assert test.difference.high - test.difference.low == pytest.approx(alone.high - alone.low, rel=0.2)
+
+
+def test_several_runs_count_the_goals_that_only_one_agent_solved_in_the_mean():
     second = np.zeros((2, 20))
     first = np.zeros((2, 20))
     first[0], first[1, :3] = 1, 1
-    result = paired_test(first, second)
-    assert (result.first_only, result.second_only) == (3, 0)
-    assert result.p_value == mcnemar(3, 0)
+    for same_start in (False, True):
+        result = paired_test(first, second, same_start)
+        assert (result.first_only, result.second_only) == (11.5, 0)
+    assert paired_test(first, first[::-1], same_start=True)[1:3] == (8.5, 8.5)
+    assert paired_test(first, first[::-1])[1:3] == (4.25, 4.25)
 
 
 def test_one_run_meets_each_run_of_the_other():
     result = paired_test(np.ones(10), np.zeros((3, 10)))
-    assert result.difference == pytest.approx((1.0, 1.0, 1.0))
+    assert result.difference.mean == result.difference.high == 1.0
+    assert result.p_value < 0.01
 
 
-@pytest.mark.parametrize("shape", [(10,), (2, 12)])
-def test_outcomes_on_other_goals_are_refused(shape):
-    with pytest.raises(ValueError, match="same runs and goals"):
-        paired_test(np.ones((3, 12)), np.ones(shape))
+@pytest.mark.parametrize(("shape", "same_start"), [((10,), False), ((3, 10), False), ((2, 12), True)])
+def test_outcomes_on_other_goals_are_refused(shape, same_start):
+    with pytest.raises(ValueError, match=r"same (runs and )?goals"):
+        paired_test(np.ones((3, 12)), np.ones(shape), same_start)
+
+
+def test_one_run_is_no_sample_of_trainings():
+    with pytest.raises(ValueError, match="several runs"):
+        CrossedMean.of(np.ones(12))
 
 
 def test_pass_hat_k_by_hand():

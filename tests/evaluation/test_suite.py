@@ -1,4 +1,4 @@
-"""Environments × agents: each compared by itself, gathered in one table that says what RL adds."""
+"""Environments × agents: each compared by itself, gathered in one table that says what came after SFT."""
 
 import dataclasses
 import json
@@ -9,7 +9,9 @@ from rich.console import Console
 
 from dialogym.envs import shipped_ids
 from dialogym.evaluation.compare.arms import Preset
-from dialogym.evaluation.suite import compare_suite, markdown, rl_adds, suite_preset
+from dialogym.evaluation.report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE
+from dialogym.evaluation.statistics import MODELS, RUNS
+from dialogym.evaluation.suite import compare_suite, markdown, rl_after_sft, suite_preset
 
 from . import tasks
 
@@ -50,7 +52,7 @@ def test_every_agent_that_has_a_place_is_in_the_row(finished):
     assert set(row["agents"]) == {"do_nothing", "random", "rule", "q_learning", "sft", "sft_rl"}
     assert row["agents"]["rule"]["normalised"] == 1.0
     assert row["agents"]["do_nothing"]["success"]["mean"] == 0.0
-    assert row["rl_adds"]["verdict"] in ("adds", "nothing shown", "harms")
+    assert row["rl_after_sft"]["verdict"] in (DIFFER, NO_DIFFERENCE)
 
 
 def test_files_and_picture_are_left_beside_the_report_of_each_environment(finished):
@@ -89,34 +91,51 @@ def test_an_unknown_environment_is_refused_before_anything_runs(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def verdict_of(verdict, mean, p=0.001):
+    interval = {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}
+    speaks_of = MODELS if verdict in (DIFFER, NO_DIFFERENCE) else RUNS
+    test = {"difference": interval, "return_difference": interval, "p_holm": p, "speaks_of": speaks_of}
+    return rl_after_sft({**test, "verdict": verdict})
+
+
 @pytest.mark.parametrize(
-    ("difference", "p", "verdict"),
-    [(0.2, 0.001, "adds"), (-0.2, 0.001, "harms"), (0.2, 0.3, "nothing shown"), (-0.01, 1.0, "nothing shown")],
+    ("of_the_test", "said"),
+    [
+        (BETTER, "adds"),
+        (WORSE, "harms"),
+        (NOTHING_SHOWN, "nothing shown"),
+        (DIFFER, "these two models differ"),
+        (NO_DIFFERENCE, "no difference shown"),
+    ],
 )
-def test_the_verdict_is_that_of_the_paired_test(difference, p, verdict):
-    interval = {"mean": difference, "low": difference - 0.1, "high": difference + 0.1}
-    assert rl_adds({"difference": interval, "return_difference": interval, "p_holm": p})["verdict"] == verdict
+def test_only_several_training_runs_say_what_rl_adds(of_the_test, said):
+    assert verdict_of(of_the_test, 0.2)["verdict"] == said
+
+
+def written(**rows):
+    environments = {
+        f"{name}-v0": {"goals": 200, "agents": {}, "rl_after_sft": rl, "left_out": {}} for name, rl in rows.items()
+    }
+    return markdown({"environments": environments, "left_out": {"Z-v0": "needs the data of nobody"}})
 
 
 def test_harm_is_written_in_the_table():
-    interval = {"mean": -0.2, "low": -0.3, "high": -0.1}
-    rl = rl_adds({"difference": interval, "return_difference": interval, "p_holm": 0.001})
-    results = {
-        "environments": {"A-v0": {"goals": 200, "agents": {}, "rl_adds": rl, "left_out": {}}},
-        "left_out": {"B-v0": "needs the data of nobody"},
-    }
-    text = markdown(results)
+    text = written(A=verdict_of(WORSE, -0.2))
     assert "harms: -0.20 [-0.30, -0.10], p = 0.001" in text
-    assert "1 × harms" in text
-    assert "B-v0 was left out: needs the data of nobody" in text
+    assert "SFT→RL against SFT: 1 × harms (Student's t over training runs" in text
+    assert "Z-v0 was left out: needs the data of nobody" in text
+
+
+def test_the_table_counts_what_single_runs_and_what_several_show_apart():
+    text = written(A=verdict_of(DIFFER, 0.2), B=verdict_of(NO_DIFFERENCE, 0.0, 1.0), C=verdict_of(BETTER, 0.3))
+    assert "1 × these two models differ, 1 × no difference shown (one training run of each, so this speaks of" in text
+    assert "1 × adds (Student's t" in text
+    assert "× adds" not in written(A=verdict_of(DIFFER, 0.2))
 
 
 def test_a_gain_at_the_price_of_the_words_is_told():
-    interval = {"mean": 0.2, "low": 0.1, "high": 0.3}
-    rl = rl_adds({"difference": interval, "return_difference": interval, "p_holm": 0.001})
     for perplexity, told in (([2.0, 54.0], True), ([2.0, 2.3], False), ([None, 5.0], False)):
-        row = {"goals": 200, "agents": {}, "rl_adds": {**rl, "perplexity": perplexity}, "left_out": {}}
-        text = markdown({"environments": {"A-v0": row}, "left_out": {}})
+        text = written(A={**verdict_of(DIFFER, 0.2), "perplexity": perplexity})
         assert ("the words drift, perplexity 2.0 to 54.0" in text) == told
 
 

@@ -64,6 +64,21 @@ def test_a_broken_task_fails_where_it_is_broken(name, failing):
     assert failing in failures(report)
 
 
+def chatty(transcript):
+    """Pays for talking on, which the rule does least."""
+    return 1.0
+
+
+@pytest.mark.parametrize(("reward", "status"), [("bounded", "pass"), ({"bounded": 1, chatty: 1}, "fail")])
+def test_a_reward_that_pays_a_floor_agent_like_the_rule_is_found(reward, status):
+    report = validate("EvaluationWords-v0", num_goals=100, reward=reward)
+    check = next(check for check in report.checks if check.name == "return under the environment's reward")
+    assert check.status == status
+    assert report.passed == (status == "pass")
+    compared = [name.rsplit(" ", 1)[0] for name in check.found.split(", ")]
+    assert compared == ["rule", "do_nothing", "random", "repeat_last"]
+
+
 def test_the_reason_is_named():
     assert "stands in a system message" in found(validate("EvaluationLeaksWords-v0", 50), "no goal leaks")
     assert "stands in info" in found(validate("EvaluationLeaksInfo-v0", 50), "no goal leaks")

@@ -57,10 +57,10 @@ def test_the_speed_benchmark_runs_and_can_fail(monkeypatch, capsys):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     benchmark = load(ROOT / "benchmarks" / "reward_speed.py")
     for limit, status in (("1000", 0), ("0", 1)):
-        arguments = ["--seconds", "0.001", "--max-pydial", limit, "--only", "pydial", "judge"]
+        arguments = ["--seconds", "0.001", "--max-bounded", limit, "--only", "bounded", "judge"]
         monkeypatch.setattr(sys, "argv", ["reward_speed.py", *arguments])
         assert benchmark.main() == status
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["reward", "pydial", "judge"] * 2
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["reward", "bounded", "judge"] * 2
 
 
 @pytest.mark.parametrize("name", [name for name in reward_names() if name != "judge"])  # measured above

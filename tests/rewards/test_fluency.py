@@ -6,12 +6,17 @@ import sys
 
 import pytest
 
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+import transformers
+
 from dialogym.rewards import Fluency, perplexity, resolve, turn
+from dialogym.rewards.learned.fluency import likelihoods, load_judge
 
+from ..agents.tiny_lm import tiny_transformer
 from .conversations import saying
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
 
 WORDS = ["<pad>", "<s>", "</s>", "agent", ":", "what", "area", "would", "you", "like", "?", "the", "food", "is"]
 WORDS += ["nice", "goodbye"]
@@ -59,6 +64,28 @@ def test_fluency_is_the_geometric_mean_of_the_token_probabilities(model, tokeniz
     logprobs = by_hand(model, ["<s>"], text.split())
     expected = math.exp(sum(logprobs) / len(logprobs))
     assert Fluency(model, tokenizer)(saying("earlier words", text)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("family", "attention"),
+    [
+        ("llama", "eager"),
+        ("mistral", "sdpa"),
+        ("mistral", "eager"),
+        ("gemma3_text", "eager"),
+        ("bloom", "eager"),
+        ("opt", None),
+    ],
+)
+def test_padding_windows_and_eager_attention_leave_the_likelihood_as_it_is(family, attention, tokenizer):
+    judge = tiny_transformer(family, len(WORDS), attention)
+    texts = ["nice", " ".join([*WORDS[5:], *WORDS[:4:-1]] * 4), "nice food is goodbye"]
+    assert len(texts[1].split()) > 3 * 16  # beyond the windows
+    found = likelihoods(texts, judge, tokenizer)
+    for text, (logprob, num_tokens) in zip(texts, found, strict=True):
+        expected = by_hand(judge, ["<s>"], text.split())
+        assert num_tokens == len(expected)
+        assert logprob == pytest.approx(sum(expected), rel=1e-4)
 
 
 def test_a_prefix_is_read_but_not_scored(model, tokenizer):
@@ -137,6 +164,13 @@ def test_judging_leaves_a_model_in_training_as_it_was(model, tokenizer):
     assert all(parameter.grad is None for parameter in judge.parameters())
 
 
+def test_a_model_saved_in_sixteen_bits_judges_in_full_precision(model, tokenizer, tmp_path):
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    judge, _ = load_judge(tmp_path)
+    assert judge.dtype == torch.float32
+
+
 def test_a_folder_serves_as_model_and_tokenizer(model, tokenizer, tmp_path):
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
@@ -160,3 +194,14 @@ def test_a_missing_package_names_its_extra(monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=r'pip install "dialogym\[lm\]"'):
         Fluency("some/model")
+
+
+def test_under_the_small_reference_case_and_spacing_do_not_count():
+    from dialogym.agents.language_model.model import LanguageModel, ModelConfig
+
+    lm = LanguageModel.make(ModelConfig(hidden_size=16, num_layers=1, num_heads=2, intermediate_size=32), 0)
+    written = ["Which area would you like?", "I’d like Italian food, please."]
+    spaced = ["which area  would you like ?", "i'd like italian food , please ."]
+    natural, other = (perplexity(texts, lm.model, lm.tokenizer.hf) for texts in (written, ["Please like area you."]))
+    assert natural == perplexity(spaced, lm.model, lm.tokenizer.hf)
+    assert natural != other

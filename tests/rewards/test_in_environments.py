@@ -7,6 +7,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from dialogym.agents import make_agent
+from dialogym.evaluation.score import frozen_goals, score
 from dialogym.rewards import Length, Reward, RewardError, turn
 from dialogym.rewards.transcript import Transcript
 
@@ -23,7 +25,7 @@ def test_a_users_reward_in_three_lines():
     assert env.step("which area , please ?")[1] == 1.0
 
 
-@pytest.mark.parametrize("reward", ["pydial", "tcbot", "convlab", "sparse", {"pydial": 0.3, polite: 0.1},
+@pytest.mark.parametrize("reward", ["bounded", "pydial", "tcbot", "convlab", "sparse", {"pydial": 0.3, polite: 0.1},
                                     0.7 * Length() - 0.1 * turn])  # fmt: skip
 @pytest.mark.parametrize("interface", ["choices", "text"])
 def test_the_terms_add_up_to_the_reward_exactly_until_the_end(reward, interface):
@@ -36,6 +38,20 @@ def test_the_terms_add_up_to_the_reward_exactly_until_the_end(reward, interface)
             _, value, terminated, truncated, info = env.step(env.action_space.sample())
             assert value == sum(info["reward_terms"].values())
             ended = terminated or truncated
+
+
+@pytest.mark.parametrize("env_id", ["TextDialog-v0", "TextTwentyQuestions-v0", "TextWordle-v0"])
+def test_by_default_a_conversation_returns_between_minus_1_and_1_and_no_failure_as_much_as_a_success(env_id):
+    env = gym.make(f"dialogym:{env_id}")
+    goals = frozen_goals(env, "validation", 60, repeats=True).goals
+    returns = {True: [], False: []}
+    for name in ("rule", "random"):
+        scores = score(make_agent(name, env), env, goals, split="validation")
+        for success, total in zip(scores.success.tolist(), scores.returns.tolist(), strict=True):
+            returns[success].append(total)
+    assert min(map(len, returns.values())) >= 50
+    assert -1 - 1e-9 <= min(returns[False]) <= max(returns[False]) < 0.2
+    assert 0.8 - 1e-9 <= min(returns[True]) <= max(returns[True]) < 1
 
 
 def test_the_vector_environment_scores_in_one_batch():

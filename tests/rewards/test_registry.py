@@ -14,13 +14,14 @@ def _own_registry(monkeypatch):
 
 
 def test_our_names_are_there():
-    ours = {"pydial", "tcbot", "convlab", "sparse", "success", "failure", "turn", "parts"}
+    ours = {"bounded", "pydial", "tcbot", "convlab", "sparse", "success", "failure", "turn", "parts"}
     assert ours | {"length", "repetition", "distinct_n"} <= set(reward_names())
 
 
 def test_every_name_is_described_in_a_line():
     described = dict(describe_rewards())
     assert list(described) == reward_names()
+    assert described["bounded"] == ("the sum of +1 success, -0.8 failure, +1 parts, -0.2/L turn; L is the turn limit")
     assert described["pydial"] == "the sum of +20 success, -1 turn"
     assert "bounds [0, 1]" in described["rouge"]
     assert described["fluency"].endswith("Made as Fluency(model=...).")

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 
 from dialogym.rewards import RewardError, failure, parts, resolve, success, turn
@@ -9,6 +11,7 @@ WON = {"max_turns": 20, "ended": True, "success": True}
 LOST = {"max_turns": 20, "ended": True, "success": False}
 
 PRESETS = {  # preset: (going on, success, failure), per turn
+    "bounded": (-0.2 / 20, 1 - 0.2 / 20, -0.8 - 0.2 / 20),
     "pydial": (-1, 20 - 1, 0 - 1),
     "tcbot": (-1, 2 * 20 - 1, -20 - 1),
     "convlab": (-1, 40 - 1, -20 - 1),
@@ -20,7 +23,7 @@ PRESETS = {  # preset: (going on, success, failure), per turn
 def test_a_preset_pays_what_its_paper_says(preset):
     reward = resolve(preset)
     paid = tuple(reward(saying("hi", **facts)) for facts in (GOING_ON, WON, LOST))
-    assert paid == PRESETS[preset]
+    assert paid == pytest.approx(PRESETS[preset], abs=1e-12)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -37,11 +40,52 @@ def test_convlab_pays_five_for_each_part_as_it_is_finished():
     }  # fmt: skip
 
 
+def paid_by(preset, parts_done, success, max_turns):
+    """What a conversation returns in which ``parts_done`` parts are finished after each of its turns."""
+    total, before = 0.0, 0
+    for turn_number, done in enumerate(parts_done, start=1):
+        facts = {"turn": turn_number, "max_turns": max_turns, "parts_done": done, "parts_done_now": done - before}
+        ended = turn_number == len(parts_done)
+        total += resolve(preset)(saying("hi", **facts, ended=ended, success=ended and success))
+        before = done
+    return total
+
+
+def test_bounded_pays_half_of_what_is_left_for_each_part_and_takes_it_off_the_success():
+    rows = [{"parts_done": 1, "parts_done_now": 1}, {"parts_done": 3, "parts_done_now": 2}]
+    terms = [resolve("bounded").terms(saying("hi", max_turns=20, **row)) for row in rows]
+    assert [term["parts"] for term in terms] == [0.5, 0.375]
+    undone = resolve("bounded").terms(saying("hi", max_turns=20, parts_done=0, parts_done_now=-3))
+    assert undone["parts"] == -0.875
+    won = resolve("bounded").terms(saying("hi", **WON, parts_done=3, parts_done_now=0))
+    assert (won["success"], won["parts"]) == (1.0, -0.875)
+
+
+@pytest.mark.parametrize("max_turns", [1, 6, 20, 200])
+def test_whatever_happens_bounded_returns_between_minus_1_and_1_and_more_for_every_success_than_for_any_failure(
+    max_turns,
+):
+    rng = random.Random(max_turns)
+    returns = {True: [], False: []}
+    for _ in range(300):
+        count = rng.randint(1, max_turns)
+        parts_done = [rng.randint(0, 30) for _ in range(count)]
+        for won, found in returns.items():
+            found.append(paid_by("bounded", parts_done, won, max_turns))
+            expected = 1.0 if won else 0.2 - 0.5 ** parts_done[-1]
+            assert found[-1] == pytest.approx(expected - 0.2 * count / max_turns, abs=1e-12)
+    everything = returns[True] + returns[False]
+    assert -1 - 1e-12 <= min(everything) <= max(everything) <= 1
+    assert min(returns[True]) > 0.75 > 0.25 > max(returns[False])
+    assert paid_by("bounded", [0] * max_turns, False, max_turns) == pytest.approx(-1)
+
+
 def test_tcbot_scales_with_the_turn_limit_and_needs_one():
     assert resolve("tcbot").terms(saying("hi", max_turns=40, ended=True, success=True))["success"] == 80.0
     assert resolve("tcbot").terms(saying("hi", max_turns=40, ended=True))["failure"] == -40.0
-    with pytest.raises(RewardError, match="max_turns must be a number of turns"):
-        resolve("tcbot").terms(saying("hi", ended=True))
+    for preset in ("tcbot", "bounded"):
+        with pytest.raises(RewardError, match="max_turns must be a number of turns"):
+            resolve(preset).terms(saying("hi", ended=True))
 
 
 def test_success_and_failure_are_paid_once_at_the_end():

@@ -1,0 +1,130 @@
+"""The agent that speaks with a language model, in many conversations at once; the algorithms are its subclasses."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..base import Info
+from ..training.learner import Learner
+from .history import History, closing_ids, history_ids, history_of, latest_ids
+from .model import LanguageModel, ModelConfig
+from .sampler import Replies, Sampler
+
+
+class LanguageModelAgent(Learner):
+    """An agent that speaks with a language model; subclasses learn.
+
+    Conversations are recognised from one call to the next by what was said in them, so that only what is new is read;
+    one that is not recognised is read from its beginning.
+    """
+
+    interface = "text"
+    Config: Any = ModelConfig
+
+    def __init__(self, env: Any, seed: int = 0, config: Any = None):
+        super().__init__(env, seed, config)
+        self._lm: LanguageModel | None = None
+        self._sampler: Sampler | None = None
+        self._rows: dict[History, list[int]] = {}  # conversations so far, and where they are cached
+        self._ended: list[bool] = []  # whether the last reply in each row has its end-of-turn token
+
+    @property
+    def lm(self) -> LanguageModel:
+        """The model that speaks; made when it is first needed."""
+        if self._lm is None:
+            self._lm = self._make_model()
+        return self._lm
+
+    def _make_model(self) -> LanguageModel:
+        return LanguageModel.make(self.config, self.seed)
+
+    def act(self, observation: Any, info: Info) -> str:
+        return self.act_batch([observation], [info])[0]
+
+    def act_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[str]:
+        if not infos:
+            return []
+        histories = [history_of(info["messages"]) for info in infos]
+        self.lm.model.eval()
+        replies = self._reply_to(histories)
+        said = [self.text(ids, length) for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
+        self._rows = {}
+        for row, (history, text) in enumerate(zip(histories, said, strict=True)):
+            self._rows.setdefault((*history, ("assistant", text)), []).append(row)
+        last = replies.ids.gather(1, replies.lengths[:, None] - 1)[:, 0]
+        self._ended = (last == self.lm.tokenizer.end_id).tolist()
+        return said
+
+    def forget(self) -> None:
+        """Drops what was read; to be called when the weights change."""
+        self._sampler, self._rows = None, {}
+
+    def _reply_to(self, histories: Sequence[History]) -> Replies:
+        """A reply to each conversation, of which only what is new is read."""
+        if self._sampler is None:
+            self._sampler, self._rows = self._new_sampler(), {}
+        num_read = self._sampler.num_read
+        rows, prompts = [], []
+        for history in histories:
+            row, prompt = self._new_in(history)
+            if (num_read[row] if row >= 0 else 0) + len(prompt) > self._room:
+                row, prompt = -1, latest_ids(self.lm.tokenizer, history, self._room)
+            rows.append(row)
+            prompts.append(prompt)
+        self._sampler.keep(rows)
+        return self._sampler.reply(prompts)
+
+    @property
+    def _room(self) -> int:
+        """Tokens that may have been read when a reply begins."""
+        return self.lm.max_context - self.config.max_reply_tokens
+
+    def _new_in(self, history: History) -> tuple[int, list[int]]:
+        """The row where a conversation is cached, or -1, and the ids of what is new in it."""
+        tokenizer, known = self.lm.tokenizer, self._known_part(history)
+        if not known:
+            return -1, history_ids(tokenizer, history)
+        row = self._rows[history[:known]].pop()
+        prompt = closing_ids(tokenizer, self._ended[row])
+        for role, content in history[known:]:
+            prompt += tokenizer.encode_message(role, content)
+        return row, [*prompt, *tokenizer.prompt_ids]
+
+    def _known_part(self, history: History) -> int:
+        """How many of the messages are cached: up to the last thing the agent said, if that conversation is known."""
+        for end in range(len(history), 0, -1):
+            if history[end - 1][0] == "assistant":
+                return end if self._rows.get(history[:end]) else 0
+        return 0
+
+    def _new_sampler(self) -> Sampler:
+        generator = torch.Generator(device=self.lm.model.device).manual_seed(self.seed)
+        return Sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
+
+    def text(self, ids: Tensor, length: int) -> str:
+        """The words of a sampled reply."""
+        said = ids[:length].tolist()
+        return self.lm.tokenizer.decode(said[:-1] if said[-1] == self.lm.tokenizer.end_id else said)
+
+    # On disk: the agent's folder is one of transformers' too
+
+    def _save(self, folder: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".tmp") as draft:
+            self.lm.save(draft)
+            for path in Path(draft).iterdir():
+                os.replace(path, folder / path.name)
+
+    def _load(self, folder: Path) -> None:
+        loaded = LanguageModel.load(folder)
+        if self._lm is None:
+            self._lm = loaded
+        else:  # its weights may be in an optimizer's hands
+            self._lm.model.load_state_dict(loaded.model.state_dict())
+        self.forget()

@@ -1,0 +1,46 @@
+"""A conversation so far, in words and as the token ids that a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from ...envs.tokenizer import Tokenizer
+from ...rewards.transcript import Message
+
+History: TypeAlias = tuple[tuple[str, str], ...]
+"""Role and content of each message of a conversation."""
+
+
+def closing_ids(tokenizer: Tokenizer, ended: bool) -> list[int]:
+    """What the template puts after a reply: its end-of-turn token where the policy did not say it, and the rest."""
+    return ([] if ended else [tokenizer.end_id]) + list(tokenizer.end_tail)
+
+
+def latest_ids(tokenizer: Tokenizer, history: History, room: int) -> list[int]:
+    """The ids of the latest messages, behind those of the system: half of the room, so that there is room again.
+
+    A message longer than that loses its beginning where it does not fit the room either.
+
+    Args:
+        tokenizer: of the model.
+        history: of the conversation so far.
+        room: tokens that may have been read when a reply begins.
+    """
+    instructions = tuple(message for message in history if message[0] == "system")
+    rest = [message for message in history if message[0] != "system"]
+    ids = history_ids(tokenizer, (*instructions, *rest))
+    while len(ids) > room // 2 and len(rest) > 1:
+        rest = rest[1:]
+        ids = history_ids(tokenizer, (*instructions, *rest))
+    return ids[-room:]
+
+
+def history_of(messages: Sequence[Message] | Sequence[Mapping[str, str]]) -> History:
+    """Role and content of each message."""
+    return tuple([(message["role"], message["content"]) for message in messages])
+
+
+def history_ids(tokenizer: Tokenizer, history: History) -> list[int]:
+    """The ids of a whole conversation, up to where the next reply begins."""
+    return tokenizer.encode_conversation([{"role": role, "content": content} for role, content in history])

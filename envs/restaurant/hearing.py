@@ -1,0 +1,197 @@
+"""What a person in the user's seat means, as the acts that the simulated user has too."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+
+from ..understanding.text import Sentence, begins_as_question, is_negated, sentences
+from ..understanding.values import has_no_preference, numbers
+from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, DONTCARE, SLOTS, Database
+from .lexicon import Lexicon, Mention, without_accents
+from .understanding import REPEAT, REQUEST_WORDS
+from .wording import Act
+
+_AFFIRM = re.compile(
+    r"(?:oh |well |ok(?:ay)? |um |great |and )*(?:yes|yeah|yep|yup|yea|aye|sure|correct|right|exactly|indeed|ok|"
+    r"okay|fine|perfect|"
+    r"(?:that|this|it) (?:is|would be|sounds|looks) (?:right|correct|fine|good|great|perfect|it)|sounds (?:good|"
+    r"great|perfect|fine)|"
+    r"that works|of course|absolutely|definitely|please do|go ahead|that is the one|(?:i do|it is)(?=,|\Z))\b"
+)
+_NEGATE = re.compile(
+    r"(?:oh |well |um |sorry |i said |i am afraid )*(?:no|nope|nah|not really|wrong|incorrect|not (?:right|correct|"
+    r"quite|that)|"
+    r"(?:that|this|it) is (?:wrong|incorrect|not (?:right|correct|it|what|true))|i did not (?:say|ask|mean)|"
+    r"i do not want (?:that|this|it)\b)"
+    r"(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real))\b"
+)
+_BYE = re.compile(
+    r"(?:(?:ok(?:ay)?|great|thanks?|thank you|no|nope|well|and|so|perfect|alright|very much|cheers|good|right|then|"
+    r"for your help),? )*"
+    r"(?:(?:good ?bye|bye(?:[ -]bye)?|see you|farewell|good night|take care|have a (?:nice|good|great|lovely) \w+|"
+    r"cheerio)\b.*|"
+    r"(?:that|this) (?:is|was|will be|would be) (?:all|everything|it)(?: (?:that )?(?:i|we) (?:need|needed|want|"
+    r"wanted|wanted to know))?"
+    r"(?: for (?:now|today))?(?:,? (?:thanks?|thank you|cheers|bye|goodbye)(?: you)?(?: very|"
+    r" so)?(?: much)?(?: for your help)?)*|"
+    r"(?:i am|we are) (?:done|all set|good)(?: here| now)?(?:,? (?:thanks|thank you|bye))*|"
+    r"nothing (?:else|more)(?:,? (?:thanks|thank you))*|i (?:do not )?need (?:nothing|anything) (?:else|"
+    r"more)(?:,? (?:thanks|thank you))*)\Z"
+)
+_ALTERNATIVE = re.compile(
+    r"\banother (?:one|place|restaurant|option|suggestion)\b|\b(?:something|anything|anywhere|somewhere|what) else\b|"
+    r"\b(?:other|different|more) (?:ones?|options?|places?|restaurants?|suggestions?|choices?)\b|\bany others?\b|"
+    r"\balternatives?\b"
+)
+_BOOK = re.compile(r"\b(?:book|reserve|reservation|booking|tables?)\b")
+_IS_BOOKED = re.compile(
+    r"(?:is|are|was|has|have|did|do) (?:it|they|you|my|the|our|we|i)\b.*\b(?:booked|reserved|confirmed|book it|"
+    r"book the table|have a table|have a booking)\b"
+)
+_REFERENCE = re.compile(r"\b(?:reference|confirmation)(?: number| code)?\b")
+_NO_BOOKING = re.compile(r"\bno (?:table|booking|reservation)s?\b|\bwithout (?:a )?(?:table|booking|reservation)\b")
+_OTHER_REQUESTS = {
+    "phone": re.compile(r"\bnumber to call\b|\bhow (?:can|do) i (?:call|ring|reach)\b|\bcontact details\b"),
+    "address": re.compile(r"\b(?:which|what) street\b|\bhow (?:can|do) i (?:get|find) (?:it|there|them)\b"),
+}
+_SLOT_WORDS = {
+    "food": re.compile(r"\b(?:food|cuisine|serve|eat|kind of (?:restaurant|place)|type of (?:restaurant|place))\b"),
+    "area": re.compile(
+        r"\b(?:area|where(?:ver)?|anywhere|location|part of (?:the )?(?:town|city)|located|place is|district|"
+        r"neighbou?rhood)\b"
+    ),
+    "pricerange": re.compile(r"\b(?:prices?|price ?range|expensive|cheap|costs?|budget|pay|spend|money|pricey)\b"),
+}  # fmt: skip
+_ABOUT_THE_PLACE = re.compile(
+    r"(?:and |so |but |ok |okay |, )*(?:is|does|do|are|was|where is|how \w+ is|how \w+ are|"
+    r"what \w+(?: \w+){0,3} (?:is|do|does)|which \w+(?: \w+){0,3} (?:is|do|does)|"
+    r"in (?:what|which)(?: \w+){1,4} (?:is|are)|what is|what are|can you tell me|could you tell me|tell me) "
+    r"(?:it|they|that|this|the (?:restaurant|place|food|price|price range|area|cuisine|location)|their|its|what|how|"
+    r"where)\b|"
+    r".*\b(?:it is|they serve|is it|do they|are they|it serves|is that)\b"
+)
+_PROMPT = re.compile(
+    r"\b(?:what|which) (?:restaurants|places|options)\b|\bwhere can (?:i|we) (?:eat|go)\b|\bwhat (?:do you have|"
+    r"have you got|can you (?:find|offer|recommend|suggest)|is there|would you (?:recommend|"
+    r"suggest)|are my options)\b|"
+    r"\b(?:any )?(?:suggestions?|recommendations?)\b|\b(?:do you have|have you got|find me|looking for|is there|"
+    r"recommend|want|need|suggest)\b.*"
+    r"\b(?:anything|something|somewhere|a (?:nice |good )?(?:place|restaurant)|restaurants?)\b|\bi am hungry\b"
+)
+_IMPERATIVE = re.compile(
+    r"(?:please |can you |could you )?(?:tell|give|show|sing|write|play|open|call|explain|translate|help) me\b|"
+    r"i (?:want|need|would like) (?:to|a|an)\b(?! eat| book| reserve)"
+)
+_CHANGE = re.compile(r"\bchanged (?:my|our) mind\b|\A(?:actually|wait|on second thoughts?)\b")
+
+
+class UserReader:
+    """Understands a person's words for one database."""
+
+    def __init__(self, database: Database):
+        self.database = database
+        self.lexicon = Lexicon(database)
+        self.hear = functools.lru_cache(maxsize=1 << 12)(self._hear)
+
+    def __reduce__(self) -> tuple[type[UserReader], tuple[Database]]:
+        return UserReader, (self.database,)  # the cache cannot be pickled, and need not be
+
+    def _hear(self, words: str, asked: tuple[str, ...] = ()) -> tuple[Act, ...]:
+        """The acts of an utterance; () where it means nothing here.
+
+        Args:
+            words: what the person says.
+            asked: the slots that the agent asked for just before, which give "four" and "whatever" their meaning.
+        """
+        acts: dict[Act, None] = {}
+        is_bye = False
+        for sentence in sentences(without_accents(words), courtesies=True):
+            found = self._read(sentence, asked)
+            is_bye |= not found and _BYE.match(sentence.text) is not None
+            acts.update(dict.fromkeys(found))
+        wants = [act for act in acts if act[0] not in ("affirm", "negate", "no_booking")]
+        if is_bye and not wants:  # leaving cannot be taken back: it is meant only where nothing else is
+            return ("bye",), *acts
+        real = [act for act in acts if act[0] != "out_of_domain"]
+        return tuple(real or acts)
+
+    def _read(self, sentence: Sentence, asked: tuple[str, ...]) -> list[Act]:
+        text, asks = sentence
+        if REPEAT.search(text):
+            return [("repeat",)]
+        if _BYE.match(text):
+            return []
+        acts: list[Act] = []
+        if _NEGATE.match(text) and not begins_as_question(text):
+            acts.append(("negate",))
+        elif _AFFIRM.match(text) and not begins_as_question(text):
+            acts.append(("affirm",))
+        if _CHANGE.search(text):
+            acts.append(("change",))
+        mentions = self.lexicon.mentions(text, is_about_tables=bool(set(asked) & set(BOOKING_SLOTS)) or not asks)
+        acts += self._about_tables(text, asks)
+        acts += self._requests(text, asks, mentions)
+        requested = {act[1] for act in acts if act[0] == "request"}
+        no_table = BOOKING_SLOTS if ("no_booking",) in acts else ()
+        acts += [act for act in _values(text, mentions) if act[1] not in (*requested, *no_table)]
+        if not mentions:
+            acts += _open(text, asked) or _bare(text, asked)
+        if _ALTERNATIVE.search(text) and not is_negated(text, _first(_ALTERNATIVE, text)):
+            acts.append(("alternative",))
+        if not acts and _PROMPT.search(text):
+            acts.append(("prompt",))
+        if not acts and (asks or _IMPERATIVE.match(text)):
+            acts.append(("out_of_domain", "weather"))
+        return acts
+
+    def _about_tables(self, text: str, asks: bool) -> list[Act]:
+        if _REFERENCE.search(text):
+            return [("ask_reference",)]
+        if _IS_BOOKED.match(text):
+            return [("is_it_booked",)]
+        if not _BOOK.search(text):
+            return []
+        if _NO_BOOKING.search(text) or is_negated(text, _first(_BOOK, text)):
+            return [("no_booking",)]
+        return [("book",)]
+
+    def _requests(self, text: str, asks: bool, mentions: Sequence[Mention]) -> list[Act]:
+        found: list[Act] = [("request", slot) for slot, words in REQUEST_WORDS.items() if words.search(text)]
+        found += [("request", slot) for slot, words in _OTHER_REQUESTS.items() if words.search(text)]
+        if found or not (asks or _IMPERATIVE.match(text)) or not _ABOUT_THE_PLACE.match(text):
+            return found
+        slots = [mention.slot for mention in mentions if mention.slot in CONSTRAINT_SLOTS]
+        slots += [slot for slot, words in _SLOT_WORDS.items() if words.search(text)]
+        return [("request", slot) for slot in dict.fromkeys(slots)]
+
+
+def _first(pattern: re.Pattern[str], text: str) -> int:
+    match = pattern.search(text)
+    assert match is not None
+    return match.start()
+
+
+def _values(text: str, mentions: Sequence[Mention]) -> list[Act]:
+    return [
+        ("deny" if is_negated(text, mention.start) else "inform", mention.slot, mention.value)
+        for mention in mentions
+        if mention.slot in SLOTS
+    ]
+
+
+def _open(text: str, asked: tuple[str, ...]) -> list[Act]:
+    """What the person does not mind: the slots it speaks of, or was asked about."""
+    if not has_no_preference(text):
+        return []
+    slots = [slot for slot, words in _SLOT_WORDS.items() if words.search(text)]
+    return [("inform", slot, DONTCARE) for slot in slots or [slot for slot in asked if slot in CONSTRAINT_SLOTS]]
+
+
+def _bare(text: str, asked: tuple[str, ...]) -> list[Act]:
+    """A number alone answers the question for people."""
+    found = numbers(text)
+    if "people" in asked and len(found) == 1:
+        return [("inform", "people", str(int(found[0].value)))]
+    return []

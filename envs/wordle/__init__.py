@@ -1,0 +1,1 @@
+"""What belongs to ``TextWordle-v0``: what is understood as a guess."""

@@ -1,0 +1,88 @@
+"""Who takes part in a comparison: the entries fit together, and a new algorithm is one of them."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from dialogym.agents.registry import agent_names
+from dialogym.evaluation.compare.arms import PRESETS, arms_of
+from dialogym.evaluation.contenders import BY_NAME, CONTENDERS, FLOOR, MENU, TURNS, pairs, suite_columns
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def test_every_entry_names_what_there_is():
+    assert len(BY_NAME) == len(CONTENDERS)
+    for one in CONTENDERS:
+        assert one.agent in agent_names()
+        assert {*one.against, *filter(None, [one.starts_from])} <= BY_NAME.keys() - {one.name}
+    for field in ("label", "colour"):
+        assert len({getattr(one, field) for one in CONTENDERS}) == len(CONTENDERS)
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_an_arm_comes_after_the_one_that_it_starts_from(preset):
+    keys = []
+    for arm in arms_of(preset, 0):
+        assert arm.start_from is None or arm.start_from in keys
+        keys.append(arm.key)
+    assert {key.partition("/")[0] for key in keys} >= BY_NAME.keys()
+
+
+def test_every_pair_is_tested_once_and_the_table_across_environments_ends_with_the_ceiling():
+    assert len({frozenset(pair) for pair in pairs()}) == len(pairs()) >= 10
+    columns = suite_columns()
+    assert columns[-1] == "rule"
+    assert [BY_NAME[name].role for name in columns[:2]] == [FLOOR, FLOOR]
+
+
+SCRIPT = """
+import sys
+from dialogym.evaluation import contenders
+one = contenders.Contender(
+    "sarsa", "sarsa", "SARSA (new)", "#123456", contenders.TURNS, turns_of="q_learning",
+    needs=frozenset({contenders.MENU}), against=("rule",), in_suite=True,
+)
+contenders.CONTENDERS += (one,)
+contenders.BY_NAME["sarsa"] = one
+from rich.console import Console
+from dialogym.evaluation.compare.arms import Preset
+from dialogym.evaluation.compare.run import compare
+from dialogym.evaluation.suite import AGENTS, COLUMNS
+if __name__ == "__main__":
+    assert "sarsa" in AGENTS and "sarsa" in COLUMNS
+    preset = Preset(30, 10, 2, {"q_learning": 3000, "sb3_ppo": 1, "ppo": 1}, 2, config={"sarsa": {"gamma": 0.9}})
+    compare("TextDialog-v0", preset, sys.argv[1], 1, agents=["random", "rule", "sarsa"], console=Console(width=100))
+"""
+
+
+def test_a_new_algorithm_is_one_entry(tmp_path):
+    pytest.importorskip("matplotlib")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "out")], cwd=ROOT, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [seed["seed"] for seed in results["agents"]["sarsa"]["per_seed"]] == [0, 1]
+    assert results["agents"]["sarsa"]["budget"]["env_turns"] >= 3000
+    assert results["agents"]["sarsa"]["model"]["config"]["gamma"] == 0.9
+    assert [(test["first"], test["second"]) for test in results["tests"]] == [("sarsa", "rule")]
+    assert "SARSA (new)" in (tmp_path / "out" / "report.md").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("SARSA (new)") >= 5
+    assert "#123456" in page
+
+
+def test_who_learns_by_acting_has_turns_in_every_preset():
+    for preset in PRESETS.values():
+        for one in CONTENDERS:
+            if one.learns_from == TURNS:
+                assert preset.env_turns[one.turns_of or one.agent] > 0, one
+    assert {one.name for one in CONTENDERS if MENU in one.needs} == {"q_learning", "sb3_ppo"}
