@@ -16,7 +16,7 @@ from gymnasium.envs.registration import EnvSpec
 from ...rewards import resolve
 from ...rewards.transcript import Message, Transcript
 from . import text_arrays as _text_arrays  # lets gymnasium share and flatten utterances  # noqa: F401
-from .conversation import Conversation, conversation_text, spoken_text
+from .conversation import Conversation, spoken_text
 from .limits import OwnLimitSpec
 from .picture import check_pillow
 from .spaces import Utterance
@@ -129,10 +129,10 @@ class TextEnv(gym.Env[Any, Any]):
     # What the agent sees
 
     def _observation(self) -> Any:
+        conversation = self.conversation
         if self._in_words:
-            return self._text()
-        assert self.conversation.partner is not None
-        return summary_array(self.conversation.partner.summary())
+            return conversation.transcript.written
+        return _summary_array(tuple(conversation.partner.summary())).copy()  # type: ignore[union-attr]
 
     def _info(self) -> dict[str, Any]:
         conversation = self.conversation
@@ -146,11 +146,8 @@ class TextEnv(gym.Env[Any, Any]):
             info["messages"] = transcript.messages
             info["clipped"] = conversation.clipped
         else:
-            info["action_mask"] = mask_array(partner.allowed())
+            info["action_mask"] = _mask_array(partner.allowed()).copy()
         return info
-
-    def _text(self) -> str:
-        return conversation_text(self.conversation.transcript)
 
     def action_masks(self) -> np.ndarray:
         """(K,) bool: which replies of the menu make sense now; the name sb3-contrib's MaskablePPO looks for."""
@@ -240,11 +237,6 @@ def goal_option(options: Mapping[str, Any] | None) -> str | None:
     if unknown:
         raise ValueError(f"reset understands the option 'goal_id', got {', '.join(map(repr, unknown))}")
     return options["goal_id"] if "goal_id" in options else options["task"]
-
-
-def summary_array(summary: Sequence[int]) -> np.ndarray:
-    """(D,) int64, a fresh array of what :meth:`Partner.summary` says."""
-    return _summary_array(tuple(summary)).copy()
 
 
 def mask_array(allowed: bytes) -> np.ndarray:

@@ -96,6 +96,9 @@ class TokensEnv(TextEnv):
     def _draft(self) -> str | None:
         return self.tokenizer.decode(self._reply) if self._reply else None
 
+    def _observation(self) -> None:
+        """Nothing in words: what is seen are token ids."""
+
     def action_masks(self) -> np.ndarray:
         """(V,) bool: the tokens that may stand in a reply."""
         return self._mask.astype(bool)

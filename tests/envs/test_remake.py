@@ -106,7 +106,7 @@ def test_wrappers_of_a_vector_environments_rows_come_along():
         ENV_ID, num_envs=3, vectorization_mode="sync", interface="text", wrappers=[scaled], reward={"turn": -1}
     )
     assert played(remake_vec(envs, 2), ACTIONS["text"], 1) == [(-100.0, False)]
-    short = gym.make_vec(ENV_ID, num_envs=3, max_episode_steps=2)
+    short = gym.make_vec(ENV_ID, num_envs=3, max_episode_steps=2, reward={"turn": -1})
     assert played(remake_vec(short, 2), ACTIONS["text"])[-1] == (-1.0, True)
     with pytest.raises(ValueError, match="TransformReward wraps a vector environment"):
         remake_vec(wrappers.vector.TransformReward(envs, hundredfold), 2)
