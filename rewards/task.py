@@ -21,8 +21,7 @@ Presets, by name (L is the turn limit; "turn" is paid on every agent turn, the l
 
 from __future__ import annotations
 
-from .base import as_reward
-from .compose import ComposedReward, Part, resolve
+from .base import ComposedReward, Part, as_reward, resolve
 from .registry import register_reward
 from .transcript import Transcript
 
