@@ -48,13 +48,13 @@ you buy or sell, and your limit, which your partner must not know; your partner 
 a deal at the best price you can get: the further it is on your side of your limit, the more you gain. No deal brings \
 nothing, and nor does a deal at your limit or beyond it.
 
-Say one short sentence each turn, and nothing else. To make an offer, name one price: "I can pay £119." if you buy, \
-"You can have it for £119." if you sell. "Deal." takes your partner's latest price and ends the conversation. "No \
-deal, goodbye." walks away and ends it too.
-
 Start high if you sell and low if you buy, then move towards your partner in small steps: it moves as well. It loses \
 its patience over an offer that is no better for it than your last, an offer far out of its reach, or a turn without \
-an offer, and soon leaves. There are at most ten turns."""
+an offer, and soon leaves. There are at most ten turns.
+
+Say one short sentence each turn, and nothing else. "Deal." takes your partner's latest price and ends the \
+conversation. "No deal, goodbye." walks away and ends it too. To make an offer, name one price: "I can pay £119." if \
+you buy, "You can have it for £119." if you sell."""
 
 
 class TextNegotiation(Task):

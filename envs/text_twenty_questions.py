@@ -28,7 +28,10 @@ UNANSWERED = {
     "unknown": ("I can't say.", "I don't know, ask me something else.", "That's hard to say."),
     "several": ("One thing at a time, please.", "Please ask me just one question."),
     "unclear": ("Is that your guess? You have only one, so please say it plainly.",),
-    "puzzled": ("Sorry, I didn't understand that. Ask me something that I can answer with yes or no.",),
+    "puzzled": (
+        "Sorry, I didn't understand that. Ask me something that I can answer with yes or no, for example, "
+        '"Is it alive?"',
+    ),
 }
 """What is said to whatever is neither a question that the table answers nor a guess."""
 INSTRUCTIONS = """\
@@ -161,7 +164,7 @@ class Thinker(Partner):
         self.turn = 0
 
     def open(self) -> list[Line]:
-        return [("user", "I'm thinking of something. What is it?")]
+        return [("user", "I'm thinking of something. Ask me a question that I can answer with yes or no.")]
 
     def hear(self, utterance: str) -> list[Line]:
         self.turn += 1

@@ -32,8 +32,8 @@ Your partner answers with that word, letter by letter, and a mark behind each le
 So the answer "{marked}" says that the secret word begins with {first}, has {second} in another position than the \
 second, and has neither {third} nor {fourth} nor {fifth}.
 
-Choose a word that fits all answers so far. If you say no such word, or more than one, or one that is not on your \
-partner's list, you lose an attempt as well."""
+Use a different word each turn, one that fits all answers so far. If you say no such word, or more than one, or one \
+that is not on your partner's list, you lose an attempt as well."""
 """No word of five letters but the example, since any other could be the secret."""
 HARD = " A word that does not fit an earlier answer is refused, and you lose an attempt."
 FIELDS = {"word": Field(str, ("words", "answer", "solution", "target"))}
