@@ -21,7 +21,7 @@ from ..envs import Utterance, remake
 from ..envs.core.make import given_options
 from ..envs.core.remake import time_limit_of
 from ..envs.core.wrappers import WATCHERS
-from .training.files import atomic_write, existing_folder
+from .files import atomic_write, existing_folder
 
 LogRow: TypeAlias = dict[str, Any]
 """One row of a training log. Always there: "env_turns" (int, agent turns so far), "success" (float, share of the

@@ -28,7 +28,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from ..envs import remake_vec
 from ..envs.core.sb3 import SB3VecEnv
 from .base import LAST, Budget, Info, Log, LogRow, in_interface
-from .training.files import atomic_folder, atomic_write, existing_folder
+from .files import atomic_folder, atomic_write, existing_folder
 from .training.learner import Learner, Training
 from .training.selection import Selection
 

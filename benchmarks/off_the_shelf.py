@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical
 
 from dialogym.agents import make_agent
-from dialogym.agents.training.files import atomic_write
+from dialogym.agents.files import atomic_write
 from dialogym.evaluation.compare.provenance import provenance
 from dialogym.evaluation.score import frozen_goals, score
 

@@ -16,7 +16,7 @@ import gymnasium as gym
 from rich.console import Console
 from rich.table import Table
 
-from ..agents.training.files import atomic_write
+from ..agents.files import atomic_write
 from ..envs import shipped_ids
 from .compare.arms import Preset, is_labelled
 from .compare.run import Comparison, begin, run, write

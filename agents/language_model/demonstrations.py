@@ -12,7 +12,7 @@ from ...envs import TextEnv, remake
 from ...envs.data_files import load_conversations
 from ...envs.data_files.items import IN_MEMORY
 from ...rewards.transcript import Message
-from ..training.files import atomic_write
+from ..files import atomic_write
 
 
 class Demonstrations(NamedTuple):

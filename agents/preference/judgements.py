@@ -23,7 +23,7 @@ from typing import Any
 from ...envs.data_files import Field, holds_preferences, load_items, load_preferences
 from ...envs.data_files.conversations import ROLES, Preference
 from ...rewards.transcript import Message
-from ..training.files import atomic_write
+from ..files import atomic_write
 
 FIRST, SECOND, TIE = "first", "second", "tie"
 CHOICES = (FIRST, SECOND, TIE)

@@ -24,8 +24,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Llam
 from ...envs.tokenizer import load_tokenizer
 from ...rewards.learned.preference import PREFERENCE_FILE, Normalisation, PreferenceModel, Scorer, save_scorer
 from ..base import Log, discard
+from ..files import atomic_folder
 from ..training.epochs import learning_rates, shuffled_batches, stalled, train_epoch
-from ..training.files import atomic_folder
 from ..training.quiet import quietly
 from .judgements import TIE, Judgement, split_judgements
 

@@ -20,7 +20,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..base import LAST, Budget, Info, LogRow, in_interface
-from ..training.files import atomic_folder, atomic_write, existing_folder
+from ..files import atomic_folder, atomic_write, existing_folder
 from ..training.learner import Learner, Training
 from ..training.selection import Selection
 from .exploration import EpsilonGreedy, Exploration, Softmax, greedy

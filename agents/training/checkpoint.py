@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..base import LAST, Agent, Budget
-from .files import atomic_folder, existing_folder
+from ..files import atomic_folder, existing_folder
 
 TRAINING_FILE = "training.pt"
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..base import LogRow
-from .files import atomic_write
+from ..files import atomic_write
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..base import BEST, LAST, Agent, LogRow, Validate
-from .files import atomic_folder, existing_folder
+from ..files import atomic_folder, existing_folder
 
 
 @contextlib.contextmanager

@@ -16,8 +16,8 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from ...agents.base import AGENT_FILE, BEST, LAST, Agent
+from ...agents.files import atomic_folder, atomic_write, existing_folder
 from ...agents.registry import load_agent, make_agent
-from ...agents.training.files import atomic_folder, atomic_write, existing_folder
 from ...agents.training.log import log_file, read_log
 from ..contenders import (
     BY_NAME,

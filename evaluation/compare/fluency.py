@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...agents.training.files import atomic_write
+from ...agents.files import atomic_write
 from .arms import Plan, read_record
 from .scheduler import Report
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ... import __version__
-from ...agents.training.files import atomic_write
+from ...agents.files import atomic_write
 from ...envs import Task, spec_of
 from ...envs.core.make import TOKENS_ONLY, given_options
 from ..report.results import results_of, write_results

@@ -9,8 +9,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from ...agents.files import atomic_folder
 from ...agents.language_model.demonstrations import demonstrate
-from ...agents.training.files import atomic_folder
 from ..score import task_of
 from .arms import Preset, is_labelled
 

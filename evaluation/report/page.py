@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...agents.training.files import atomic_write
+from ...agents.files import atomic_write
 from ..contenders import RL, SFT, SFT_RL
 from .charts import (
     colour,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...agents.training.files import atomic_write
+from ...agents.files import atomic_write
 from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, RL, SFT, SFT_RL, pairs
 from ..statistics import (
     MODELS,

@@ -11,8 +11,8 @@ import gymnasium as gym
 import pytest
 
 from dialogym.agents.base import Agent, Budget, in_interface, read_description
+from dialogym.agents.files import atomic_folder, atomic_write, existing_folder
 from dialogym.agents.floors import DoNothingAgent, RandomAgent
-from dialogym.agents.training.files import atomic_folder, atomic_write, existing_folder
 
 ENV = "dialogym:TextDialog-v0"
 

@@ -9,7 +9,7 @@ from dialogym.agents.registry import make_agent
 from dialogym.envs.text_summary import (
     ASPECTS,
     MENU,
-    Reader,
+    SummaryPartner,
     TextSummary,
     is_summary,
     num_words,
@@ -73,7 +73,7 @@ def test_an_echo_of_the_whole_document_is_too_long():
 
 
 def test_the_menu_is_sentences_of_the_document():
-    reader = Reader(GOAL, 40)
+    reader = SummaryPartner(GOAL, 40)
     said = dict(zip(MENU, map(reader.phrase, range(len(MENU))), strict=True))
     assert said == {
         "first": "Words are hard.", "second": "However, they lack order.", "last": "The results show it works.",
@@ -84,7 +84,7 @@ def test_the_menu_is_sentences_of_the_document():
 
 
 def test_a_sentence_that_is_not_there_is_masked():
-    reader = Reader({"document": "Words are hard.", "summary": "hard"}, 40)
+    reader = SummaryPartner({"document": "Words are hard.", "summary": "hard"}, 40)
     assert [kind for kind, allowed in zip(MENU, reader.allowed(), strict=True) if allowed] == [
         "first",
         "last",

@@ -1,12 +1,21 @@
 """Trigrams and naive Bayes: numbers worked by hand."""
 
+import itertools
 import math
 import pickle
 
 import numpy as np
 import pytest
 
-from dialogym.rewards.text.word_statistics import INTERPOLATION, SHARPNESS, NaiveBayes, Trigrams, Vocabulary, words_of
+from dialogym.rewards.text.word_statistics import (
+    INTERPOLATION,
+    MIN_DOCUMENTS,
+    SHARPNESS,
+    NaiveBayes,
+    Trigrams,
+    Vocabulary,
+    words_of,
+)
 
 TEXTS = [text.split() for text in ("a b c", "a b d", "a b c", "c e")]
 
@@ -68,6 +77,25 @@ def test_naive_bayes_scales_the_log_odds_worked_by_hand():
     odds = 2 * math.log((3 + 1) / (0 + 1))  # "good" and "good film"; "film" says nothing
     assert model.probability(["good", "film"]) == pytest.approx(1 / (1 + math.exp(-SHARPNESS * odds)))
     assert model.probability(["film"]) == model.probability(["other"]) == model.probability([]) == 0.5
+
+
+def test_naive_bayes_has_the_weights_of_scikit_learn():
+    naive_bayes = pytest.importorskip("sklearn.naive_bayes")
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    rng = np.random.default_rng(0)
+    texts = [[f"w{number}" for number in rng.zipf(1.5, 12) % 30] for _ in range(80)]
+    labels = (rng.random(80) < 0.4).tolist()
+    vectorizer = CountVectorizer(
+        analyzer=lambda words: [*words, *map(" ".join, itertools.pairwise(words))],
+        binary=True,
+        min_df=MIN_DOCUMENTS,
+    )
+    theirs = naive_bayes.BernoulliNB(alpha=1.0).fit(vectorizer.fit_transform(texts), labels).feature_log_prob_
+    log_odds = SHARPNESS * (vectorizer.transform(texts) @ (theirs[1] - theirs[0]))
+    model = NaiveBayes(texts, labels)
+    assert len(model.keys) == theirs.shape[1] > 30
+    assert [model.probability(words) for words in texts] == pytest.approx(1 / (1 + np.exp(-log_odds)))
 
 
 def test_saying_a_word_often_speaks_no_louder():

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...rewards.files import atomic_write as atomic_write
+from ..rewards.files import atomic_write as atomic_write
 
 
 @contextlib.contextmanager
