@@ -194,7 +194,8 @@ _NOT_A_REFUSAL = re.compile(
     r"could you not|would you not|why do not (?:we|you)|no worries|not a penny more|no more no less|not sure if you)\b"
 )
 _ELSEWHERE = re.compile(
-    r"\b(?:(?<!if i )paid|saw|seen|found|bought|costs?|retails?|sells for|sold|originally|brand new|online|elsewhere|"
+    r"\b(?:(?<!if i )paid|saw|seen|found|bought|costs?|retails?|sells for|sold|turned|aged|originally|brand new|"
+    r"online|elsewhere|"
     r"shops?|stores?|"
     r"friend|neighbour|neighbor|last (?:week|month|year)|someone|somebody|other (?:buyers?|sellers?)|new one|market "
     r"price|"
@@ -447,12 +448,15 @@ def _accepts(text: str, is_question: bool) -> bool:
     return bool(_YES_ALONE.fullmatch(text)) or any(map(_is_yes, _clauses(text)))
 
 
+_AGREES_ABOUT_IT = re.compile(r"\bagree, (?:it|they) (?:is|are|looks?|has|have|was|were)\b(?! a deal)")
+
+
 def _doubts(text: str) -> bool:
     """Whether a sentence with a yes takes it back in the same breath: a condition, a maybe, or a "but" after it."""
     head, but, _ = text.partition(" but ")
     if but and any(map(_is_yes, _clauses(head))):
         return True
-    if _IF.search(text):
+    if _IF.search(text) or _AGREES_ABOUT_IT.search(text):
         return True
     clauses = _clauses(text)
     first = next((number for number, clause in enumerate(clauses) if _is_yes(clause)), None)
@@ -479,8 +483,10 @@ _LEAVE = re.compile(
     r"at that)?|"
     r"go(?: elsewhere| now)?|pass|look(?:ing)? (?:elsewhere|somewhere else|for another)|(?:buy|sell|find|shop|try|go|"
     r"take my "
-    r"business)(?: (?:it|one|someone|somebody|something))? (?:elsewhere|somewhere else|else)|move on|give up|quit|say "
-    r"good ?bye|end (?:this|it|the negotiation|the conversation|things)(?: here)?)(?: (?:from|on) (?:this|it|the deal|"
+    r"business)(?: (?:it|one|another(?: one)?|someone|somebody|something))? (?:elsewhere|somewhere else|"
+    r"else)|move on|give up|quit|say "
+    r"good ?bye|end (?:this|it|the negotiation|the conversation|things)(?: here)?)(?: (?:from|on) (?:this(?: one)?|it|"
+    r"the deal|"
     r"this "
     r"deal|here))?(?: (?:for now|here|this time|today))?|"
     r"forget (?:it|about it)|never ?mind|the deal is off|(?:we are|i am) (?:done|finished)(?: here)?|leave it)"

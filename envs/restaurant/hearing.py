@@ -18,7 +18,7 @@ _AFFIRM = re.compile(
     r"okay|fine|perfect|"
     r"(?:that|this|it) (?:is|would be|sounds|looks) (?:right|correct|fine|good|great|perfect|it)|sounds (?:good|"
     r"great|perfect|fine)|"
-    r"that works|of course|absolutely|definitely|please do|go ahead|that is the one|(?:i do|it is)(?=,|\Z))\b"
+    r"that works|of course|absolutely|definitely|please do(?! not)|go ahead|that is the one|(?:i do|it is)(?=,|\Z))\b"
 )
 _NEGATE = re.compile(
     r"(?:oh |well |um |sorry |i said |i am afraid )*(?:no|nope|nah|not really|wrong|incorrect|not (?:right|correct|"

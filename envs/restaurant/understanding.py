@@ -61,7 +61,9 @@ _BOOKED = re.compile(
     r"done|set))\b"
 )
 _NOT_YET = re.compile(r"\b(?:if|would|will be|can be|could|to be|once|should|shall|may|might|going to|want|like me)\b")
-_BOOK = re.compile(r"\b(?:book|reserve|booking|reservation|make (?:a|the|your) (?:booking|reservation))\b")
+_BOOK = re.compile(
+    r"\b(?:book|reserve|booking|reservation|(?:like|want|need) (?:me to get you )?a table(?: booked)?)\b"
+)
 _PROPOSES = re.compile(
     r"\b(?:i|we) (?:can|could|will|would be happy to|may|might)\b|\b(?:if|whether) you\b|\blet me know\b"
 )
@@ -92,7 +94,9 @@ _PLACES_OR_PRONOUNS = re.compile(
 _DO_NOT_EXIST = re.compile(r"\b(?:restaurants?|places?) (?:\w+ ){0,3}(?:do|does) not exist\b")
 _NONE = re.compile(r"\b(?:none|nothing|0|zero|unable|failed to find|no luck)\b")
 _ABOUT_ONE_PLACE = re.compile(r"(?:it|they|this|that|he|she)\b(?! (?:is|seems|looks|appears)(?: like| that)? there)")
-_ONLY_RESTAURANTS = re.compile(r"\b(?:only|just)\b(?: \w+){0,6} restaurants?(?: in cambridge| here)?\Z")
+_ONLY_RESTAURANTS = re.compile(
+    r"\b(?:only|just)\b(?: \w+){0,6} restaurants?(?: in cambridge| here)?(?:,? (?:sorry|i am afraid|though))?\Z"
+)
 _CANNOT_HELP = re.compile(
     r"\b(?:can|could|do|am|will) not (?:\w+ ){0,2}(?:help|assist|know|tell|answer|have (?:any )?(?:information|"
     r"access))\b|"
@@ -107,7 +111,7 @@ REPEAT = re.compile(
     r"what (?:was that|do you mean|did you say))\b|\A(?:sorry,? )?what\Z"
 )
 _MORE = re.compile(
-    r"\b(?:anything|something|what) else\b|\bhow (?:can|may|could) i (?:help|assist)\b|\b(?:can|may|"
+    r"(?<!try )\b(?:anything|something|what) else\b|\bhow (?:can|may|could) i (?:help|assist)\b|\b(?:can|may|"
     r"could) i (?:help|assist)\b|"
     r"\bwhat (?:can|may|could) i do for you\b|\banything more\b"
 )
@@ -234,7 +238,9 @@ class _Findings:
                 self.flags.add("bye")
             return
         flags = _claims(text, asks, mentions)
-        if _BOOK.search(text) and not flags and not asked and (asks or _PROPOSES.search(text)):
+        book = _BOOK.search(text)
+        proposes = asks or (_PROPOSES.search(text) and book and not is_negated(text, book.start()))
+        if book and proposes and not flags and not asked:
             flags.add("ask_booking")
         self.flags |= flags
         self._take_values(text, asks, mentions, asked)

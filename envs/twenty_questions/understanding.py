@@ -99,7 +99,12 @@ _SINCE = re.compile(
 )
 _REASON = re.compile(r",? (?:since|because|given that|considering|as) (?:it|they|you|the|i)\b[^?]*\Z")
 _NAMES_A_GUESS = re.compile(r"\b(?:guess|answer)\b")
-_RATHER = re.compile(r",? (?:rather than|instead of|as opposed to) [^?]*\Z")
+_RATHER = re.compile(
+    r",? (?:rather than|instead of|as opposed to) [^?]*\Z|,? or (?:something|anything) (?:like (?:that|it)|similar)\Z"
+)
+_GIVEN_THAT = re.compile(
+    r"(?:since|because|as|given that|if) (?:it|that|this) (?!were|was)[^?]*?, (?=(?:is|does|can|has) (?:it|this|that) )"
+)
 _OR_NOT = re.compile(r",? or (?:not|no|is it not)\b")
 _SEPARATOR = re.compile(r",? (?:or|and)(?: is it| maybe| perhaps)? (?:(?:a|an|the) )?|, (?:(?:a|an|the) )?")
 _EXAMPLE = re.compile(r",? \(?(?:such as|for example|for instance|e\.g\.?|say,?|,? like)(?=[ ,]) [^?]*|, like [^?]*")
@@ -227,7 +232,7 @@ class Understanding:
             return UNCLEAR
         if _NO_YES_OR_NO.match(bare):
             return PUZZLED
-        text = _RATHER.sub("", _EXAMPLE.sub("", bare))
+        text = _GIVEN_THAT.sub("", _RATHER.sub("", _EXAMPLE.sub("", bare)), count=1)
         is_asked = sentence.is_question or bool(_ASKS.match(text))
         if not is_asked and not (_is_phrase(text) or _ABOUT_IT.match(text)):
             return PUZZLED

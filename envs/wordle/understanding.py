@@ -41,7 +41,7 @@ _INTRODUCED = re.compile(
     r"try(?:ing)?|tries|attempt|(?:word|answer|solution)s?(?: (?:is|are|might be|could be|must be|may be|has to be|"
     r"would be))?|"
     r"say|go(?:ing)? (?:for|with)|choose|pick|choice(?: is)?|it is|is it|it be|use|start(?:ing)? with|begin with|"
-    r"how about|what about|maybe|perhaps|probably|enter|submit|test|play)"
+    r"how (?:a)?bout|what about|maybe|perhaps|probably|enter|submit|test|play)"
     r"(?: (?:the word|with|either|a word like|now|next|again|something like|maybe|perhaps|probably|for))*(?: ?[:,-])? "
     r"(?P<word>[a-z]{5})(?![\w'-])(?P<more>(?:[,?.!]? (?:or|and|then)|,)(?: (?:maybe|is it|perhaps))? "
     r"(?P<other>[a-z]{5})(?![\w'-]))?"
@@ -56,7 +56,8 @@ _DENIED = re.compile(
     r"(?P<word>[a-z]{5})\b"
 )
 _ASKS_BACK = re.compile(
-    r"(?:what|which|where|when|who|why|how(?! about)|can you|could you|do you|will you|please give|may i)\b"
+    r"(?:(?:sorry|okay|ok|please|and|so|but|well|wait|hello|hi|hmm+),? )*"
+    r"(?:what|which|where|when|who|why(?! not)|how(?! about)|can you|could you|do you|will you|please give|may i)\b"
 )
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 _SMALL_WORDS = (
@@ -64,7 +65,8 @@ _SMALL_WORDS = (
     "first found given gives going great green guess hello helps hints known later least leave logic makes marks match "
     "maybe means might needs never noted often okay order other place point quite ready right round score sense seven "
     "shall since sixth solve sorry start still thank thats their there these thing think third those three today "
-    "tried tries truth turns under until using vowel wants which while white whole whose words worth would wrong yours"
+    "tried tries truth turns under until using vowel wants large model rules "
+    "which while white whole whose words worth would wrong yours"
 )
 TALK = frozenset(_SMALL_WORDS.split())
 """Words of five letters that people speak of the game with."""
