@@ -385,6 +385,8 @@ _YES_ALONE = re.compile(
     r"problem|"
     r"please|thanks|thank you|definitely|right|then|i am happy with that|that will do|it will do)[\s,]*)+"
 )
+_PLEASED = re.compile(r"(?:(?:great|perfect|good|no problem|please|thanks|thank you|right|then)[\s,]*)+")
+"""Pleased with what was said, which need not be a yes to the price."""
 _IF = re.compile(
     r"\b(?:if|unless|provided|providing|as long as|on (?:the )?condition|only when|once you|assuming|suppose|"
     r"supposing|in "
@@ -445,7 +447,8 @@ def _accepts(text: str, is_question: bool) -> bool:
     """Whether a sentence says yes, plainly or not."""
     if is_question:
         return any(_PROPOSAL.fullmatch(words) for clause in _clauses(text) for words in _bared(clause))
-    return bool(_YES_ALONE.fullmatch(text)) or any(map(_is_yes, _clauses(text)))
+    says_yes = _YES_ALONE.fullmatch(text) and not _PLEASED.fullmatch(text)
+    return bool(says_yes) or any(map(_is_yes, _clauses(text)))
 
 
 _AGREES_ABOUT_IT = re.compile(r"\bagree, (?:it|they) (?:is|are|looks?|has|have|was|were)\b(?! a deal)")
@@ -528,6 +531,8 @@ def _words_alone(masked: Sequence[tuple[str, bool]], refuses: bool) -> str:
             return "better"
     if refuses:
         return "refuse"
+    if masked and all(_PLEASED.fullmatch(text) for text, _ in masked):
+        return "unclear"
     for text, is_question in masked:
         if _OF_A_YES.search(_NO_YES.sub("", text)) or (is_question and _MINE in text):
             return "unclear"

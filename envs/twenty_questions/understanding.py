@@ -90,6 +90,7 @@ _ARTICLE = re.compile(r"(?:a pair of|one of the|a|an|the|some|your|my|our|one)\b
 _TAIL = re.compile(
     r"[ ,]+(?:right|correct|is it|is it not|(?:is|are) not (?:it|you|they|that)|are you|"
     rf"{_ADVERB}|i (?:think|guess|believe|bet)|please|final answer|"
+    r"(?:is|would be|will be) my (?:final |one |only )?(?:guess|answer)|"
     rf"(?:that )?you are thinking (?:of|about)|you have in mind|am i right|is that (?:it|right|correct))\Z"
 )
 _HEDGE = re.compile(r",? (?:but|or something|or similar|though|although|unless|or maybe something|or anything)\b")
@@ -105,7 +106,7 @@ _RATHER = re.compile(
 _GIVEN_THAT = re.compile(
     r"(?:since|because|as|given that|if) (?:it|that|this) (?!were|was)[^?]*?, (?=(?:is|does|can|has) (?:it|this|that) )"
 )
-_OR_NOT = re.compile(r",? or (?:not|no|is it not)\b")
+_OR_NOT = re.compile(r"(?:,? or (?:not|no|is it not)|: yes or no)\b")
 _SEPARATOR = re.compile(r",? (?:or|and)(?: is it| maybe| perhaps)? (?:(?:a|an|the) )?|, (?:(?:a|an|the) )?")
 _EXAMPLE = re.compile(r",? \(?(?:such as|for example|for instance|e\.g\.?|say,?|,? like)(?=[ ,]) [^?]*|, like [^?]*")
 _NO_YES_OR_NO = re.compile(r"(?:what|which|who|whose|where|when|why|how)\b")

@@ -18,7 +18,7 @@ _DENIED = re.compile(
     r"\b(?:not|never|hardly|scarcely|barely|far from|anything but|no longer|nothing|neither|nor|non|than|instead of|"
     r"without|lacks?|no(?! it\b| this\b| that\b| i\b| the\b))\W(?:(?:[^\W_]+|_+(?= n?or\b))\W+){0,6}\Z"
 )
-_EXAMPLE = re.compile(r"\bexample\b")
+_EXAMPLE = re.compile(r"\bexample\b(?:(?!\bbut\b)[^,;])*")
 _NOT_DENIED = re.compile(
     r"\b(?:nothing but|not (?:only|just|merely|simply|sure|certain)|no (?:doubt|question)|"
     r"without (?:a |any )?(?:doubt|question))\b"
@@ -80,7 +80,7 @@ def _clauses(reply: str, labels: Sequence[str]) -> Iterator[_Clause]:
     patterns = _patterns(tuple(labels))
     for sentence in sentences(reply, courtesies=True):
         text, mentions = sentence.text, []
-        asks = sentence.is_question or _EXAMPLE.search(text) is not None
+        examples = [found.span() for found in _EXAMPLE.finditer(text)]
         for label, pattern in patterns:
             for found in pattern.finditer(text):
                 mentions.append((found.start(), found.end(), label))
@@ -90,6 +90,9 @@ def _clauses(reply: str, labels: Sequence[str]) -> Iterator[_Clause]:
             here = [mention for mention in mentions if start <= mention[0] < end]
             denied = frozenset(label for begin, _, label in here if _is_denied(text[start:begin]))
             given = frozenset(label for begin, _, label in here if not _is_denied(text[start:begin]))
+            asks = sentence.is_question or any(
+                first <= mention[0] < last for mention in here for first, last in examples
+            )
             yield _Clause(given, denied, set(_WORD.findall(text[start:end])) <= _LITTLE_WORDS, asks)
             start = end
 
