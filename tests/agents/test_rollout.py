@@ -57,18 +57,18 @@ def test_the_action_mask_is_true_exactly_on_what_was_sampled(collected):
         assert sorted(read) == sorted((heard[: len(heard) - unread]) + begun + closed)
 
 
-def _letters(text):
-    return "".join(text.split())
-
-
 def test_the_sequence_is_the_conversation_as_the_chat_template_writes_it(collected):
     lm, envs, episodes = collected
     tokenizer = lm.tokenizer
     for row, episode in enumerate(episodes):
-        said = tokenizer.hf.decode(episode.ids)
-        written = tokenizer.hf.apply_chat_template(envs.messages(row), tokenize=False)
-        read = tokenizer.hf.decode(tokenizer.hf(written, add_special_tokens=False)["input_ids"])  # in its plain form
-        assert _letters(read).startswith(_letters(said))  # a sampled reply need not begin with a space
+        sampled = zip(episode.ids, episode.action_mask, strict=True)
+        around = [token for token, by_policy in sampled if not by_policy or token == tokenizer.end_id]
+        silent = [{**one, "content": ""} if one["role"] == "assistant" else one for one in envs.messages(row)]
+        written = tokenizer.hf.apply_chat_template(silent, tokenize=False)
+        expected = tokenizer.hf(written, add_special_tokens=False)["input_ids"]
+        assert around == expected[: len(around)]
+        replies = [one["content"] for one in envs.messages(row) if one["role"] == "assistant"]
+        assert tokenizer.decode(episode.ids[-episode.action_mask[::-1].index(False) :]) == replies[-1]
 
 
 def test_logprobs_and_states_are_those_of_a_forward_pass(collected):
