@@ -123,7 +123,7 @@ class TextChat(ItemTask):
             "max_conversations": max_conversations,
             **own_data(data, fields, on_error),
         }
-        self.turns = turns
+        self.turns = self.num_parts = turns
         self.instructions = INSTRUCTIONS.format(turns=f"{turns} turns" if turns > 1 else "one turn")
         if data is None:
             goals: Sequence[Item] = [{"turns": said} for said in _shipped(corpus)]

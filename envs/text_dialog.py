@@ -60,6 +60,7 @@ class TextDialog(Task):
     summary_sizes = SUMMARY_SIZES
     instructions = INSTRUCTIONS
     examples = tuple(words for options in MENU_WORDS for words in options)
+    num_parts = 3
     ceiling = 0.98
     floor = 0.05
     policies = POLICIES

@@ -108,6 +108,7 @@ class TextTwentyQuestions(ItemTask):
         self.noise = float(noise)
         super().__init__(load_things(data, fields, on_error))
         self.things = tuple([item["thing"] for item in self.items])
+        self.num_parts = int(math.log2(len(self.things)))
         self.table = tuple([frozenset(item["attributes"]) for item in self.items])
         self.understanding = Understanding(self.things)
         self.knowledge = functools.lru_cache(maxsize=1 << 16)(self._knowledge)

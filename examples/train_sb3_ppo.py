@@ -3,9 +3,9 @@
     $ python examples/train_sb3_ppo.py                    # success on test goals after each quarter of the training
     $ python examples/train_sb3_ppo.py --reward pydial    # the same where failing costs nothing: it stays at 0
 
-The settings are the library's own, and the default reward is made for them: failing costs, parts of the task pay in
-advance, and returns lie between -1 and 1. Where each turn costs one and failure nothing more, as in ``pydial``, being
-left by the user as soon as possible is the nearest optimum, and the policy gradient does not leave it.
+The settings are the library's own, and the default reward is made for them: failing costs, parts of the task pay,
+and returns lie between -0.8 and 1. Where each turn costs one and failure nothing more, as in ``pydial``, being left by
+the user as soon as possible is the nearest optimum, and the policy gradient does not leave it.
 """
 
 from __future__ import annotations

@@ -4,8 +4,18 @@
 ``fluency.py`` what a language model thinks of it; ``compose.py`` adds them up and ``registry.py`` knows them by name.
 """
 
-from .base import FunctionReward, Reward, RewardError, as_reward
-from .compose import ComposedReward, Part, RewardSpec, add, resolve, scale
+from .base import (
+    ComposedReward,
+    FunctionReward,
+    Part,
+    Reward,
+    RewardSpec,
+    add,
+    as_reward,
+    resolve,
+    scale,
+)
+from .checks import RewardError
 from .environments.chat import ChatRating, Coherence, Novelty, Relevance
 from .environments.keywords import FluencyGuard, Keywords, coverage
 from .environments.negotiation import Surplus, surplus_share

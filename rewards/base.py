@@ -1,24 +1,23 @@
-"""What a reward is: a callable ``(transcript) -> float`` that can be weighted and added.
+"""What a reward is: a callable ``(transcript) -> float`` that can be weighted and added, and the sums that come of it.
 
-A plain function is a reward wherever one is taken; :func:`as_reward` gives it the operators as well.
+A plain function is a reward wherever one is taken; :func:`as_reward` gives it the operators as well. An environment
+scores with a weighted sum, whatever its ``reward=`` was: the reward of a turn is *defined* as the sum of its terms in
+order, so ``sum(info["reward_terms"].values()) == reward`` holds exactly.
 """
 
 from __future__ import annotations
 
 import functools
+import math
+import numbers
 import operator
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from .checks import RewardError, batch_of, checked_term, values_of
+from .registry import lookup
 from .transcript import Transcript
-
-if TYPE_CHECKING:
-    from .compose import ComposedReward
-
-
-class RewardError(RuntimeError):
-    """A reward has a bug: it raised (the cause is chained), or what it returned is not a finite number."""
 
 
 class Reward:
@@ -28,7 +27,7 @@ class Reward:
     one number for each transcript. Rewards are pure, so a copy of one is the reward itself (gymnasium copies the
     keyword arguments of every environment, and a reward may hold a language model).
 
-    ``reward_a + 0.1 * reward_b`` is a :class:`~dialogym.rewards.compose.ComposedReward`.
+    ``reward_a + 0.1 * reward_b`` is a :class:`ComposedReward`.
 
     Attributes:
         name: its key in ``info["reward_terms"]``; the name of the class unless the class says otherwise.
@@ -53,22 +52,22 @@ class Reward:
         return self
 
     def __add__(self, other: Any) -> ComposedReward:
-        return _sum(self, other)
+        return add(self, other)
 
     def __radd__(self, other: Any) -> ComposedReward:
-        return _sum(self) if _is_zero(other) else _sum(other, self)  # the built-in sum() starts from 0
+        return add(self) if _is_zero(other) else add(other, self)  # the built-in sum() starts from 0
 
     def __sub__(self, other: Any) -> ComposedReward:
-        return _sum(self, _scaled(other, -1.0))
+        return add(self, scale(other, -1.0))
 
     def __rsub__(self, other: Any) -> ComposedReward:
-        return _sum(other, -self)
+        return add(other, -self)
 
     def __neg__(self) -> ComposedReward:
-        return _scaled(self, -1.0)
+        return scale(self, -1.0)
 
     def __mul__(self, weight: float) -> ComposedReward:
-        return _scaled(self, weight)
+        return scale(self, weight)
 
     __rmul__ = __mul__
 
@@ -136,16 +135,144 @@ def name_of(function: Callable[..., Any]) -> str:
     return type(function).__name__
 
 
-def _sum(*rewards: Any) -> ComposedReward:
-    from .compose import add  # a composed reward is a Reward, so compose imports this file
-
-    return add(*rewards)
+RewardSpec = str | Reward | Callable[[Transcript], float] | Mapping[Any, float]
+"""A registered name, a reward, a function, or a dict of those with their weights."""
 
 
-def _scaled(reward: Any, weight: float) -> ComposedReward:
-    from .compose import scale
+class Part(NamedTuple):
+    """One term of a sum: what it is called, its weight, and what is weighted."""
 
-    return scale(reward, weight)
+    name: str
+    weight: float
+    reward: Reward
+
+
+class ComposedReward(Reward):
+    """A weighted sum whose terms can be told apart.
+
+    Args:
+        parts: at least one.
+
+    Attributes:
+        names: keys of ``info["reward_terms"]``; equal names are told apart by a number, in order: "length", "length_2".
+
+    Raises:
+        ValueError: without parts.
+    """
+
+    name: str = "sum"
+
+    def __init__(self, parts: Iterable[Part]):
+        self.parts = tuple(parts)
+        if not self.parts:
+            raise ValueError("a reward needs at least one term, got none")
+        self.names = _distinct([part.name for part in self.parts])
+        self._scorers = [
+            (name, part.weight, bare(part.reward)) for name, part in zip(self.names, self.parts, strict=True)
+        ]
+        self._has_batch = any(batch_of(score) for _, _, score in self._scorers)
+
+    def terms(self, transcript: Transcript) -> dict[str, float]:
+        """The weighted terms of one transcript, a new dict.
+
+        Raises:
+            RewardError: naming the reward that raised (its exception is the cause), or whose value is not a finite
+                number. bool counts as 1.0 or 0.0, and numpy's scalars and whatever is an array or a tensor without
+                dimensions, on any device, as the number in it; str, None and arrays with dimensions are errors.
+        """
+        terms: dict[str, float] = {}
+        for name, weight, score in self._scorers:
+            try:
+                value = score(transcript)
+            except Exception as error:
+                raise RewardError(f"reward {name!r} raised {type(error).__name__}: {error}") from error
+            terms[name] = checked_term(name, weight, value)
+        return terms
+
+    def __call__(self, transcript: Transcript) -> float:
+        return sum(self.terms(transcript).values())
+
+    def batch_terms(self, transcripts: Sequence[Transcript]) -> list[dict[str, float]]:
+        """``terms`` of each transcript; a part that offers ``batch`` is asked once for all of them.
+
+        Raises:
+            RewardError: as ``terms``; also when a ``batch`` does not return one number for each transcript.
+        """
+        if not self._has_batch or not transcripts:
+            return [self.terms(transcript) for transcript in transcripts]
+        columns = [
+            [checked_term(name, weight, value) for value in values_of(name, score, transcripts)]
+            for name, weight, score in self._scorers
+        ]
+        return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def batch(self, transcripts: Sequence[Transcript]) -> list[float]:
+        """The reward of each transcript."""
+        return [sum(terms.values()) for terms in self.batch_terms(transcripts)]
+
+    def __repr__(self) -> str:
+        return " + ".join(f"{part.weight:g} * {name}" for name, part in zip(self.names, self.parts, strict=True))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ComposedReward, (self.parts,)
+
+
+def resolve(spec: RewardSpec) -> ComposedReward:
+    """The sum that ``reward=spec`` stands for.
+
+    Raises:
+        ValueError: for an unknown name (lists the right ones) or a weight that is not finite.
+        TypeError: for anything that is no reward, or a weight that is no number.
+    """
+    return spec if isinstance(spec, ComposedReward) else ComposedReward(_parts(spec))
+
+
+def add(*specs: RewardSpec) -> ComposedReward:
+    """The sum of rewards; terms keep their order."""
+    return ComposedReward([part for spec in specs for part in _parts(spec)])
+
+
+def scale(spec: RewardSpec, weight: float) -> ComposedReward:
+    """``weight`` times a reward, term by term."""
+    return ComposedReward(_scaled(_parts(spec), weight))
+
+
+def _parts(spec: Any) -> Sequence[Part]:
+    """The terms a spec stands for: a name, function or Reward is one, a preset, dict or sum may be several."""
+    if isinstance(spec, ComposedReward):
+        return spec.parts
+    if isinstance(spec, Mapping):
+        return [part for key, weight in spec.items() for part in _scaled(_parts(key), weight)]
+    if not isinstance(spec, str):
+        reward = as_reward(spec)
+        return [Part(reward.name, 1.0, reward)]
+    found = lookup(spec)
+    if isinstance(found, (ComposedReward, Mapping)):
+        return _parts(found)
+    return [Part(spec, 1.0, as_reward(found))]
+
+
+def _scaled(parts: Sequence[Part], weight: Any) -> list[Part]:
+    if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
+        raise TypeError(f"the weight of {_names(parts)} must be a number, got {weight!r:.80}")
+    if not math.isfinite(weight):
+        raise ValueError(f"the weight of {_names(parts)} must be finite, got {weight!r}")
+    return [part._replace(weight=part.weight * float(weight)) for part in parts]
+
+
+def _names(parts: Sequence[Part]) -> str:
+    return " + ".join(repr(part.name) for part in parts)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    distinct: dict[str, None] = {}
+    for name in names:
+        key, count = name, 1
+        while key in distinct:
+            count += 1
+            key = f"{name}_{count}"
+        distinct[key] = None
+    return list(distinct)
 
 
 def _is_zero(value: Any) -> bool:

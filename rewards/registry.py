@@ -95,10 +95,11 @@ def _first_line(documented: Any) -> str:
 
 
 def _sum_in_words(parts: Any) -> str:
-    """The terms of a sum as "+2L success, -1 turn", and what L is where it stands there."""
+    """The terms of a sum as "+2L success, -1 turn", and what L and N are where they stand there."""
     terms = ", ".join(f"{_amount(part.weight, part.reward.unit)} {part.name}" for part in parts)
     limit = "; L is the turn limit" if any("L" in part.reward.unit for part in parts) else ""
-    return f"the sum of {terms}{limit}"
+    shares = "; N is the number of parts" if any("N" in part.reward.unit for part in parts) else ""
+    return f"the sum of {terms}{limit}{shares}"
 
 
 def _amount(weight: float, unit: str) -> str:

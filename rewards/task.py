@@ -2,11 +2,12 @@
 
 Presets, by name (L is the turn limit; "turn" is paid on every agent turn, the last one included):
 
-- ``bounded``, the default of conversations: +1 on success, -0.8 at an end without it, -0.2/L per turn, and parts paid
-  in advance of success (:func:`advance`). A conversation returns between -1 and 1: a success 1 less up to 0.2 for its
-  turns, whatever its parts, a failure less than 0.2. So no failure returns as much as any success. Among successes the
-  advance is potential-based shaping (Ng, Harada & Russell, ICML 1999, theorem 1), undiscounted, and changes nothing; a
-  failure keeps it, which is none, and too little to make failing worth while.
+- ``bounded``, the default of conversations: +0.6 on success, -0.6 at an end without it, 0.4 for all parts, in equal
+  shares, and -0.2/L per turn. A conversation returns between -0.8 and 1: a success at least 0.4, a failure less than
+  -0.2, so no failure returns as much as any success. Parts that are kept when the conversation fails are no
+  potential-based shaping (Ng, Harada & Russell, ICML 1999, theorem 1), so the optimum may differ from that of success
+  alone by what a part is worth where success is doubtful; ``dialogym validate`` checks that no degenerate agent returns
+  more than the rule.
 - ``pydial``: +20 on success, -1 per turn. Ultes et al. (2017), https://aclanthology.org/P17-4013;
   Casanueva et al. (2017), section 3, https://arxiv.org/abs/1711.11023.
 - ``tcbot``: +2L on success, -L at an end without it, -1 per turn. Li et al. (2017), https://arxiv.org/abs/1703.01008.
@@ -20,8 +21,7 @@ Presets, by name (L is the turn limit; "turn" is paid on every agent turn, the l
 
 from __future__ import annotations
 
-from .base import as_reward
-from .compose import ComposedReward, Part, resolve
+from .base import ComposedReward, Part, as_reward, resolve
 from .registry import register_reward
 from .transcript import Transcript
 
@@ -51,16 +51,17 @@ def parts(transcript: Transcript) -> float:
 
 
 @as_reward
-def advance(transcript: Transcript) -> float:
-    """What the parts finished in this turn are worth in advance of success; bounds [-1, 1].
+def part_share(transcript: Transcript) -> float:
+    """The share of the task's parts that this turn finished; bounds [-1, 1], as a turn may undo some.
 
-    The first part is worth a half and each further one half of what is left, so that n of them are worth 1 - 2**-n,
-    which needs no number of all parts. What a turn undoes it gives back, and success, which is paid whole, takes back
-    all that was paid: over a conversation the values add up to 0 if it succeeds, else to the worth of what it finished.
+    Raises:
+        ValueError: if parts were finished in a task that does not say how many it has.
     """
-    before = transcript.parts_done - transcript.parts_done_now
-    is_settled = transcript.ended and transcript.success
-    return 2.0**-before - (1.0 if is_settled else 2.0**-transcript.parts_done)
+    if not transcript.parts_done_now:
+        return 0.0
+    if not transcript.num_parts:
+        raise ValueError("num_parts must say how many parts the task has, for a reward that pays shares of them, got 0")
+    return transcript.parts_done_now / transcript.num_parts
 
 
 @as_reward
@@ -101,6 +102,7 @@ def _limit(transcript: Transcript) -> float:
 
 success_by_limit.unit = failure_by_limit.unit = "L"
 turn_by_limit.unit = "/L"
+part_share.unit = "/N"
 
 for _reward in (success, failure, turn, parts):
     register_reward(_reward.name, _reward)
@@ -109,9 +111,9 @@ BOUNDED = register_reward(
     "bounded",
     ComposedReward(
         [
-            Part("success", 1.0, success),
-            Part("failure", -0.8, failure),
-            Part("parts", 1.0, advance),
+            Part("success", 0.6, success),
+            Part("failure", -0.6, failure),
+            Part("parts", 0.4, part_share),
             Part("turn", -0.2, turn_by_limit),
         ]
     ),

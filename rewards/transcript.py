@@ -42,21 +42,27 @@ class Transcript:
         ended: True on the last agent turn, whether the conversation is over or the turn limit cuts it.
         success: the ground truth about the conversation; False until it is over.
         parts_done: finished parts of the task so far, and ``parts_done_now`` those finished in this turn.
+        num_parts: how many parts the task has at most; 0 where it has none, or does not say.
         goal: what the partner wants, for rewards and evaluation only. Never shown to the agent.
         references: gold replies to the last message, where the task has any.
     """
 
     __slots__ = (
-        "_lines", "_spoken", "_texts", "_written", "ended", "goal", "max_turns", "parts_done", "parts_done_now",
-        "references", "success", "turn",
+        "_lines", "_spoken", "_texts", "_written", "ended", "goal", "max_turns", "num_parts", "parts_done",
+        "parts_done_now", "references", "success", "turn",
     )  # fmt: skip
 
     def __init__(
-        self, goal: Mapping[str, Any] | None = None, references: tuple[str, ...] = (), max_turns: int | None = None
+        self,
+        goal: Mapping[str, Any] | None = None,
+        references: tuple[str, ...] = (),
+        max_turns: int | None = None,
+        num_parts: int = 0,
     ):
         self.goal: Mapping[str, Any] = goal if goal is not None else {}
         self.references = references
         self.max_turns = max_turns
+        self.num_parts = num_parts
         self.turn = 0
         self.ended = False
         self.success = False

@@ -59,7 +59,7 @@ class Conversation:
         else:
             partner = self.partner_factory(self.task, goal, self.streams, self.split)
         self.partner = partner
-        transcript = self.transcript = Transcript(goal, self.task.references(goal), self.max_turns)
+        transcript = self.transcript = Transcript(goal, self.task.references(goal), self.max_turns, self.task.num_parts)
         transcript.extend(_instructed(self.instructions, partner.open()))
 
     def say(self, utterance: str) -> None:

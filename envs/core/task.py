@@ -94,6 +94,8 @@ class Task(ABC):
     examples: ClassVar[tuple[str, ...]] = ()
     instructions: str = ""
     """Opens the system message of every conversation: what a model that has never heard of the task needs to know."""
+    num_parts: int = 0
+    """Parts that a conversation can finish at most (``Partner.parts_done``); the default reward pays shares of them."""
     ceiling: ClassVar[float] = 1.0
     """Success that the task's rule policy reaches at least."""
     floor: ClassVar[float] = 0.05

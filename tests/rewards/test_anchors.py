@@ -82,7 +82,7 @@ ANCHORS: dict[str, Anchor] = {
     "failure": UNIT._replace(facts=LOST, empty={}),
     "turn": Anchor(1.0, 1.0, floor=1.0),
     "parts": Anchor(0.0, 3.0, facts={"parts_done_now": 3}),
-    "bounded": Anchor(-0.81, 0.99, facts=WON, floor=-0.81, empty=LOST, within=1e-12),
+    "bounded": Anchor(-0.61, 0.59, facts=WON, floor=-0.61, empty=LOST, within=1e-12),
     "pydial": Anchor(-1.0, 19.0, facts=WON, floor=-1.0, empty=LOST),
     "tcbot": Anchor(-21.0, 39.0, facts=WON, floor=-21.0, empty=LOST),
     "convlab": Anchor(-21.0, 49.0, facts={**WON, "parts_done_now": 2}, floor=-21.0, empty=LOST),

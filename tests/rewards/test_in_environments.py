@@ -41,7 +41,7 @@ def test_the_terms_add_up_to_the_reward_exactly_until_the_end(reward, interface)
 
 
 @pytest.mark.parametrize("env_id", ["TextDialog-v0", "TextTwentyQuestions-v0", "TextWordle-v0"])
-def test_by_default_a_conversation_returns_between_minus_1_and_1_and_no_failure_as_much_as_a_success(env_id):
+def test_by_default_a_conversation_returns_between_minus_0_8_and_1_and_no_failure_as_much_as_a_success(env_id):
     env = gym.make(f"dialogym:{env_id}")
     goals = frozen_goals(env, "validation", 60, repeats=True).goals
     returns = {True: [], False: []}
@@ -50,8 +50,8 @@ def test_by_default_a_conversation_returns_between_minus_1_and_1_and_no_failure_
         for success, total in zip(scores.success.tolist(), scores.returns.tolist(), strict=True):
             returns[success].append(total)
     assert min(map(len, returns.values())) >= 50
-    assert -1 - 1e-9 <= min(returns[False]) <= max(returns[False]) < 0.2
-    assert 0.8 - 1e-9 <= min(returns[True]) <= max(returns[True]) < 1
+    assert -0.8 - 1e-9 <= min(returns[False]) <= max(returns[False]) < -0.2
+    assert 0.4 - 1e-9 <= min(returns[True]) <= max(returns[True]) < 1
 
 
 def test_the_vector_environment_scores_in_one_batch():

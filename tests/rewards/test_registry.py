@@ -21,7 +21,10 @@ def test_our_names_are_there():
 def test_every_name_is_described_in_a_line():
     described = dict(describe_rewards())
     assert list(described) == reward_names()
-    assert described["bounded"] == ("the sum of +1 success, -0.8 failure, +1 parts, -0.2/L turn; L is the turn limit")
+    assert described["bounded"] == (
+        "the sum of +0.6 success, -0.6 failure, +0.4/N parts, -0.2/L turn; "
+        "L is the turn limit; N is the number of parts"
+    )
     assert described["pydial"] == "the sum of +20 success, -1 turn"
     assert "bounds [0, 1]" in described["rouge"]
     assert described["fluency"].endswith("Made as Fluency(model=...).")

@@ -10,8 +10,9 @@ GOING_ON = {"max_turns": 20}
 WON = {"max_turns": 20, "ended": True, "success": True}
 LOST = {"max_turns": 20, "ended": True, "success": False}
 
+NUM_PARTS = 3
 PRESETS = {  # preset: (going on, success, failure), per turn
-    "bounded": (-0.2 / 20, 1 - 0.2 / 20, -0.8 - 0.2 / 20),
+    "bounded": (-0.2 / 20, 0.6 - 0.2 / 20, -0.6 - 0.2 / 20),
     "pydial": (-1, 20 - 1, 0 - 1),
     "tcbot": (-1, 2 * 20 - 1, -20 - 1),
     "convlab": (-1, 40 - 1, -20 - 1),
@@ -44,40 +45,46 @@ def paid_by(preset, parts_done, success, max_turns):
     """What a conversation returns in which ``parts_done`` parts are finished after each of its turns."""
     total, before = 0.0, 0
     for turn_number, done in enumerate(parts_done, start=1):
-        facts = {"turn": turn_number, "max_turns": max_turns, "parts_done": done, "parts_done_now": done - before}
+        facts = {
+            "turn": turn_number,
+            "max_turns": max_turns,
+            "parts_done": done,
+            "parts_done_now": done - before,
+            "num_parts": NUM_PARTS,
+        }
         ended = turn_number == len(parts_done)
         total += resolve(preset)(saying("hi", **facts, ended=ended, success=ended and success))
         before = done
     return total
 
 
-def test_bounded_pays_half_of_what_is_left_for_each_part_and_takes_it_off_the_success():
-    rows = [{"parts_done": 1, "parts_done_now": 1}, {"parts_done": 3, "parts_done_now": 2}]
+def test_bounded_pays_each_part_its_share_and_needs_to_know_how_many_there_are():
+    done = [(1, 1), (3, 2), (0, -3)]
+    rows = [{"parts_done": so_far, "parts_done_now": now, "num_parts": 4} for so_far, now in done]
     terms = [resolve("bounded").terms(saying("hi", max_turns=20, **row)) for row in rows]
-    assert [term["parts"] for term in terms] == [0.5, 0.375]
-    undone = resolve("bounded").terms(saying("hi", max_turns=20, parts_done=0, parts_done_now=-3))
-    assert undone["parts"] == -0.875
-    won = resolve("bounded").terms(saying("hi", **WON, parts_done=3, parts_done_now=0))
-    assert (won["success"], won["parts"]) == (1.0, -0.875)
+    assert [term["parts"] for term in terms] == pytest.approx([0.1, 0.2, -0.3])
+    with pytest.raises(RewardError, match="num_parts must say how many parts the task has"):
+        resolve("bounded").terms(saying("hi", max_turns=20, parts_done=1, parts_done_now=1))
 
 
 @pytest.mark.parametrize("max_turns", [1, 6, 20, 200])
-def test_whatever_happens_bounded_returns_between_minus_1_and_1_and_more_for_every_success_than_for_any_failure(
+def test_whatever_happens_bounded_returns_between_minus_0_8_and_1_and_more_for_every_success_than_for_any_failure(
     max_turns,
 ):
     rng = random.Random(max_turns)
     returns = {True: [], False: []}
     for _ in range(300):
         count = rng.randint(1, max_turns)
-        parts_done = [rng.randint(0, 30) for _ in range(count)]
+        parts_done = [rng.randint(0, NUM_PARTS) for _ in range(count)]
         for won, found in returns.items():
             found.append(paid_by("bounded", parts_done, won, max_turns))
-            expected = 1.0 if won else 0.2 - 0.5 ** parts_done[-1]
+            expected = (0.6 if won else -0.6) + 0.4 * parts_done[-1] / NUM_PARTS
             assert found[-1] == pytest.approx(expected - 0.2 * count / max_turns, abs=1e-12)
     everything = returns[True] + returns[False]
-    assert -1 - 1e-12 <= min(everything) <= max(everything) <= 1
-    assert min(returns[True]) > 0.75 > 0.25 > max(returns[False])
-    assert paid_by("bounded", [0] * max_turns, False, max_turns) == pytest.approx(-1)
+    assert -0.8 - 1e-12 <= min(everything) <= max(everything) <= 1
+    assert min(returns[True]) > 0.4 - 1e-12 > -0.2 > max(returns[False])
+    assert paid_by("bounded", [0] * max_turns, False, max_turns) == pytest.approx(-0.8)
+    assert paid_by("bounded", [NUM_PARTS], True, max_turns) == pytest.approx(1 - 0.2 / max_turns)
 
 
 def test_tcbot_scales_with_the_turn_limit_and_needs_one():
