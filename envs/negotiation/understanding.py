@@ -81,7 +81,7 @@ def understand(utterance: str, partner_price: float, own_price: float | None) ->
     new = list(
         dict.fromkeys([price for price in offers if price is not None and price not in (partner_price, own_price)])
     )
-    if None in offers:
+    if None in offers or any(map(_is_left_open, said)):
         return Meaning("confused")
     if len(new) > 1:
         new = _settled(said, new)
@@ -112,7 +112,8 @@ _COUNTED = re.compile(
     r" (?!(?:is|was|seems|sounds|works|looks|gets|does|has|suits|makes|as|this|its|plus|pounds|dollars|bucks|euros|"
     r"tops|"
     r"less|cash|yes|unless|us)\b)"
-    r"(?:year|month|week|day|hour|minute|mile|inch|foot|time|gear|percent|of|th|nd|rd|st|[ap]\.?m|o'clock|more "
+    r"(?:year|month|week|day|hour|minute|mile|inch|foot|time|gear|percent|"
+    r"kg|kilo|km|cm|mm|gram|litre|liter|gb|tb|lb|mph|hp|inches|feet|of|th|nd|rd|st|[ap]\.?m|o'clock|more "
     r"(?!than)|other|[a-z]+s)\b"
 )
 _YEAR = re.compile(r"\b(?:in|since|from|of|year|around|before|after) \Z")
@@ -217,6 +218,7 @@ _OF_THE_PARTNER = re.compile(
     r"only))*[^\d]{0,4}\Z"
 )
 _IS_YOURS = re.compile(r" (?:really )?(?:your|the) (?:best|lowest|last|final|highest|only)\b")
+_ASKS_WORTH = re.compile(r"(?:is|was|are) \w+ (?:\w+ )?worth\b")
 _ASKS_IF = re.compile(r"(?:is|was|are)\b[^\d]{0,6}\Z")
 
 
@@ -230,7 +232,7 @@ def _is_offered(text: str, start: int, end: int) -> bool:
         return False
     if _TURNED_DOWN.match(after) or _OF_THE_PARTNER.search(before):
         return False
-    if _ASKS_IF.match(before) and _IS_YOURS.match(after):
+    if _ASKS_WORTH.match(before) or (_ASKS_IF.match(before) and _IS_YOURS.match(after)):
         return False
     if _BOUND.search(before):
         return True
@@ -255,6 +257,20 @@ def _settled(said: Sequence[Said], new: list[float]) -> list[float]:
     return new
 
 
+def _is_left_open(one: Said) -> bool:
+    """Whether a sentence leaves open which of two prices it offers: "between 40 and 50", "40 or 50"."""
+    return any(
+        first.is_offered
+        and second.is_offered
+        and (
+            one.text[first.end : second.start] == " or "
+            or (one.text[first.end : second.start] == " and " and _BETWEEN.search(one.text, 0, first.start))
+        )
+        for first, second in zip(one.prices, one.prices[1:], strict=False)
+    )
+
+
+_BETWEEN = re.compile(r"\bbetween \Z")
 _MIDDLE = re.compile(
     r"\b(?:split (?:the|that) difference|split it|meet (?:me |you |each other |us )?(?:in the middle|half ?-?way|"
     r"somewhere "

@@ -26,7 +26,8 @@ _SLOT_WORDS = {
     slot: re.compile(rf"\b(?:{words})\b")
     for slot, words in {
         "food": r"food|cuisines?|(?:kind|type|sort)s? of (?:restaurant|place)|"
-        r"(?:like|want|prefer|feel like) (?:to eat|eating)(?! in\b| at\b| out\b)|in the mood for|craving",
+        r"\A(?!.*\b(?:where|area|part of|side of)).*(?:like|want|prefer) (?:to eat|eating)"
+        r"(?! in\b| at\b| out\b)|in the mood for|craving",
         "area": r"areas?|(?:parts?|side|end) of (?:the )?(?:town|city|cambridge)|where(?:abouts)?|locations?|"
         r"districts?|neighbou?rhoods?",
         "pricerange": r"prices?|price ?ranges?|pricing|budgets?|spend|pay|cost|how (?:expensive|pricey|cheap|much)",
@@ -99,6 +100,7 @@ _CANNOT_HELP = re.compile(
     r"\bnot something i can\b|"
     r"\bi am (?:just |only )?a restaurant (?:guide|assistant)\b|\brestaurants? only\b"
 )
+_NO_ACCESS = re.compile(r"\baccess to\b.*\brestaurants?\b")
 REPEAT = re.compile(
     r"\b(?:repeat|rephrase|pardon|come again|clarify|one more time|say (?:that|it|this) (?:once )?(?:again|more)|"
     r"(?:did|do|could|can) not (?:quite |really |fully )?(?:catch|understand|get|follow|hear)|"
@@ -284,7 +286,7 @@ def _claims(text: str, asks: bool, mentions: list[Mention]) -> set[str]:
         return {"more"}
     if BYE.match(text):
         flags.add("bye")
-    if begins_with_question:
+    if begins_with_question or _NO_ACCESS.search(text):
         return flags
     if _NO_TABLE.search(text):
         flags.add("no_table")
@@ -304,5 +306,5 @@ def _is_no_match(text: str, mentions: list[Mention]) -> bool:
     denials = [start for start, _ in negated_spans(text)] + [match.start() for match in _NONE.finditer(text)]
     if not denials or any(mention.slot == "name" for mention in mentions) or _ABOUT_ONE_PLACE.match(text):
         return False
-    nouns = _PLACES if _CANNOT_HELP.search(text) else _PLACES_OR_PRONOUNS
+    nouns = _PLACES if _CANNOT_HELP.search(text) or _BOOK.search(text) or _BOOKED.search(text) else _PLACES_OR_PRONOUNS
     return nouns.search(text, min(denials)) is not None or _DO_NOT_EXIST.search(text) is not None

@@ -16,7 +16,7 @@ _CLAUSE_END = re.compile(
 )
 _DENIED = re.compile(
     r"\b(?:not|never|hardly|scarcely|barely|far from|anything but|no longer|nothing|neither|nor|non|than|instead of|"
-    r"without|lacks?|no(?! it\b| this\b| that\b| i\b| the\b))\W(?:[^\W_]+\W+){0,6}\Z"
+    r"without|lacks?|no(?! it\b| this\b| that\b| i\b| the\b))\W(?:(?:[^\W_]+|_+(?= n?or\b))\W+){0,6}\Z"
 )
 _NOT_DENIED = re.compile(
     r"\b(?:nothing but|not (?:only|just|merely|simply|sure|certain)|no (?:doubt|question)|"
