@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -68,6 +69,23 @@ def test_naive_bayes_scales_the_log_odds_worked_by_hand():
     odds = 2 * math.log((3 + 1) / (0 + 1))  # "good" and "good film"; "film" says nothing
     assert model.probability(["good", "film"]) == pytest.approx(1 / (1 + math.exp(-SHARPNESS * odds)))
     assert model.probability(["film"]) == model.probability(["other"]) == model.probability([]) == 0.5
+
+
+def test_naive_bayes_is_that_of_scikit_learn_on_the_words_that_are_there():
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import BernoulliNB
+
+    rng = np.random.default_rng(0)
+    texts = [[f"w{number}" for number in rng.zipf(1.5, size=12) if number < 40] for _ in range(200)]
+    labels = [bool(rng.random() < (0.8 if "w2" in words else 0.3)) for words in texts]
+    model = NaiveBayes(texts, labels)
+    vectorizer = CountVectorizer(analyzer=lambda words: [*zip(words), *pairwise(words)], binary=True, min_df=3)
+    peer = BernoulliNB().fit(vectorizer.fit_transform(texts), labels)
+    log_odds = vectorizer.transform(texts) @ (peer.feature_log_prob_[1] - peer.feature_log_prob_[0])
+    expected = 1 / (1 + np.exp(-SHARPNESS * log_odds))
+    assert len(model.keys) == len(vectorizer.vocabulary_) > 40
+    assert np.ptp(expected) > 0.1
+    assert [model.probability(words) for words in texts] == pytest.approx(expected)
 
 
 def test_saying_a_word_often_speaks_no_louder():

@@ -8,8 +8,8 @@ import pytest
 from dialogym.agents.floors import ClaimSuccessAgent
 from dialogym.agents.preference.judgements import read_pairs, save_pairs
 from dialogym.agents.registry import make_agent
+from dialogym.evaluation.rating.agreement import agreements, cohen_kappa, left_rate, pairwise_scores, win_rates
 from dialogym.evaluation.rating.pairs import PairSampler, sampled_at
-from dialogym.evaluation.rating.preferences import agreements, cohen_kappa, left_rate, pairwise_scores, win_rates
 from dialogym.evaluation.statistics import wilson_interval
 
 from ..agents.judged import judgement
