@@ -76,7 +76,7 @@ class BertConfig:
             raise ValueError(f"truncation_side must be left or right, got {self.truncation_side!r}")
 
 
-class LabelClassifier:
+class SequenceClassifier:
     """A sequence classifier of transformers with its tokenizer.
 
     Attributes:
@@ -89,7 +89,7 @@ class LabelClassifier:
         self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
 
     @classmethod
-    def load(cls, source: str | Path, config: BertConfig, labels: Sequence[str] | None = None) -> LabelClassifier:
+    def load(cls, source: str | Path, config: BertConfig, labels: Sequence[str] | None = None) -> SequenceClassifier:
         """The classifier of a folder or hub name; with ``labels``, an encoder with a fresh head for them."""
         options: dict[str, Any] = {"dtype": torch.float32}
         if labels is not None:
@@ -142,15 +142,15 @@ class BertAgent(Learner):
             name = getattr(self.task, "name", "an environment without a task")
             raise ValueError(f"bert needs a task with labelled texts (labels, labelled(split)); {name} has none")
         self.labels: tuple[str, ...] = tuple(self.task.labels)
-        self._classifier: LabelClassifier | None = None
+        self._classifier: SequenceClassifier | None = None
 
     @property
-    def classifier(self) -> LabelClassifier:
+    def classifier(self) -> SequenceClassifier:
         """The model; made when it is first needed."""
         if self._classifier is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)  # of the fresh head
-                self._classifier = LabelClassifier.load(_source(self.config.model), self.config, self.labels)
+                self._classifier = SequenceClassifier.load(_source(self.config.model), self.config, self.labels)
         return self._classifier
 
     def act(self, observation: Any, info: Info) -> str:
@@ -225,7 +225,7 @@ class BertAgent(Learner):
                 os.replace(path, folder / path.name)
 
     def _load(self, folder: Path) -> None:
-        loaded = LabelClassifier.load(folder, self.config)
+        loaded = SequenceClassifier.load(folder, self.config)
         if self._classifier is None:
             self._classifier = loaded
         else:  # its weights may be in an optimizer's hands

@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dialogym.envs.text_summary import MENU, SOURCES, Reader, TextSummary, is_summary, sentences_in
+from dialogym.envs.text_summary import MENU, SOURCES, Editor, TextSummary, is_summary, sentences_in
 from dialogym.rewards import Rouge
 from dialogym.rewards.text.overlap import ROUGE_KINDS
 
@@ -23,7 +23,7 @@ Summariser = Callable[[Mapping[str, Any]], str]
 
 
 def of_menu(choice: int, goal: Mapping[str, Any]) -> str:
-    return Reader(goal, 40).phrase(choice)
+    return Editor(goal, 40).phrase(choice)
 
 
 def best(score: Callable[[str, str], float], goal: Mapping[str, Any]) -> str:

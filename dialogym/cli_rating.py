@@ -125,7 +125,7 @@ def _rate_on_page(session: Any, port: int) -> None:
 
 def _summarise(path: Path) -> None:
     from dialogym.agents.preference.judgements import read_judgements
-    from dialogym.evaluation.rating.win_rates import summary_tables
+    from dialogym.evaluation.rating.agreement import summary_tables
 
     for table in summary_tables(read_judgements(path)):
         console.print(table)
@@ -140,7 +140,7 @@ def train_preference_model(data: Path | None, out: Path, options: dict[str, Any]
     except ImportError as e:
         raise ImportError(f'a preference model needs {e.name}: pip install "dialogym[preference]"', name=e.name) from e
     from dialogym.agents.registry import checked_options
-    from dialogym.evaluation.rating.win_rates import pairwise_scores
+    from dialogym.evaluation.rating.agreement import pairwise_scores
 
     if data is None or resume:
         raise ValueError(f"{PREFERENCE} takes the judgements, --data FILE, and starts anew every time")

@@ -256,7 +256,7 @@ def cut(text: str, prompt_words: int) -> tuple[str, str]:
     return text[:begins], text[begins : ends[-1] if ends else rest[-1][1]].strip()
 
 
-class Pool:
+class Continuations:
     """Continuations of training reviews of one label, to be found by their openings.
 
     Args:
@@ -354,7 +354,7 @@ def _models(source: str) -> tuple[Trigrams, NaiveBayes]:
 
 
 @functools.cache
-def _pool(source: str, prompt_words: int, target: str) -> Pool:
+def _pool(source: str, prompt_words: int, target: str) -> Continuations:
     """Continuations of training goals that read as the target and are plausible where they come from."""
     task, kept = TextContinuation(target, source, prompt_words), []
     for number in task.numbers_of("train"):
@@ -363,7 +363,7 @@ def _pool(source: str, prompt_words: int, target: str) -> Pool:
             kept.append((goal["opening"], goal["continuation"]))
         if len(kept) == POOL_SIZE:
             break
-    return Pool(kept)
+    return Continuations(kept)
 
 
 @read_once

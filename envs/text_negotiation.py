@@ -18,8 +18,8 @@ from .negotiation.game import (
     NO_ZONE_SURPLUSES,
     OPENINGS,
     PATIENCE,
-    PROFILES,
     SURPLUSES,
+    TACTICS,
     Answer,
     Kind,
     respond,
@@ -141,12 +141,12 @@ class TextNegotiation(Task):
         fields: Mapping[str, str] | None = None,
         on_error: str = "raise",
     ):
-        if profile != "mixed" and profile not in PROFILES:
-            raise ValueError(f"profile must be mixed or one of {', '.join(PROFILES)}, got {profile!r}")
+        if profile != "mixed" and profile not in TACTICS:
+            raise ValueError(f"profile must be mixed or one of {', '.join(TACTICS)}, got {profile!r}")
         if isinstance(no_deal_share, bool) or not isinstance(no_deal_share, (int, float)) or not 0 <= no_deal_share < 1:
             raise ValueError(f"no_deal_share must be a number in [0, 1), got {no_deal_share!r}")
         self.made_with = {"profile": profile, "no_deal_share": no_deal_share, **own_data(data, fields, on_error)}
-        self.profiles = tuple(PROFILES) if profile == "mixed" else (profile,)
+        self.profiles = tuple(TACTICS) if profile == "mixed" else (profile,)
         self.no_deal_share = float(no_deal_share)
         self.goods = load_goods(data, fields, on_error)
         if data is not None:

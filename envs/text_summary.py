@@ -160,11 +160,11 @@ class TextSummary(ItemTask):
     def references(self, goal: Mapping[str, Any]) -> tuple[str, ...]:
         return (goal["summary"],)
 
-    def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> SummaryPartner:
-        return SummaryPartner(goal, self.max_words)
+    def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Editor:
+        return Editor(goal, self.max_words)
 
 
-class SummaryPartner(OneReply):
+class Editor(OneReply):
     """Shows a document and wants it shorter; the menu is some of its sentences."""
 
     def __init__(self, goal: Mapping[str, Any], max_words: int):

@@ -49,9 +49,9 @@ from dialogym.agents.preference.judgements import Judgement, read_judgements
 from dialogym.agents.preference.train import PreferenceConfig, train_preference
 from dialogym.agents.registry import make_agent
 from dialogym.envs.core.items import OneReply
+from dialogym.evaluation.rating.agreement import agreements, pairwise_scores
 from dialogym.evaluation.rating.pairs import PairSampler, sampled_at
 from dialogym.evaluation.rating.session import RatingSession
-from dialogym.evaluation.rating.win_rates import agreements, pairwise_scores
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.evaluation.statistics import bootstrap_interval
 

@@ -33,7 +33,7 @@ STALLED, WITHDRAWN = 1, 2
 """Strikes for an offer that concedes less than a step, and for one that takes a concession back."""
 
 
-class Profile(NamedTuple):
+class Tactic(NamedTuple):
     """How a partner concedes.
 
     Attributes:
@@ -47,12 +47,12 @@ class Profile(NamedTuple):
     warns: bool
 
 
-PROFILES: Mapping[str, Profile] = {
-    "boulware": Profile(0.4, 8, True),
-    "linear": Profile(1.0, 8, True),
-    "conceder": Profile(2.5, 8, True),
-    "tit_for_tat": Profile(None, 8, True),
-    "impatient": Profile(1.0, 5, False),
+TACTICS: Mapping[str, Tactic] = {
+    "boulware": Tactic(0.4, 8, True),
+    "linear": Tactic(1.0, 8, True),
+    "conceder": Tactic(2.5, 8, True),
+    "tit_for_tat": Tactic(None, 8, True),
+    "impatient": Tactic(1.0, 5, False),
 }
 
 
@@ -119,24 +119,24 @@ def respond(kind: Kind, opening: int, state: State, move: float | None) -> Answe
     strikes = state.strikes + far + _strikes_for(move, state.own_offer)
     own_offer = move if state.own_offer is None else min(move, state.own_offer)
     after = State(state.round + 1, offer, own_offer, strikes)
-    if strikes >= PATIENCE or after.round >= PROFILES[kind.profile].rounds:
+    if strikes >= PATIENCE or after.round >= TACTICS[kind.profile].rounds:
         return Answer("left")
     return _go_on(kind, after, far)
 
 
 def _go_on(kind: Kind, state: State, far: bool) -> Answer:
-    profile = PROFILES[kind.profile]
-    return Answer("counter", state, far, last=profile.warns and state.round == profile.rounds - 1)
+    tactic = TACTICS[kind.profile]
+    return Answer("counter", state, far, last=tactic.warns and state.round == tactic.rounds - 1)
 
 
 def aspiration(kind: Kind, opening: int, state: State, move: float) -> int:
     """What the partner would offer after the agent's ``move``; it never takes an offer back."""
-    profile, limit = PROFILES[kind.profile], limit_of(kind)
-    if profile.exponent is None:
+    tactic, limit = TACTICS[kind.profile], limit_of(kind)
+    if tactic.exponent is None:
         conceded = 1.0 if state.own_offer is None else max(0.0, state.own_offer - move)
         wanted = state.partner_offer + math.floor(conceded)
     else:
-        share = min(1.0, (state.round + 1) / profile.rounds) ** (1 / profile.exponent)
+        share = min(1.0, (state.round + 1) / tactic.rounds) ** (1 / tactic.exponent)
         wanted = opening + math.floor(share * (limit - opening) + 0.5)
     return max(state.partner_offer, min(wanted, limit))
 
@@ -156,10 +156,10 @@ def prior(profile: str = "mixed", no_deal_share: float = 0.0) -> dict[Kind, floa
     """How likely each kind of partner is: surplus and profile are independent and uniform.
 
     Args:
-        profile: a name in ``PROFILES``, or "mixed" for all of them.
+        profile: a name in ``TACTICS``, or "mixed" for all of them.
         no_deal_share: chance that there is no zone of agreement.
     """
-    names = tuple(PROFILES) if profile == "mixed" else (profile,)
+    names = tuple(TACTICS) if profile == "mixed" else (profile,)
     chances = {}
     for surpluses, share in ((SURPLUSES, 1 - no_deal_share), (NO_ZONE_SURPLUSES, no_deal_share)):
         for surplus in surpluses if share > 0 else ():

@@ -81,7 +81,7 @@ def understand(utterance: str, partner_price: float, own_price: float | None) ->
     new = list(
         dict.fromkeys([price for price in offers if price is not None and price not in (partner_price, own_price)])
     )
-    if None in offers:
+    if None in offers or any(map(_is_left_open, said)):
         return Meaning("confused")
     if len(new) > 1:
         new = _settled(said, new)
@@ -112,7 +112,8 @@ _COUNTED = re.compile(
     r" (?!(?:is|was|seems|sounds|works|looks|gets|does|has|suits|makes|as|this|its|plus|pounds|dollars|bucks|euros|"
     r"tops|"
     r"less|cash|yes|unless|us)\b)"
-    r"(?:year|month|week|day|hour|minute|mile|inch|foot|time|gear|percent|of|th|nd|rd|st|[ap]\.?m|o'clock|more "
+    r"(?:year|month|week|day|hour|minute|mile|inch|foot|time|gear|percent|"
+    r"kg|kilo|km|cm|mm|gram|litre|liter|gb|tb|lb|mph|hp|inches|feet|of|th|nd|rd|st|[ap]\.?m|o'clock|more "
     r"(?!than)|other|[a-z]+s)\b"
 )
 _YEAR = re.compile(r"\b(?:in|since|from|of|year|around|before|after) \Z")
@@ -193,7 +194,8 @@ _NOT_A_REFUSAL = re.compile(
     r"could you not|would you not|why do not (?:we|you)|no worries|not a penny more|no more no less|not sure if you)\b"
 )
 _ELSEWHERE = re.compile(
-    r"\b(?:(?<!if i )paid|saw|seen|found|bought|costs?|retails?|sells for|sold|originally|brand new|online|elsewhere|"
+    r"\b(?:(?<!if i )paid|saw|seen|found|bought|costs?|retails?|sells for|sold|turned|aged|originally|brand new|"
+    r"online|elsewhere|"
     r"shops?|stores?|"
     r"friend|neighbour|neighbor|last (?:week|month|year)|someone|somebody|other (?:buyers?|sellers?)|new one|market "
     r"price|"
@@ -217,6 +219,7 @@ _OF_THE_PARTNER = re.compile(
     r"only))*[^\d]{0,4}\Z"
 )
 _IS_YOURS = re.compile(r" (?:really )?(?:your|the) (?:best|lowest|last|final|highest|only)\b")
+_ASKS_WORTH = re.compile(r"(?:is|was|are) \w+ (?:\w+ )?worth\b")
 _ASKS_IF = re.compile(r"(?:is|was|are)\b[^\d]{0,6}\Z")
 
 
@@ -230,7 +233,7 @@ def _is_offered(text: str, start: int, end: int) -> bool:
         return False
     if _TURNED_DOWN.match(after) or _OF_THE_PARTNER.search(before):
         return False
-    if _ASKS_IF.match(before) and _IS_YOURS.match(after):
+    if _ASKS_WORTH.match(before) or (_ASKS_IF.match(before) and _IS_YOURS.match(after)):
         return False
     if _BOUND.search(before):
         return True
@@ -255,6 +258,20 @@ def _settled(said: Sequence[Said], new: list[float]) -> list[float]:
     return new
 
 
+def _is_left_open(one: Said) -> bool:
+    """Whether a sentence leaves open which of two prices it offers: "between 40 and 50", "40 or 50"."""
+    return any(
+        first.is_offered
+        and second.is_offered
+        and (
+            one.text[first.end : second.start] == " or "
+            or (one.text[first.end : second.start] == " and " and _BETWEEN.search(one.text, 0, first.start))
+        )
+        for first, second in zip(one.prices, one.prices[1:], strict=False)
+    )
+
+
+_BETWEEN = re.compile(r"\bbetween \Z")
 _MIDDLE = re.compile(
     r"\b(?:split (?:the|that) difference|split it|meet (?:me |you |each other |us )?(?:in the middle|half ?-?way|"
     r"somewhere "
@@ -368,6 +385,8 @@ _YES_ALONE = re.compile(
     r"problem|"
     r"please|thanks|thank you|definitely|right|then|i am happy with that|that will do|it will do)[\s,]*)+"
 )
+_PLEASED = re.compile(r"(?:(?:great|perfect|good|no problem|please|thanks|thank you|right|then)[\s,]*)+")
+"""Pleased with what was said, which need not be a yes to the price."""
 _IF = re.compile(
     r"\b(?:if|unless|provided|providing|as long as|on (?:the )?condition|only when|once you|assuming|suppose|"
     r"supposing|in "
@@ -428,7 +447,11 @@ def _accepts(text: str, is_question: bool) -> bool:
     """Whether a sentence says yes, plainly or not."""
     if is_question:
         return any(_PROPOSAL.fullmatch(words) for clause in _clauses(text) for words in _bared(clause))
-    return bool(_YES_ALONE.fullmatch(text)) or any(map(_is_yes, _clauses(text)))
+    says_yes = _YES_ALONE.fullmatch(text) and not _PLEASED.fullmatch(text)
+    return bool(says_yes) or any(map(_is_yes, _clauses(text)))
+
+
+_AGREES_ABOUT_IT = re.compile(r"\bagree, (?:it|they) (?:is|are|looks?|has|have|was|were)\b(?! a deal)")
 
 
 def _doubts(text: str) -> bool:
@@ -436,7 +459,7 @@ def _doubts(text: str) -> bool:
     head, but, _ = text.partition(" but ")
     if but and any(map(_is_yes, _clauses(head))):
         return True
-    if _IF.search(text):
+    if _IF.search(text) or _AGREES_ABOUT_IT.search(text):
         return True
     clauses = _clauses(text)
     first = next((number for number, clause in enumerate(clauses) if _is_yes(clause)), None)
@@ -463,8 +486,10 @@ _LEAVE = re.compile(
     r"at that)?|"
     r"go(?: elsewhere| now)?|pass|look(?:ing)? (?:elsewhere|somewhere else|for another)|(?:buy|sell|find|shop|try|go|"
     r"take my "
-    r"business)(?: (?:it|one|someone|somebody|something))? (?:elsewhere|somewhere else|else)|move on|give up|quit|say "
-    r"good ?bye|end (?:this|it|the negotiation|the conversation|things)(?: here)?)(?: (?:from|on) (?:this|it|the deal|"
+    r"business)(?: (?:it|one|another(?: one)?|someone|somebody|something))? (?:elsewhere|somewhere else|"
+    r"else)|move on|give up|quit|say "
+    r"good ?bye|end (?:this|it|the negotiation|the conversation|things)(?: here)?)(?: (?:from|on) (?:this(?: one)?|it|"
+    r"the deal|"
     r"this "
     r"deal|here))?(?: (?:for now|here|this time|today))?|"
     r"forget (?:it|about it)|never ?mind|the deal is off|(?:we are|i am) (?:done|finished)(?: here)?|leave it)"
@@ -506,6 +531,8 @@ def _words_alone(masked: Sequence[tuple[str, bool]], refuses: bool) -> str:
             return "better"
     if refuses:
         return "refuse"
+    if masked and all(_PLEASED.fullmatch(text) for text, _ in masked):
+        return "unclear"
     for text, is_question in masked:
         if _OF_A_YES.search(_NO_YES.sub("", text)) or (is_question and _MINE in text):
             return "unclear"

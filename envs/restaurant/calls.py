@@ -32,7 +32,9 @@ class ToolCall(NamedTuple):
 
 _CALL = re.compile(r"\b(search|book)\s*\(([^()]*)\)?", re.I)
 _JSON_CALL = re.compile(r"\{.*\}", re.S)
-_NEXT_ARGUMENT = re.compile(r",\s*(?=[a-z_ ]+\s*[=:])")
+_NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
+_ARGUMENTS_KEYS = ("arguments", "parameters", "args", "input")
+_NEXT_ARGUMENT = re.compile(r",\s*(?=[\"']?[a-z_ ]+[\"']?\s*[=:])")
 _EQUALS = re.compile(r"\s*[=:]\s*")
 _SENTENCE_END = re.compile(r"[.!?]\s|\n")
 _UNSURE = re.compile(
@@ -80,8 +82,13 @@ def _call_in_json(utterance: str) -> WrittenCall | None:
         call = call["function"]
     if not isinstance(call, dict):
         return None
-    name, arguments = call.get("name"), call.get("arguments", call.get("parameters", {}))
-    if name not in TOOL_ARGUMENTS or not isinstance(arguments, Mapping):
+    key = next((key for key in _NAME_KEYS if call.get(key) in tuple(TOOL_ARGUMENTS)), None)
+    if key is None:
+        return None
+    name = call[key]
+    beside = {} if key == "name" else {other: value for other, value in call.items() if other != key}
+    arguments = next((call[other] for other in _ARGUMENTS_KEYS if other in call), beside)
+    if not isinstance(arguments, Mapping):
         return None
     return WrittenCall(str(name), ", ".join([f"{key}={value}".lower() for key, value in arguments.items()]), True)
 
@@ -91,10 +98,12 @@ def read_call(written: WrittenCall, plain_value: Callable[[str, str], str]) -> T
     allowed = TOOL_ARGUMENTS[written.name]
     arguments = []
     for part in _NEXT_ARGUMENT.split(written.arguments):
-        if not part.strip(" ,"):
+        part = part.strip(" ,{}")
+        if not part:
             continue
-        pieces = _EQUALS.split(part.strip(" ,"), maxsplit=1)
-        slot = ALIASES.get(pieces[0].strip(), pieces[0].strip())
+        pieces = _EQUALS.split(part, maxsplit=1)
+        slot = pieces[0].strip(" '\"")
+        slot = ALIASES.get(slot, slot)
         if len(pieces) < 2 or slot not in allowed:
             wanted = f"{written.name} takes {listed(allowed)}, as in {EXAMPLES[written.name]}"
             return ToolCall(written.name, (), f"Error: {wanted}.")

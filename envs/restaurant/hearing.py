@@ -18,7 +18,7 @@ _AFFIRM = re.compile(
     r"okay|fine|perfect|"
     r"(?:that|this|it) (?:is|would be|sounds|looks) (?:right|correct|fine|good|great|perfect|it)|sounds (?:good|"
     r"great|perfect|fine)|"
-    r"that works|of course|absolutely|definitely|please do|go ahead|that is the one|(?:i do|it is)(?=,|\Z))\b"
+    r"that works|of course|absolutely|definitely|please do(?! not)|go ahead|that is the one|(?:i do|it is)(?=,|\Z))\b"
 )
 _NEGATE = re.compile(
     r"(?:oh |well |um |sorry |i said |i am afraid )*(?:no|nope|nah|not really|wrong|incorrect|not (?:right|correct|"
@@ -28,13 +28,15 @@ _NEGATE = re.compile(
     r"(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real))\b"
 )
 _BYE = re.compile(
-    r"(?:(?:ok(?:ay)?|great|thanks?|thank you|no|nope|well|and|so|perfect|alright|very much|cheers|good|right|then|"
+    r"(?:(?:ok(?:ay)?|great|thanks?|thank you|no|nope|well|and|so|perfect|alright|(?:very |so )?much|a (?:lot|million)|"
+    r"again|all|lovely|cheers|good|right|then|"
     r"for your help),? )*"
     r"(?:(?:good ?bye|bye(?:[ -]bye)?|see you|farewell|good night|take care|have a (?:nice|good|great|lovely) \w+|"
     r"cheerio)\b.*|"
     r"(?:that|this) (?:is|was|will be|would be) (?:all|everything|it)(?: (?:that )?(?:i|we) (?:need|needed|want|"
     r"wanted|wanted to know))?"
-    r"(?: for (?:now|today))?(?:,? (?:thanks?|thank you|cheers|bye|goodbye)(?: you)?(?: very|"
+    r"(?: for (?:now|today))?(?:,? (?:and )?(?:thanks?|thank you|cheers|bye|goodbye|"
+    r"have a (?:nice|good|great|lovely) \w+)(?: you)?(?: very|"
     r" so)?(?: much)?(?: for your help)?)*|"
     r"(?:i am|we are) (?:done|all set|good)(?: here| now)?(?:,? (?:thanks|thank you|bye))*|"
     r"nothing (?:else|more)(?:,? (?:thanks|thank you))*|i (?:do not )?need (?:nothing|anything) (?:else|"
@@ -51,7 +53,10 @@ _IS_BOOKED = re.compile(
     r"book the table|have a table|have a booking)\b"
 )
 _REFERENCE = re.compile(r"\b(?:reference|confirmation)(?: number| code)?\b")
-_NO_BOOKING = re.compile(r"\bno (?:table|booking|reservation)s?\b|\bwithout (?:a )?(?:table|booking|reservation)\b")
+_NO_BOOKING = re.compile(
+    r"\bno (?:need (?:to|for) (?:\w+ )?)?(?:table|booking|reservation|book|reserve)s?\b|"
+    r"\bwithout (?:a )?(?:table|booking|reservation)\b"
+)
 _OTHER_REQUESTS = {
     "phone": re.compile(r"\bnumber to call\b|\bhow (?:can|do) i (?:call|ring|reach)\b|\bcontact details\b"),
     "address": re.compile(r"\b(?:which|what) street\b|\bhow (?:can|do) i (?:get|find) (?:it|there|them)\b"),

@@ -95,6 +95,8 @@ class Lexicon:
                     lengths.append(len(words))
                     lengths.sort(reverse=True)
 
+        self._vocabulary = frozenset(word for words in self._phrases for word in words)
+
     def mentions(self, sentence: str, is_about_tables: bool = False) -> list[Mention]:
         """The values in a sentence in plain words, from left to right.
 
@@ -119,7 +121,7 @@ class Lexicon:
 
     def _in_phrases(self, sentence: str) -> list[Mention]:
         matches = list(WORD.finditer(sentence))
-        words = [_word(match[0]) for match in matches]
+        words = [self._known_word(match[0]) for match in matches]
         found = []
         position = 0
         while position < len(words):
@@ -133,6 +135,11 @@ class Lexicon:
             else:
                 position += 1
         return found
+
+    def _known_word(self, written: str) -> str:
+        """A word as phrases have it; "cocum's" is "cocum" unless some phrase has "cocums"."""
+        word = _word(written)
+        return written[:-2] if written.endswith("'s") and word not in self._vocabulary else word
 
     def plain_value(self, slot: str, written: str) -> str:
         """The plain form of a tool's argument, however it is written; what is no value of the slot stays as it is."""

@@ -26,7 +26,8 @@ _SLOT_WORDS = {
     slot: re.compile(rf"\b(?:{words})\b")
     for slot, words in {
         "food": r"food|cuisines?|(?:kind|type|sort)s? of (?:restaurant|place)|"
-        r"(?:like|want|prefer|feel like) (?:to eat|eating)(?! in\b| at\b| out\b)|in the mood for|craving",
+        r"\A(?!.*\b(?:where|area|part of|side of)).*(?:like|want|prefer) (?:to eat|eating)"
+        r"(?! in\b| at\b| out\b)|in the mood for|craving",
         "area": r"areas?|(?:parts?|side|end) of (?:the )?(?:town|city|cambridge)|where(?:abouts)?|locations?|"
         r"districts?|neighbou?rhoods?",
         "pricerange": r"prices?|price ?ranges?|pricing|budgets?|spend|pay|cost|how (?:expensive|pricey|cheap|much)",
@@ -60,7 +61,9 @@ _BOOKED = re.compile(
     r"done|set))\b"
 )
 _NOT_YET = re.compile(r"\b(?:if|would|will be|can be|could|to be|once|should|shall|may|might|going to|want|like me)\b")
-_BOOK = re.compile(r"\b(?:book|reserve|booking|reservation|make (?:a|the|your) (?:booking|reservation))\b")
+_BOOK = re.compile(
+    r"\b(?:book|reserve|booking|reservation|(?:like|want|need) (?:me to get you )?a table(?: booked)?)\b"
+)
 _PROPOSES = re.compile(
     r"\b(?:i|we) (?:can|could|will|would be happy to|may|might)\b|\b(?:if|whether) you\b|\blet me know\b"
 )
@@ -91,7 +94,9 @@ _PLACES_OR_PRONOUNS = re.compile(
 _DO_NOT_EXIST = re.compile(r"\b(?:restaurants?|places?) (?:\w+ ){0,3}(?:do|does) not exist\b")
 _NONE = re.compile(r"\b(?:none|nothing|0|zero|unable|failed to find|no luck)\b")
 _ABOUT_ONE_PLACE = re.compile(r"(?:it|they|this|that|he|she)\b(?! (?:is|seems|looks|appears)(?: like| that)? there)")
-_ONLY_RESTAURANTS = re.compile(r"\b(?:only|just)\b(?: \w+){0,6} restaurants?(?: in cambridge| here)?\Z")
+_ONLY_RESTAURANTS = re.compile(
+    r"\b(?:only|just)\b(?: \w+){0,6} restaurants?(?: in cambridge| here)?(?:,? (?:sorry|i am afraid|though))?\Z"
+)
 _CANNOT_HELP = re.compile(
     r"\b(?:can|could|do|am|will) not (?:\w+ ){0,2}(?:help|assist|know|tell|answer|have (?:any )?(?:information|"
     r"access))\b|"
@@ -99,13 +104,14 @@ _CANNOT_HELP = re.compile(
     r"\bnot something i can\b|"
     r"\bi am (?:just |only )?a restaurant (?:guide|assistant)\b|\brestaurants? only\b"
 )
+_NO_ACCESS = re.compile(r"\baccess to\b.*\brestaurants?\b")
 REPEAT = re.compile(
     r"\b(?:repeat|rephrase|pardon|come again|clarify|one more time|say (?:that|it|this) (?:once )?(?:again|more)|"
     r"(?:did|do|could|can) not (?:quite |really |fully )?(?:catch|understand|get|follow|hear)|"
     r"what (?:was that|do you mean|did you say))\b|\A(?:sorry,? )?what\Z"
 )
 _MORE = re.compile(
-    r"\b(?:anything|something|what) else\b|\bhow (?:can|may|could) i (?:help|assist)\b|\b(?:can|may|"
+    r"(?<!try )\b(?:anything|something|what) else\b|\bhow (?:can|may|could) i (?:help|assist)\b|\b(?:can|may|"
     r"could) i (?:help|assist)\b|"
     r"\bwhat (?:can|may|could) i do for you\b|\banything more\b"
 )
@@ -232,7 +238,9 @@ class _Findings:
                 self.flags.add("bye")
             return
         flags = _claims(text, asks, mentions)
-        if _BOOK.search(text) and not flags and not asked and (asks or _PROPOSES.search(text)):
+        book = _BOOK.search(text)
+        proposes = asks or (_PROPOSES.search(text) and book and not is_negated(text, book.start()))
+        if book and proposes and not flags and not asked:
             flags.add("ask_booking")
         self.flags |= flags
         self._take_values(text, asks, mentions, asked)
@@ -284,7 +292,7 @@ def _claims(text: str, asks: bool, mentions: list[Mention]) -> set[str]:
         return {"more"}
     if BYE.match(text):
         flags.add("bye")
-    if begins_with_question:
+    if begins_with_question or _NO_ACCESS.search(text):
         return flags
     if _NO_TABLE.search(text):
         flags.add("no_table")
@@ -304,5 +312,5 @@ def _is_no_match(text: str, mentions: list[Mention]) -> bool:
     denials = [start for start, _ in negated_spans(text)] + [match.start() for match in _NONE.finditer(text)]
     if not denials or any(mention.slot == "name" for mention in mentions) or _ABOUT_ONE_PLACE.match(text):
         return False
-    nouns = _PLACES if _CANNOT_HELP.search(text) else _PLACES_OR_PRONOUNS
+    nouns = _PLACES if _CANNOT_HELP.search(text) or _BOOK.search(text) or _BOOKED.search(text) else _PLACES_OR_PRONOUNS
     return nouns.search(text, min(denials)) is not None or _DO_NOT_EXIST.search(text) is not None

@@ -31,7 +31,7 @@ FREE_TOOL_CALLS = 2
 """Tool calls in a row that the user waits for without losing patience."""
 
 
-class UserProfile(NamedTuple):
+class Profile(NamedTuple):
     """A kind of user; each conversation draws its parameters from these ranges.
 
     ``patience`` is the number of fruitless turns before the user hangs up, ``initiative`` the chance to volunteer more.
@@ -42,8 +42,8 @@ class UserProfile(NamedTuple):
 
 
 PROFILES = {
-    "cooperative": UserProfile(patience=(4, 6), initiative=(0.5, 0.9)),
-    "unfriendly": UserProfile(patience=(3, 4), initiative=(0.0, 0.3)),
+    "cooperative": Profile(patience=(4, 6), initiative=(0.5, 0.9)),
+    "unfriendly": Profile(patience=(3, 4), initiative=(0.0, 0.3)),
 }
 
 

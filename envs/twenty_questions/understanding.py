@@ -90,6 +90,7 @@ _ARTICLE = re.compile(r"(?:a pair of|one of the|a|an|the|some|your|my|our|one)\b
 _TAIL = re.compile(
     r"[ ,]+(?:right|correct|is it|is it not|(?:is|are) not (?:it|you|they|that)|are you|"
     rf"{_ADVERB}|i (?:think|guess|believe|bet)|please|final answer|"
+    r"(?:is|would be|will be) my (?:final |one |only )?(?:guess|answer)|"
     rf"(?:that )?you are thinking (?:of|about)|you have in mind|am i right|is that (?:it|right|correct))\Z"
 )
 _HEDGE = re.compile(r",? (?:but|or something|or similar|though|although|unless|or maybe something|or anything)\b")
@@ -97,7 +98,15 @@ _MIGHT = re.compile(rf"(?:{_ADVERB}[ ,]+)?{_IT} (?:might|may|could) be\b")
 _SINCE = re.compile(
     r"(?:based on|given|since|considering|because|as|from|with|judging (?:by|from)|taking|after|if it is)\b[^?]*?, "
 )
-_OR_NOT = re.compile(r",? or (?:not|no|is it not)\b")
+_REASON = re.compile(r",? (?:since|because|given that|considering|as) (?:it|they|you|the|i)\b[^?]*\Z")
+_NAMES_A_GUESS = re.compile(r"\b(?:guess|answer)\b")
+_RATHER = re.compile(
+    r",? (?:rather than|instead of|as opposed to) [^?]*\Z|,? or (?:something|anything) (?:like (?:that|it)|similar)\Z"
+)
+_GIVEN_THAT = re.compile(
+    r"(?:since|because|as|given that|if) (?:it|that|this) (?!were|was)[^?]*?, (?=(?:is|does|can|has) (?:it|this|that) )"
+)
+_OR_NOT = re.compile(r"(?:,? or (?:not|no|is it not)|: yes or no)\b")
 _SEPARATOR = re.compile(r",? (?:or|and)(?: is it| maybe| perhaps)? (?:(?:a|an|the) )?|, (?:(?:a|an|the) )?")
 _EXAMPLE = re.compile(r",? \(?(?:such as|for example|for instance|e\.g\.?|say,?|,? like)(?=[ ,]) [^?]*|, like [^?]*")
 _NO_YES_OR_NO = re.compile(r"(?:what|which|who|whose|where|when|why|how)\b")
@@ -105,7 +114,14 @@ _OTHER_SUBJECT = re.compile(
     r"\b(?:does|can|will|would|could|did) (?:it|they) (?:\w+ly |also )?(?:eat|drink|wear|play)\b"
 )
 _NOT_FOR = re.compile(r"\b(?:used|use it|made|need it) (?:to|for|when) (?:\w+ )?(?:eat|eating|drink|drinking)\b")
+_SUBJECT = re.compile(
+    r"\A((?:is|does|did|can|could|would|will|might|may|has|must)) (?:this|that|the|your) (?:animal|creature|plant|bird|"
+    r"fish|insect|mammal|fruit|vegetable|food|drink|tool|vehicle|toy|instrument|building|device|machine) (?=\w)"
+)
+"""A thing called by what the speaker takes it for: "can this animal fly"."""
 _COMPARES = re.compile(r" than |\bas \w+ as\b|\b(?:similar to|like|resembles?|look like) (?:a|an|the|my)? ?")
+_FIELD = re.compile(r'\s*\{\s*"(\w+)"\s*:\s*"([^"{}]*)"\s*\}\s*')
+"""A JSON object of one field."""
 _IF = re.compile(r"(?:if|suppose|imagine|what if|let us say)\b")
 _DENIES = re.compile(r"\bnot\b|\bneither\b|\bnor\b|\bno\b|\bnever\b")
 _DENIED_QUESTION = re.compile(r"(?:is|are|was|does|do|did|can|could|would|has|have) not ")
@@ -143,7 +159,8 @@ _FOLLOWERS = frozenset(
         "naturally regularly frequently now today then right correct please maybe perhaps all too also enough parts "
         "part source animal animals plant plants as not made used easily comfortably there here may might can could "
         "would will does do every ever during inside outside through across device devices gadget gadgets machine "
-        "machines toy toys tasting yes no sound sounds noise noises goods stuff related powered game games activity "
+        "machines toy toys tasting taste flavour flavor "
+        "yes no sound sounds noise noises goods stuff related powered game games activity "
         "activities one ones"
     )
 )
@@ -182,7 +199,8 @@ class Understanding:
         """What an utterance means, all of its sentences taken together."""
         asked: list[Meaning] = []
         told: list[Meaning] = []
-        for sentence in sentences(utterance):
+        field = _FIELD.fullmatch(utterance)
+        for sentence in sentences(f"{field[1]}: {field[2]}" if field else utterance):
             meaning = self.of_sentence(sentence)
             if meaning.act == "guess" or sentence.is_question:
                 asked.append(meaning)
@@ -200,16 +218,22 @@ class Understanding:
         text = _OR_NOT.sub("", sentence.text)
         bare = _stripped(text)
         guess = self.guess_of(bare)
-        while guess is None and (reason := _SINCE.match(bare)):
-            bare = _stripped(bare[reason.end() :])
-            guess = self.guess_of(bare)
+        if guess is None and (reason := _REASON.search(bare)):
+            guess = self.guess_of(bare[: reason.start()])
+        for comma in () if guess is not None or not _SINCE.match(bare) else re.finditer(", ", bare):
+            conclusion = _stripped(bare[comma.end() :])
+            if _GUESSING.match(conclusion) and (guess := self.guess_of(conclusion)):
+                bare = conclusion
+                break
         if guess is not None:
-            return UNCLEAR if _MIGHT.match(bare) and not sentence.is_question else guess
+            is_by_the_way = ": " in text and not _GUESSING.match(bare) and not _NAMES_A_GUESS.search(text)
+            is_unsure = is_by_the_way or _MIGHT.match(bare)
+            return UNCLEAR if is_unsure and not sentence.is_question else guess
         if (hedge := _HEDGE.search(bare)) and self.guess_of(bare[: hedge.start()]) is not None:
             return UNCLEAR
         if _NO_YES_OR_NO.match(bare):
             return PUZZLED
-        text = _EXAMPLE.sub("", bare)
+        text = _GIVEN_THAT.sub("", _RATHER.sub("", _EXAMPLE.sub("", bare)), count=1)
         is_asked = sentence.is_question or bool(_ASKS.match(text))
         if not is_asked and not (_is_phrase(text) or _ABOUT_IT.match(text)):
             return PUZZLED
@@ -250,6 +274,7 @@ class Understanding:
 
     def question_of(self, text: str, otherwise: Meaning) -> Meaning:
         """The attributes that a text asks for; ``otherwise`` where it asks for none, or for more than the table has."""
+        text = _SUBJECT.sub(r"\1 it ", text)
         if _OTHER_SUBJECT.search(text) or _NOT_FOR.search(text):
             return otherwise
         spans = attribute_spans(text)
@@ -345,7 +370,7 @@ def _without(text: str, spans: Iterable[Span]) -> str:
 def _stripped(text: str) -> str:
     """A sentence without what leads up to the question: "okay, my first question: is it alive" is "is it alive"."""
     head, colon, rest = text.rpartition(": ")
-    if colon and not re.search(r"\b(?:guess|answer)\b", head) and rest:
+    if colon and rest and (rest.startswith(("is it ", "it is ")) or not _NAMES_A_GUESS.search(head)):
         text = rest
     while (match := _LEAD.match(text)) and match.end() < len(text):
         text = text[match.end() :]

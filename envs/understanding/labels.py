@@ -16,8 +16,9 @@ _CLAUSE_END = re.compile(
 )
 _DENIED = re.compile(
     r"\b(?:not|never|hardly|scarcely|barely|far from|anything but|no longer|nothing|neither|nor|non|than|instead of|"
-    r"without|lacks?|no(?! it\b| this\b| that\b| i\b| the\b))\W(?:[^\W_]+\W+){0,6}\Z"
+    r"without|lacks?|no(?! it\b| this\b| that\b| i\b| the\b))\W(?:(?:[^\W_]+|_+(?= n?or\b))\W+){0,6}\Z"
 )
+_EXAMPLE = re.compile(r"\bexample\b(?:(?!\bbut\b)[^,;])*")
 _NOT_DENIED = re.compile(
     r"\b(?:nothing but|not (?:only|just|merely|simply|sure|certain)|no (?:doubt|question)|"
     r"without (?:a |any )?(?:doubt|question))\b"
@@ -34,7 +35,8 @@ _LITTLE_WORDS = frozenset(_LITTLE.split())
 
 
 class _Clause(NamedTuple):
-    """What a clause says: labels that it gives and denies, whether it says nothing else, and whether it asks."""
+    """What a clause says: labels that it gives and denies, whether it says nothing else, and whether it asks or
+    gives an example."""
 
     given: frozenset[str]
     denied: frozenset[str]
@@ -78,6 +80,7 @@ def _clauses(reply: str, labels: Sequence[str]) -> Iterator[_Clause]:
     patterns = _patterns(tuple(labels))
     for sentence in sentences(reply, courtesies=True):
         text, mentions = sentence.text, []
+        examples = [found.span() for found in _EXAMPLE.finditer(text)]
         for label, pattern in patterns:
             for found in pattern.finditer(text):
                 mentions.append((found.start(), found.end(), label))
@@ -87,7 +90,10 @@ def _clauses(reply: str, labels: Sequence[str]) -> Iterator[_Clause]:
             here = [mention for mention in mentions if start <= mention[0] < end]
             denied = frozenset(label for begin, _, label in here if _is_denied(text[start:begin]))
             given = frozenset(label for begin, _, label in here if not _is_denied(text[start:begin]))
-            yield _Clause(given, denied, set(_WORD.findall(text[start:end])) <= _LITTLE_WORDS, sentence.is_question)
+            asks = sentence.is_question or any(
+                first <= mention[0] < last for mention in here for first, last in examples
+            )
+            yield _Clause(given, denied, set(_WORD.findall(text[start:end])) <= _LITTLE_WORDS, asks)
             start = end
 
 

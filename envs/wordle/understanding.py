@@ -28,6 +28,7 @@ class Meaning(NamedTuple):
 
 _MARKED = re.compile(
     r"(?:\*{1,3}|_{1,2}|`|\"|“|‘|«|(?<!\w)')\s?([A-Za-z]{5})[.!?,]?\s?(?:\*{1,3}|_{1,2}|`|\"|”|’|»|'(?!\w))"
+    r"(?!\s?:\s?[\"'*`“])"  # not the name of a field, as in JSON
 )
 _CAPITALS = re.compile(r"(?<![A-Za-z'])[A-Z]{5}(?![A-Za-z'])")
 _SPELT = re.compile(
@@ -40,18 +41,23 @@ _INTRODUCED = re.compile(
     r"try(?:ing)?|tries|attempt|(?:word|answer|solution)s?(?: (?:is|are|might be|could be|must be|may be|has to be|"
     r"would be))?|"
     r"say|go(?:ing)? (?:for|with)|choose|pick|choice(?: is)?|it is|is it|it be|use|start(?:ing)? with|begin with|"
-    r"how about|what about|maybe|perhaps|probably|enter|submit|test|play)"
+    r"how (?:a)?bout|what about|maybe|perhaps|probably|enter|submit|test|play)"
     r"(?: (?:the word|with|either|a word like|now|next|again|something like|maybe|perhaps|probably|for))*(?: ?[:,-])? "
-    r"(?P<word>[a-z]{5})(?![\w'-])(?P<more>(?:[,?.!]? (?:or|and|then)(?: (?:maybe|is it|perhaps))?|,) "
+    r"(?P<word>[a-z]{5})(?![\w'-])(?P<more>(?:[,?.!]? (?:or|and|then)|,)(?: (?:maybe|is it|perhaps))? "
     r"(?P<other>[a-z]{5})(?![\w'-]))?"
 )
 _NAMES_IT = re.compile(r"word|answer|solution|it|is it")
 _DENIED = re.compile(
-    r"\b(?:not|instead of|rather than|neither|nor|except|unlike|after|since|because|i am|you are)(?: it is)? "
+    r"\b(?:(?<!have )not|never|already|earlier|previously|before) (?:(?:want|going|able|need|try|be) )?(?:to )?"
+    r"(?:guess(?:ed|ing)?|tr(?:y|ied|ying)|used?|using|said|say|play(?:ed)?|cho(?:ose|sen)|pick(?:ed)?|go with|repeat)"
+    r"(?: the word)? (?P<refused>[a-z]{5})\b|"
+    r"\b(?:(?<!why )not|instead of|rather than|neither|nor|except|unlike|after|since|because|i am|you are|"
+    r"i (?:have )?(?:tried|guessed)|no to|(?:last|previous|earlier) guess was)(?: (?:it is|be))? "
     r"(?P<word>[a-z]{5})\b"
 )
 _ASKS_BACK = re.compile(
-    r"(?:what|which|where|when|who|why|how(?! about)|can you|could you|do you|will you|please give|may i)\b"
+    r"(?:(?:sorry|okay|ok|please|and|so|but|well|wait|hello|hi|hmm+),? )*"
+    r"(?:what|which|where|when|who|why(?! not)|how(?! about)|can you|could you|do you|will you|please give|may i)\b"
 )
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 _SMALL_WORDS = (
@@ -59,7 +65,8 @@ _SMALL_WORDS = (
     "first found given gives going great green guess hello helps hints known later least leave logic makes marks match "
     "maybe means might needs never noted often okay order other place point quite ready right round score sense seven "
     "shall since sixth solve sorry start still thank thats their there these thing think third those three today "
-    "tried tries truth turns under until using vowel wants which while white whole whose words worth would wrong yours"
+    "tried tries truth turns under until using vowel wants large model rules "
+    "which while white whole whose words worth would wrong yours"
 )
 TALK = frozenset(_SMALL_WORDS.split())
 """Words of five letters that people speak of the game with."""
@@ -87,8 +94,12 @@ def understand(utterance: str, known: Collection[str] = (), earlier: Iterable[st
 def candidates(utterance: str) -> tuple[str, ...]:
     """The words that an utterance may guess: the most distinctly marked kind that there is."""
     text = written_out(plain(utterance))
-    denied = {match["word"] for match in _DENIED.finditer(text)}
-    marked = [word.lower() for word in _MARKED.findall(utterance)]
+    denied = {match["word"] or match["refused"] for match in _DENIED.finditer(text)}
+    marked = [
+        found[1].lower()
+        for found in _MARKED.finditer(utterance)
+        if found[1].lower() not in TALK or utterance[found.end() : found.end() + 1] != ":"
+    ]
     if any(character.islower() for character in utterance):
         marked += [word.lower() for word in _CAPITALS.findall(utterance)]
     marked += ["".join(re.findall(r"[a-z]", match[0].lower())) for match in _SPELT.finditer(utterance)]

@@ -1,18 +1,19 @@
 """Any OpenAI-compatible chat-completions endpoint, asked with patience: the shared leaf of the judge and the api agent.
 
-Only the standard library. The key travels in one header, never in a message, a ``repr`` or a redirected request.
+The ``openai`` package (extra ``api``) asks; pauses and the words of errors are ours. The key travels in one header,
+never in a message, a ``repr`` or a redirected request.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import os
 import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from time import sleep
 from typing import Any
+from urllib.parse import urlsplit
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 BASE_URL_VARIABLE = "OPENAI_BASE_URL"
@@ -53,6 +54,7 @@ class ChatEndpoint:
 
     Raises:
         ValueError: for an argument outside its range, or a missing key, with the name of the variable.
+        ImportError: without the openai package, with the extra that brings it.
     """
 
     def __init__(
@@ -75,7 +77,8 @@ class ChatEndpoint:
         self.options = dict(options or {})
         self.timeout, self.max_retries, self.backoff = timeout, max_retries, backoff
         self.key_variable, self._given_key = key_variable, api_key
-        self._key()  # a missing key is told now, not in the middle of an episode
+        self._key()  # what is missing is told now, not in the middle of an episode
+        _package()
 
     def __repr__(self) -> str:
         return f"ChatEndpoint({self.model!r}, {self.base_url!r})"
@@ -86,11 +89,10 @@ class ChatEndpoint:
         Raises:
             EndpointError: when the last try failed, or one that no retry can help.
         """
-        request = {"model": self.model, "messages": [dict(message) for message in messages], **self.options}
-        body = json.dumps(request).encode()
+        said = [{key: _whole(text) for key, text in message.items()} for message in messages]
         for attempt in range(self.max_retries + 1):
             try:
-                return self._ask(body)
+                return self._ask(said)
             except _PassingError as error:
                 if attempt == self.max_retries or (error.wait or 0.0) > MAX_WAIT:
                     tries = f"{attempt + 1} {'try' if attempt == 0 else 'tries'}"
@@ -102,37 +104,28 @@ class ChatEndpoint:
     def _pause(self, attempt: int) -> float:
         return min(MAX_WAIT, self.backoff * 2**attempt) * _jitter.uniform(0.5, 1.0)
 
-    def _ask(self, body: bytes) -> str:
+    def _ask(self, messages: list[Any]) -> str:
         """One try."""
-        from http.client import HTTPException
-        from urllib.error import HTTPError
-        from urllib.request import Request
-
+        openai, key = _package(), self._key()
         url = f"{self.base_url}/chat/completions"
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "dialogym"}
-        if key := self._key():
-            headers["Authorization"] = f"Bearer {key}"
+        asked = _client(os.getpid(), self.base_url, key or "none", self.timeout).chat.completions.with_raw_response
+        headers = {} if key else {"Authorization": openai.Omit()}
         try:
-            with _opener().open(Request(url, body, headers, method="POST"), timeout=self.timeout) as response:
-                return self._content(url, response.read())
-        except HTTPError as error:
-            raise self._http_error(url, error) from None
-        except (OSError, HTTPException) as error:  # refused, reset, timed out, cut off
-            reason = getattr(error, "reason", None) or error
-            raise _PassingError(self._safe(f"no answer from {url}: {reason or type(error).__name__}")) from error
+            answer = asked.create(model=self.model, messages=messages, extra_body=self.options, extra_headers=headers)
+        except openai.APIStatusError as error:
+            raise self._status_error(url, error) from None
+        except openai.APIConnectionError as error:  # refused, reset, timed out, cut off
+            reason = str(error.__cause__ or "") or error.message
+            raise _PassingError(self._safe(f"no answer from {url}: {reason}")) from error
+        return self._content(url, answer)
 
-    def _http_error(self, url: str, error: Any) -> EndpointError:
-        from http.client import HTTPException
-
-        try:
-            with error:
-                said = self._safe(" ".join(error.read(20_000).decode(errors="replace").split()))[:2000]
-        except (OSError, HTTPException) as lost:  # the status says enough
-            said = f"(its explanation was cut off: {type(lost).__name__})"
-        hint = f" (the key is that of {self._key_source()})" if error.code in (401, 403) else ""
-        message = f"HTTP {error.code} from {url}{hint}: {said or self._safe(str(error.reason))}"
-        if error.code in _RETRIED or error.code >= 500:
-            return _PassingError(message, retry_after(error.headers.get("Retry-After")))
+    def _status_error(self, url: str, error: Any) -> EndpointError:
+        code, response = error.status_code, error.response
+        said = self._safe(" ".join(response.text.split()) or response.reason_phrase)[:2000]
+        hint = f" (the key is that of {self._key_source()})" if code in (401, 403) else ""
+        message = f"HTTP {code} from {url}{hint}: {said}"
+        if code in _RETRIED or code >= 500:
+            return _PassingError(message, retry_after(response.headers.get("Retry-After")))
         return EndpointError(message)
 
     def _key(self) -> str:
@@ -144,24 +137,25 @@ class ChatEndpoint:
                 f"expected the key of {self.base_url} in the environment variable {self.key_variable}, got none; "
                 'a server that wants no key takes api_key="" (the agent `api`: key_variable="")'
             )
-        if not all("!" <= letter <= "~" for letter in key):  # http.client would show it in its error
+        if not all("!" <= letter <= "~" for letter in key):  # the header's error would show it
             raise ValueError(f"{self._key_source()} must be printable ASCII without spaces; it is not")
         return key
 
     def _key_source(self) -> str:
         return "api_key" if self._given_key is not None else f"the environment variable {self.key_variable}"
 
-    def _content(self, url: str, body: bytes) -> str:
-        """What the model said in an answer."""
-        text = self._safe(body.decode(errors="replace"))  # before it is cut, or half a key may be left
+    def _content(self, url: str, answer: Any) -> str:
+        """What the model said in an answer, as the package reads it."""
         try:
-            message = json.loads(text)["choices"][0]["message"]
-            content = message["content"] if message.get("content") is not None else message.get("refusal")
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            message = answer.parse().choices[0].message
+            content = message.refusal if message.content is None else message.content
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # the package lets any shape pass
+            text = self._safe(answer.http_response.text)  # before it is cut, or half a key may be left
             raise _PassingError(f"expected a chat completion from {url}, got {text!r:.200}") from error
         if not isinstance(content, str):
-            raise _PassingError(f"expected a text in the message from {url}, got {message!r:.200}")
-        return content
+            text = self._safe(answer.http_response.text)
+            raise _PassingError(f"expected a text in the message from {url}, got {text!r:.200}")
+        return self._safe(content)
 
     def _safe(self, message: str) -> str:
         """``message`` without the key, which some servers repeat."""
@@ -204,17 +198,45 @@ def _checked_url(url: str | None) -> str:
         raise ValueError(f"base_url must begin with http:// or https://, got {url!r:.200}")
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise ValueError("base_url must not hold a name or a password: give the key by its environment variable")
-    url = url.rstrip("/")
-    return url.removesuffix("/chat/completions")
+    try:
+        host, _ = urlsplit(url).hostname, urlsplit(url).port  # a port that is no number raises
+    except ValueError as error:
+        raise ValueError(f"base_url must be an address, got {url!r:.200}: {error}") from error
+    if not host:
+        raise ValueError(f"base_url must name a host, got {url!r:.200}")
+    return url.rstrip("/").removesuffix("/chat/completions")
 
 
-@functools.cache
-def _opener() -> Any:
-    """urllib's opener, proxies and all, that follows no redirect: the key is for one address only."""
-    from urllib.request import HTTPRedirectHandler, build_opener
+def _whole(text: str) -> str:
+    """``text`` as UTF-8 can hold it: a half of a surrogate pair becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
-    class NoRedirect(HTTPRedirectHandler):
-        def redirect_request(self, *arguments: Any, **options: Any) -> None:
-            return None
 
-    return build_opener(NoRedirect())
+def _package() -> Any:
+    """The openai package.
+
+    Raises:
+        ImportError: where it is missing, with the extra that brings it.
+    """
+    try:
+        import openai
+    except ImportError as error:
+        raise ImportError('asking an endpoint needs openai: pip install "dialogym[api]"', name="openai") from error
+    return openai
+
+
+@functools.lru_cache(maxsize=16)
+def _client(process: int, base_url: str, key: str, timeout: float) -> Any:
+    """The package's client, proxies and all, which keeps its connections.
+
+    It tries once and follows no redirect: the key is for one address only. Each ``process`` has its own, since two must
+    not share a connection.
+    """
+    openai = _package()
+    return openai.OpenAI(
+        api_key=key,
+        base_url=base_url,
+        timeout=timeout,
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(follow_redirects=False),
+    )

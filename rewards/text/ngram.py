@@ -5,8 +5,6 @@ https://doi.org/10.1109/ICASSP.1995.479394, in the interpolated form of Chen and
 https://doi.org/10.1006/csla.1999.0128. The lowest order is interpolated with the uniform distribution over the
 vocabulary and one place for every word outside it. An n-gram at the beginning of a sentence has nothing before it whose
 kinds could be counted, so it keeps its plain count, as in SRILM and KenLM.
-
-:class:`~dialogym.rewards.text.word_statistics.Trigrams` is another model for another question, see there.
 """
 
 from __future__ import annotations

@@ -258,7 +258,7 @@ def play(agent, forget, num_rows=6):
 
 
 def test_recognising_conversations_changes_nothing_but_the_time(tmp_path):
-    tiny_model(tiny_tokenizer(), initializer_range=0.5).save(tmp_path)  # whose words have one spelling in tokens
+    tiny_model(tiny_tokenizer(), initializer_range=1.0).save(tmp_path)  # whose words have one spelling in tokens
     agent = make_agent("sft", "TextDialog-v0", model=str(tmp_path), temperature=0.0, max_reply_tokens=8)
     said = play(agent, forget=False)
     assert said == play(agent, forget=True)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from dialogym import cli
 from dialogym.agents.preference.judgements import append_judgement, split_judgements
 from dialogym.agents.preference.train import PreferenceConfig, bradley_terry_loss, make_scorer, train_preference
-from dialogym.evaluation.rating.win_rates import pairwise_scores
+from dialogym.evaluation.rating.agreement import pairwise_scores
 from dialogym.rewards import PreferenceModel, Transcript, resolve
 from dialogym.rewards.learned.preference import Normalisation
 

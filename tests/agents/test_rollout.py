@@ -61,9 +61,14 @@ def test_the_sequence_is_the_conversation_as_the_chat_template_writes_it(collect
     lm, envs, episodes = collected
     tokenizer = lm.tokenizer
     for row, episode in enumerate(episodes):
-        text = tokenizer.hf.decode(episode.ids)
-        written = tokenizer.hf.apply_chat_template(envs.messages(row), tokenize=False)
-        assert written.startswith(text)
+        sampled = zip(episode.ids, episode.action_mask, strict=True)
+        around = [token for token, by_policy in sampled if not by_policy or token == tokenizer.end_id]
+        silent = [{**one, "content": ""} if one["role"] == "assistant" else one for one in envs.messages(row)]
+        written = tokenizer.hf.apply_chat_template(silent, tokenize=False)
+        expected = tokenizer.hf(written, add_special_tokens=False)["input_ids"]
+        assert around == expected[: len(around)]
+        replies = [one["content"] for one in envs.messages(row) if one["role"] == "assistant"]
+        assert tokenizer.decode(episode.ids[-episode.action_mask[::-1].index(False) :]) == replies[-1]
 
 
 def test_logprobs_and_states_are_those_of_a_forward_pass(collected):

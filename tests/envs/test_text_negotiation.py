@@ -6,7 +6,7 @@ import pytest
 from dialogym.agents.language_model.demonstrations import demonstrate
 from dialogym.agents.registry import make_agent
 from dialogym.envs.negotiation import game
-from dialogym.envs.negotiation.game import Answer, Kind, Profile, State, prior, respond, start
+from dialogym.envs.negotiation.game import Answer, Kind, State, Tactic, prior, respond, start
 from dialogym.envs.negotiation.optimum import ACCEPT, Optimum, optimal_values
 from dialogym.envs.negotiation.understanding import Meaning, understand
 from dialogym.envs.negotiation.words import BANKS
@@ -103,8 +103,8 @@ def by_brute_force(posterior, opening, state, max_gain):
 
 @pytest.mark.parametrize("max_gain", [3, 4])
 def test_the_optimum_is_that_of_brute_force(max_gain, monkeypatch):
-    profiles = {"slow": Profile(0.5, 4, True), "even": Profile(1.0, 3, False), "mirror": Profile(None, 4, True)}
-    monkeypatch.setattr(game, "PROFILES", profiles)
+    profiles = {"slow": Tactic(0.5, 4, True), "even": Tactic(1.0, 3, False), "mirror": Tactic(None, 4, True)}
+    monkeypatch.setattr(game, "TACTICS", profiles)
     monkeypatch.setattr(game, "PATIENCE", 2)
     monkeypatch.setattr(game, "FAR", 1)
     kinds = [Kind(surplus, profile) for surplus in (2, 3, 4) for profile in profiles]
@@ -170,7 +170,7 @@ def test_the_figures_of_the_documentation_are_those_of_the_optimum():
     assert f"expected share, which is {mixed['uninformed']:.3f}" in told
     assert f"would get {mixed['clairvoyant']:.3f}" in told
     assert f"closes {mixed['success']:.3f}" in told
-    for profile in game.PROFILES:
+    for profile in game.TACTICS:
         assert f"{profile} {optimal_values(profile)['uninformed']:.3f}" in told
     assert mixed["uninformed"] < mixed["clairvoyant"]
     assert mixed["success"] >= TextNegotiation.ceiling

@@ -9,7 +9,7 @@ from dialogym.agents.registry import make_agent
 from dialogym.envs.text_summary import (
     ASPECTS,
     MENU,
-    SummaryPartner,
+    Editor,
     TextSummary,
     is_summary,
     num_words,
@@ -73,24 +73,24 @@ def test_an_echo_of_the_whole_document_is_too_long():
 
 
 def test_the_menu_is_sentences_of_the_document():
-    reader = SummaryPartner(GOAL, 40)
-    said = dict(zip(MENU, map(reader.phrase, range(len(MENU))), strict=True))
+    editor = Editor(GOAL, 40)
+    said = dict(zip(MENU, map(editor.phrase, range(len(MENU))), strict=True))
     assert said == {
         "first": "Words are hard.", "second": "However, they lack order.", "last": "The results show it works.",
         "longest": "However, they lack order.", "contrast": "However, they lack order.",
         "contribution": "We propose a tree.", "result": "The results show it works.",
     }  # fmt: skip
-    assert list(reader.summary()) == [ASPECTS.index("outcome")]
+    assert list(editor.summary()) == [ASPECTS.index("outcome")]
 
 
 def test_a_sentence_that_is_not_there_is_masked():
-    reader = SummaryPartner({"document": "Words are hard.", "summary": "hard"}, 40)
-    assert [kind for kind, allowed in zip(MENU, reader.allowed(), strict=True) if allowed] == [
+    editor = Editor({"document": "Words are hard.", "summary": "hard"}, 40)
+    assert [kind for kind, allowed in zip(MENU, editor.allowed(), strict=True) if allowed] == [
         "first",
         "last",
         "longest",
     ]
-    assert reader.phrase(MENU.index("result")) == "Words are hard."
+    assert editor.phrase(MENU.index("result")) == "Words are hard."
 
 
 def test_the_question_says_which_aspect_and_the_reference_is_not_shown():

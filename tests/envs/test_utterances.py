@@ -1,7 +1,7 @@
 """What people and chat models say is understood: natural utterances, each with what must be understood.
 
-The lines with ``held_back`` were written before the understanding was, and tried once it understood all others: 54 of
-the 59 were right at that first try.
+The lines with ``held_back`` were written before the understanding had seen them. Of the first 59 it had 54 right at
+once, of another 237 it had 213.
 """
 
 import json

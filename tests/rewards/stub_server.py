@@ -29,7 +29,8 @@ class Stub:
     """What was asked, and where.
 
     Attributes:
-        requests: the JSON body of each request, and ``headers`` its headers, in order of arrival.
+        requests: the JSON body of each request, and ``headers`` its headers (names as in "Content-Type"), in order of
+            arrival.
     """
 
     def __init__(self, answers: list[Answer] | Callable[[dict[str, Any]], Answer]):
@@ -58,7 +59,7 @@ def serving(answers: list[Answer] | Callable[[dict[str, Any]], Answer]) -> Itera
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            answer = stub.answer(self.path, dict(self.headers), request)
+            answer = stub.answer(self.path, {name.title(): value for name, value in self.headers.items()}, request)
             time.sleep(answer.pause)
             with contextlib.suppress(ConnectionError):  # the client did not wait
                 self.send_response(answer.status)

@@ -1,7 +1,9 @@
-"""The patience of the HTTP leaf, against a stub server."""
+"""The patience of the endpoint's client, against a stub server."""
 
 import email.utils
+import os
 import pickle
+import sys
 import time
 
 import pytest
@@ -39,6 +41,12 @@ def test_a_completion_is_what_the_message_says():
     assert "Authorization" not in stub.headers[0]
 
 
+def test_any_text_can_be_sent_and_half_a_surrogate_pair_is_replaced():
+    with serving([saying("hi")]) as stub:
+        ChatEndpoint("tiny", stub.url, api_key="").complete([{"role": "user", "content": "é 🎉 \ud800!\x00"}])
+    assert stub.requests[0]["messages"] == [{"role": "user", "content": "é 🎉 \ufffd!\x00"}]
+
+
 def test_the_key_comes_from_the_variable_and_goes_into_one_header(monkeypatch):
     monkeypatch.setenv("MY_KEY", f" {KEY}\n")
     with serving([saying("hi")]) as stub:
@@ -55,6 +63,22 @@ def test_a_missing_key_is_told_at_once_and_names_the_variable(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     with pytest.raises(ValueError, match=r'OPENAI_API_KEY, got none; a server that wants no key takes api_key=""'):
         ChatEndpoint("tiny")
+
+
+def test_a_missing_package_names_its_extra_at_once(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(ImportError, match=r'needs openai: pip install "dialogym\[api\]"'):
+        ChatEndpoint("tiny", api_key="")
+
+
+def test_a_process_keeps_its_client_and_a_forked_one_makes_its_own(monkeypatch):
+    with serving([saying("hi")]) as stub:
+        made = endpoint._client.cache_info().misses
+        assert asked(stub) == asked(stub) == "hi"
+        assert endpoint._client.cache_info().misses == made + 1
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        assert asked(stub) == "hi"
+        assert endpoint._client.cache_info().misses == made + 2
 
 
 def test_a_key_that_no_header_can_hold_is_not_shown():
@@ -163,6 +187,8 @@ def test_a_redirect_is_not_followed_with_the_key():
     [
         ({"model": ""}, "model must be the name"),
         ({"base_url": "localhost:8000"}, "base_url must begin with http:// or https://, got 'localhost:8000'"),
+        ({"base_url": "http://host:port/v1"}, "base_url must be an address, got 'http://host:port/v1': Port"),
+        ({"base_url": "http:///v1"}, "base_url must name a host, got 'http:///v1'"),
         ({"base_url": "http://me:secret@host/v1"}, "must not hold a name or a password"),
         ({"timeout": 0}, "timeout > 0"),
         ({"max_retries": -1}, "max_retries=-1"),

@@ -97,7 +97,7 @@ def test_a_misspelt_reward_is_an_error_when_the_environment_is_made():
 def test_importing_rewards_loads_no_language_model_library():
     code = (
         "import sys, dialogym.rewards\n"
-        "print([name for name in ('torch', 'transformers', 'stable_baselines3') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers', 'stable_baselines3', 'openai') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -8,8 +8,8 @@ import pytest
 from dialogym.agents.floors import ClaimSuccessAgent
 from dialogym.agents.preference.judgements import read_pairs, save_pairs
 from dialogym.agents.registry import make_agent
+from dialogym.evaluation.rating.agreement import agreements, cohen_kappa, left_rate, pairwise_scores, win_rates
 from dialogym.evaluation.rating.pairs import PairSampler, sampled_at
-from dialogym.evaluation.rating.win_rates import agreements, cohen_kappa, left_rate, pairwise_scores, win_rates
 from dialogym.evaluation.statistics import wilson_interval
 
 from ..agents.judged import judgement
@@ -112,7 +112,9 @@ def test_two_agents_of_different_interfaces_reply_to_the_same_contexts():
         assert pair.messages[-1]["role"] in ("user", "tool")
         assert "[" not in pair.first  # as people read it: placeholders filled
     assert {len(pair.messages) for pair in pairs} > {2}  # not first turns alone
-    led_by_claim = [pair for pair in pairs if any("your table is booked" in one["content"] for one in pair.messages)]
+    led_by_claim = [
+        pair for pair in pairs if any("your table is booked" in one["content"].lower() for one in pair.messages)
+    ]
     assert 0 < len(led_by_claim) < 30
 
 
