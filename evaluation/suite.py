@@ -32,7 +32,7 @@ RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
 NUM_DEMONSTRATIONS, NUM_PPO_TURNS = 200, 10_000
 MAX_DRIFT = 1.2
 """Perplexity of the words after RL over that before, up to which they count as the same language."""
-DEMONSTRATIONS = {"TextDialog-v0": 140, "TextSummary-v0": 45}
+DEMONSTRATIONS = {"TextDialog-v0": 170, "TextSummary-v0": 45}
 """Where fewer than usual leave reinforcement learning something to show, or are as many as there are texts."""
 VERDICTS = {BETTER: "adds", WORSE: "harms"} | {one: one for one in (NOTHING_SHOWN, DIFFER, NO_DIFFERENCE)}
 """What is said of reinforcement learning after SFT. One training run of each shows two models, never what RL adds."""
