@@ -74,4 +74,4 @@ register_task(
     max_turns=20,
     reward_threshold=0.75,
 )
-register_task("TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward_threshold=0.75)
+register_task("TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward_threshold=0.4)

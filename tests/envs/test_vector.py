@@ -71,7 +71,7 @@ def test_disabled_mode_resets_the_rows_it_is_told_and_leaves_ended_rows_alone():
     assert truncated.tolist() == [True, False, True]
     frozen = envs.messages(0)
     _, rewards, terminated, truncated, _ = envs.step([None, "which area ?", None])
-    assert rewards.tolist() == [0.0, -0.9, 0.0]
+    assert rewards.tolist() == [0.0, -0.7, 0.0]
     assert not terminated.any()
     assert truncated.tolist() == [False, True, False]
     assert envs.messages(0) == frozen

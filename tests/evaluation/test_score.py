@@ -53,7 +53,7 @@ def test_every_goal_is_played_once_and_scored_in_order():
     assert 0 < knows.sum() < 30
     assert scores.success.tolist() == knows.tolist()
     assert scores.turns.tolist() == np.where(knows, 1, 3).tolist()
-    assert scores.returns == pytest.approx(np.where(knows, 1 - 0.2 / 3, -1.0))
+    assert scores.returns == pytest.approx(np.where(knows, 0.6 - 0.2 / 3, -0.8))
     assert scores.invalid_rate == pytest.approx(3 * (~knows).sum() / scores.turns.sum())
     assert len(scores.replies) == scores.turns.sum()
     assert [message["role"] for message in scores.conversations[0]][:3] == ["system", "user", "assistant"]
