@@ -1,7 +1,7 @@
 """What is a good reply? Rewards read the transcript of a conversation after each agent turn.
 
 ``task.py`` has success, turns, the default and the presets of the literature, ``style.py`` how a reply is put,
-``fluency.py`` what a language model thinks of it; ``compose.py`` adds them up and ``registry.py`` knows them by name.
+``fluency.py`` what a language model thinks of it; ``base.py`` adds them up and ``registry.py`` knows them by name.
 """
 
 from .base import (

@@ -22,23 +22,6 @@ def package_file(package: str, file: str, extra: str) -> Any:
     return Path(next(iter(spec.submodule_search_locations))).joinpath(file)
 
 
-def utf8_text(source: Any, name: Any = None) -> str:
-    """The text of a user's file, with or without the byte order mark that Excel and some editors begin theirs with.
-
-    Args:
-        source: a path, or anything that has ``read_text``.
-        name: what the file is called in an error; None is ``source``.
-
-    Raises:
-        ValueError: if it is not UTF-8.
-    """
-    try:
-        return source.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as e:
-        where = source if name is None else name
-        raise ValueError(f"{where}: expected UTF-8 text, got a byte that is none at position {e.start}") from e
-
-
 def atomic_write(path: str | Path, content: str | bytes) -> None:
     """Writes a file beside ``path`` and renames it onto ``path``, so that a reader never sees half of it."""
     path = Path(path)

@@ -1,7 +1,7 @@
 """Double Q-learning: two tables, each of which scores the action that the other would choose.
 
 van Hasselt (2010), algorithm 1; Sutton & Barto (2018), section 6.7, equation 6.10. The agent acts on the mean
-of the two, so that a temperature means what it does for one table. What else differs is said in ``tabular.py``.
+of the two, so that a temperature means what it does for one table. What else differs is said in ``agent.py``.
 """
 
 from __future__ import annotations

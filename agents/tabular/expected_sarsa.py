@@ -1,6 +1,6 @@
 """Expected SARSA: as SARSA, with the expectation over the next action in place of a sample of it.
 
-van Seijen et al. (2009); Sutton & Barto (2018), section 6.6, equation 6.9. What differs is said in ``tabular.py``.
+van Seijen et al. (2009); Sutton & Barto (2018), section 6.6, equation 6.9. What differs is said in ``agent.py``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Q-learning: off-policy temporal-difference control.
 
-Watkins (1989); Sutton & Barto (2018), section 6.5, equation 6.8. What differs is said in ``tabular.py``.
+Watkins (1989); Sutton & Barto (2018), section 6.5, equation 6.8. What differs is said in ``agent.py``.
 """
 
 from __future__ import annotations

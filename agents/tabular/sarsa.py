@@ -1,6 +1,6 @@
 """SARSA: on-policy temporal-difference control.
 
-Rummery & Niranjan (1994); Sutton & Barto (2018), section 6.4, equation 6.7. What differs is said in ``tabular.py``.
+Rummery & Niranjan (1994); Sutton & Barto (2018), section 6.4, equation 6.7. What differs is said in ``agent.py``.
 """
 
 from __future__ import annotations

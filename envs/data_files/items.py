@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from . import fields as names
-from .fields import Fields, as_read, label_of, match_fields, native, tell
+from .fields import Fields, as_read, match_fields, native, tell
 from .rows import Row, RowError, Rows
 from .sources import open_rows
 
@@ -210,8 +210,3 @@ def _tell_first(rows: Rows) -> None:
         if isinstance(row, RowError):
             problems.note(number, row)
     raise ValueError(problems.told() if problems.count else f"{rows.name}: expected names and values, got empty rows")
-
-
-def label_field(*others: str) -> names.Field:
-    """A field of labels, which may be numbers."""
-    return names.Field(str, others, read=label_of)
