@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from ...envs.tokenizer import Tokenizer, load_tokenizer
 from .cache import hidden_states
 from .exactness import check_model
+from .vocabulary import check_vocabulary, unsayable_ids
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
 
@@ -33,6 +34,8 @@ class ModelConfig:
             Llama, Qwen, GPT-2, OPT, Mistral, Phi and Gemma 3 are taken, Bloom and GPT-Neo are not.
         tokenizer: of the small one: a name or folder for ``AutoTokenizer.from_pretrained``, such as
             :func:`~dialogym.envs.tokenizer.fit_tokenizer` writes; None is the one that ships, made for restaurants.
+        resize_embeddings: a pretrained model whose tokenizer has more tokens than it has rows of embeddings gets the
+            rows that it lacks; otherwise it is refused.
         hidden_size, num_layers, num_heads, num_key_value_heads, intermediate_size: of that small one. One head of keys
             and values for all heads of queries makes sampling half again as fast as one for each.
         max_reply_tokens: a reply is handed over after so many tokens without an end-of-turn token.
@@ -41,6 +44,7 @@ class ModelConfig:
 
     model: str | None = None
     tokenizer: str | None = None
+    resize_embeddings: bool = False
     hidden_size: int = 128
     num_layers: int = 3
     num_heads: int = 4
@@ -66,21 +70,23 @@ class LanguageModel:
         tokenizer: see :class:`dialogym.envs.tokenizer.Tokenizer`.
 
     Raises:
-        ValueError: if the model does more to its last hidden states than its output layer says (scales or caps logits),
-            or says something else when it keeps what it has read from turn to turn than in one pass over the whole.
+        ValueError: if the tokenizer has more tokens than the model has rows of embeddings; if the model does more to
+            its last hidden states than its output layer says (scales or caps logits), or says something else when it
+            keeps what it has read from turn to turn than in one pass over the whole.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
         self._head: Any = model.get_output_embeddings()
-        self._forbidden = torch.tensor(tokenizer.forbidden_ids, dtype=torch.long, device=model.device)
+        check_vocabulary(model, tokenizer)
+        self._forbidden = torch.tensor(unsayable_ids(model, tokenizer), dtype=torch.long, device=model.device)
         check_model(model)
 
     @classmethod
     def make(cls, config: ModelConfig, seed: int) -> LanguageModel:
         """The model of a configuration; random weights are drawn from ``seed``."""
         if config.model is not None:
-            return cls.load(config.model)
+            return cls.load(config.model, config.resize_embeddings)
         tokenizer = load_tokenizer(config.tokenizer)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -102,10 +108,12 @@ class LanguageModel:
         return cls(model, tokenizer)
 
     @classmethod
-    def load(cls, folder: str | Path) -> LanguageModel:
-        """A pretrained model and tokenizer, by folder or hub name, in float32."""
+    def load(cls, folder: str | Path, resize_embeddings: bool = False) -> LanguageModel:
+        """A pretrained model and tokenizer, by folder or hub name, in float32; see :class:`ModelConfig`."""
         model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
-        return cls(model, load_tokenizer(str(folder)))
+        tokenizer = load_tokenizer(str(folder))
+        check_vocabulary(model, tokenizer, resize_embeddings)
+        return cls(model, tokenizer)
 
     def save(self, folder: str | Path) -> None:
         """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is."""

@@ -106,7 +106,8 @@ class PolicyGradientAgent(LanguageModelAgent):
     critic: ValueHead
 
     def _make_model(self) -> LanguageModel:
-        return super()._make_model() if self.config.init is None else LanguageModel.load(self.config.init)
+        init = self.config.init
+        return super()._make_model() if init is None else LanguageModel.load(init, self.config.resize_embeddings)
 
     @abstractmethod
     def update(self, episodes: list[Episode], rng: random.Random) -> LogRow:
