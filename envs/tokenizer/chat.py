@@ -143,7 +143,8 @@ class Tokenizer:
             text = self.decode(said)
         template = self._template
         begun = template.thinking.begin if template.begins_thinking else ""
-        return without_thinking(begun + text, template.thinking).removeprefix(template.margin)
+        heard = without_thinking(begun + text, template.thinking)
+        return heard.removeprefix(template.margin).removesuffix(template.trail)
 
 
 def _plain_template(hf: Any) -> str:
@@ -177,10 +178,15 @@ def _by_message(ids: Ids, hf: Any, whole: WholeWriter, end_id: int) -> MessageWr
         writer = MessageWriter(hf, ids, end_id)
     except ValueError:
         return None
-    for messages in SAMPLES:
-        for prompt in (False, True):
-            if _conversation(writer, messages, end_id, prompt) != _conversation(whole, messages, end_id, prompt):
-                return None
-        if writer.since_reply(messages, False, True) != whole.since_reply(messages, False, True):
-            return None
-    return writer
+    return writer if all(_is_same(writer, whole, messages, end_id) for messages in SAMPLES) else None
+
+
+def _is_same(writer: MessageWriter, whole: WholeWriter, messages: Sequence[Mapping[str, Any]], end_id: int) -> bool:
+    """Both ways write a conversation alike, if it can be written at all."""
+    try:
+        expected = [_conversation(whole, messages, end_id, prompt) for prompt in (False, True)]
+        unended = whole.since_reply(messages, False, True)
+    except ValueError:
+        return True
+    got = [_conversation(writer, messages, end_id, prompt) for prompt in (False, True)]
+    return got == expected and writer.since_reply(messages, False, True) == unended

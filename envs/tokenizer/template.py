@@ -28,16 +28,17 @@ Shown = list[dict[str, str]]
 class Repair(NamedTuple):
     """How messages between two replies are changed for a template that does not take them as they are."""
 
-    has_more: bool = False
-    """A user's message without words is added where the user says nothing."""
     is_merged: bool = False
     """The user's messages are one, with an empty line between them."""
     system_as_user: bool = False
     """Instructions begin the user's message."""
     tool_as_user: bool = False
+    has_more: bool = False
+    """A user's message without words is added where the user says nothing."""
 
 
 _REPAIRS = sorted((Repair(*changes) for changes in itertools.product((False, True), repeat=4)), key=sum)
+"""Few changes before many; and of one change, an empty message before others."""
 
 
 class ChatTemplate:
@@ -111,7 +112,7 @@ class ChatTemplate:
         return f"{rest.lstrip() if thinks else f'{end}{_GAP}{content}'}{self.trail}"
 
     def _whole(self, messages: Sequence[Mapping[str, Any]], prompt: bool) -> str:
-        return self._write(self._shown(messages), prompt) + (self._rest_of_prompt if prompt else "")
+        return self._write(self._shown(messages, prompt), prompt) + (self._rest_of_prompt if prompt else "")
 
     def _write(self, messages: Shown, prompt: bool) -> str:
         written = self._hf.apply_chat_template(
@@ -154,11 +155,12 @@ class ChatTemplate:
 
     # Roles
 
-    def _shown(self, messages: Sequence[Mapping[str, Any]]) -> Shown:
+    def _shown(self, messages: Sequence[Mapping[str, Any]], prompt: bool = True) -> Shown:
         """The messages as the template takes them, with as few changes as that needs."""
         shown: Shown = []
         for block, reply in _blocks(messages):
-            shown += _repaired(block, self._repair(shown, block))
+            if block or prompt or reply is not None:
+                shown += _repaired(block, self._repair(shown, block))
             if reply is not None:
                 shown.append({"role": "assistant", "content": reply})
         return shown
