@@ -156,7 +156,8 @@ WRITTEN = {
     "system_last": "<s>[INST] you are a guide\n\nhello there[/INST] search(food=italian)</s>"
     "[INST] you are a guide\n\n3 found\n\nno, another one[/INST] yes</s>",
     "line_break_left": "<|system|>\nyou are a guide</s>\n<|user|>\nhello there</s>\n"
-    "<|assistant|>\nsearch(food=italian)</s>\n<|tool|>\n3 found</s>\n<|user|>\nno, another one</s>\n<|assistant|>\nyes</s>\n",
+    "<|assistant|>\nsearch(food=italian)</s>\n<|tool|>\n3 found</s>\n"
+    "<|user|>\nno, another one</s>\n<|assistant|>\nyes</s>\n",
 }  # fmt: skip
 WRITTEN["must_think"] = WRITTEN["may_think"]
 
