@@ -23,6 +23,7 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'assistant:\\n' }}{% endif %}"
 )
 """For a tokenizer without a chat template: its end-of-text token ends every message, so that no text can forge one."""
+_UNUSUAL = "\x00 ü 漢 🙂"
 
 
 class Tokenizer:
@@ -43,7 +44,7 @@ class Tokenizer:
 
     Raises:
         ValueError: if the template does not show what is said, or ends the agent's turn with anything but a special
-            token.
+            token; if there are texts that it has no ids for, not even one for what is unknown.
     """
 
     def __init__(self, hf: Any):
@@ -51,6 +52,7 @@ class Tokenizer:
         if not hf.chat_template:
             hf.chat_template = _plain_template(hf)
         self._ids = Ids(hf)
+        self._ids.plain(_UNUSUAL)
         self._template = ChatTemplate(hf, self._ids.markers)
         self.end_id: int = hf.convert_tokens_to_ids(self._template.end)
         self.pad_id = self.end_id if hf.pad_token_id is None else int(hf.pad_token_id)

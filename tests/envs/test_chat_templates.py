@@ -282,6 +282,13 @@ def test_ids_without_a_token_are_forbidden():
     assert set(tokenizer.forbidden_ids) == set(range(len(tokenizer))) - known
 
 
+def test_a_tokenizer_that_cannot_write_every_text_at_all_is_refused():
+    rust = Rust(models.WordLevel({"yes": 0}, unk_token="<unk>"))
+    rust.add_special_tokens([AddedToken("</s>")])
+    with pytest.raises(ValueError, match="expected a tokenizer with ids for any text, got none for "):
+        Tokenizer(PreTrainedTokenizerFast(tokenizer_object=rust, eos_token="</s>"))
+
+
 # The day
 
 
