@@ -13,7 +13,8 @@ import random
 
 from ..base import LogRow
 from .actor_critic import ActorCriticConfig
-from .critic import estimate_advantages, fit_critic, normalised
+from .advantages import normalised
+from .critic import estimate_advantages, fit_critic
 from .losses import policy_gradient_loss
 from .policy_gradient import PolicyGradientAgent
 from .rollout import Episode

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .returns import generalised_advantages, standard_deviation
+from .advantages import gae
 from .rollout import Batch
 
 
@@ -69,7 +69,7 @@ def estimate_advantages(critic: ValueHead, batch: Batch, reward_scale: float, ga
     rest = (critic(batch.next_states) + batch.baselines * reward_scale) * gamma**batch.num_later_turns
     bootstrap = torch.where(batch.truncated, rest, torch.zeros(()))  # (B,)
     rewards = batch.rewards * reward_scale
-    advantages = generalised_advantages(rewards, values, batch.num_turns, bootstrap, gamma, lam)
+    advantages = gae(rewards, values, batch.num_turns, bootstrap, gamma, lam)
     return Estimate(advantages, advantages + values)
 
 
@@ -86,9 +86,3 @@ def fit_critic(
     targets, errors = found.targets[mask], found.advantages[mask]
     value_loss = critic.fit(batch.states[mask], targets, num_steps, learning_rate)
     return {"value_loss": value_loss, "explained_variance": float(1 - errors.var() / (targets.var() + 1e-9))}
-
-
-def normalised(advantages: Tensor, mask: Tensor) -> Tensor:
-    """(B, K) advantages less their mean over the turns of ``mask``, over their standard deviation; 0 for one turn."""
-    taken = advantages[mask]
-    return (advantages - taken.mean()) / (standard_deviation(taken) + 1e-6)

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from ..base import LogRow
 from .actor_critic import ActorCriticConfig
-from .critic import estimate_advantages, fit_critic, normalised
+from .advantages import normalised
+from .critic import estimate_advantages, fit_critic
 from .model import LanguageModel, entropies, prediction_states, sampled_logprobs
 from .policy_gradient import Microbatch, PolicyGradientAgent
 from .rollout import Episode

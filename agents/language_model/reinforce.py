@@ -17,12 +17,10 @@ import dataclasses
 import functools
 import random
 
-from torch import Tensor
-
 from ..base import LogRow
+from .advantages import discounted_returns, scaled, turn_baseline
 from .losses import policy_gradient_loss
 from .policy_gradient import PolicyGradientAgent, PolicyGradientConfig
-from .returns import discounted_returns, standard_deviation
 from .rollout import Episode
 
 
@@ -31,16 +29,6 @@ class ReinforceConfig(PolicyGradientConfig):
     """The whole configuration; see :class:`PolicyGradientConfig`."""
 
     learning_rate: float = 5e-5
-
-
-def turn_baseline(returns: Tensor, turn_mask: Tensor) -> Tensor:
-    """(K,) mean return of the conversations that reached each turn.
-
-    Args:
-        returns: (B, K) returns from each turn on.
-        turn_mask: (B, K) bool, True on turns that took place.
-    """
-    return (returns * turn_mask).sum(0) / turn_mask.sum(0).clamp(min=1)
 
 
 class ReinforceAgent(PolicyGradientAgent):
@@ -54,6 +42,5 @@ class ReinforceAgent(PolicyGradientAgent):
         config, batch = self.config, self.batch(episodes)
         returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)
         advantages = returns - turn_baseline(returns, batch.turn_mask)
-        scale = standard_deviation(advantages[batch.turn_mask]) + 1e-6
-        microbatches = self.microbatches(episodes, advantages / scale)
+        microbatches = self.microbatches(episodes, scaled(advantages, batch.turn_mask))
         return self.step(microbatches, functools.partial(policy_gradient_loss, self))

@@ -6,8 +6,18 @@ pytest.importorskip("torch")
 
 import torch
 
-from dialogym.agents.language_model.critic import ValueHead, estimate_advantages, fit_critic, normalised
-from dialogym.agents.language_model.returns import discounted_returns, generalised_advantages
+from dialogym.agents.language_model.advantages import (
+    discounted_returns,
+    gae,
+    group_normalised,
+    has_spread,
+    leave_one_out,
+    normalised,
+    others_mean,
+    scaled,
+    turn_baseline,
+)
+from dialogym.agents.language_model.critic import ValueHead, estimate_advantages, fit_critic
 from dialogym.agents.language_model.rollout import Batch
 
 
@@ -19,7 +29,7 @@ def test_returns_discount_what_comes_later():
 
 def test_advantages_of_two_turns_worked_by_hand():
     # delta_1 = 2 - 3 = -1; delta_0 = 1 + 0.9 * 3 - 2 = 1.7; A_0 = 1.7 + 0.9 * 0.5 * -1 = 1.25
-    advantages = generalised_advantages(
+    advantages = gae(
         rewards=torch.tensor([[1.0, 2.0]]),
         values=torch.tensor([[2.0, 3.0]]),
         num_turns=torch.tensor([2]),
@@ -32,7 +42,7 @@ def test_advantages_of_two_turns_worked_by_hand():
 
 def test_a_cut_conversation_is_bootstrapped():
     # delta_1 = 2 + 0.9 * 10 - 3 = 8; A_0 = 1.7 + 0.45 * 8 = 5.3
-    advantages = generalised_advantages(
+    advantages = gae(
         torch.tensor([[1.0, 2.0]]), torch.tensor([[2.0, 3.0]]), torch.tensor([2]), torch.tensor([10.0]), 0.9, 0.5
     )
     assert torch.allclose(advantages, torch.tensor([[5.3, 8.0]]))
@@ -40,16 +50,67 @@ def test_a_cut_conversation_is_bootstrapped():
 
 def test_what_stands_after_the_last_turn_does_not_matter():
     rewards, values = torch.tensor([[1.0, 2.0, 0.0, 0.0]]), torch.tensor([[2.0, 3.0, 77.0, -5.0]])
-    advantages = generalised_advantages(rewards, values, torch.tensor([2]), torch.tensor([0.0]), 0.9, 0.5)
+    advantages = gae(rewards, values, torch.tensor([2]), torch.tensor([0.0]), 0.9, 0.5)
     assert torch.allclose(advantages, torch.tensor([[1.25, -1.0, 0.0, 0.0]]))
 
 
 @pytest.mark.parametrize("bootstrap", [0.0, 4.0])
 def test_with_lambda_one_the_advantage_is_the_return_less_the_value(bootstrap):
     rewards, values = torch.tensor([[1.0, -2.0, 3.0]]), torch.tensor([[0.5, 1.5, -1.0]])
-    advantages = generalised_advantages(rewards, values, torch.tensor([3]), torch.tensor([bootstrap]), 0.9, 1.0)
+    advantages = gae(rewards, values, torch.tensor([3]), torch.tensor([bootstrap]), 0.9, 1.0)
     rewards[0, -1] += 0.9 * bootstrap
     assert torch.allclose(advantages, discounted_returns(rewards, 0.9) - values)
+
+
+def test_the_baseline_of_a_turn_is_the_mean_over_those_who_reached_it():
+    baseline = turn_baseline(torch.tensor([[4.0, 8.0], [2.0, 99.0]]), torch.tensor([[True, True], [True, False]]))
+    assert baseline.tolist() == [3.0, 8.0]
+
+
+RETURNS, GROUP = torch.tensor([1.0, 4.0, 7.0, 2.0, 6.0, 9.0]), torch.tensor([0, 0, 0, 1, 1, 2])
+
+
+def test_each_is_compared_with_the_mean_of_the_others_of_its_group():
+    assert others_mean(RETURNS, GROUP).tolist() == [5.5, 4.0, 2.5, 6.0, 2.0, 0.0]
+    assert leave_one_out(RETURNS, GROUP).tolist() == [-4.5, 0.0, 4.5, -4.0, 4.0, 0.0]  # the last has nobody
+
+
+def test_groups_need_not_stand_together():
+    order = torch.tensor([5, 2, 4, 0, 3, 1])
+    assert torch.equal(leave_one_out(RETURNS[order], GROUP[order]), leave_one_out(RETURNS, GROUP)[order])
+
+
+def test_group_normalised_returns_worked_by_hand():
+    # 1, 4, 7: mean 4, standard deviation 3; 2, 6: mean 4, standard deviation sqrt(8)
+    expected = torch.tensor([-1.0, 0.0, 1.0, -(0.5**0.5), 0.5**0.5, 0.0])
+    assert torch.allclose(group_normalised(RETURNS, GROUP), expected, atol=1e-4)
+    assert group_normalised(RETURNS, GROUP, by_std=False).tolist() == [-3.0, 0.0, 3.0, -2.0, 2.0, 0.0]
+
+
+def test_without_the_standard_deviation_the_group_normalised_are_leave_one_out_shortened_by_one_nth():
+    group = torch.arange(4).repeat_interleave(8)
+    returns = torch.randn(32, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(group_normalised(returns, group, by_std=False), leave_one_out(returns, group) * 7 / 8)
+
+
+def test_a_group_that_returned_the_same_has_no_spread_and_no_advantage():
+    returns, group = torch.tensor([3.1, 3.1, 3.1, 1.0, 2.0]), torch.tensor([0, 0, 0, 1, 1])
+    assert has_spread(returns, group).tolist() == [False, False, False, True, True]
+    for advantages in (leave_one_out(returns, group), group_normalised(returns, group)):
+        assert advantages[:3].abs().max() < 1e-2
+
+
+def test_turns_are_compared_with_the_same_turn_of_those_who_reached_it():
+    returns = torch.tensor([[1.0, 5.0, 8.0], [3.0, 7.0, 0.0], [5.0, 0.0, 0.0]])
+    mask = torch.tensor([[True, True, True], [True, True, False], [True, False, False]])
+    group = torch.tensor([0, 0, 0])
+    assert leave_one_out(returns, group, mask).tolist() == [[-3.0, -2.0, 0.0], [0.0, 2.0, 0.0], [3.0, 0.0, 0.0]]
+    assert group_normalised(returns, group, mask, by_std=False).tolist() == [[-2, -1, 0], [0, 1, 0], [2, 0, 0]]
+
+
+def test_advantages_are_scaled_by_the_turns_that_took_place():
+    advantages = scaled(torch.tensor([[1.0, 3.0], [5.0, 100.0]]), torch.tensor([[True, True], [True, False]]))
+    assert torch.allclose(advantages[[0, 0, 1], [0, 1, 0]], torch.tensor([0.5, 1.5, 2.5]), atol=1e-5)
 
 
 def critic_of(weights):
