@@ -14,8 +14,9 @@ import torch
 
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.language_model import policy_gradient
+from dialogym.agents.language_model.logprobs import kl_divergences
 from dialogym.agents.language_model.losses import policy_gradient_loss, reinforce_loss
-from dialogym.agents.language_model.ppo import adapted_kl_weight, kl_divergences, ppo_loss
+from dialogym.agents.language_model.ppo import adapted_kl_weight, ppo_loss
 from dialogym.agents.language_model.reinforce import turn_baseline
 from dialogym.agents.language_model.rollout import sample_episodes
 from dialogym.envs import remake_vec
