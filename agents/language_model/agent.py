@@ -105,7 +105,7 @@ class LanguageModelAgent(Learner):
         return 0
 
     def _new_sampler(self) -> Sampler:
-        generator = torch.Generator(device=self.lm.model.device).manual_seed(self.seed)
+        generator = torch.Generator(device=self.lm.device).manual_seed(self.seed)
         return Sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
 
     def text(self, ids: Tensor, length: int) -> str:

@@ -21,7 +21,6 @@ def reinforce_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
 def policy_gradient_loss(agent: PolicyGradientAgent, microbatch: Microbatch) -> tuple[Tensor, LogRow]:
     """That of a microbatch, less the entropy bonus; and what to log of it."""
     config, batch = agent.config, microbatch.batch
-    hidden = agent.lm.hidden(batch.ids)
-    logprobs, entropy = agent.lm.logprobs(hidden, batch.ids, batch.action_mask, config.sampling_temperature)
-    loss = reinforce_loss(logprobs, microbatch.advantages)
-    return loss - config.entropy_weight * entropy.mean(), {"loss": loss.item(), "entropy": entropy.mean().item()}
+    found = agent.lm.token_logprobs(batch.ids, batch.action_mask, config.sampling_temperature)
+    loss, entropy = reinforce_loss(found.logprobs, microbatch.advantages), found.entropies.mean()
+    return loss - config.entropy_weight * entropy, {"loss": loss.item(), "entropy": entropy.item()}

@@ -23,8 +23,9 @@ from ..training.learner import Training
 from ..training.selection import Selection
 from .agent import LanguageModelAgent
 from .critic import ValueHead
+from .memory import MAX_TOKENS_AT_ONCE, length_batches
 from .model import LanguageModel, ModelConfig
-from .rollout import MAX_TOKENS_AT_ONCE, Batch, Episode, compare_within_groups, length_batches, sample_episodes
+from .rollout import Batch, Episode, compare_within_groups, sample_episodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +87,10 @@ class Microbatch(NamedTuple):
     Attributes:
         batch: of B episodes, N tokens sampled in them.
         advantages: (N,) of each sampled token: that of its turn.
-        reference_hidden: (N, D) hidden states of the reference where they were predicted, if there is a reference.
     """
 
     batch: Batch
     advantages: Tensor
-    reference_hidden: Tensor | None = None
 
 
 class PolicyGradientAgent(LanguageModelAgent):
@@ -119,9 +118,8 @@ class PolicyGradientAgent(LanguageModelAgent):
 
     def begin(self) -> None:
         """Called before learning, with the weights it starts from."""
-        model = self.lm.model
-        self.optimizer = torch.optim.AdamW(model.parameters(), self.config.learning_rate, weight_decay=0.0)
-        self.critic = ValueHead(model.config.hidden_size).to(model.device)
+        self.optimizer = torch.optim.AdamW(self.lm.trainable_parameters(), self.config.learning_rate, weight_decay=0.0)
+        self.critic = ValueHead(self.lm.hidden_size).to(self.lm.device)
 
     def training_state(self) -> dict[str, Any]:
         """What a checkpoint needs beyond the model."""
@@ -182,7 +180,7 @@ class PolicyGradientAgent(LanguageModelAgent):
             config.max_reply_tokens,
             seeds=seeds,
             temperature=config.sampling_temperature,
-            generator=torch.Generator(device=self.lm.model.device).manual_seed(rng.getrandbits(31)),
+            generator=torch.Generator(device=self.lm.device).manual_seed(rng.getrandbits(31)),
         )
         compare_within_groups(episodes, config.group_size)
         return episodes
@@ -205,7 +203,7 @@ class PolicyGradientAgent(LanguageModelAgent):
 
     def batch(self, episodes: Sequence[Episode]) -> Batch:
         """The episodes as tensors beside the model."""
-        return Batch.of(episodes, self.lm.tokenizer.pad_id, self.lm.model.device, self.config.gamma)
+        return Batch.of(episodes, self.lm.tokenizer.pad_id, self.lm.device, self.config.gamma)
 
     def microbatches(self, episodes: Sequence[Episode], advantages: Tensor) -> list[Microbatch]:
         """The episodes in microbatches alike in length, small enough to pass through the model at once.
@@ -241,7 +239,7 @@ class PolicyGradientAgent(LanguageModelAgent):
             (share * loss).backward()
             for name, value in row.items():
                 totals[name] = totals.get(name, 0.0) + share * float(value)
-        norm = torch.nn.utils.clip_grad_norm_(self.lm.model.parameters(), self.config.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.lm.trainable_parameters(), self.config.max_grad_norm)
         self.optimizer.step()
         return {**totals, "grad_norm": float(norm)}
 

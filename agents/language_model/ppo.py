@@ -10,7 +10,6 @@ has become rare.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import random
 from typing import Any
@@ -22,7 +21,7 @@ from ..base import LogRow
 from .actor_critic import ActorCriticConfig
 from .advantages import normalised
 from .critic import estimate_advantages, fit_critic
-from .model import LanguageModel, entropies, prediction_states, sampled_logprobs
+from .model import LanguageModel
 from .policy_gradient import Microbatch, PolicyGradientAgent
 from .rollout import Episode
 
@@ -69,11 +68,6 @@ def ppo_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip: f
     return -torch.min(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
 
-def kl_divergences(log_policy: Tensor, log_reference: Tensor) -> Tensor:
-    """(N,) KL(policy || reference), in nats, of next-token log-probabilities (N, V)."""
-    return (log_policy.exp() * (log_policy - log_reference)).sum(-1)
-
-
 def adapted_kl_weight(weight: float, kl: float, target: float) -> float:
     """The weight for the next batch: up to a fifth more or less, as the KL was above or below its target."""
     return weight * (1 + 0.2 * max(-1.0, min(1.0, kl / target - 1)))
@@ -98,7 +92,7 @@ class PPOAgent(PolicyGradientAgent):
         self.kl_weight = config.kl_weight
         starts_trained = config.init is not None or config.model is not None
         if config.kl_target is not None and starts_trained:
-            self.reference = LanguageModel(copy.deepcopy(self.lm.model).eval(), self.lm.tokenizer)
+            self.reference = self.lm.frozen_copy()
 
     def training_state(self) -> dict[str, Any]:
         reference = None if self.reference is None else self.reference.model.state_dict()
@@ -129,34 +123,17 @@ class PPOAgent(PolicyGradientAgent):
         order = rng.sample(range(len(episodes)), len(episodes))
         size = self.config.minibatch_size
         groups = [order[start : start + size] for start in range(0, len(order), size)]
-        minibatches = [self.microbatches([episodes[number] for number in group], advantages[group]) for group in groups]
-        return [[self._with_reference(microbatch) for microbatch in microbatches] for microbatches in minibatches]
-
-    @torch.no_grad()
-    def _with_reference(self, microbatch: Microbatch) -> Microbatch:
-        if self.reference is None:
-            return microbatch
-        hidden = self.reference.hidden(microbatch.batch.ids)
-        return microbatch._replace(reference_hidden=prediction_states(hidden, microbatch.batch.action_mask))
+        return [self.microbatches([episodes[number] for number in group], advantages[group]) for group in groups]
 
     def _loss(self, microbatch: Microbatch) -> tuple[Tensor, LogRow]:
         config, batch = self.config, microbatch.batch
-        hidden = self.lm.hidden(batch.ids)
-        log_policy = self.lm.log_distribution(hidden, batch.action_mask, config.sampling_temperature)  # (N, V)
-        logprobs, entropy = sampled_logprobs(log_policy, batch.ids, batch.action_mask), entropies(log_policy).mean()
-        policy_loss = ppo_loss(logprobs, batch.old_logprobs, microbatch.advantages, config.clip)
+        found = self.lm.token_logprobs(batch.ids, batch.action_mask, config.sampling_temperature, self.reference)
+        policy_loss = ppo_loss(found.logprobs, batch.old_logprobs, microbatch.advantages, config.clip)
+        entropy = found.entropies.mean()
         loss = policy_loss - config.entropy_weight * entropy
         row = {"loss": policy_loss.item(), "entropy": entropy.item()}
-        if microbatch.reference_hidden is not None:
-            kl = self._kl(log_policy, microbatch.reference_hidden)
+        if found.kl is not None:
+            kl = found.kl.mean()
             loss, row["kl"] = loss + self.kl_weight * kl, kl.item()
-        ratio = (logprobs - batch.old_logprobs).detach().exp()
+        ratio = (found.logprobs - batch.old_logprobs).detach().exp()
         return loss, {**row, "clipped": ((ratio - 1).abs() > config.clip).float().mean().item()}
-
-    def _kl(self, log_policy: Tensor, reference_hidden: Tensor) -> Tensor:
-        """Mean KL from the reference over the sampled tokens, a scalar in nats."""
-        assert self.reference is not None
-        with torch.no_grad():
-            logits = self.reference.logits(reference_hidden)
-            log_reference = torch.log_softmax(logits / self.config.sampling_temperature, dim=-1)
-        return kl_divergences(log_policy, log_reference).mean()

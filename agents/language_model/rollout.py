@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,10 +13,6 @@ from ...envs import TextVectorEnv
 from .history import closing_ids, history_of, latest_ids
 from .model import LanguageModel
 from .sampler import Sampler, pad
-
-MAX_TOKENS_AT_ONCE = 2048
-"""Tokens, padding included, of one forward and backward pass. So many fit a processor's cache, and are learned from a
-third faster than three times as many."""
 
 
 @dataclass
@@ -292,20 +288,3 @@ def compare_within_groups(episodes: Sequence[Episode], group_size: int) -> None:
         total = sum(episode.total_reward for episode in group)
         for episode in group:
             episode.baseline = (total - episode.total_reward) / (len(group) - 1)
-
-
-def length_batches(sizes: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
-    """Numbers of sequences in groups that are padded to at most ``max_tokens``, shortest first; one at least to each.
-
-    Args:
-        sizes: tokens of each sequence.
-        max_tokens: of a group, padding included.
-    """
-    group: list[int] = []
-    for number in sorted(range(len(sizes)), key=sizes.__getitem__):
-        if group and sizes[number] * (len(group) + 1) > max_tokens:
-            yield group
-            group = []
-        group.append(number)
-    if group:
-        yield group

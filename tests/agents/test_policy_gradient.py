@@ -14,8 +14,10 @@ import torch
 
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.language_model import policy_gradient
+from dialogym.agents.language_model.advantages import turn_baseline
+from dialogym.agents.language_model.logprobs import kl_divergences
 from dialogym.agents.language_model.losses import policy_gradient_loss, reinforce_loss
-from dialogym.agents.language_model.ppo import adapted_kl_weight, kl_divergences, ppo_loss
+from dialogym.agents.language_model.ppo import adapted_kl_weight, ppo_loss
 from dialogym.agents.language_model.rollout import sample_episodes
 from dialogym.envs import remake_vec
 
@@ -55,6 +57,11 @@ def test_the_reinforce_loss_and_its_gradient_worked_by_hand():
     loss.backward()
     assert loss.item() == pytest.approx((3 - 2 + 1) / 3)
     assert logprobs.grad.tolist() == pytest.approx([-1.0, 1 / 3, -2 / 3])
+
+
+def test_the_baseline_of_a_turn_is_the_mean_over_those_who_reached_it():
+    baseline = turn_baseline(tensor([[4.0, 8.0], [2.0, 99.0]]), torch.tensor([[True, True], [True, False]]))
+    assert baseline.tolist() == [3.0, 8.0]
 
 
 def test_the_ppo_loss_and_its_gradient_worked_by_hand():

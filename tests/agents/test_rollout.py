@@ -10,17 +10,12 @@ import torch
 
 from dialogym.agents import make_agent
 from dialogym.agents.language_model.history import closing_ids
-from dialogym.agents.language_model.rollout import (
-    Batch,
-    Episode,
-    compare_within_groups,
-    length_batches,
-    sample_episodes,
-)
+from dialogym.agents.language_model.memory import length_batches
+from dialogym.agents.language_model.rollout import Batch, Episode, compare_within_groups, sample_episodes
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
 
-from .test_language_model import terse
+from .test_language_model import states_of, terse
 from .tiny_lm import tiny_model
 
 
@@ -75,8 +70,8 @@ def test_logprobs_and_states_are_those_of_a_forward_pass(collected):
     lm, _, episodes = collected
     batch = Batch.of(episodes, lm.tokenizer.pad_id)
     with torch.no_grad():
-        hidden = lm.hidden(batch.ids)
-        logprobs, _ = lm.logprobs(hidden, batch.ids, batch.action_mask)
+        hidden = states_of(lm, batch.ids)
+        logprobs = lm.token_logprobs(batch.ids, batch.action_mask).logprobs
     assert torch.allclose(logprobs, batch.old_logprobs, atol=1e-4)
     for row, episode in enumerate(episodes):
         mask = episode.action_mask
@@ -98,7 +93,7 @@ def test_a_cut_conversation_has_the_state_in_which_it_would_go_on(collected):
             prompt += lm.tokenizer.encode_message(message["role"], message["content"])
         prompt += lm.tokenizer.prompt_ids
         with torch.no_grad():
-            state = lm.hidden(torch.tensor([[*episode.ids, *prompt]]))[0, -1]
+            state = states_of(lm, torch.tensor([[*episode.ids, *prompt]]))[0, -1]
         assert torch.allclose(state, batch.next_states[row], atol=1e-4)
 
 
@@ -146,7 +141,7 @@ def test_what_is_learned_from_a_conversation_fits_the_context_and_was_sampled_fr
     batch = Batch.of(episodes, lm.tokenizer.pad_id)
     assert batch.num_turns.tolist() == [len(episode.states) for episode in episodes]
     with torch.no_grad():
-        logprobs, _ = lm.logprobs(lm.hidden(batch.ids), batch.ids, batch.action_mask)
+        logprobs = lm.token_logprobs(batch.ids, batch.action_mask).logprobs
     assert torch.allclose(logprobs, batch.old_logprobs, atol=1e-4)
 
 
