@@ -101,17 +101,6 @@ def group_normalised(returns: Tensor, group: Tensor, mask: Tensor | None = None,
     return advantages
 
 
-def has_spread(returns: Tensor, group: Tensor) -> Tensor:
-    """(B,) bool: whether returns (B,) differ within a conversation's group, so that there is something to learn.
-
-    Reference: Yu et al. (2025), section 3.2, https://arxiv.org/abs/2503.14476.
-    """
-    num_groups = int(group.max()) + 1
-    highest = returns.new_full((num_groups,), -torch.inf).scatter_reduce(0, group, returns, "amax")
-    lowest = returns.new_full((num_groups,), torch.inf).scatter_reduce(0, group, returns, "amin")
-    return (highest > lowest)[group]
-
-
 def _group_sums(values: Tensor, taken: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
     """The sum over each conversation's group of values (B, ...) where ``taken`` (B, ...) is 1, and of ``taken``."""
     zeros = values.new_zeros(int(group.max()) + 1, *values.shape[1:])

@@ -10,15 +10,14 @@ from dialogym.agents.language_model.advantages import (
     discounted_returns,
     gae,
     group_normalised,
-    has_spread,
     leave_one_out,
     normalised,
     others_mean,
     scaled,
     turn_baseline,
 )
+from dialogym.agents.language_model.batch import Batch
 from dialogym.agents.language_model.critic import ValueHead, estimate_advantages, fit_critic
-from dialogym.agents.language_model.rollout import Batch
 
 
 def test_returns_discount_what_comes_later():
@@ -93,9 +92,8 @@ def test_without_the_standard_deviation_the_group_normalised_are_leave_one_out_s
     assert torch.allclose(group_normalised(returns, group, by_std=False), leave_one_out(returns, group) * 7 / 8)
 
 
-def test_a_group_that_returned_the_same_has_no_spread_and_no_advantage():
+def test_a_group_that_returned_the_same_has_no_advantage():
     returns, group = torch.tensor([3.1, 3.1, 3.1, 1.0, 2.0]), torch.tensor([0, 0, 0, 1, 1])
-    assert has_spread(returns, group).tolist() == [False, False, False, True, True]
     for advantages in (leave_one_out(returns, group), group_normalised(returns, group)):
         assert advantages[:3].abs().max() < 1e-2
 
@@ -120,13 +118,13 @@ def critic_of(weights):
     return critic
 
 
-def batch_of(states, next_states, rewards, num_turns, truncated, baselines=None, num_later_turns=0):
-    empty = torch.zeros(0)
+def batch_of(states, next_states, rewards, num_turns, truncated, group=None, num_later_turns=0):
+    rewards, empty = torch.tensor(rewards), torch.zeros(len(num_turns), 0)
     return Batch(
-        ids=empty, action_mask=empty, old_logprobs=empty, turns=empty, rows=empty,
-        states=torch.tensor(states), next_states=torch.tensor(next_states), rewards=torch.tensor(rewards),
-        num_turns=torch.tensor(num_turns), truncated=torch.tensor(truncated),
-        baselines=torch.tensor([0.0] * len(num_turns) if baselines is None else baselines),
+        ids=empty, action_mask=empty.bool(), lengths=empty, turns=empty, sampled_logprobs=empty, old_logprobs=empty,
+        reference_logprobs=empty, weights=empty, states=torch.tensor(states), next_states=torch.tensor(next_states),
+        rewards=rewards, advantages=torch.zeros_like(rewards), num_turns=torch.tensor(num_turns),
+        truncated=torch.tensor(truncated), group=torch.tensor(group or list(range(len(num_turns)))),
         num_later_turns=torch.full((len(num_turns),), num_later_turns),
     )  # fmt: skip
 
@@ -146,26 +144,36 @@ def test_the_critic_looks_past_the_turn_limit_and_not_past_the_end():
 
 
 def test_what_the_critic_says_of_the_rest_is_discounted_by_the_turns_that_came_before_it():
-    batch = batch_of([[[1.0]]], [[8.0]], [[0.0]], num_turns=[1], truncated=[True], num_later_turns=2)
+    batch = batch_of(
+        [[[1.0]] + [[0.0]] * 2], [[8.0]], [[0.0, 0.0, 0.0]], num_turns=[1], truncated=[True], num_later_turns=2
+    )
     found = estimate_advantages(critic_of([1.0]), batch, reward_scale=1.0, gamma=0.5, lam=1.0)
-    assert found.targets.tolist() == [[0.5**3 * 8.0]]
+    assert found.targets[:, 0].tolist() == [0.5**3 * 8.0]
 
 
-def test_the_baseline_of_a_group_is_taken_off_a_cut_conversation_once():
-    # rewards 10 and 10, of which the others of the group returned 30 on average: 10 - 30 = -20 in the last turn
+def test_later_rewards_belong_discounted_to_the_last_turn_that_is_learned_from():
+    batch = batch_of(
+        [[[1.0], [2.0], [0.0], [0.0]]], [[0.0]], [[5.0, 7.0, 8.0, 4.0]], [2], truncated=[False], num_later_turns=2
+    )
+    found = estimate_advantages(critic_of([1.0]), batch, reward_scale=1.0, gamma=0.5, lam=0.0)
+    # the last turn: 7 + 0.5 * 8 + 0.25 * 4 = 12, less V = 2; the one before: 5 + 0.5 * 2 - 1
+    assert found.advantages.tolist() == [[5.0, 10.0, 0.0, 0.0]]
+
+
+def test_the_critic_learns_what_stands_out_from_the_group():
+    # returns 20 and 50 in one group: each is compared with the other's, and V = 1, 2 is on top of that
     batch = batch_of(
         states=[[[1.0], [2.0]], [[1.0], [2.0]]],
         next_states=[[5.0], [5.0]],
-        rewards=[[10.0, -20.0], [10.0, -20.0]],
+        rewards=[[10.0, 10.0], [20.0, 30.0]],
         num_turns=[2, 2],
         truncated=[True, False],
-        baselines=[30.0, 30.0],
+        group=[0, 0],
     )
     found = estimate_advantages(critic_of([1.0]), batch, reward_scale=0.1, gamma=1.0, lam=1.0)
-    # cut: V' = 5 has the baseline off, and gets it back: 0.1 * -20 + 5 + 0.1 * 30 = 6.  over: 0.1 * -20 = -2.
-    # One turn before, 0.1 * 10 more. The advantages are that less V = 1, 2.
-    assert torch.allclose(found.targets, torch.tensor([[7.0, 6.0], [-1.0, -2.0]]))
-    assert torch.allclose(found.advantages, torch.tensor([[6.0, 4.0], [-2.0, -4.0]]))
+    # cut: 2 + V' = 5, where V' has the baseline of 5 off as well: 7 and 6. over: 5 less the baseline of 2; 3 less it.
+    assert torch.allclose(found.targets, torch.tensor([[7.0, 6.0], [3.0, 1.0]]))
+    assert torch.allclose(found.advantages, torch.tensor([[6.0, 4.0], [2.0, -1.0]]))
 
 
 def test_the_critic_learns_the_targets_and_says_how_good_it_was():
