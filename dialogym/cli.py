@@ -1,5 +1,5 @@
 """The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
-``export``."""
+``export``, ``model``."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from .cli_common import (
     task_of,
 )
 from .cli_export import export
+from .cli_model import model
 from .cli_rating import PREFERENCE, rate, train_preference_model
 from .envs import Task
 from .rewards import EndpointError
@@ -204,6 +205,7 @@ def _ask(heard: str) -> str:
 
 app.command()(rate)
 app.command()(export)
+app.command()(model)
 
 
 @app.command()

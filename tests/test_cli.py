@@ -50,7 +50,7 @@ def test_help_names_every_command():
     done = dialogym("--help")
     assert all(
         command in done.stdout
-        for command in ("list", "play", "rate", "export", "train", "evaluate", "compare", "validate")
+        for command in ("list", "play", "rate", "export", "model", "train", "evaluate", "compare", "validate")
     )
 
 
@@ -69,6 +69,7 @@ def test_help_names_every_command():
         (("compare", "--preset", "fast"), "'fast' is not one of 'quick', 'full'"),
         (("compare", "--suite", "--set", "noise=0.3"), "--suite compares every environment as it is"),
         (("train", "q_learning", "--out", __file__), "File exists"),
+        (("model", "smolm2"), "did you mean 'smollm2'?"),
         (("validate", "NoSuch-v0"), "no environment 'NoSuch-v0'"),
         (("play", "--env", "TextWordle-v0", "--as", "user"), "TextWordle-v0 has no seat for a person on the user's"),
     ],
