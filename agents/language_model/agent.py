@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..base import Info
 from ..training.learner import Learner
-from .history import History, closing_ids, history_ids, history_of, latest_ids
+from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
 from .sampler import Replies, Sampler
 from .settings import RLConfig
@@ -45,7 +45,11 @@ class LanguageModelAgent(Learner):
 
     def _make_model(self) -> LanguageModel:
         init = self.config.init if isinstance(self.config, RLConfig) else None
-        return LanguageModel.make(self.config, self.seed) if init is None else LanguageModel.load(init)
+        return (
+            LanguageModel.make(self.config, self.seed)
+            if init is None
+            else LanguageModel.load(init, resize_embeddings=self.config.resize_embeddings)
+        )
 
     def act(self, observation: Any, info: Info) -> str:
         return self.act_batch([observation], [info])[0]
@@ -94,10 +98,7 @@ class LanguageModelAgent(Learner):
         if not known:
             return -1, history_ids(tokenizer, history)
         row = self._rows[history[:known]].pop()
-        prompt = closing_ids(tokenizer, self._ended[row])
-        for role, content in history[known:]:
-            prompt += tokenizer.encode_message(role, content)
-        return row, [*prompt, *tokenizer.prompt_ids]
+        return row, new_ids(tokenizer, history, self._ended[row])
 
     def _known_part(self, history: History) -> int:
         """How many of the messages are cached: up to the last thing the agent said, if that conversation is known."""
@@ -111,9 +112,8 @@ class LanguageModelAgent(Learner):
         return Sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
 
     def text(self, ids: Tensor, length: int) -> str:
-        """The words of a sampled reply."""
-        said = ids[:length].tolist()
-        return self.lm.tokenizer.decode(said[:-1] if said[-1] == self.lm.tokenizer.end_id else said)
+        """What is heard of a sampled reply."""
+        return self.lm.tokenizer.heard(ids[:length].tolist())
 
     # On disk: the agent's folder is one of transformers' too
 

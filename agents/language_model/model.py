@@ -16,6 +16,7 @@ from ...rewards.devices import resolve_device
 from .exactness import check_model
 from .forward import Forward
 from .logprobs import TokenLogprobs, token_logprobs
+from .vocabulary import check_vocabulary, unsayable_ids
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
 
@@ -37,6 +38,8 @@ class ModelConfig:
             Llama, Qwen, GPT-2, OPT, Mistral, Phi and Gemma 3 are taken, Bloom and GPT-Neo are not.
         tokenizer: of the small one: a name or folder for ``AutoTokenizer.from_pretrained``, such as
             :func:`~dialogym.envs.tokenizer.fit_tokenizer` writes; None is the one that ships, made for restaurants.
+        resize_embeddings: a pretrained model whose tokenizer has more tokens than it has rows of embeddings gets the
+            rows that it lacks; otherwise it is refused.
         hidden_size, num_layers, num_heads, num_key_value_heads, intermediate_size: of that small one. One head of keys
             and values for all heads of queries makes sampling half again as fast as one for each.
         max_reply_tokens: a reply is handed over after so many tokens without an end-of-turn token.
@@ -45,6 +48,7 @@ class ModelConfig:
 
     model: str | None = None
     tokenizer: str | None = None
+    resize_embeddings: bool = False
     hidden_size: int = 128
     num_layers: int = 3
     num_heads: int = 4
@@ -70,21 +74,22 @@ class LanguageModel:
         tokenizer: see :class:`dialogym.envs.tokenizer.Tokenizer`.
 
     Raises:
-        ValueError: if the model says something else when it keeps what it has read from turn to turn than in one pass
-            over the whole.
+        ValueError: if the tokenizer has more tokens than the model has rows of embeddings, or the model says something
+            else when it keeps what it has read from turn to turn than in one pass over the whole.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
         self.forward = Forward(model)
-        self._forbidden = torch.tensor(tokenizer.forbidden_ids, dtype=torch.long, device=model.device)
+        check_vocabulary(model, tokenizer)
+        self._forbidden = torch.tensor(unsayable_ids(model, tokenizer), dtype=torch.long, device=model.device)
         check_model(self.forward)
 
     @classmethod
     def make(cls, config: ModelConfig, seed: int) -> LanguageModel:
         """The model of a configuration; random weights are drawn from ``seed``."""
         if config.model is not None:
-            return cls.load(config.model)
+            return cls.load(config.model, resize_embeddings=config.resize_embeddings)
         tokenizer = load_tokenizer(config.tokenizer)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -106,17 +111,22 @@ class LanguageModel:
         return cls(model.to(resolve_device("auto")), tokenizer)
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto", dtype: str = "auto") -> LanguageModel:
+    def load(
+        cls, folder: str | Path, device: str = "auto", dtype: str = "auto", resize_embeddings: bool = False
+    ) -> LanguageModel:
         """A pretrained model and tokenizer.
 
         Args:
             folder: or name on the hub.
             device: see :func:`~dialogym.rewards.devices.resolve_device`.
             dtype: of the weights, "float32" or "bfloat16"; "auto" is float32.
+            resize_embeddings: see :class:`ModelConfig`.
         """
         weights = torch.float32 if dtype == "auto" else _dtype(dtype)
         model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=weights)
-        return cls(model.to(resolve_device(device)), load_tokenizer(str(folder)))
+        tokenizer = load_tokenizer(str(folder))
+        check_vocabulary(model, tokenizer, resize_embeddings)
+        return cls(model.to(resolve_device(device)), tokenizer)
 
     def save(self, folder: str | Path) -> None:
         """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is."""
