@@ -139,7 +139,7 @@ class LanguageModel:
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., V) logits of hidden states (..., D); tokens that no reply has are out."""
         logits = self._head(hidden).float()
-        return logits.index_fill(-1, self._forbidden, IMPOSSIBLE)
+        return logits.index_fill(-1, self._forbidden.to(logits.device), IMPOSSIBLE)
 
     def log_distribution(self, hidden: Tensor, action_mask: Tensor, temperature: float = 1.0) -> Tensor:
         """(N, V) log-probabilities, in nats, of every token in place of each of the N that the policy sampled.
