@@ -5,23 +5,20 @@ section 3, https://arxiv.org/abs/2210.01241). The algorithms are the library's o
 do with observations does not fit token ids, so here:
 
 - Nothing is made of floats, one-hot vectors or a features extractor: the features of an observation are the model's
-  last hidden state at its last token, and the actor is the model's own output layer.
-- Padding is never read. Rows are shifted to the left, where a token looks at none of what stands behind it, so that an
-  observation gives the same whatever it is padded or batched with.
+  last hidden state at its last token, and the actor is the model's own output layer. Padding is never read
+  (``observations.py``).
 - Weights are not drawn anew (no orthogonal initialisation), and dropout is off, in updates too: the ratio of PPO
   compares the probability of a token before and after an update, not under two different masks.
-- Of observations in a batch that begin alike, as those within one reply do, only the longest is read.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import torch
 from sb3_contrib.common.maskable.distributions import MaskableCategoricalDistribution
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
@@ -30,6 +27,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 from .model import LanguageModel, ModelConfig
+from .observations import ObservationReader
 
 NOT_OF_THE_POLICY = {
     "max_reply_tokens": "replies are limited by the environment: gym.make(..., interface='tokens', max_reply_tokens=N)",
@@ -95,6 +93,7 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
         self.lm = load_model(self.model_name, model_options)
         check_vocabulary(self.lm, self.model_name, action_space, num_tokens)
         check_context(self.lm, observation_space)
+        self.reader = ObservationReader(self.lm)
         self.transformer = self.lm.model  # a module, so that its weights are the policy's
         head: Any = self.transformer.get_output_embeddings()
         self.features_dim = int(head.weight.shape[1])
@@ -111,6 +110,8 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
         """Training mode but for the model's dropout, which stays off."""
         super().train(mode)
         self.transformer.eval()
+        if mode:
+            self.reader.forget()
         return self
 
     # What the algorithms call
@@ -125,8 +126,8 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
             deterministic: the likeliest token instead of a sampled one.
             action_masks: (B, V) bool, False on tokens that may not be said; None allows all but the markers.
         """
-        features = self.extract_features(obs)
-        distribution = self._distribution(features, action_masks)
+        logits, features = self._look(obs, on=not torch.is_grad_enabled())
+        distribution = self._distribution(logits, action_masks)
         actions = distribution.get_actions(deterministic=deterministic)
         return actions, self._values(features), distribution.log_prob(actions)
 
@@ -134,13 +135,13 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
         self, obs: Tensor, actions: Tensor, action_masks: Any = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Values (B, 1), log-probabilities (B,) of actions (B,) and entropies (B,), in nats; with gradients."""
-        features = self.extract_features(obs)
-        distribution = self._distribution(features, action_masks)
+        logits, features = self._look(obs)
+        distribution = self._distribution(logits, action_masks)
         return self._values(features), distribution.log_prob(actions), distribution.entropy()
 
     def get_distribution(self, obs: Tensor, action_masks: Any = None) -> MaskableCategoricalDistribution:  # type: ignore[override]
         """That of the next token after observations (B, T)."""
-        return self._distribution(self.extract_features(obs), action_masks)
+        return self._distribution(self._look(obs)[0], action_masks)
 
     def predict_values(self, obs: Tensor) -> Tensor:  # type: ignore[override]
         """(B, 1) values of observations (B, T)."""
@@ -149,18 +150,18 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
     def extract_features(self, obs: Tensor, features_extractor: Any = None) -> Tensor:  # type: ignore[override]
         """(B, D) last hidden states of the model at the last token of each observation (B, T)."""
         del features_extractor
-        observations = obs.long().cpu().numpy()
-        lengths = num_real_tokens(observations, self.lm.tokenizer.pad_id, self.lm.tokenizer.num_opening_pads)
-        sequences = [row[len(row) - length :] for row, length in zip(observations, lengths, strict=True)]
-        read, places = longest_only(sequences)
-        ids = np.zeros((len(read), max(len(sequences[number]) for number in read)), dtype=np.int64)
-        for row, number in enumerate(read):
-            ids[row, : len(sequences[number])] = sequences[number]
-        hidden = self.lm.hidden(torch.from_numpy(ids).to(self.device))  # (R, T, D)
-        return hidden[torch.tensor(places, device=hidden.device), torch.from_numpy(lengths - 1).to(hidden.device)]
+        return self._look(obs)[1]
 
-    def _distribution(self, features: Tensor, action_masks: Any) -> MaskableCategoricalDistribution:
-        distribution = self.action_dist.proba_distribution(action_logits=self.lm.logits(features))
+    def _predict(self, observation: Tensor, deterministic: bool = False, action_masks: Any = None) -> Tensor:  # type: ignore[override]
+        return self(observation, deterministic, action_masks)[0]
+
+    def _look(self, obs: Tensor, on: bool = False) -> tuple[Tensor, Tensor]:
+        """(B, V) logits of the next token and (B, D) features; ``on`` goes on from what it looked at before."""
+        sequences = self.reader.sequences(obs)
+        return self.reader.read_on(sequences) if on else self.reader.read(sequences)
+
+    def _distribution(self, logits: Tensor, action_masks: Any) -> MaskableCategoricalDistribution:
+        distribution = self.action_dist.proba_distribution(action_logits=logits)
         if action_masks is not None:
             distribution.apply_masking(action_masks)
         return distribution
@@ -180,33 +181,6 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
             "optimizer_kwargs": self.optimizer_kwargs,
             **self.model_options,
         }
-
-
-def num_real_tokens(observations: np.ndarray, pad_id: int, num_opening_pads: int) -> np.ndarray:
-    """(B,) how many ids of each observation (B, T) are tokens; what stands before them is padding.
-
-    Padding is told by where it stands: an id like it that follows a token, an end of turn perhaps, is a token, and so
-    are the ``num_opening_pads`` with which every conversation opens.
-    """
-    length = observations.shape[1]
-    is_token = observations != pad_id
-    leading = np.where(is_token.any(1), is_token.argmax(1), length)
-    return length - np.clip(leading - num_opening_pads, 0, length - 1)
-
-
-def longest_only(sequences: Sequence[np.ndarray]) -> tuple[list[int], list[int]]:
-    """Which sequences begin no other one, and for each sequence the place among them of one that it begins.
-
-    Read by a causal model, that one gives the hidden states of the shorter one on the way.
-    """
-    keys = [sequence.tobytes() for sequence in sequences]
-    kept: list[int] = []
-    places = [0] * len(keys)
-    for number in sorted(range(len(keys)), key=keys.__getitem__, reverse=True):  # one comes after all that it begins
-        if not kept or not keys[kept[-1]].startswith(keys[number]):
-            kept.append(number)
-        places[number] = len(kept) - 1
-    return kept, places
 
 
 def load_model(model: str | None, options: Mapping[str, Any]) -> LanguageModel:

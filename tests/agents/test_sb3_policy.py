@@ -24,7 +24,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from dialogym.agents import LMActorCriticPolicy
-from dialogym.agents.language_model.sb3_policy import longest_only, num_real_tokens
+from dialogym.agents.language_model.observations import longest_only, num_common, num_real_tokens
 from dialogym.envs.tokenizer import fit_tokenizer
 
 from .tiny_lm import WORDS, echo_env, tiny_model, tiny_tokenizer
@@ -153,6 +153,54 @@ def test_reading_only_the_longest_changes_no_gradient(folder: str) -> None:
     assert len(together) == len(one_by_one) == len(list(policy.parameters()))
     for ours, theirs in zip(together, one_by_one, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_what_is_known_of_a_sequence_is_what_it_begins_with_and_never_its_last_token() -> None:
+    known = np.array([1, 2, 3])
+    for new, common in (([1, 2, 3, 4], 3), ([1, 2, 3], 2), ([1, 2], 1), ([1, 9, 3, 4], 1), ([9], 0), ([9, 2], 0)):
+        assert num_common(known, np.array(new)) == common
+    assert num_common(np.empty(0, dtype=np.int64), known) == 0
+
+
+def followed_by(observations: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """What is seen after another token each."""
+    return torch.cat([observations[:, 1:], tokens[:, None]], dim=1)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_while_it_plays_it_reads_only_what_is_new_and_sees_the_same(family: str, tmp_path: Path) -> None:
+    tiny_model(tiny_tokenizer(), family).save(tmp_path)
+    policy, seen = policy_of(str(tmp_path)), observations_of(tokens_env(str(tmp_path)), 4)
+    lengths = (seen != policy.lm.tokenizer.pad_id).sum(1)
+    num_read: list[int] = []
+    policy.transformer.get_input_embeddings().register_forward_hook(
+        lambda module, arguments, output: num_read.append(arguments[0].numel())
+    )
+
+    def cost() -> int:
+        """Tokens that it reads to say the next ones; these are as if it had read everything."""
+        nonlocal seen
+        with torch.no_grad():
+            num_read.clear()
+            actions, values, logprobs = policy(seen)
+            cost = sum(num_read)
+            again = policy.evaluate_actions(seen, actions)
+        assert torch.allclose(logprobs, again[1], atol=1e-5)
+        assert torch.allclose(values, again[0], atol=1e-5)
+        seen = followed_by(seen, actions)
+        return cost
+
+    assert cost() == 4 * lengths.max()
+    assert [cost(), cost()] == [4, 4]
+    begun_anew = observations_of(tokens_env(str(tmp_path)), 1)
+    seen = torch.cat([seen[:1], begun_anew, seen[2:]])
+    assert cost() == 3 + lengths[0] - num_common(*policy.reader.sequences(torch.cat([seen[1:2], begun_anew])))
+    seen = seen[[3, 0]]  # fewer rows, others in their places
+    assert cost() > 10
+    assert cost() == 2
+    with torch.no_grad():
+        policy.transformer.get_input_embeddings().weight.add_(0.1)  # what was read is of no use any more
+    assert cost() > 10
 
 
 class Rollouts(BaseCallback):
