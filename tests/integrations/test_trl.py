@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,52 +21,12 @@ from tests.agents.tiny_lm import dawdle_env, echo_env, tiny_model, tiny_tokenize
 pytest.importorskip("trl", reason='needs the extra "trl"')
 pytestmark = pytest.mark.filterwarnings("ignore")  # of TRL, accelerate and torch, about their own ways
 
-from trl import GRPOConfig, GRPOTrainer, RLOOConfig  # noqa: E402
-
 from dialogym.evaluation.score import frozen_goals, score  # noqa: E402
-from dialogym.integrations.trl import (  # noqa: E402
-    EvaluationCallback,
-    RLOOTrainer,
-    Rollout,
-    environment_reward,
-    goal_dataset,
-)
+from dialogym.integrations.trl import EvaluationCallback, Rollout, goal_dataset  # noqa: E402
 from dialogym.integrations.trl.speaker import Draw, Speaker  # noqa: E402
 
-REPLY = 3
-"""Tokens of a reply."""
-TRAINERS = {"grpo": (GRPOTrainer, GRPOConfig), "rloo": (RLOOTrainer, RLOOConfig)}
-
-
-def trainer_of(kind: str, folder: Path, env: Any = None, rollout: Any = None, **options: Any) -> Any:
-    """A trainer of a tiny model that echoes words, on the CPU: plain gradient descent, nothing clipped."""
-    env = echo_env() if env is None else env
-    made, config = TRAINERS[kind]
-    tokenizer = tiny_tokenizer()
-    plain = {"optim": "sgd", "lr_scheduler_type": "constant", "max_grad_norm": 0.0, "learning_rate": 0.5}
-    quiet = {"report_to": [], "disable_tqdm": True, "save_strategy": "no", "logging_steps": 1}
-    sizes = {"per_device_train_batch_size": 8, "num_generations": 4, "max_steps": 1, "max_completion_length": 60}
-    same = {"use_cpu": True, "bf16": False, "beta": 0.0, "weight_decay": 0.0, "seed": 3}
-    return made(
-        model=tiny_model(tokenizer).model,
-        reward_funcs=environment_reward,
-        args=config(str(folder), **{**plain, **quiet, **sizes, **same, **options}),
-        train_dataset=goal_dataset(env, 16),
-        processing_class=tokenizer.hf,
-        rollout_func=rollout or Rollout(env, REPLY),
-    )
-
-
-class Kept:
-    """A rollout that keeps what it returned."""
-
-    def __init__(self, rollout: Rollout):
-        self.rollout, self.outputs, self.prompts = rollout, [], []
-
-    def __call__(self, prompts: Any, trainer: Any) -> dict[str, Any]:
-        self.prompts.append(list(prompts))
-        self.outputs.append(self.rollout(prompts, trainer))
-        return self.outputs[-1]
+from .tiny_trl import REPLY, Kept, trainer_of  # noqa: E402
+from .two_processes import NUM_GOALS, play  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -277,3 +241,37 @@ def test_wrong_settings_are_refused_by_name(tmp_path):
         Rollout(echo_env(), REPLY)(goals, trainer)
     with pytest.raises(ValueError, match="every_steps must be at least 1, got 0"):
         EvaluationCallback(trainer, echo_env(), SimpleNamespace(), max_reply_tokens=REPLY, every_steps=0)  # type: ignore
+
+
+def test_two_processes_learn_what_one_does_resume_and_end_together(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = Path(__file__).parents[2]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "examples/accelerate/cpu.yaml"]
+    script = ["--main_process_port", str(port), "-m", "tests.integrations.two_processes", str(tmp_path / "two")]
+    env = {**os.environ, "TRL_EXPERIMENTAL_SILENCE": "1", "OMP_NUM_THREADS": "1"}
+    run = subprocess.Popen([*launch, *script], cwd=root, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        one = play(tmp_path / "one", num_processes=1)
+        _, errors = run.communicate(timeout=300)
+    finally:
+        run.kill()
+    assert run.returncode == 0, errors
+    first, second = [torch.load(tmp_path / "two" / f"{rank}.pt") for rank in (0, 1)]
+    # the ranks play different goals, and no goal twice
+    goals = [json.loads(prompt)["goal_id"] for two in (first, second) for prompt in two["prompts"]]
+    assert len(set(goals)) == len(goals) / 4 == NUM_GOALS
+    assert not set(first["prompts"]) & set(second["prompts"])
+    # the update is that of one process with the same goals; so is the evaluation
+    assert set(one["prompts"]) == {*first["prompts"], *second["prompts"]}
+    for name, weights in one["weights"].items():
+        assert torch.allclose(first["weights"][name], weights, atol=1e-5), name
+        assert torch.equal(first["weights"][name], second["weights"][name])
+        assert torch.equal(first["resumed"][name], first["weights"][name])
+        assert not torch.equal(one["start"][name], weights)
+    assert first["evaluation"] == second["evaluation"] == pytest.approx(one["evaluation"])
+    # a reward that fails in one ends both
+    broke = "RewardError: reward 'breaks_in_the_second_process' raised RuntimeError: the reward broke at turn 2"
+    assert second["failure"] == broke
+    assert first["failure"] == f"RuntimeError: process 1 stopped: {broke}"
