@@ -53,6 +53,7 @@ class Speaker:
         self.trainer, self.max_reply_tokens, self.greedy = trainer, max_reply_tokens, greedy
         self.end_ids = list(dict.fromkeys([end_id, *trainer.eos_token_ids]))
         self._backend = DistributedBackend(trainer.accelerator)
+        self._is_split = self._backend.is_zero3 or self._backend.is_fsdp  # the model, over the processes
         self._stopped = False
         self._open = ExitStack()
 
@@ -122,7 +123,7 @@ class Speaker:
         trainer = self.trainer
         if trainer.use_vllm:
             return most if trainer.vllm_mode == "server" or trainer.vllm_tensor_parallel_size > 1 else 0
-        return 1 if self._backend.is_zero3 or self._backend.is_fsdp else 0
+        return int(self._is_split)
 
     def _ask_vllm(self, prompts: Sequence[Sequence[int]]) -> list[Reply]:
         _, ids, logprobs, _ = self.trainer.vllm_generation.generate(
@@ -139,7 +140,11 @@ class Speaker:
         draw = Draw(self._warpers(), drawn.to(device), self.greedy)
         config = GenerationConfig(**self._options(), disable_compile=True)
         whole = self._model.generate(
-            input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=LogitsProcessorList([draw])
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=config,
+            logits_processor=LogitsProcessorList([draw]),
+            synced_gpus=self._is_split and self.trainer.accelerator.num_processes > 1,
         )
         said, logprobs = whole[:, ids.shape[1] :].tolist(), torch.stack(draw.logprobs, dim=1).tolist()
         lengths = [self._length(row) for row in said]

@@ -21,12 +21,17 @@ from tests.agents.tiny_lm import dawdle_env, echo_env, tiny_model, tiny_tokenize
 pytest.importorskip("trl", reason='needs the extra "trl"')
 pytestmark = pytest.mark.filterwarnings("ignore")  # of TRL, accelerate and torch, about their own ways
 
+from accelerate.commands.config.config_args import load_config_from_file  # noqa: E402
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser  # noqa: E402
+
 from dialogym.evaluation.score import frozen_goals, score  # noqa: E402
 from dialogym.integrations.trl import EvaluationCallback, Rollout, goal_dataset  # noqa: E402
 from dialogym.integrations.trl.speaker import Draw, Speaker  # noqa: E402
 
 from .tiny_trl import REPLY, Kept, trainer_of  # noqa: E402
 from .two_processes import NUM_GOALS, play  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -243,22 +248,37 @@ def test_wrong_settings_are_refused_by_name(tmp_path):
         EvaluationCallback(trainer, echo_env(), SimpleNamespace(), max_reply_tokens=REPLY, every_steps=0)  # type: ignore
 
 
+@pytest.mark.parametrize(("name", "engine"), [("cpu", "MULTI_GPU"), ("fsdp", "FSDP"), ("deepspeed", "DEEPSPEED")])
+def test_accelerate_reads_our_configuration_files(name, engine, tmp_path):
+    path = str(ROOT / "examples" / "accelerate" / f"{name}.yaml")
+    config = load_config_from_file(path)
+    assert config.distributed_type == engine
+    assert config.num_processes == (2 if name == "cpu" else 8)
+    assert config.use_cpu == (name == "cpu")
+    arguments, *_ = _validate_launch_command(launch_command_parser().parse_args(["--config_file", path, "x.py"]))
+    launched = {"cpu": arguments.multi_gpu, "fsdp": arguments.use_fsdp, "deepspeed": arguments.use_deepspeed}
+    assert [engine for engine, chosen in launched.items() if chosen] == [name]
+    if name == "fsdp":
+        assert (arguments.fsdp_version, arguments.fsdp_state_dict_type) == (2, "FULL_STATE_DICT")
+    if name == "deepspeed":
+        assert arguments.zero_stage == 2
+
+
 def test_two_processes_learn_what_one_does_resume_and_end_together(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    root = Path(__file__).parents[2]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "examples/accelerate/cpu.yaml"]
     script = ["--main_process_port", str(port), "-m", "tests.integrations.two_processes", str(tmp_path / "two")]
     env = {**os.environ, "TRL_EXPERIMENTAL_SILENCE": "1", "OMP_NUM_THREADS": "1"}
-    run = subprocess.Popen([*launch, *script], cwd=root, env=env, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen([*launch, *script], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
     try:
         one = play(tmp_path / "one", num_processes=1)
         _, errors = run.communicate(timeout=300)
     finally:
         run.kill()
     assert run.returncode == 0, errors
-    first, second = [torch.load(tmp_path / "two" / f"{rank}.pt") for rank in (0, 1)]
+    first, second = [torch.load(tmp_path / "two" / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
     # the ranks play different goals, and no goal twice
     goals = [json.loads(prompt)["goal_id"] for two in (first, second) for prompt in two["prompts"]]
     assert len(set(goals)) == len(goals) / 4 == NUM_GOALS
@@ -271,6 +291,11 @@ def test_two_processes_learn_what_one_does_resume_and_end_together(tmp_path):
         assert torch.equal(first["resumed"][name], first["weights"][name])
         assert not torch.equal(one["start"][name], weights)
     assert first["evaluation"] == second["evaluation"] == pytest.approx(one["evaluation"])
+    # a model that is split over the processes says the same, and one process waits for the turns of the other
+    for rank, two in enumerate((first, second)):
+        whole, split = two["split"]
+        assert [len(replies) for replies in split] == [2] * (1 + 2 * rank)
+        assert [reply.ids for turn in split for reply in turn] == [reply.ids for turn in whole for reply in turn]
     # a reward that fails in one ends both
     broke = "RewardError: reward 'breaks_in_the_second_process' raised RuntimeError: the reward broke at turn 2"
     assert second["failure"] == broke

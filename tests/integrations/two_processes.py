@@ -1,4 +1,4 @@
-"""What test_trl.py has two processes do at once, and one by itself: learn, go on from a checkpoint, fail."""
+"""What test_trl.py has two processes do at once, and partly one by itself: learn, resume, split a model, fail."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from torch.distributed.fsdp import fully_shard
+from trl.distributed import DistributedBackend
 
 from dialogym.evaluation.score import frozen_goals
 from dialogym.integrations.trl import EvaluationCallback, Rollout
+from dialogym.integrations.trl.speaker import Speaker
 from tests.agents.tiny_lm import echo_env
 
 from .tiny_trl import REPLY, Kept, trainer_of
@@ -56,6 +60,25 @@ def fail(folder: Path) -> str:
     return "nothing"
 
 
+def split(folder: Path) -> tuple[list[Any], list[Any]]:
+    """What a whole model says in one turn or three, and what it says when it is split over the processes."""
+    trainer = trainer_of("grpo", folder / "split", per_device_train_batch_size=4)
+    num_turns = 1 + 2 * int(os.environ["RANK"])
+
+    def say(max_reply_tokens: int = 5) -> list[Any]:
+        with Speaker(trainer, 2, max_reply_tokens) as speaker:
+            noise = [torch.Generator().manual_seed(seed) for seed in (7, 8)]
+            return [speaker.reply([[4], [5, 6]], noise) for _ in range(num_turns)]
+
+    whole = say()
+    for layer in trainer.model.model.layers:
+        fully_shard(layer)
+    fully_shard(trainer.model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DistributedBackend, "is_fsdp", True)  # as accelerate would say on GPUs
+        return whole, say()
+
+
 def breaks_in_the_second_process(transcript: Any) -> float:
     """Reward: 0, and an error in the second turn."""
     if os.environ["RANK"] == "1" and transcript.turn == 2:
@@ -71,5 +94,5 @@ def weights_of(trainer: Any) -> dict[str, torch.Tensor]:
 if __name__ == "__main__":
     where = Path(sys.argv[1])
     found = play(where, num_processes=2)
-    found.update(resumed=resume(where), failure=fail(where))
+    found.update(resumed=resume(where), split=split(where), failure=fail(where))
     torch.save(found, where / f"{os.environ['RANK']}.pt")
