@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import PreTrainedModel
 
@@ -39,5 +41,5 @@ def unsayable_ids(model: PreTrainedModel, tokenizer: Tokenizer) -> list[int]:
 
 
 def _num_rows(model: PreTrainedModel) -> int:
-    embeddings = (model.get_input_embeddings(), model.get_output_embeddings())
+    embeddings: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
     return min(len(one.weight) for one in embeddings if one is not None)
