@@ -24,9 +24,9 @@ NO_TOOLS = "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('
 PROMPT = "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 LAST_ONLY = "{{ '<|user|>' + messages[-1].content + '<|end|>' }}"
 PLAIN_END = "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + ' over ' }}{% endfor %}" + PROMPT
-UNEVEN = (
-    "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}"
-    "{% if loop.index == 4 %}{{ '<|tool|>' }}{% endif %}{% endfor %}" + PROMPT
+OTHER_REPLY = (
+    "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>speak: ' }}{% endif %}"
 )
 TALK = [
     {"role": "system", "content": "you are a guide ."},
@@ -150,7 +150,8 @@ def test_messages_put_together_are_what_the_template_writes(template, start, pro
 
 def test_a_template_without_tools_shows_their_results_as_the_users():
     tokenizer = load_tokenizer(with_template(NO_TOOLS + CHATML))
-    assert tokenizer.encode_message("tool", "3 found") == tokenizer.encode_message("user", "3 found")
+    shown = [{**message, "role": "user"} if message["role"] == "tool" else message for message in TALK]
+    assert tokenizer.encode_conversation(TALK) == as_template_writes(tokenizer, shown, prompt=True)
 
 
 def test_a_tokenizer_without_a_template_gets_one_that_nobody_can_forge():
@@ -164,12 +165,12 @@ def test_a_tokenizer_without_a_template_gets_one_that_nobody_can_forge():
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        (LAST_ONLY, "cannot write a message of role 'user'"),
+        (LAST_ONLY, "cannot write a conversation of user, assistant: it leaves out what is said"),
         (PLAIN_END, "must end a turn with a special token"),
-        (UNEVEN, "cannot be used message by message: a conversation put together of its messages is"),
+        (OTHER_REPLY, "must begin a reply as its prompt does"),
     ],
 )
-def test_a_template_that_cannot_be_taken_apart_is_refused(template, message):
+def test_a_template_that_cannot_be_used_is_refused(template, message):
     with pytest.raises(ValueError, match=message):
         load_tokenizer(with_template(template))
 
@@ -187,6 +188,23 @@ def test_it_loads_from_its_folder_and_survives_pickling():
         assert isinstance(again, Tokenizer)
         assert again.encode_conversation(TALK) == load_tokenizer().encode_conversation(TALK)
     assert load_tokenizer() is load_tokenizer(load_tokenizer())
+
+
+def test_a_fingerprint_tells_vocabularies_and_their_padding_apart(tmp_path):
+    for name, text in (("one", "a red bus"), ("other", "the blue car")):
+        fit_tokenizer([text], tmp_path / name, size=262, whole=text.split())
+    one, again, other = (load_tokenizer(tmp_path / name) for name in ("one", "one", "other"))
+    assert len(one) == len(other)
+    assert one.fingerprint == again.fingerprint != other.fingerprint
+    again.hf.pad_token = again.hf.eos_token
+    assert Tokenizer(again.hf).fingerprint != one.fingerprint
+
+
+def test_a_conversation_that_opens_with_what_pads_says_so():
+    hf = with_template("{{ '<|end|>' }}" + CHATML)
+    assert Tokenizer(hf).num_opening_pads == 0
+    hf.pad_token = "<|end|>"
+    assert Tokenizer(hf).num_opening_pads == 1
 
 
 def test_building_it_twice_gives_the_same_files(tmp_path, monkeypatch):
