@@ -59,7 +59,7 @@ def fit(texts: Sequence[str], seed: int = 0, device: str = AUTO) -> LanguageMode
 
     config = ModelConfig(hidden_size=64, num_layers=2, num_heads=2, intermediate_size=128)
     lm, place = LanguageModel.make(config, seed), resolve_device(device)
-    lm.model.to(place)
+    torch.nn.Module.to(lm.model, place)
     end = lm.tokenizer.end_id
     encoded = [torch.tensor([end, *lm.tokenizer.encode(text), end]) for text in texts]
     optimizer = torch.optim.AdamW(lm.model.parameters(), LEARNING_RATE, weight_decay=0.01)
