@@ -95,8 +95,9 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
         check_context(self.lm, observation_space)
         self.reader = ObservationReader(self.lm)
         self.transformer = self.lm.model  # a module, so that its weights are the policy's
-        head: Any = self.transformer.get_output_embeddings()
-        self.features_dim = int(head.weight.shape[1])
+        num_rows, self.features_dim = output_shape(self.lm)
+        if num_rows < num_tokens:
+            raise ValueError(f"the tokenizer has {num_tokens:,} tokens, and the model words for {num_rows:,} of them")
         self.value_net = nn.Linear(self.features_dim, 1)
         nn.init.zeros_(self.value_net.weight)
         nn.init.zeros_(self.value_net.bias)
@@ -161,7 +162,7 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
         return self.reader.read_on(sequences) if on else self.reader.read(sequences)
 
     def _distribution(self, logits: Tensor, action_masks: Any) -> MaskableCategoricalDistribution:
-        distribution = self.action_dist.proba_distribution(action_logits=logits)
+        distribution = self.action_dist.proba_distribution(action_logits=logits[:, : self.action_dist.action_dim])
         if action_masks is not None:
             distribution.apply_masking(action_masks)
         return distribution
@@ -230,6 +231,12 @@ def check_vocabulary(lm: LanguageModel, name: str | None, action_space: Any, num
     else:
         whose, advice = f"the model {name!r}", f"gym.make(..., interface='tokens', tokenizer={name!r})"
     raise ValueError(f"the environment speaks {theirs} and {whose} {ours}: pass {advice}")
+
+
+def output_shape(lm: LanguageModel) -> tuple[int, int]:
+    """Rows and columns of the output layer; there may be more rows than tokens, which no reply has."""
+    head: Any = lm.model.get_output_embeddings()
+    return int(head.weight.shape[0]), int(head.weight.shape[1])
 
 
 def check_context(lm: LanguageModel, observation_space: Any) -> None:

@@ -1,0 +1,68 @@
+"""Can stable-baselines3's PPO train a language model that talks? SFT on few demonstrations, then its PPO, token by token.
+
+    python examples/train_sb3_language_model.py
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import gymnasium as gym
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecEnv
+
+from dialogym.agents import LMActorCriticPolicy, make_agent
+from dialogym.evaluation.score import frozen_goals, score
+
+ENV = "dialogym:TextDialog-v0"
+
+
+def success_of(folder: Path, num_goals: int) -> float:
+    """Success of the model in a folder on test goals, where it always says the likeliest token."""
+    env = gym.make(ENV, interface="text")
+    agent = make_agent("sft", env, model=str(folder))
+    return float(score(agent, env, frozen_goals(env, "test", num_goals).goals).success.mean())
+
+
+def token_envs(folder: Path, num_envs: int, seed: int) -> VecEnv:
+    """Conversations side by side in which a step is a token of the model's."""
+    options = {"interface": "tokens", "tokenizer": str(folder), "max_reply_tokens": 28, "context_length": 320}
+    return make_vec_env(ENV, num_envs, seed=seed, env_kwargs=options)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="SFT, then stable-baselines3's PPO.")
+    parser.add_argument("--demonstrations", type=int, default=140)
+    parser.add_argument("--tokens", type=int, default=120_000, help="that PPO learns from")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="a moment of each")
+    options = parser.parse_args()
+    quick = options.quick
+    sft_config = {"demonstrations": 20, "epochs": 1} if quick else {"demonstrations": options.demonstrations}
+    tokens, num_envs, num_goals = (512, 4, 10) if quick else (options.tokens, 32, 200)
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        start, trained = Path(temporary) / "sft", Path(temporary) / "ppo"
+        sft = make_agent("sft", ENV, options.seed, **sft_config)
+        sft.learn(ENV)
+        sft.save(start)
+        print(f"SFT:             success {success_of(start, num_goals):.3f}", flush=True)
+
+        envs = token_envs(start, num_envs, options.seed)
+        model = PPO(
+            LMActorCriticPolicy, envs, policy_kwargs={"model": str(start)}, seed=options.seed, device="cpu",
+            n_steps=128, batch_size=128 * num_envs,  # all at once: a reply is read once, not once a token
+            n_epochs=4, learning_rate=3e-4,
+            gamma=1.0, gae_lambda=0.99,  # a step is a token: what is said early counts as much
+        )  # fmt: skip
+        for quarter in range(1, 5):
+            model.learn(tokens // 4, reset_num_timesteps=quarter == 1)
+            model.policy.lm.save(trained)
+            print(f"{model.num_timesteps:7} tokens: success {success_of(trained, num_goals):.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
