@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from .cache import RaggedCache
+from .memory import MAX_TOKENS_AT_ONCE, length_batches
 from .model import LanguageModel
-from .rollout import MAX_TOKENS_AT_ONCE, length_batches
 from .sampler import pad
 
 
@@ -49,15 +49,20 @@ class ObservationReader:
         with_it: list[list[int]] = [[] for _ in kept]
         for number, place in enumerate(places):
             with_it[place].append(number)
-        states, order = [], []
+        logits, states, order = [], [], []
         for group in length_batches([len(sequences[number]) for number in kept], MAX_TOKENS_AT_ONCE):
             ids, _ = pad([sequences[kept[place]].tolist() for place in group], self.lm.tokenizer.pad_id)
-            hidden = self.lm.hidden(ids.to(self.lm.model.device))  # (R, T, D)
             asked = [(row, number) for row, place in enumerate(group) for number in with_it[place]]
-            states.append(hidden[[row for row, _ in asked], [len(sequences[number]) - 1 for _, number in asked]])
+            rows, lasts = [row for row, _ in asked], [len(sequences[number]) - 1 for _, number in asked]
+            keep = torch.zeros_like(ids, dtype=torch.bool)
+            keep[rows, lasts] = True
+            among_kept = keep.flatten().cumsum(0).view_as(ids)[rows, lasts] - 1  # two may ask for the same token
+            found = self.lm.forward.logits_and_states(ids.to(self.lm.device), keep.to(self.lm.device))
+            for parts, part in zip((logits, states), found, strict=True):
+                parts.append(part[among_kept.to(self.lm.device)])
             order += [number for _, number in asked]
-        ordered = torch.cat(states)[np.argsort(order)]  # (B, D)
-        return self.lm.logits(ordered), ordered
+        ordered = np.argsort(order)
+        return self.lm.possible(torch.cat(logits)[ordered]), torch.cat(states)[ordered]
 
     @torch.no_grad()
     def read_on(self, sequences: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
@@ -66,21 +71,25 @@ class ObservationReader:
         if self._cache is None or len(sequences) != len(self._known) or weights != self._weights:
             self._cache = RaggedCache.of(self.lm.model, len(sequences))
             self._known, self._weights = [np.empty(0, dtype=np.int64)] * len(sequences), weights
-        cache, device = self._cache, self.lm.model.device
+        cache, device = self._cache, self.lm.device
         starts = [num_common(known, new) for known, new in zip(self._known, sequences, strict=True)]
         cache.lengths = torch.tensor(starts, device=device)
         new = [sequence[start:].tolist() for sequence, start in zip(sequences, starts, strict=True)]
-        states = None
+        logits = states = None
         for rows in _alike([len(tokens) for tokens in new]):
             ids, lengths = (part.to(device) for part in pad([new[row] for row in rows], self.lm.tokenizer.pad_id))
             places = None if len(rows) == len(new) else torch.tensor(rows, device=device)
-            hidden = self.lm.hidden(ids, **cache.place(ids.shape[1], places))
+            last = torch.arange(ids.shape[1], device=device) == lengths[:, None] - 1  # (R, T)
+            found, found_states = self.lm.forward.logits_and_states(ids, last, **cache.place(ids.shape[1], places))
             cache.commit(lengths)
-            states = hidden.new_empty(len(new), hidden.shape[-1]) if states is None else states
-            states[rows] = hidden[torch.arange(len(rows), device=device), lengths - 1]
+            if logits is None or states is None:
+                logits = found.new_empty(len(new), found.shape[-1])
+                states = found_states.new_empty(len(new), found_states.shape[-1])
+            logits[rows], states[rows] = found, found_states
+        assert logits is not None
         assert states is not None
         self._known = list(sequences)
-        return self.lm.logits(states), states
+        return self.lm.possible(logits), states
 
 
 def num_real_tokens(observations: np.ndarray, pad_id: int, num_opening_pads: int) -> np.ndarray:
