@@ -1,6 +1,6 @@
-"""Can stable-baselines3's PPO train a language model that talks? SFT on few demonstrations, then its PPO, token by token.
+"""Can the PPO of stable-baselines3 train a language model that talks? SFT on few demonstrations, then PPO, by tokens.
 
-    python examples/train_sb3_language_model.py
+python examples/train_sb3_language_model.py
 """
 
 import argparse
@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import gymnasium as gym
+import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
@@ -35,13 +36,13 @@ def token_envs(folder: Path, num_envs: int, seed: int) -> VecEnv:
 def main() -> None:
     parser = argparse.ArgumentParser(description="SFT, then stable-baselines3's PPO.")
     parser.add_argument("--demonstrations", type=int, default=140)
-    parser.add_argument("--tokens", type=int, default=120_000, help="that PPO learns from")
+    parser.add_argument("--tokens", type=int, default=40_000, help="that PPO learns from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a moment of each")
     options = parser.parse_args()
     quick = options.quick
     sft_config = {"demonstrations": 20, "epochs": 1} if quick else {"demonstrations": options.demonstrations}
-    tokens, num_envs, num_goals = (512, 4, 10) if quick else (options.tokens, 32, 200)
+    tokens, num_envs, num_goals = (512, 4, 10) if quick else (options.tokens, 16, 200)
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -49,7 +50,7 @@ def main() -> None:
         sft = make_agent("sft", ENV, options.seed, **sft_config)
         sft.learn(ENV)
         sft.save(start)
-        print(f"SFT:             success {success_of(start, num_goals):.3f}", flush=True)
+        print(f"SFT, greedy: success {success_of(start, num_goals):.3f}", flush=True)
 
         envs = token_envs(start, num_envs, options.seed)
         model = PPO(
@@ -61,7 +62,12 @@ def main() -> None:
         for quarter in range(1, 5):
             model.learn(tokens // 4, reset_num_timesteps=quarter == 1)
             model.policy.lm.save(trained)
-            print(f"{model.num_timesteps:7} tokens: success {success_of(trained, num_goals):.3f}", flush=True)
+            latest = [episode["r"] for episode in model.ep_info_buffer or ()]  # up to 100 conversations
+            print(
+                f"{model.num_timesteps:7} tokens: return in training {np.mean(latest or [np.nan]):5.2f}, "
+                f"success {success_of(trained, num_goals):.3f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -95,9 +95,8 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
         check_context(self.lm, observation_space)
         self.reader = ObservationReader(self.lm)
         self.transformer = self.lm.model  # a module, so that its weights are the policy's
-        num_rows, self.features_dim = output_shape(self.lm)
-        if num_rows < num_tokens:
-            raise ValueError(f"the tokenizer has {num_tokens:,} tokens, and the model words for {num_rows:,} of them")
+        head: Any = self.transformer.get_output_embeddings()
+        self.features_dim = int(head.weight.shape[1])
         self.value_net = nn.Linear(self.features_dim, 1)
         nn.init.zeros_(self.value_net.weight)
         nn.init.zeros_(self.value_net.bias)
@@ -231,12 +230,6 @@ def check_vocabulary(lm: LanguageModel, name: str | None, action_space: Any, num
     else:
         whose, advice = f"the model {name!r}", f"gym.make(..., interface='tokens', tokenizer={name!r})"
     raise ValueError(f"the environment speaks {theirs} and {whose} {ours}: pass {advice}")
-
-
-def output_shape(lm: LanguageModel) -> tuple[int, int]:
-    """Rows and columns of the output layer; there may be more rows than tokens, which no reply has."""
-    head: Any = lm.model.get_output_embeddings()
-    return int(head.weight.shape[0]), int(head.weight.shape[1])
 
 
 def check_context(lm: LanguageModel, observation_space: Any) -> None:
