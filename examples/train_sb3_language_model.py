@@ -42,7 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     quick = options.quick
     sft_config = {"demonstrations": 20, "epochs": 1} if quick else {"demonstrations": options.demonstrations}
-    tokens, num_envs, num_goals = (512, 4, 10) if quick else (options.tokens, 16, 200)
+    tokens, num_envs, num_steps, num_goals = (256, 2, 32, 4) if quick else (options.tokens, 16, 128, 200)
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -55,7 +55,7 @@ def main() -> None:
         envs = token_envs(start, num_envs, options.seed)
         model = PPO(
             LMActorCriticPolicy, envs, policy_kwargs={"model": str(start)}, seed=options.seed, device="cpu",
-            n_steps=128, batch_size=128 * num_envs,  # all at once: a reply is read once, not once a token
+            n_steps=num_steps, batch_size=num_steps * num_envs,  # all at once: a reply is read once, not once a token
             n_epochs=4, learning_rate=3e-4,
             gamma=1.0, gae_lambda=0.99,  # a step is a token: what is said early counts as much
         )  # fmt: skip
