@@ -1,6 +1,9 @@
 """Can the PPO of stable-baselines3 train a language model that talks? SFT on few demonstrations, then PPO, by tokens.
 
-python examples/train_sb3_language_model.py
+    python examples/train_sb3_language_model.py
+
+prints success on 200 test goals after SFT, where it was 0.345, and after each quarter of PPO, with the mean return
+of what PPO sampled. How far PPO comes has not been measured; docs/stable_baselines3.md has figures of another task.
 """
 
 import argparse
