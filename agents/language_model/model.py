@@ -19,8 +19,6 @@ from .logprobs import TokenLogprobs, token_logprobs
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
 
-IMPOSSIBLE = -1e9
-"""Logit of a token that cannot be said; finite, so that gradients of entropies are."""
 MAX_CONTEXT = 2048
 """Tokens of a conversation that the default model has positions for; the turn and reply limits stay below it."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -68,6 +66,8 @@ class LanguageModel:
     Attributes:
         model: of transformers; (B, T) ids to (B, T, V) logits.
         tokenizer: see :class:`dialogym.envs.tokenizer.Tokenizer`.
+        forward: the model's forward pass.
+        forbidden: (F,) int64, tokens that no reply has.
 
     Raises:
         ValueError: if the model says something else when it keeps what it has read from turn to turn than in one pass
@@ -77,7 +77,7 @@ class LanguageModel:
     def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
         self.forward = Forward(model)
-        self._forbidden = torch.tensor(tokenizer.forbidden_ids, dtype=torch.long, device=model.device)
+        self.forbidden = torch.tensor(tokenizer.forbidden_ids, dtype=torch.long, device=model.device)
         check_model(self.forward)
 
     @classmethod
@@ -181,21 +181,18 @@ class LanguageModel:
             temperature: that they were sampled at; the reference is taken at it too.
             reference: to measure the exact KL from; None measures none.
         """
-        log_reference = None
+        reference_logits = None
         if reference is not None:
             with torch.no_grad():
-                log_reference = reference.log_distribution(ids, mask, temperature)
-        return token_logprobs(self.log_distribution(ids, mask, temperature), ids[mask], log_reference)
+                reference_logits = reference.logits(ids, mask)
+        logits = self.logits(ids, mask)
+        return token_logprobs(logits, ids[mask], self.forbidden, temperature, reference_logits)
 
-    def log_distribution(self, ids: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
-        """(N, V) log-probabilities, in nats, of every token in place of each of the N sampled; see above."""
+    def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """(N, V) logits of what may stand in place of each of the N sampled tokens; see :meth:`token_logprobs`."""
         keep = torch.zeros_like(mask)
         keep[:, :-1] = mask[:, 1:]
-        return torch.log_softmax(self.possible(self.forward.logits(ids, keep)) / temperature, dim=-1)
-
-    def possible(self, logits: Tensor) -> Tensor:
-        """(..., V) logits in float32; tokens that no reply has are out."""
-        return logits.float().index_fill(-1, self._forbidden, IMPOSSIBLE)
+        return self.forward.logits(ids, keep)
 
 
 def _dtype(name: str) -> torch.dtype:
