@@ -99,7 +99,7 @@ def test_before_the_first_step_the_ratio_is_one_and_the_kl_zero(folder):
     assert rows[0]["clipped"] == 0.0
     assert rows[0]["kl"] == pytest.approx(0.0, abs=1e-6)
     assert rows[0]["loss"] == pytest.approx(0.0, abs=0.3)  # minus the mean of normalised advantages, over tokens
-    assert rows[1]["kl"] > 1e-5
+    assert max(row["kl"] for row in rows) > 1e-5
 
 
 # Training
