@@ -17,7 +17,7 @@ from ..training.learner import Learner
 from .adapter import ADAPTER
 from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
-from .sampler import Replies, Sampler
+from .sampler import Replies, Sampler, new_sampler
 from .settings import RLConfig
 
 
@@ -107,7 +107,7 @@ class LanguageModelAgent(Learner):
 
     def _new_sampler(self) -> Sampler:
         generator = torch.Generator(device=self.lm.device).manual_seed(self.seed)
-        return Sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
+        return new_sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
 
     def text(self, ids: Tensor, length: int) -> str:
         """What is heard of a sampled reply."""
