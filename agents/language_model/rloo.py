@@ -41,7 +41,8 @@ class RLOOConfig(RLConfig):
         refills: batches more that are played, at most, to replace groups in which all returned the same; 0 leaves these
             in the batch, where they teach nothing.
         kl_weight: of the KL from the model that the training started from, in the loss; 0 needs no such reference.
-        kl_estimate: "k3", an estimate from the sampled tokens, or "exact", of their whole distributions.
+        kl_estimate: "k3", an estimate from the sampled tokens; "k3_unbiased", that times the ratio of new to old
+            probability, so that its gradient is unbiased too; or "exact", of the whole distributions.
         importance_cap: log-probabilities are taken anew before the update, and an action counts as often as it is
             likelier to the policy than to its sampler, at most so often; None takes the sampler's word.
     """
@@ -61,7 +62,7 @@ class RLOOConfig(RLConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, group_size=2, num_epochs=1, num_minibatches=1, refills=0, kl_weight=0, clip_low=0, clip_high=0)
-        one_of(self, credit=("conversation", "turn"), kl_estimate=("k3", "exact"))
+        one_of(self, credit=("conversation", "turn"), kl_estimate=("k3", "k3_unbiased", "exact"))
         if self.importance_cap is not None:
             above_zero(self, "importance_cap")
 
@@ -117,6 +118,8 @@ class RLOOAgent(LanguageModelAgent):
                 kl = torch.zeros_like(found.logprobs)
             elif kl is None:
                 kl = kl_k3(found.logprobs, batch.tokens(batch.reference_logprobs))
+                if config.kl_estimate == "k3_unbiased":
+                    kl = kl * (found.logprobs - old_logprobs).exp()
             actions = batch.actions(per_turn)
             loss = rloo_loss(
                 found.logprobs, old_logprobs, batch.token_advantages, batch.rows, actions, config.clip_low,
