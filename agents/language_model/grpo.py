@@ -22,7 +22,7 @@ from ..training.learner import Training
 from ..training.run import Run
 from .advantages import discounted_returns, group_normalised
 from .agent import LanguageModelAgent
-from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row
+from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row, warm_up
 from .memory import TokenBudget
 from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing
 from .settings import RLConfig, above_zero, at_least, one_of
@@ -52,7 +52,6 @@ class GRPOConfig(RLConfig):
     """
 
     group_size: int = 8
-    learning_rate: float = 1e-4
     by_std: bool = True
     credit: str = "conversation"
     average: str = "token"
@@ -145,6 +144,7 @@ class GRPOAgent(LanguageModelAgent):
         ):
             while run.goes_on:
                 rng = run.next_update()
+                warm_up(optimizer, config.learning_rate, run.num_updates, config.warmup_updates)
                 with run.timing("rollout_seconds"):
                     episodes, played = collect_with_spread(lm, envs, config, config.refills, rng)
                 row = {**outcomes(played), "conversations_played": len(played), "conversations_learned": len(episodes)}

@@ -21,7 +21,7 @@ from ..training.learner import Training
 from ..training.run import Run
 from .advantages import discounted_returns, leave_one_out
 from .agent import LanguageModelAgent
-from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row
+from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row, warm_up
 from .memory import TokenBudget
 from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing
 from .settings import RLConfig, above_zero, at_least, one_of
@@ -48,7 +48,6 @@ class RLOOConfig(RLConfig):
     """
 
     group_size: int = 8
-    learning_rate: float = 1e-4
     credit: str = "conversation"
     clip_low: float = 0.2
     clip_high: float = 0.2
@@ -140,6 +139,7 @@ class RLOOAgent(LanguageModelAgent):
         ):
             while run.goes_on:
                 rng = run.next_update()
+                warm_up(optimizer, config.learning_rate, run.num_updates, config.warmup_updates)
                 with run.timing("rollout_seconds"):
                     episodes, played = collect_with_spread(lm, envs, config, config.refills, rng)
                 row = {**outcomes(played), "conversations_played": len(played), "conversations_learned": len(episodes)}

@@ -32,7 +32,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def lm():
     lm = tiny_model(tiny_tokenizer())
-    lm._forbidden = torch.zeros(0, dtype=torch.long)  # TRL lets a model say anything
+    lm.forbidden = torch.zeros(0, dtype=torch.long)  # TRL lets a model say anything
     return lm
 
 
