@@ -19,7 +19,7 @@ from .adapter import ADAPTER
 from .defaults import by_model, in_words
 from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
-from .sampler import Replies, Sampler
+from .sampler import Replies, Sampler, new_sampler
 from .settings import RLConfig
 
 _log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class LanguageModelAgent(Learner):
 
     def _new_sampler(self) -> Sampler:
         generator = torch.Generator(device=self.lm.device).manual_seed(self.seed)
-        return Sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
+        return new_sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
 
     def text(self, ids: Tensor, length: int) -> str:
         """What is heard of a sampled reply."""

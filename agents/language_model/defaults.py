@@ -29,14 +29,14 @@ class Default(NamedTuple):
     source: str
 
 
-_LORA_RL = "LoRA: measured on TextKeywords-v0 with SmolLM2-135M; full: a tenth of it (Schulman et al., 2025)"
+_LORA_RL = "LoRA: GRPO's, measured with SmolLM2-135M; full: a tenth of it (Schulman et al., 2025)"
 DEFAULTS: dict[str, dict[str, Default]] = {
     "learning_rate": {
         "sft": Default(
             2e-3,
             5e-5,
             2e-4,
-            "full: between TRL's 2e-5 and the 3e-4 of SmolLM2's recipes; LoRA: QLoRA's (Dettmers et al., 2023)",
+            "full: measured with SmolLM2-135M, TRL's is 2e-5; LoRA: QLoRA's (Dettmers et al., 2023)",
         ),
         "reinforce": Default(5e-5, 1e-5, 1e-4, _LORA_RL),
         "a2c": Default(1e-4, 1e-5, 1e-4, _LORA_RL),
@@ -45,7 +45,7 @@ DEFAULTS: dict[str, dict[str, Default]] = {
         "rloo": Default(1e-4, 1e-5, 1e-4, _LORA_RL),
     },
     "warmup_updates": {
-        "sft": Default(50, 10, 10, "a tenth of a short training, as in SmolLM2's recipes"),
+        "sft": Default(50, 10, 10, "pretrained: a tenth of a short training, as in SmolLM2's recipe"),
         "": Default(
             0, 5, 0, "full: Adam's first steps are the least certain; an adapter starts at 0, which warms up alone"
         ),
@@ -54,10 +54,10 @@ DEFAULTS: dict[str, dict[str, Default]] = {
     "batch_size": {"sft": Default(8, 8, 8, "TRL's; LoRA learns less from large batches (Schulman et al., 2025)")},
     "batch_conversations": {"": Default(128, 48, 48, "six goals in groups of eight, TRL's size of a group")},
     "max_reply_tokens": {"": Default(28, 128, 128, "pretrained: room for a paragraph")},
-    "epochs": {"sft": Default(10, 3, 3, "pretrained: TRL's")},
+    "epochs": {"sft": Default(10, 3, 3, "pretrained: TRL's; SmolLM2's recipe has 2")},
 }
 """Setting, agent ("" is for all others), and its default by kind. Schulman et al. (2025), "LoRA Without Regret",
-https://thinkingmachines.ai/blog/lora/; SmolLM2's recipes: https://github.com/huggingface/alignment-handbook."""
+https://thinkingmachines.ai/blog/lora/; SmolLM2's recipe: https://github.com/huggingface/alignment-handbook."""
 
 
 def model_kind(config: Any) -> str:

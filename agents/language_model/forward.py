@@ -36,6 +36,11 @@ class Forward:
         self.by_mask = self._takes_masks()
 
     @property
+    def base(self) -> Any:
+        """The model of transformers itself; its adapter's layers are in it."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
     def dtype(self) -> torch.dtype:
         """The type that is computed in."""
         return self.autocast or self.model.dtype

@@ -17,7 +17,7 @@ from ...envs.tokenizer import Tokenizer, load_tokenizer
 from ...rewards.devices import AUTO, resolve_device
 from .adapter import ADAPTER, ALL_LINEAR, LoRA, add_adapter, base_of, is_adapted, load_adapter, lora_of, save_adapted
 from .defaults import BY_MODEL
-from .exactness import check_model
+from .exactness import keeps_what_it_read
 from .forward import Forward, checkpoint_layers
 from .logprobs import TokenLogprobs, token_logprobs
 from .vocabulary import check_vocabulary, unsayable_ids
@@ -39,8 +39,7 @@ class ModelConfig:
 
     Attributes:
         model: a name or folder for ``AutoModelForCausalLM.from_pretrained``; None is a small Llama with random weights.
-            One whose sampled words would have another probability when they are learned from is refused as it loads;
-            Llama, Qwen, GPT-2, OPT, Mistral, Phi and Gemma 3 are taken, Bloom and GPT-Neo are not.
+            One whose sampled words would have another probability when they are learned from is refused as it loads.
         tokenizer: of the small one: a name or folder for ``AutoTokenizer.from_pretrained``, such as
             :func:`~dialogym.envs.tokenizer.fit_tokenizer` writes; None is the one that ships, made for restaurants.
         resize_embeddings: a pretrained model whose tokenizer has more tokens than it has rows of embeddings gets the
@@ -107,10 +106,11 @@ class LanguageModel:
     Attributes:
         forward: the model's forward pass.
         forbidden: (F,) int64, tokens that no reply has.
+        keeps_what_it_read: it is sampled with what it has read kept from turn to turn; see ``exactness.py``.
 
     Raises:
         ValueError: if the tokenizer has more tokens than the model has rows of embeddings; if the model says something
-            else when it keeps what it has read from turn to turn than in one pass over the whole.
+            else when it is sampled than in one pass over the whole.
     """
 
     def __init__(self, model: Any, tokenizer: Tokenizer, autocast: torch.dtype | None = None):
@@ -118,7 +118,7 @@ class LanguageModel:
         self.model, self.tokenizer = model, tokenizer
         self.forward = Forward(model, autocast)
         self.forbidden = torch.tensor(unsayable_ids(model, tokenizer), dtype=torch.long, device=model.device)
-        check_model(self.forward)
+        self.keeps_what_it_read = keeps_what_it_read(self.forward)
 
     @classmethod
     def make(cls, config: ModelConfig, seed: int, init: str | None = None) -> LanguageModel:
