@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 from ...envs.tokenizer import Tokenizer, load_tokenizer
 from ...rewards.devices import AUTO, resolve_device
 from .adapter import ADAPTER, ALL_LINEAR, LoRA, add_adapter, base_of, is_adapted, load_adapter, lora_of, save_adapted
+from .defaults import BY_MODEL
 from .exactness import keeps_what_it_read
 from .forward import Forward, checkpoint_layers
 from .logprobs import TokenLogprobs, token_logprobs
@@ -33,6 +34,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """The model of an agent that speaks.
+
+    Settings that are None where a number is wanted follow the kind of model; see ``defaults.py``.
 
     Attributes:
         model: a name or folder for ``AutoModelForCausalLM.from_pretrained``; None is a small Llama with random weights.
@@ -65,7 +68,7 @@ class ModelConfig:
     num_heads: int = 4
     num_key_value_heads: int = 1
     intermediate_size: int = 352
-    max_reply_tokens: int = 28
+    max_reply_tokens: int = BY_MODEL
     temperature: float = 0.0
     device: str = "auto"
     dtype: str = "auto"
@@ -77,7 +80,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.model is not None and self.tokenizer is not None:
             raise ValueError(f"tokenizer is for model=None, got {self.tokenizer!r} beside model={self.model!r}")
-        if self.max_reply_tokens < 1:
+        if self.max_reply_tokens is not None and self.max_reply_tokens < 1:
             raise ValueError(f"max_reply_tokens must be at least 1, got {self.max_reply_tokens}")
         if self.temperature < 0:
             raise ValueError(f"temperature must not be negative, got {self.temperature}")

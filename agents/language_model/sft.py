@@ -20,6 +20,7 @@ from ..base import LogRow
 from ..training.epochs import learn_in_epochs, learning_rates, shuffled_batches, train_epoch
 from ..training.learner import Training
 from .agent import LanguageModelAgent
+from .defaults import BY_MODEL
 from .demonstrations import Demonstrations, demonstrate, hold_out, load_messages
 from .memory import MAX_TOKENS_AT_ONCE, length_batches
 from .model import LanguageModel, ModelConfig
@@ -56,11 +57,11 @@ class SFTConfig(ModelConfig):
     fields: Mapping[str, str] | None = None
     on_error: str = "raise"
     validation_share: float = 0.1
-    epochs: int = 10
+    epochs: int = BY_MODEL
     patience: int = 4
-    batch_size: int = 8
-    learning_rate: float = 2e-3
-    warmup_updates: int = 50
+    batch_size: int = BY_MODEL
+    learning_rate: float = BY_MODEL
+    warmup_updates: int = BY_MODEL
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
 
@@ -70,8 +71,9 @@ class SFTConfig(ModelConfig):
             raise ValueError(f"demonstrations must be at least 2, got {self.demonstrations}")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"validation_share must be in (0, 1), got {self.validation_share}")
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(f"epochs and batch_size must be at least 1, got {self.epochs} and {self.batch_size}")
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 def sft_loss(lm: LanguageModel, examples: Sequence[Example]) -> tuple[Tensor, int]:

@@ -294,7 +294,7 @@ def test_resuming_needs_a_checkpoint(folder):
     [
         ({"demonstrations": 1}, "demonstrations must be at least 2, got 1"),
         ({"validation_share": 1.0}, r"validation_share must be in \(0, 1\), got 1.0"),
-        ({"epochs": 0}, "epochs and batch_size must be at least 1, got 0 and 8"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
     ],
 )
 def test_a_wrong_setting_is_named(config, message):
