@@ -250,6 +250,8 @@ def train(
     learner = make_agent(agent, made, seed=seed, **options_of(config))
     if not learner.learns:
         raise ValueError(f"{agent} has nothing to learn; evaluate it with `dialogym evaluate {agent}`")
+    if learner.notice:
+        console.print(learner.notice, soft_wrap=True, markup=False, highlight=False)
     folder = out if out is not None else Path("runs") / f"{agent}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -60,7 +60,7 @@ def train_epoch(
     model: Any,
     optimizer: torch.optim.Optimizer,
     batches: Sequence[Sequence[Example]],
-    loss_of: Callable[[Sequence[Example]], Tensor],
+    backward: Callable[[Sequence[Example]], float],
     learning_rates: Sequence[float],
     max_grad_norm: float,
     seed: int,
@@ -71,7 +71,7 @@ def train_epoch(
         model: of torch.
         optimizer: of its weights.
         batches: of examples.
-        loss_of: the loss of a batch, a scalar.
+        backward: adds the gradient of a batch's loss to those of the weights; returns the loss.
         learning_rates: of each update.
         max_grad_norm: longer gradients are shortened to it.
         seed: of dropout, where the model has any.
@@ -83,13 +83,22 @@ def train_epoch(
         for batch, learning_rate in zip(batches, learning_rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
-            loss = loss_of(batch)
             optimizer.zero_grad()
-            loss.backward()
+            losses.append(backward(batch))
             torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
             optimizer.step()
-            losses.append(loss.item())
     return losses
+
+
+def in_one_pass(loss_of: Callable[[Sequence[Example]], Tensor]) -> Callable[[Sequence[Example]], float]:
+    """The ``backward`` of :func:`train_epoch` for a loss, a scalar, of a batch that passes at once."""
+
+    def backward(batch: Sequence[Example]) -> float:
+        loss = loss_of(batch)
+        loss.backward()
+        return loss.item()
+
+    return backward
 
 
 def learning_rate_factor(update: int, num_updates: int, warmup_updates: int) -> float:
