@@ -49,7 +49,7 @@ app = typer.Typer(
 )
 MAX_VALUE_CHARS = 80
 """Of a value of a goal, as it is shown."""
-MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError)
+MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError, FloatingPointError)
 
 
 class Seat(str, Enum):
