@@ -53,7 +53,7 @@ MAX_VALUE_CHARS = 80
 BAR_WIDTH = 16
 LOG_FILE = "log.jsonl"
 """In the folder of a training."""
-MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError)
+MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError, FloatingPointError)
 
 
 class Seat(str, Enum):

@@ -163,10 +163,10 @@ Of an agent made by name: `--config SETTING=VALUE` of `dialogym train` and `dial
 None), else as text. The folder of a trained agent holds the settings that it was trained with.
 """
 
-DEFAULTS_BY_MODEL = """What these settings are where nobody says. A model is from scratch where an agent of ours made it from
-random weights, `init` folders of such included; any other `model` or `init` is pretrained, with all its weights trained,
-or an adapter (`lora_rank`). `dialogym train` says what it took, and the agent's `agent.json` keeps it. Schulman et al.
-(2025): [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/); SmolLM2's recipe:
+DEFAULTS_BY_MODEL = """What these settings are where nobody says. A model is from scratch where an agent of ours made
+it from random weights, `init` folders of such included; any other `model` or `init` is pretrained, with all its weights
+trained, or an adapter (`lora_rank`). `dialogym train` says what it took, and the agent's `agent.json` keeps it.
+Schulman et al. (2025): [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/); SmolLM2's recipe:
 [alignment-handbook](https://github.com/huggingface/alignment-handbook/tree/main/recipes/smollm2)."""
 
 

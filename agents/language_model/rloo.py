@@ -129,7 +129,9 @@ class RLOOAgent(LanguageModelAgent):
                 sums(found.logprobs - old_logprobs, actions)[actions].detach().exp(),
             )
             clipped = ((ratio < 1 - config.clip_low) | (ratio > 1 + config.clip_high)).float().mean()
-            row = {"loss": loss, "entropy": entropy, "kl": kl.mean(), "clipped": clipped}
+            row = {"loss": loss, "entropy": entropy, "clipped": clipped}
+            if reference is not None:
+                row["kl"] = kl.mean()
             return loss - config.entropy_weight * entropy, {name: value.item() for name, value in row.items()}
 
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, budget)

@@ -37,6 +37,9 @@ def learn_in_epochs(
         patience: epochs without a lower validation loss before it stops.
         run_epoch: learns from all examples, given the number of epochs before, and returns the row of the log, with
             "validation_loss".
+
+    Raises:
+        FloatingPointError: for a loss or gradient that is not finite: which epoch and batch, and what was kept.
     """
     agent, losses = training.agent, list[float]()
     with training.begin(otherwise=lambda agent: -losses[-1]) as (folder, selection):
@@ -46,7 +49,15 @@ def learn_in_epochs(
             losses[:], selection.score = state["losses"], state["best"]
         while len(losses) < max_epochs and not stalled(losses, patience):
             began = time.perf_counter()
-            row = {"epoch": len(losses) + 1, **run_epoch(len(losses))}
+            try:
+                row = {"epoch": len(losses) + 1, **run_epoch(len(losses))}
+            except FloatingPointError as e:
+                kept = f"; the checkpoint in {training.checkpoint} is of epoch {len(losses)}" if losses else ""
+                kept = "" if training.checkpoint is None else kept
+                raise FloatingPointError(
+                    f"epoch {len(losses) + 1}, {e}; stopped before the weights were changed by it{kept}. "
+                    f"A smaller learning_rate or max_grad_norm may help"
+                ) from e
             losses.append(row["validation_loss"])
             agent.budget.seconds += time.perf_counter() - began
             best = selection.keep_best()
@@ -75,6 +86,9 @@ def train_epoch(
         learning_rates: of each update.
         max_grad_norm: longer gradients are shortened to it.
         seed: of dropout, where the model has any.
+
+    Raises:
+        FloatingPointError: for a loss or gradient that is not finite: which batch. It changed no weight.
     """
     losses = []
     model.train()
@@ -85,7 +99,10 @@ def train_epoch(
                 group["lr"] = learning_rate
             optimizer.zero_grad()
             losses.append(backward(batch))
-            torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+            if not math.isfinite(norm) or not math.isfinite(losses[-1]):
+                which = f"batch {len(losses)} of {len(batches)}"
+                raise FloatingPointError(f"{which}: the loss is {losses[-1]}, the length of the gradient {float(norm)}")
             optimizer.step()
     return losses
 
