@@ -13,9 +13,10 @@ from torch import Tensor
 
 from ..base import Info
 from ..training.learner import Learner
-from .history import History, closing_ids, history_ids, history_of, latest_ids
+from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
 from .sampler import Replies, Sampler
+from .settings import RLConfig
 
 
 class LanguageModelAgent(Learner):
@@ -43,7 +44,12 @@ class LanguageModelAgent(Learner):
         return self._lm
 
     def _make_model(self) -> LanguageModel:
-        return LanguageModel.make(self.config, self.seed)
+        init = self.config.init if isinstance(self.config, RLConfig) else None
+        return (
+            LanguageModel.make(self.config, self.seed)
+            if init is None
+            else LanguageModel.load(init, resize_embeddings=self.config.resize_embeddings)
+        )
 
     def act(self, observation: Any, info: Info) -> str:
         return self.act_batch([observation], [info])[0]
@@ -92,10 +98,7 @@ class LanguageModelAgent(Learner):
         if not known:
             return -1, history_ids(tokenizer, history)
         row = self._rows[history[:known]].pop()
-        prompt = closing_ids(tokenizer, self._ended[row])
-        for role, content in history[known:]:
-            prompt += tokenizer.encode_message(role, content)
-        return row, [*prompt, *tokenizer.prompt_ids]
+        return row, new_ids(tokenizer, history, self._ended[row])
 
     def _known_part(self, history: History) -> int:
         """How many of the messages are cached: up to the last thing the agent said, if that conversation is known."""
@@ -105,13 +108,12 @@ class LanguageModelAgent(Learner):
         return 0
 
     def _new_sampler(self) -> Sampler:
-        generator = torch.Generator(device=self.lm.model.device).manual_seed(self.seed)
+        generator = torch.Generator(device=self.lm.device).manual_seed(self.seed)
         return Sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
 
     def text(self, ids: Tensor, length: int) -> str:
-        """The words of a sampled reply."""
-        said = ids[:length].tolist()
-        return self.lm.tokenizer.decode(said[:-1] if said[-1] == self.lm.tokenizer.end_id else said)
+        """What is heard of a sampled reply."""
+        return self.lm.tokenizer.heard(ids[:length].tolist())
 
     # On disk: the agent's folder is one of transformers' too
 

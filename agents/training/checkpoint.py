@@ -33,7 +33,7 @@ def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:
     last = existing_folder(folder / LAST)
     if last is None or not (last / TRAINING_FILE).is_file():
         return None
-    state = torch.load(last / TRAINING_FILE, weights_only=True)
+    state = torch.load(last / TRAINING_FILE, weights_only=True, map_location="cpu")  # of any device
     agent._load(last)
     agent.budget = Budget(**state["budget"])
     torch.set_rng_state(state["torch_rng"])

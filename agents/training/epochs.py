@@ -78,7 +78,7 @@ def train_epoch(
     """
     losses = []
     model.train()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
         for batch, learning_rate in zip(batches, learning_rates, strict=True):
             for group in optimizer.param_groups:
