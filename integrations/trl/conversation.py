@@ -70,10 +70,12 @@ class Conversation:
         self.tokenizer, self.limits = tokenizer, limits
         self.ids = tokenizer.encode_conversation(messages)[-limits.context :]
         self.num_prompt = len(self.ids)
-        self.sampled, self.logprobs = [0] * len(self.ids), [0.0] * len(self.ids)
+        self.sampled = [0] * len(self.ids)
+        self.logprobs: list[float | None] = [0.0] * len(self.ids)
         self.context, self._is_learned = list(self.ids), True
         self._ended = False  # whether the last reply has its end-of-turn token
-        self.total_reward, self.terms = 0.0, {}
+        self.total_reward = 0.0
+        self.terms: dict[str, float] = {}
         self.success, self.turns, self.text = False, 0, ""
 
     def say(self, reply: Reply) -> str:
