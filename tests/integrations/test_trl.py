@@ -202,11 +202,11 @@ def test_evaluation_says_what_the_likeliest_words_score(tmp_path):
     callback = EvaluationCallback(trainer, env, goals, max_reply_tokens=REPLY, every_steps=1, batch_size=5)
     trainer.add_callback(callback)
     trainer.train()
-    rows = [row for row in trainer.state.log_history if "eval_environment/return" in row]
+    rows = [row for row in trainer.state.log_history if "eval_goals/return" in row]
     assert len(rows) == 2  # before and after the step
     for row in rows:
-        assert row["eval_environment/return"] == pytest.approx(expected.returns.mean())
-        assert row["eval_environment/turns"] == expected.turns.mean() == 2
+        assert row["eval_goals/return"] == pytest.approx(expected.returns.mean())
+        assert row["eval_goals/turns"] == expected.turns.mean() == 2
     step = next(row for row in trainer.state.log_history if "reward" in row)  # TRL's own row is still there
     assert step["reward"] == pytest.approx(step["reward_terms/parts_done"])
     assert {"environment/success", "environment/turns", "rewards/environment_reward/mean"} <= step.keys()
@@ -286,7 +286,7 @@ def test_two_processes_learn_what_one_does_resume_and_end_together(tmp_path):
         one = play(tmp_path / "one", num_processes=1)
         _, errors = run.communicate(timeout=300)
     finally:
-        run.kill()
+        run.terminate()  # and with it the two
     assert run.returncode == 0, errors
     first, second = [torch.load(tmp_path / "two" / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
     # the ranks play different goals, and no goal twice
