@@ -25,6 +25,9 @@ from dialogym.evaluation.score import frozen_goals
 from dialogym.integrations.trl import EvaluationCallback, RLOOTrainer, Rollout, environment_reward, goal_dataset
 
 MAX_REPLY_TOKENS = 28
+MINIBATCHES, PASSES = 4, 2
+STEPS = MINIBATCHES * PASSES
+"""Of the optimizer, with the conversations of one rollout."""
 TRAINERS = {"grpo": (GRPOTrainer, GRPOConfig), "rloo": (RLOOTrainer, RLOOConfig)}
 
 
@@ -32,8 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="SFT, then GRPO or RLOO in TRL.")
     parser.add_argument("--model", help="a folder or name to start from; without it, a small model and SFT")
     parser.add_argument("--algorithm", choices=["grpo", "rloo"], default="grpo")
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--conversations", type=int, default=32, help="in a step, of all processes together")
+    parser.add_argument("--rollouts", type=int, default=10, help="how often conversations are played to learn from")
+    parser.add_argument("--conversations", type=int, default=128, help="in a rollout, of all processes together")
     parser.add_argument("--out", help="folder of checkpoints and of the trained model; a training in it goes on")
     parser.add_argument("--cpu", action="store_true", help="even where there is a GPU")
     parser.add_argument("--vllm", action="store_true", help="sample with vLLM, in the processes that train")
@@ -69,16 +72,20 @@ def train(arguments: argparse.Namespace, processes: PartialState, out: Path) -> 
             use_cpu=on_cpu,
             bf16=not on_cpu,
             use_vllm=arguments.vllm,
-            max_steps=2 if quick else arguments.steps,
-            per_device_train_batch_size=(8 if quick else arguments.conversations) // processes.num_processes,
+            max_steps=STEPS * (1 if quick else arguments.rollouts),
+            per_device_train_batch_size=(16 if quick else arguments.conversations)
+            // MINIBATCHES
+            // processes.num_processes,
+            steps_per_generation=MINIBATCHES,
+            num_iterations=PASSES,
             num_generations=4 if quick else 8,
             max_completion_length=600,
             temperature=0.7,
             learning_rate=1e-4,
             lr_scheduler_type="constant",
             beta=0.0,
-            logging_steps=1 if quick else 5,
-            save_steps=1 if quick else 20,
+            logging_steps=STEPS,
+            save_steps=STEPS,
             report_to=[],
             disable_tqdm=True,
         ),
@@ -87,7 +94,9 @@ def train(arguments: argparse.Namespace, processes: PartialState, out: Path) -> 
         rollout_func=Rollout(env, MAX_REPLY_TOKENS),
     )
     goals = frozen_goals(env, "validation", 10 if quick else 100)
-    evaluation = EvaluationCallback(trainer, env, goals, max_reply_tokens=MAX_REPLY_TOKENS, every_steps=20)
+    evaluation = EvaluationCallback(
+        trainer, env, goals, max_reply_tokens=MAX_REPLY_TOKENS, every_steps=STEPS if quick else 5 * STEPS
+    )
     trainer.add_callback(evaluation)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)))
     trainer.save_model(str(out / "last"))

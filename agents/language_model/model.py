@@ -205,7 +205,7 @@ class LanguageModel:
 
     def possible(self, logits: Tensor) -> Tensor:
         """(..., V) logits in float32; tokens that no reply has are out."""
-        return logits.float().index_fill(-1, self._forbidden, IMPOSSIBLE)
+        return logits.float().index_fill(-1, self._forbidden.to(logits.device), IMPOSSIBLE)
 
 
 def _dtype(name: str) -> torch.dtype:

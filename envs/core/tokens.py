@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..tokenizer import load_tokenizer
+from .spaces import TokenIds
 from .task import Task
 from .text_env import TextEnv, check_choice
 
@@ -64,7 +65,7 @@ class TokensEnv(TextEnv):
         self.context_length, self.max_reply_tokens = context_length, max_reply_tokens
         self.num_tokens = len(self.tokenizer)
         self.observation_space = gym.spaces.MultiDiscrete(np.full(context_length, self.num_tokens))
-        self.action_space = gym.spaces.Discrete(self.num_tokens)
+        self.action_space = TokenIds(self.num_tokens, self.tokenizer.fingerprint)
         self._mask = np.ones(self.num_tokens, dtype=np.int8)
         self._mask[list(self.tokenizer.forbidden_ids)] = 0
         self._prompt: list[int] = []

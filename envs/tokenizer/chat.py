@@ -7,7 +7,9 @@ between that reply and the next.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,18 @@ class Tokenizer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.hf,)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The same for tokenizers that mean the same by every id, and pad and end a turn alike."""
+        meanings = sorted(self.hf.get_vocab().items())
+        return blake2b(repr((meanings, self.pad_id, self.end_id)).encode(), digest_size=8).hexdigest()
+
+    @functools.cached_property
+    def num_opening_pads(self) -> int:
+        """How many ids like padding a conversation opens with: a beginning-of-text token may be the padding too."""
+        ids = self.encode_conversation([{"role": "system", "content": "."}])
+        return next((place for place, number in enumerate(ids) if number != self.pad_id), len(ids))
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The ids of plain text; what looks like a marker is spelt out."""
