@@ -1,10 +1,12 @@
 """How do I train in TRL, and so on many GPUs? SFT with dialogym, then GRPO (or RLOO) by TRL on the same environment.
 
-    python examples/train_trl.py
+    python examples/train_trl.py --out run
     accelerate launch --config_file examples/accelerate/cpu.yaml examples/train_trl.py --cpu    # two processes
     accelerate launch --config_file examples/accelerate/fsdp.yaml examples/train_trl.py --model FOLDER
 
-FIGURES
+A small model imitates 140 conversations; then 128 conversations are played, in groups of 8 about one goal, and learned
+from in 8 steps, ten times over. Prints TRL's log, and how the model scores on 100 goals of the validation split. Set
+OMP_NUM_THREADS where processes share cores. docs/scaling.md tells the rest.
 """
 
 import argparse
@@ -62,6 +64,7 @@ def train(arguments: argparse.Namespace, processes: PartialState, out: Path) -> 
         sft.save(start)
     processes.wait_for_everyone()
 
+    num_rollouts, conversations = (1, 8) if quick else (arguments.rollouts, arguments.conversations)
     on_cpu = processes.device.type == "cpu"
     make_trainer, make_config = TRAINERS[arguments.algorithm]
     trainer = make_trainer(
@@ -72,10 +75,8 @@ def train(arguments: argparse.Namespace, processes: PartialState, out: Path) -> 
             use_cpu=on_cpu,
             bf16=not on_cpu,
             use_vllm=arguments.vllm,
-            max_steps=STEPS * (1 if quick else arguments.rollouts),
-            per_device_train_batch_size=(16 if quick else arguments.conversations)
-            // MINIBATCHES
-            // processes.num_processes,
+            max_steps=num_rollouts * STEPS,
+            per_device_train_batch_size=conversations // MINIBATCHES // processes.num_processes,
             steps_per_generation=MINIBATCHES,
             num_iterations=PASSES,
             num_generations=4 if quick else 8,
@@ -94,9 +95,7 @@ def train(arguments: argparse.Namespace, processes: PartialState, out: Path) -> 
         rollout_func=Rollout(env, MAX_REPLY_TOKENS),
     )
     goals = frozen_goals(env, "validation", 10 if quick else 100)
-    evaluation = EvaluationCallback(
-        trainer, env, goals, max_reply_tokens=MAX_REPLY_TOKENS, every_steps=STEPS if quick else 5 * STEPS
-    )
+    evaluation = EvaluationCallback(trainer, env, goals, max_reply_tokens=MAX_REPLY_TOKENS, every_steps=5 * STEPS)
     trainer.add_callback(evaluation)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)))
     trainer.save_model(str(out / "last"))
