@@ -8,16 +8,17 @@ https://www.usenix.org/conference/osdi22/presentation/yu). Every token is still 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from .cache import RaggedCache
 from .model import LanguageModel
-from .sampler import pad, sample_tokens
+from .sampler import Sampler, new_sampler, pad, sample_tokens
 
 
 class Reply(NamedTuple):
@@ -49,16 +50,103 @@ class _Slot:
     speaks: bool = False
 
 
-class ContinuousSampler:
-    """Samples replies in S slots; one that is exhausted is closed.
+class Slots(Protocol):
+    """Where conversations are had side by side, each in a slot of its own, numbered from 0."""
+
+    max_reply_tokens: int
+
+    def num_read(self, slot: int) -> int:
+        """Tokens so far of the conversation in a slot, read or said."""
+        ...
+
+    def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
+        """Begins a reply.
+
+        Args:
+            slot: open, and not speaking.
+            prompt: what its conversation gained since its last reply, at least one token.
+            anew: what was read in this slot is forgotten before.
+        """
+        ...
+
+    def advance(self) -> list[Reply]:
+        """Goes on until some replies have ended, and returns these; none where nobody was asked."""
+        ...
+
+    def peek(self, slot: int, prompt: Sequence[int], anew: bool = False) -> Tensor:
+        """(D,) hidden state in which a reply would begin, if it was asked for; the conversation stays as it is."""
+        ...
+
+    def close(self, slot: int) -> None:
+        """No conversation will go on in this slot."""
+        ...
+
+
+def open_slots(
+    lm: LanguageModel,
+    num_slots: int,
+    max_reply_tokens: int,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Slots:
+    """The slots of a model.
 
     Args:
         lm: whose words.
-        num_slots: S.
+        num_slots: conversations side by side.
         max_reply_tokens: limit of one reply.
         temperature: 1 samples from the model, 0 takes the likeliest token.
         generator: of torch, for sampling; None takes torch's own.
     """
+    if lm.keeps_what_it_read:
+        return ContinuousSlots(lm, num_slots, max_reply_tokens, temperature, generator)
+    return SlotsInTurns(new_sampler(lm, 0, max_reply_tokens, temperature, generator))
+
+
+class SlotsInTurns:
+    """Slots that all take their turns together, for models that read every conversation anew.
+
+    Args:
+        sampler: of no conversation yet.
+    """
+
+    def __init__(self, sampler: Sampler):
+        self.sampler, self.max_reply_tokens = sampler, sampler.max_reply_tokens
+        self._rows = dict[int, int]()  # of the sampler, by slot
+        self._asked = dict[int, Sequence[int]]()
+
+    def num_read(self, slot: int) -> int:
+        return self.sampler.num_read[self._rows[slot]]
+
+    def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
+        if anew:
+            self._rows.pop(slot, None)
+        self._asked[slot] = prompt
+
+    def advance(self) -> list[Reply]:
+        if not self._asked:
+            return []
+        self.sampler.keep([self._rows.get(slot, -1) for slot in self._asked])
+        replies = self.sampler.reply(list(self._asked.values()))
+        self._rows = {slot: row for row, slot in enumerate(self._asked)}
+        self._asked = {}
+        columns = (replies.ids.tolist(), replies.logprobs.tolist(), replies.lengths.tolist(), replies.hidden)
+        return [
+            Reply(slot, ids[:length], logprobs[:length], state)
+            for slot, ids, logprobs, length, state in zip(self._rows, *columns, strict=True)
+        ]
+
+    def peek(self, slot: int, prompt: Sequence[int], anew: bool = False) -> Tensor:
+        copied = copy.copy(self.sampler)
+        copied.keep([-1 if anew else self._rows.get(slot, -1)])
+        return copied.peek([0], [prompt])[0]
+
+    def close(self, slot: int) -> None:
+        self._rows.pop(slot, None)
+
+
+class ContinuousSlots:
+    """Slots of which each goes on for itself; arguments as for :func:`open_slots`."""
 
     MIXED_TOKENS = 1024
     """Prompts are read together with what others say while the pass is not larger than this, padding included: so small
@@ -66,7 +154,7 @@ class ContinuousSampler:
     READ_TOGETHER = 64
     """Prompts that are read apart are read so many at a time, alike in length."""
     ENOUGH = 1 / 16
-    """``advance`` returns when this share of the slots has a reply, so that partners and rewards answer some at once."""
+    """``advance`` returns when this share of the slots has a reply: partners and rewards answer some at once."""
     COMPACT = 0.8
     """When at most this share of the rows belongs to slots that are open, the cache lets the others go."""
 
@@ -85,19 +173,11 @@ class ContinuousSampler:
         self._open = list(self._slots)  # in the order of their rows
 
     def num_read(self, slot: int) -> int:
-        """Tokens so far of the conversation in a slot, read or said."""
         found = self._slots[slot]
         return int(self.cache.lengths[found.row]) + len(found.unread)
 
     @torch.inference_mode()
     def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
-        """Begins a reply.
-
-        Args:
-            slot: open, and not speaking.
-            prompt: what its conversation gained since its last reply, at least one token.
-            anew: what was read in this slot is forgotten before.
-        """
         found = self._slots[slot]
         if anew:
             self.cache.lengths[found.row] = 0
@@ -107,7 +187,6 @@ class ContinuousSampler:
 
     @torch.inference_mode()
     def close(self, slot: int) -> None:
-        """No conversation will go on in this slot."""
         self._open.remove(self._slots[slot])
         if len(self._open) <= self.COMPACT * len(self.cache.lengths):
             rows = torch.tensor([found.row for found in self._open], dtype=torch.long, device=self.lm.device)
@@ -117,7 +196,6 @@ class ContinuousSampler:
 
     @torch.inference_mode()
     def advance(self) -> list[Reply]:
-        """Goes on until enough replies have ended, and returns these; none where nobody was asked."""
         enough, ended = max(1, int(self.ENOUGH * len(self._open))), list[Reply]()
         while len(ended) < enough:
             speaking = [slot for slot in self._open if slot.speaks]
@@ -134,7 +212,6 @@ class ContinuousSampler:
 
     @torch.inference_mode()
     def peek(self, slot: int, prompt: Sequence[int], anew: bool = False) -> Tensor:
-        """(D,) hidden state in which a reply would begin, if it was asked for; the conversation stays as it is."""
         found = self._slots[slot]
         cache = self.cache.select(torch.tensor([-1 if anew else found.row], device=self.lm.device))
         ids = torch.tensor([[*([] if anew else found.unread), *prompt]], device=self.lm.device)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...envs import TextVectorEnv, remake_vec
 from ..base import LogRow
-from .continuous import ContinuousSampler, Reply
+from .continuous import Reply, Slots, open_slots
 from .history import history_of, latest_ids
 from .model import LanguageModel
 from .settings import RLConfig
@@ -104,8 +104,8 @@ def sample_episodes(
     """
     seeds = [None] * envs.num_envs if seeds is None else seeds
     goals = [None] * len(seeds) if goals is None else goals
-    sampler = ContinuousSampler(lm, min(envs.num_envs, len(seeds)), max_reply_tokens, temperature, generator)
-    return _Rollout(lm, envs, sampler, seeds, goals).play()
+    slots = open_slots(lm, min(envs.num_envs, len(seeds)), max_reply_tokens, temperature, generator)
+    return _Rollout(lm, envs, slots, seeds, goals).play()
 
 
 class _Rollout:
@@ -121,16 +121,16 @@ class _Rollout:
         self,
         lm: LanguageModel,
         envs: TextVectorEnv,
-        sampler: ContinuousSampler,
+        slots: Slots,
         seeds: Sequence[int | None],
         goals: Sequence[str | None],
     ):
-        self.lm, self.envs, self.sampler, self.seeds, self.goals = lm, envs, sampler, seeds, goals
-        self.room = lm.max_context - sampler.max_reply_tokens
-        if self.room <= sampler.max_reply_tokens:
+        self.lm, self.envs, self.slots, self.seeds, self.goals = lm, envs, slots, seeds, goals
+        self.room = lm.max_context - slots.max_reply_tokens
+        if self.room <= slots.max_reply_tokens:
             raise ValueError(
                 f"max_reply_tokens must be below half of the model's context of {lm.max_context} tokens, "
-                f"got {sampler.max_reply_tokens}"
+                f"got {slots.max_reply_tokens}"
             )
         if len(goals) != len(seeds):
             raise ValueError(f"goals must be as many as seeds, {len(seeds)}, got {len(goals)}")
@@ -147,7 +147,7 @@ class _Rollout:
         self.envs.reset(seed=first if any(seed is not None for seed in first) else None)
         for row in rows:
             self._begin_next(row)
-        while replies := self.sampler.advance():
+        while replies := self.slots.advance():
             self._play_turn(replies)
         return self.episodes
 
@@ -155,7 +155,7 @@ class _Rollout:
         """The next conversation, in a row that has none."""
         number = next(self._waiting, None)
         if number is None:
-            self.sampler.close(row)
+            self.slots.close(row)
             return
         self.envs.begin(row, self.seeds[number], self.goals[number])
         self._episode[row] = self.episodes[number]
@@ -165,7 +165,7 @@ class _Rollout:
 
     def _ask(self, row: int, prompt: list[int], anew: bool = False) -> None:
         self._prompt[row] = prompt
-        self.sampler.ask(row, prompt, anew)
+        self.slots.ask(row, prompt, anew)
 
     def _play_turn(self, replies: Sequence[Reply]) -> None:
         """What comes of some replies, in conversations that go on or are over."""
@@ -186,13 +186,13 @@ class _Rollout:
 
     def _go_on(self, row: int, prompt: list[int], truncated: bool) -> None:
         """Asks for the next reply, or, where the turn limit cut the conversation, keeps the state it would begin in."""
-        full = self.sampler.num_read(row) + len(prompt) > self.room
+        full = self.slots.num_read(row) + len(prompt) > self.room
         if full:  # the next reply might not fit: on with the latest messages
             self._outgrown.add(row)
             prompt = latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room)
         if truncated:
             self._episode[row].truncated = True
-            self._episode[row].next_state = self.sampler.peek(row, prompt, anew=full)
+            self._episode[row].next_state = self.slots.peek(row, prompt, anew=full)
         else:
             self._ask(row, prompt, anew=full)
 

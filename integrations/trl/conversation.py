@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ...agents.language_model.history import closing_ids, history_of, latest_ids
+from ...agents.language_model.history import history_of, latest_ids
 from ...envs.tokenizer import Tokenizer
 from ...rewards.transcript import Message, Transcript
 from .speaker import Reply
@@ -69,18 +69,20 @@ class Conversation:
     def __init__(self, tokenizer: Tokenizer, limits: Limits, messages: Sequence[Message]):
         self.tokenizer, self.limits = tokenizer, limits
         self.ids = tokenizer.encode_conversation(messages)[-limits.context :]
-        self.num_prompt, self._num_messages = len(self.ids), len(messages)
-        self.sampled, self.logprobs = [0] * len(self.ids), [0.0] * len(self.ids)
+        self.num_prompt = len(self.ids)
+        self.sampled = [0] * len(self.ids)
+        self.logprobs: list[float | None] = [0.0] * len(self.ids)
         self.context, self._is_learned = list(self.ids), True
         self._ended = False  # whether the last reply has its end-of-turn token
-        self.total_reward, self.terms = 0.0, {}
+        self.total_reward = 0.0
+        self.terms: dict[str, float] = {}
         self.success, self.turns, self.text = False, 0, ""
 
     def say(self, reply: Reply) -> str:
-        """Takes in a reply; its words."""
+        """Takes in a reply; what the partner hears of it."""
         self._ended = reply.ids[-1] == self.tokenizer.end_id
         self._add(reply.ids, 1, reply.logprobs)
-        return self.tokenizer.decode(reply.ids[: len(reply.ids) - self._ended])
+        return self.tokenizer.heard(reply.ids)
 
     def earn(self, reward: float, terms: Mapping[str, float]) -> None:
         """Takes in what the last reply was rewarded with."""
@@ -94,12 +96,7 @@ class Conversation:
         Args:
             messages: of the whole conversation; the agent's own stay as they were sampled.
         """
-        new = closing_ids(self.tokenizer, self._ended)
-        for message in messages[self._num_messages :]:
-            if message["role"] != "assistant":
-                new += self.tokenizer.encode_message(message["role"], message["content"])
-        new += self.tokenizer.prompt_ids
-        self._num_messages = len(messages)
+        new = self.tokenizer.encode_since_reply(messages, self._ended)
         if len(self.ids) + len(new) - self.num_prompt > self.limits.completion:
             self._is_learned = False
         if len(self.context) + len(new) > self.limits.context:

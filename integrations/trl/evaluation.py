@@ -22,8 +22,8 @@ from .speaker import Speaker
 class EvaluationCallback(TrainerCallback):
     """Scores the model on frozen goals with :func:`dialogym.evaluation.score.score`, before training and as it goes on.
 
-    Every process plays its share of the goals. Logs "eval_environment/success", "eval_environment/return" and
-    "eval_environment/turns", means over the goals, with the trainer's own rows.
+    Every process plays its share of the goals. Logs "eval_goals/success", "eval_goals/return" and
+    "eval_goals/turns", means over the goals, with the trainer's own rows.
 
     Args:
         trainer: of TRL, GRPO or RLOO; hand the callback to its ``add_callback``.
@@ -61,9 +61,9 @@ class EvaluationCallback(TrainerCallback):
         """Scores the model as it is, and logs it; all processes together."""
         scored = self._score()
         row = {
-            "eval_environment/success": float(np.mean([success for success, _, _ in scored])),
-            "eval_environment/return": float(np.mean([total for _, total, _ in scored])),
-            "eval_environment/turns": float(np.mean([turns for _, _, turns in scored])),
+            "eval_goals/success": float(np.mean([success for success, _, _ in scored])),
+            "eval_goals/return": float(np.mean([total for _, total, _ in scored])),
+            "eval_goals/turns": float(np.mean([turns for _, _, turns in scored])),
         }
         control = self.trainer.control
         should_log = control.should_log

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import trl
 from torch import Tensor
+from trl.trainer import rloo_trainer
 from trl.trainer.utils import pad
 
 RolloutFunc = Callable[[Sequence[Any], Any], dict[str, Any]]
 
 
-class RLOOTrainer(trl.RLOOTrainer):
+class RLOOTrainer(rloo_trainer.RLOOTrainer):
     """REINFORCE leave-one-out on conversations of many turns.
 
     TRL 1.16 has ``rollout_func`` in its GRPOTrainer alone. Here completions come from it as there, its further fields
@@ -39,10 +39,11 @@ class RLOOTrainer(trl.RLOOTrainer):
         self._played = dict(self.rollout_func(prompts, self))
         return self._played.pop("prompt_ids"), None, {}
 
-    def _generate_single_turn(self, prompt_ids: list[list[int]], *_: Any) -> list[list[int]]:
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, multimodal_fields: Any) -> list[list[int]]:
         """The completions of these conversations."""
         masks = [torch.tensor(mask) for mask in self._played.pop("env_mask")]
-        padded = pad(masks, padding_value=0, padding_side="right", pad_to_multiple_of=self.pad_to_multiple_of)
+        multiple: Any = self.pad_to_multiple_of
+        padded = pad(masks, padding_value=0, padding_side="right", pad_to_multiple_of=multiple)
         self._env_mask = padded.to(self.accelerator.device)
         return self._played.pop("completion_ids")
 

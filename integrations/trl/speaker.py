@@ -17,9 +17,14 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
-from transformers.generation import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+from transformers.generation.logits_process import (
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 from trl.distributed import DistributedBackend
-from trl.models import unwrap_model_for_generation
+from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.utils import pad
 
 BELOW_ONE = 1 - 2.0**-23
@@ -191,7 +196,7 @@ class Draw(LogitsProcessor):
         self.warpers, self.uniform, self.greedy = warpers, uniform, greedy
         self.logprobs: list[Tensor] = []
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
         """(B, V) scores that leave one token to each row."""
         logprobs = torch.log_softmax(self.warpers(input_ids, scores).float(), dim=-1)
         if self.greedy:

@@ -46,6 +46,15 @@ def logprobs_of(model: Any, prompt: list[int], completion: list[int], temperatur
     return logits.log_softmax(-1).gather(1, torch.tensor(completion)[:, None])[:, 0]
 
 
+def after_reply(word: str) -> list[int]:
+    """What the chat template writes from the end-of-turn token of a reply to where the next begins."""
+    hf = tiny_tokenizer().hf
+    messages = [{"role": role, "content": content} for role, content in [("user", "red"), ("assistant", "X")]]
+    messages.append({"role": "user", "content": word})
+    text = hf.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return hf(text.partition("X")[2], add_special_tokens=False)["input_ids"]
+
+
 def test_what_was_sampled_stays_as_it_was_sampled_and_only_new_messages_are_templated(tmp_path):
     kept = Kept(Rollout(echo_env(), REPLY))
     trainer = trainer_of("grpo", tmp_path, rollout=kept, temperature=0.7, learning_rate=0.0)
@@ -73,8 +82,7 @@ def test_what_was_sampled_stays_as_it_was_sampled_and_only_new_messages_are_temp
         assert said[1][0][row] == prompt + first.ids + between  # what was read before the second reply
         ended = first.ids[-1] == tokenizer.end_id
         word = output["conversation"][row].splitlines()[2].removeprefix("user: ")
-        asked = tokenizer.encode_message("user", word)
-        assert between == [*([] if ended else [tokenizer.end_id]), *tokenizer.end_tail, *asked, *tokenizer.prompt_ids]
+        assert between == after_reply(word)[ended:]
         expected = logprobs_of(model, prompt, completion, temperature=0.7)
         own = torch.tensor(mask, dtype=torch.bool)
         assert torch.allclose(torch.tensor(output["logprobs"][row])[own], expected[own], atol=1e-4)
@@ -173,14 +181,16 @@ class Plain:
 
     def act(self, messages: Any) -> str:
         tokenizer, texts = self.tokenizer, tuple([message["content"] for message in messages])
-        before = self.said.get(texts[:-1], [])
-        ids = [*before, *tokenizer.encode_message("user", texts[-1]), *tokenizer.prompt_ids]
+        if len(texts) == 1:
+            ids = tokenizer.encode_conversation(messages)
+        else:
+            said = self.said[texts[:-1]]
+            ids = said + after_reply(texts[-1])[said[-1] == tokenizer.end_id :]
         reply: list[int] = []
         while len(reply) < REPLY and tokenizer.end_id not in reply:
             reply.append(int(self.model(input_ids=torch.tensor([ids + reply])).logits[0, -1].argmax()))
-        ended = reply[-1] == tokenizer.end_id
-        text = tokenizer.decode(reply[: len(reply) - ended])
-        self.said[(*texts, text)] = [*ids, *reply, *([] if ended else [tokenizer.end_id]), *tokenizer.end_tail]
+        text = tokenizer.decode(reply)
+        self.said[(*texts, text)] = ids + reply
         return text
 
 
@@ -192,11 +202,11 @@ def test_evaluation_says_what_the_likeliest_words_score(tmp_path):
     callback = EvaluationCallback(trainer, env, goals, max_reply_tokens=REPLY, every_steps=1, batch_size=5)
     trainer.add_callback(callback)
     trainer.train()
-    rows = [row for row in trainer.state.log_history if "eval_environment/return" in row]
+    rows = [row for row in trainer.state.log_history if "eval_goals/return" in row]
     assert len(rows) == 2  # before and after the step
     for row in rows:
-        assert row["eval_environment/return"] == pytest.approx(expected.returns.mean())
-        assert row["eval_environment/turns"] == expected.turns.mean() == 2
+        assert row["eval_goals/return"] == pytest.approx(expected.returns.mean())
+        assert row["eval_goals/turns"] == expected.turns.mean() == 2
     step = next(row for row in trainer.state.log_history if "reward" in row)  # TRL's own row is still there
     assert step["reward"] == pytest.approx(step["reward_terms/parts_done"])
     assert {"environment/success", "environment/turns", "rewards/environment_reward/mean"} <= step.keys()
@@ -276,7 +286,7 @@ def test_two_processes_learn_what_one_does_resume_and_end_together(tmp_path):
         one = play(tmp_path / "one", num_processes=1)
         _, errors = run.communicate(timeout=300)
     finally:
-        run.kill()
+        run.terminate()  # and with it the two
     assert run.returncode == 0, errors
     first, second = [torch.load(tmp_path / "two" / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
     # the ranks play different goals, and no goal twice

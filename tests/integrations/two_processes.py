@@ -33,12 +33,12 @@ def play(folder: Path, num_processes: int) -> dict[str, Any]:
     trainer.add_callback(EvaluationCallback(trainer, echo_env(), goals, max_reply_tokens=REPLY, every_steps=1))
     start = weights_of(trainer)
     trainer.train()
-    rows = [row for row in trainer.state.log_history if "eval_environment/return" in row]
+    rows = [row for row in trainer.state.log_history if "eval_goals/return" in row]
     return {
         "prompts": [prompt for prompts in kept.prompts for prompt in prompts],
         "start": start,
         "weights": weights_of(trainer),
-        "evaluation": [row["eval_environment/return"] for row in rows],
+        "evaluation": [row["eval_goals/return"] for row in rows],
     }
 
 
