@@ -148,12 +148,13 @@ class SlotsInTurns:
 class ContinuousSlots:
     """Slots of which each goes on for itself; arguments as for :func:`open_slots`."""
 
-    MIXED_TOKENS = 1024
-    """Prompts are read together with what others say while the pass is not larger than this, padding included: so small
-    a pass takes about as long as one of a token for each slot. Larger ones are read apart."""
+    MIXED_WORK_ON_CPU, MIXED_WORK = 1e8, 1e12
+    """Prompts are read together with what others say while the pass is not larger than this (weights of the model times
+    tokens, padding included): so small a pass takes about as long as one of a token for each slot, on a processor and
+    elsewhere. Larger ones are read apart."""
     READ_TOGETHER = 64
     """Prompts that are read apart are read so many at a time, alike in length."""
-    ENOUGH = 1 / 16
+    ENOUGH = 1 / 4
     """``advance`` returns when this share of the slots has a reply: partners and rewards answer some at once."""
     COMPACT = 0.8
     """When at most this share of the rows belongs to slots that are open, the cache lets the others go."""
@@ -168,6 +169,8 @@ class ContinuousSlots:
     ):
         self.lm, self.max_reply_tokens = lm, max_reply_tokens
         self.temperature, self.generator = temperature, generator
+        work = self.MIXED_WORK_ON_CPU if lm.device.type == "cpu" else self.MIXED_WORK
+        self._mixed_tokens = work / lm.num_parameters
         self.cache = RaggedCache.of(lm.model, num_slots)
         self._slots = [_Slot(number, number) for number in range(num_slots)]
         self._open = list(self._slots)  # in the order of their rows
@@ -202,7 +205,7 @@ class ContinuousSlots:
             if not speaking:
                 break
             longest = max(len(slot.unread) for slot in speaking)
-            if longest == 1 or longest * len(self.cache.lengths) <= self.MIXED_TOKENS:
+            if longest == 1 or longest * len(self.cache.lengths) <= self._mixed_tokens:
                 ended += self._read_in_order(speaking)
                 continue
             prompts = sorted((slot for slot in speaking if len(slot.unread) > 1), key=lambda slot: len(slot.unread))

@@ -200,7 +200,7 @@ class _Rollout:
 def collect(lm: LanguageModel, envs: TextVectorEnv, config: RLConfig, rng: random.Random) -> list[Episode]:
     """Fresh conversations, sampled from the policy as it is: groups of ``config.group_size`` in a row, a goal each."""
     lm.model.eval()
-    size, groups = config.group_size, range(envs.num_envs // config.group_size)
+    size, groups = config.group_size, range(config.batch_conversations // config.group_size)
     seeds = [seed for seed in [rng.getrandbits(31) for _ in groups] for _ in range(size)]
     episodes = sample_episodes(
         lm,
@@ -216,8 +216,9 @@ def collect(lm: LanguageModel, envs: TextVectorEnv, config: RLConfig, rng: rando
 
 
 def playing(env: Any, config: RLConfig) -> contextlib.closing[TextVectorEnv]:
-    """A context with as many environments like ``env`` side by side as a batch has conversations."""
-    return contextlib.closing(remake_vec(env, config.batch_conversations, interface="text", autoreset_mode="Disabled"))
+    """A context with as many environments like ``env`` side by side as conversations are had at once."""
+    num_envs = min(config.batch_conversations, config.conversations_at_once or config.batch_conversations)
+    return contextlib.closing(remake_vec(env, num_envs, interface="text", autoreset_mode="Disabled"))
 
 
 def count_turns(episodes: Sequence[Episode]) -> int:
@@ -254,12 +255,12 @@ def collect_with_spread(
     if refills == 0:
         return played, played
     kept = with_spread(played)
-    while refills > 0 and len(kept) < envs.num_envs:
+    while refills > 0 and len(kept) < config.batch_conversations:
         more = collect(lm, envs, config, rng)
         for episode in more:
             episode.group += len(played)
         played, kept, refills = played + more, kept + with_spread(more), refills - 1
-    return kept[: envs.num_envs], played
+    return kept[: config.batch_conversations], played
 
 
 def with_spread(episodes: Sequence[Episode]) -> list[Episode]:
