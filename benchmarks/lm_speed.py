@@ -53,13 +53,13 @@ def taught(quick: bool) -> LanguageModel:
     return agent.lm
 
 
-def compare(lm: LanguageModel, envs: TextVectorEnv, rounds: int) -> None:
+def compare(lm: LanguageModel, envs: TextVectorEnv, num_conversations: int, rounds: int) -> None:
     """Times the rollout and the bare loop in turn."""
     lm.model.eval()
     rollout_speeds, bare_speeds = [], []
     for number in range(rounds):
         began = time.process_time()
-        seeds = [envs.num_envs * number + row for row in range(envs.num_envs)]
+        seeds = [1000 * number + place for place in range(num_conversations)]
         conversations = sample_episodes(
             lm, envs, CONFIG.max_reply_tokens, seeds=seeds, temperature=CONFIG.sampling_temperature
         )
@@ -69,10 +69,10 @@ def compare(lm: LanguageModel, envs: TextVectorEnv, rounds: int) -> None:
         turns = sum(len(conversation.rewards) for conversation in conversations)
         rollout_speeds.append(said / seconds)
         bare_speeds.append(
-            bare_speed(lm, envs.num_envs, round(turns / envs.num_envs), round(heard / turns), round(said / turns))
+            bare_speed(lm, envs.num_envs, round(turns / num_conversations), round(heard / turns), round(said / turns))
         )
         print(
-            f"round {number + 1}: {envs.num_envs} conversations of {turns / envs.num_envs:.1f} turns, "
+            f"round {number + 1}: {num_conversations} conversations of {turns / num_conversations:.1f} turns, "
             f"{heard / turns:.1f} tokens heard and {said / turns:.1f} said in each: rollout {rollout_speeds[-1]:,.0f}, "
             f"bare loop {bare_speeds[-1]:,.0f} sampled tokens per second"
         )

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...envs import TextVectorEnv, remake_vec
 from ..base import LogRow
+from .continuous import Reply, Slots, open_slots
 from .history import history_of, latest_ids
 from .model import LanguageModel
-from .sampler import Sampler, new_sampler
 from .settings import RLConfig
 
 
@@ -86,31 +85,31 @@ def sample_episodes(
     envs: TextVectorEnv,
     max_reply_tokens: int,
     *,
-    seeds: Sequence[int] | None = None,
+    seeds: Sequence[int | None] | None = None,
     goals: Sequence[str | None] | None = None,
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> list[Episode]:
-    """One whole conversation in each row of ``envs``, sampled from the model.
+    """Whole conversations, sampled from the model; at most one in each row of ``envs`` at a time.
 
     Args:
         lm: whose policy.
         envs: text interface, autoreset mode Disabled.
         max_reply_tokens: limit of one reply.
-        seeds: of the rows; None goes on with their streams.
-        goals: goal ids of the rows; None draws them.
+        seeds: of the conversations, as many as there shall be; a row whose conversation is over takes the next. None is
+            one for each row, which goes on with its stream.
+        goals: goal ids of the conversations; None draws them.
         temperature: of sampling.
         generator: of torch, for sampling.
     """
-    envs.reset(seed=seeds, options={"goal_id": goals} if goals is not None else None)  # type: ignore[arg-type]
-    rollout = _Rollout(lm, envs, new_sampler(lm, envs.num_envs, max_reply_tokens, temperature, generator))
-    while rollout.active:
-        rollout.play_turn()
-    return rollout.episodes
+    seeds = [None] * envs.num_envs if seeds is None else seeds
+    goals = [None] * len(seeds) if goals is None else goals
+    slots = open_slots(lm, min(envs.num_envs, len(seeds)), max_reply_tokens, temperature, generator)
+    return _Rollout(lm, envs, slots, seeds, goals).play()
 
 
 class _Rollout:
-    """Episodes that are being played side by side; ``active`` are the rows that go on.
+    """Conversations that are being had side by side; a row whose conversation is over takes the next.
 
     One that outgrows the model's context goes on as it does when the agent acts: with its latest messages in a context
     that is half empty again. What is said from there on has no tokens in the episode, and is not learned from, but
@@ -118,86 +117,90 @@ class _Rollout:
     cost and the end that fails, and pay a policy for filling it.
     """
 
-    def __init__(self, lm: LanguageModel, envs: TextVectorEnv, sampler: Sampler):
-        self.lm, self.envs, self.sampler = lm, envs, sampler
-        self.room = lm.max_context - sampler.max_reply_tokens
-        if self.room <= sampler.max_reply_tokens:
+    def __init__(
+        self,
+        lm: LanguageModel,
+        envs: TextVectorEnv,
+        slots: Slots,
+        seeds: Sequence[int | None],
+        goals: Sequence[str | None],
+    ):
+        self.lm, self.envs, self.slots, self.seeds, self.goals = lm, envs, slots, seeds, goals
+        self.room = lm.max_context - slots.max_reply_tokens
+        if self.room <= slots.max_reply_tokens:
             raise ValueError(
                 f"max_reply_tokens must be below half of the model's context of {lm.max_context} tokens, "
-                f"got {sampler.max_reply_tokens}"
+                f"got {slots.max_reply_tokens}"
             )
-        self.episodes = [Episode() for _ in range(envs.num_envs)]
-        self.active = list(range(envs.num_envs))
-        self._ended = [False] * envs.num_envs  # whether the last reply has its end-of-turn token
-        self._outgrown = [False] * envs.num_envs
-        self.prompts = [lm.tokenizer.encode_conversation(envs.messages(row))[-self.room :] for row in self.active]
-        self._over = np.zeros(envs.num_envs, dtype=bool)
+        if len(goals) != len(seeds):
+            raise ValueError(f"goals must be as many as seeds, {len(seeds)}, got {len(goals)}")
+        self.episodes = [Episode() for _ in seeds]
+        self._waiting = iter(range(len(seeds)))
+        self._episode = dict[int, Episode]()  # of each row
+        self._prompt = dict[int, list[int]]()  # what was read before the reply that is being said
+        self._outgrown = set[int]()  # rows
 
-    def play_turn(self) -> None:
-        """One reply in every conversation that goes on, and what comes of it."""
-        _, rewards, terminated, truncated, _ = self.envs.step(self._speak())
-        self._over |= terminated | truncated
-        successes = self.envs.successes
-        for row in self.active:
-            episode = self.episodes[row]
-            earned = episode.later_rewards if self._outgrown[row] else episode.rewards
-            earned.append(float(rewards[row]))
-            episode.success = bool(successes[row])
-        self._keep([place for place, row in enumerate(self.active) if not terminated[row]])
-        self.prompts = [self._prompt(row) for row in self.active]
-        self._make_room()
-        self._cut([place for place, row in enumerate(self.active) if truncated[row]])
+    def play(self) -> list[Episode]:
+        """The episodes, in the order of their seeds."""
+        rows = range(min(self.envs.num_envs, len(self.seeds)))
+        first = [*self.seeds[: len(rows)], *[None] * (self.envs.num_envs - len(rows))]
+        self.envs.reset(seed=first if any(seed is not None for seed in first) else None)
+        for row in rows:
+            self._begin_next(row)
+        while replies := self.slots.advance():
+            self._play_turn(replies)
+        return self.episodes
 
-    def _speak(self) -> list[str | None]:
-        """What is said in each row: None where the conversation is over."""
-        replies, end_id = self.sampler.reply(self.prompts), self.lm.tokenizer.end_id
-        actions: list[str | None] = [None if over else "" for over in self._over]
-        columns = (replies.ids.tolist(), replies.logprobs.tolist(), replies.lengths.tolist(), replies.hidden)
-        for row, prompt, ids, logprobs, length, state in zip(self.active, self.prompts, *columns, strict=True):
-            if not self._outgrown[row]:
-                self.episodes[row].read(prompt)
-                self.episodes[row].say(ids[:length], logprobs[:length], state)
-            self._ended[row] = ids[length - 1] == end_id
-            actions[row] = self.lm.tokenizer.heard(ids[:length])
-        return actions
-
-    def _prompt(self, row: int) -> list[int]:
-        """What a conversation gained since the agent's last reply, up to where the next one begins."""
-        return self.lm.tokenizer.encode_since_reply(self.envs.messages(row), self._ended[row])
-
-    def _make_room(self) -> None:
-        """Lets conversations whose next reply might not fit go on with their latest messages."""
-        full = [
-            num_read + len(prompt) > self.room
-            for num_read, prompt in zip(self.sampler.num_read, self.prompts, strict=True)
-        ]
-        for place, row in enumerate(self.active):
-            if full[place]:
-                self._outgrown[row] = True
-                self.prompts[place] = latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room)
-        self.sampler.keep([-1 if full[place] else place for place in range(len(self.active))])
-
-    def _keep(self, places: list[int]) -> None:
-        self.sampler.keep(places)
-        self.active = [self.active[place] for place in places]
-
-    def _cut(self, places: list[int]) -> None:
-        """Truncates conversations, with the state in which the next reply would have begun."""
-        if not places:
+    def _begin_next(self, row: int) -> None:
+        """The next conversation, in a row that has none."""
+        number = next(self._waiting, None)
+        if number is None:
+            self.slots.close(row)
             return
-        states = self.sampler.peek(places, [self.prompts[place] for place in places])
-        for place, state in zip(places, states, strict=True):
-            episode = self.episodes[self.active[place]]
-            episode.truncated, episode.next_state = True, state
-        rest = [place for place in range(len(self.active)) if place not in set(places)]
-        self._keep(rest)
-        self.prompts = [self.prompts[place] for place in rest]
+        self.envs.begin(row, self.seeds[number], self.goals[number])
+        self._episode[row] = self.episodes[number]
+        self._outgrown.discard(row)
+        prompt = self.lm.tokenizer.encode_conversation(self.envs.messages(row))
+        self._ask(row, prompt[-self.room :], anew=True)
+
+    def _ask(self, row: int, prompt: list[int], anew: bool = False) -> None:
+        self._prompt[row] = prompt
+        self.slots.ask(row, prompt, anew)
+
+    def _play_turn(self, replies: Sequence[Reply]) -> None:
+        """What comes of some replies, in conversations that go on or are over."""
+        for reply in replies:
+            if reply.slot not in self._outgrown:
+                self._episode[reply.slot].read(self._prompt[reply.slot])
+                self._episode[reply.slot].say(reply.ids, reply.logprobs, reply.state)
+        heard = {reply.slot: self.lm.tokenizer.heard(reply.ids) for reply in replies}
+        for reply, reward, terminated, truncated in zip(replies, *self.envs.play(heard), strict=True):
+            row, episode = reply.slot, self._episode[reply.slot]
+            (episode.later_rewards if row in self._outgrown else episode.rewards).append(float(reward))
+            if not terminated:
+                ended = reply.ids[-1] == self.lm.tokenizer.end_id
+                self._go_on(row, self.lm.tokenizer.encode_since_reply(self.envs.messages(row), ended), truncated)
+            if terminated or truncated:
+                episode.success = self.envs.transcripts[row].success
+                self._begin_next(row)
+
+    def _go_on(self, row: int, prompt: list[int], truncated: bool) -> None:
+        """Asks for the next reply, or, where the turn limit cut the conversation, keeps the state it would begin in."""
+        full = self.slots.num_read(row) + len(prompt) > self.room
+        if full:  # the next reply might not fit: on with the latest messages
+            self._outgrown.add(row)
+            prompt = latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room)
+        if truncated:
+            self._episode[row].truncated = True
+            self._episode[row].next_state = self.slots.peek(row, prompt, anew=full)
+        else:
+            self._ask(row, prompt, anew=full)
 
 
 def collect(lm: LanguageModel, envs: TextVectorEnv, config: RLConfig, rng: random.Random) -> list[Episode]:
     """Fresh conversations, sampled from the policy as it is: groups of ``config.group_size`` in a row, a goal each."""
     lm.model.eval()
-    size, groups = config.group_size, range(envs.num_envs // config.group_size)
+    size, groups = config.group_size, range(config.batch_conversations // config.group_size)
     seeds = [seed for seed in [rng.getrandbits(31) for _ in groups] for _ in range(size)]
     episodes = sample_episodes(
         lm,
@@ -213,8 +216,9 @@ def collect(lm: LanguageModel, envs: TextVectorEnv, config: RLConfig, rng: rando
 
 
 def playing(env: Any, config: RLConfig) -> contextlib.closing[TextVectorEnv]:
-    """A context with as many environments like ``env`` side by side as a batch has conversations."""
-    return contextlib.closing(remake_vec(env, config.batch_conversations, interface="text", autoreset_mode="Disabled"))
+    """A context with as many environments like ``env`` side by side as conversations are had at once."""
+    num_envs = min(config.batch_conversations, config.conversations_at_once or config.batch_conversations)
+    return contextlib.closing(remake_vec(env, num_envs, interface="text", autoreset_mode="Disabled"))
 
 
 def count_turns(episodes: Sequence[Episode]) -> int:
@@ -251,12 +255,12 @@ def collect_with_spread(
     if refills == 0:
         return played, played
     kept = with_spread(played)
-    while refills > 0 and len(kept) < envs.num_envs:
+    while refills > 0 and len(kept) < config.batch_conversations:
         more = collect(lm, envs, config, rng)
         for episode in more:
             episode.group += len(played)
         played, kept, refills = played + more, kept + with_spread(more), refills - 1
-    return kept[: envs.num_envs], played
+    return kept[: config.batch_conversations], played
 
 
 def with_spread(episodes: Sequence[Episode]) -> list[Episode]:

@@ -175,7 +175,7 @@ class RaggedSampler:
         larger: list[tuple[RaggedCache, Tensor]] = []  # caches that a smaller one was taken from, and which rows
         num_fed = 0
         for step in range(limit):
-            tokens, token_logprobs = self._sample(logits)
+            tokens, token_logprobs = sample_tokens(self.lm.possible(logits), self.temperature, self.generator)
             ids[rows, step], logprobs[rows, step] = tokens, token_logprobs
             ended = speaking & (tokens == end_id)
             lengths[rows[ended]] = step + 1
@@ -196,15 +196,17 @@ class RaggedSampler:
         self.cache.lengths = starts + lengths - 1
         return Replies(ids, logprobs, lengths, begin)
 
-    def _sample(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """One token for each row of logits (B, V), and its log-probability."""
-        logits = self.lm.possible(logits)
-        if self.temperature == 0:
-            best = logits.log_softmax(-1).max(-1)
-            return best.indices, best.values
-        probabilities = torch.softmax(logits / self.temperature, dim=-1)
-        tokens = sample_rows(probabilities, self.generator)
-        return tokens, probabilities.gather(1, tokens[:, None])[:, 0].log()
+
+def sample_tokens(
+    logits: Tensor, temperature: float, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """A token for each row of logits (B, V), and its log-probability: each (B,); temperature 0 takes the likeliest."""
+    if temperature == 0:
+        best = logits.log_softmax(-1).max(-1)
+        return best.indices, best.values
+    probabilities = torch.softmax(logits / temperature, dim=-1)
+    tokens = sample_rows(probabilities, generator)
+    return tokens, probabilities.gather(1, tokens[:, None])[:, 0].log()
 
 
 class GenerateSampler:

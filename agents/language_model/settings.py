@@ -17,6 +17,8 @@ class RLConfig(ModelConfig):
             from; None starts from random weights (or from ``model``).
         env_turns: agent turns to learn from; the last batch is finished.
         batch_conversations: conversations per update, at least 2: each is compared with the rest.
+        conversations_at_once: so many are had side by side, and where one is over the next begins; None has all of a
+            batch side by side, which is fastest where the memory allows it.
         group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups.
         learning_rate: of the policy, with AdamW without decay; after a linear warm-up over ``warmup_updates``.
         sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
@@ -33,6 +35,7 @@ class RLConfig(ModelConfig):
     init: str | None = None
     env_turns: int = 30_000
     batch_conversations: int = BY_MODEL
+    conversations_at_once: int | None = None
     group_size: int = 1
     learning_rate: float = BY_MODEL
     warmup_updates: int = BY_MODEL
@@ -45,7 +48,7 @@ class RLConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, env_turns=1, batch_conversations=2, warmup_updates=0, num_reports=1)
+        at_least(self, env_turns=1, batch_conversations=2, conversations_at_once=1, warmup_updates=0, num_reports=1)
         size = self.batch_conversations
         if self.group_size < 1 or (size is not None and size % self.group_size):
             raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -138,12 +138,46 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise ValueError(f"seed must be an int or {self.num_envs} of them, got {len(seeds)}")
         return seeds  # type: ignore[return-value]
 
+    def begin(self, row: int, seed: int | None = None, goal_id: str | None = None) -> None:
+        """Starts one row, as ``reset`` does; None goes on with its stream, and draws the goal."""
+        mask = np.zeros(self.num_envs, dtype=bool)
+        mask[row] = True
+        self._seed([seed if number == row else None for number in range(self.num_envs)], mask)
+        self._begin(row, goal_id)
+        self._over[row] = False
+
     # Step
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         self._check_actions(actions)
         spoke = self._say(actions.tolist() if isinstance(actions, np.ndarray) else actions)
-        return self._score(spoke)
+        rewards, terminated, truncated, terms = self._score(spoke)
+        infos = self._infos()
+        if spoke:
+            infos["reward_terms"], infos["_reward_terms"] = self._columns(spoke, terms)
+        return self._observations(), rewards, terminated, truncated, infos
+
+    def play(self, actions: Mapping[int, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Plays a turn of some rows alone; the others wait. They are scored in one batch, and no observation is made.
+
+        Args:
+            actions: of rows that go on.
+
+        Returns:
+            Rewards, terminated and truncated of these rows, in the order of ``actions``.
+
+        Raises:
+            ResetNeeded: for a row that is over.
+        """
+        if not self._generators:
+            raise gym.error.ResetNeeded("call reset() before play()")
+        for row, action in actions.items():
+            if self._over[row]:
+                raise gym.error.ResetNeeded(f"row {row} has ended: begin it anew")
+            self._act(row, action)
+        rows = list(actions)
+        rewards, terminated, truncated, _ = self._score(rows)
+        return rewards[rows], terminated[rows], truncated[rows]
 
     def _check_actions(self, actions: Any) -> None:
         if not self._generators:
@@ -161,22 +195,26 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _say(self, actions: Sequence[Any]) -> list[int]:
         """Plays the actions; the rows in which the agent spoke."""
         restarts = self.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
-        over, in_words, num_choices = self._over.tolist(), self._in_words, len(self.task.menu)
+        over = self._over.tolist()
         spoke = []
-        for row, (conversation, action) in enumerate(zip(self.conversations, actions, strict=True)):
+        for row, action in enumerate(actions):
             if over[row]:
                 self._stay_over(row, action, restarts)
                 continue
-            if in_words:
-                conversation.say(check_utterance(action))
-            else:
-                conversation.choose(check_choice(action, num_choices))
+            self._act(row, action)
             spoke.append(row)
         if restarts:
             self._over[:] = False
         return spoke
 
-    def _score(self, spoke: list[int]) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def _act(self, row: int, action: Any) -> None:
+        if self._in_words:
+            self.conversations[row].say(check_utterance(action))
+        else:
+            self.conversations[row].choose(check_choice(action, len(self.task.menu)))
+
+    def _score(self, spoke: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, float]]]:
+        """Rewards, terminated and truncated of all rows, and the reward terms of those which spoke."""
         conversations = self.conversations
         transcripts = [conversations[row].transcript for row in spoke]
         terms = self._terms(spoke, transcripts)
@@ -196,10 +234,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         truncated = np.zeros(self.num_envs, dtype=bool)
         truncated[ended] = ~terminated[ended]
         self._over[ended] = True
-        infos = self._infos()
-        if spoke:
-            infos["reward_terms"], infos["_reward_terms"] = self._columns(spoke, terms)
-        return self._observations(), rewards, terminated, truncated, infos
+        return rewards, terminated, truncated, terms
 
     def _terms(self, spoke: list[int], transcripts: Sequence[Transcript]) -> list[dict[str, float]]:
         """The reward's terms for each of some rows.

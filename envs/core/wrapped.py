@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -66,12 +66,11 @@ class WrappedVectorEnv(TextVectorEnv):
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         terminated, truncated = np.zeros(self.num_envs, dtype=bool), np.zeros(self.num_envs, dtype=bool)
         spoke, terms = [], []
-        for row, (env, action) in enumerate(zip(self.envs, actions, strict=True)):
+        for row, action in enumerate(actions):
             if self._over[row]:
                 self._stay_over(row, action, restarts)
                 continue
-            self._shown[row], reward, over, cut, info = env.step(action)
-            rewards[row], terminated[row], truncated[row] = float(reward), over, cut and not over
+            rewards[row], terminated[row], truncated[row], info = self._step_row(row, action)
             if "reward_terms" in info:
                 spoke.append(row)
                 terms.append(info["reward_terms"])
@@ -80,6 +79,20 @@ class WrappedVectorEnv(TextVectorEnv):
         if spoke:
             infos["reward_terms"], infos["_reward_terms"] = self._columns(spoke, terms)
         return self._observations(), rewards, terminated, truncated, infos
+
+    def play(self, actions: Mapping[int, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        for row in actions:
+            if self._over[row]:
+                raise gym.error.ResetNeeded(f"row {row} has ended: begin it anew")
+        played = [self._step_row(row, action)[:3] for row, action in actions.items()]
+        rewards, terminated, truncated = (np.array(column) for column in zip(*played, strict=True))
+        self._over[list(actions)] = terminated | truncated
+        return rewards, terminated, truncated
+
+    def _step_row(self, row: int, action: Any) -> tuple[float, bool, bool, dict[str, Any]]:
+        """Reward, terminated, truncated and info of one row."""
+        self._shown[row], reward, over, cut, info = self.envs[row].step(action)
+        return float(reward), bool(over), bool(cut and not over), info
 
     def _observations(self) -> Any:
         space = self.single_observation_space

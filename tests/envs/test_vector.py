@@ -139,3 +139,26 @@ def test_stable_baselines3_reaches_it_through_a_thin_adapter():
     assert any(info["TimeLimit.truncated"] for info in ends)
     with pytest.raises(ValueError, match="expected interface='choices' and autoreset_mode='Disabled'"):
         SB3VecEnv(remake_vec(ENV_ID, 2, interface="choices"))
+
+
+def test_rows_played_apart_are_those_of_single_environments():
+    """Turns of some rows at a time, and a row begun anew: as the single environments of their seeds."""
+    vector = remake_vec("TextDialog-v0", 3, interface="text", autoreset_mode="Disabled", max_turns=3)
+    vector.reset(seed=[5, 6, 7])
+    words = ["Hello!", "search(food=thai)", "Goodbye."]
+    order = [{0: words[0]}, {2: words[0], 0: words[1]}, {0: words[2]}, {1: words[0], 2: words[1]}]
+    got = {row: [] for row in range(3)}
+    for actions in order:
+        for row, *outcome in zip(actions, *vector.play(actions), strict=True):
+            got[row].append((float(outcome[0]), bool(outcome[1]), bool(outcome[2])))
+    for row, seed in enumerate((5, 6, 7)):
+        single = gym.make("TextDialog-v0", interface="text", max_turns=3)
+        single.reset(seed=seed)
+        expected = [single.step(word)[1:4] for word in words[: len(got[row])]]
+        assert got[row] == [(float(reward), over, cut) for reward, over, cut in expected]
+        assert vector.messages(row) == single.unwrapped.messages
+    assert got[0][-1][1] or got[0][-1][2]
+    with pytest.raises(gym.error.ResetNeeded, match="row 0 has ended"):
+        vector.play({0: "Hello?"})
+    vector.begin(0, seed=6)
+    assert vector.messages(0) == vector.messages(1)[: len(vector.messages(0))]

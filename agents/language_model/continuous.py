@@ -1,0 +1,265 @@
+"""Replies in many conversations, each of which goes on as soon as it has something to answer, whatever the others do.
+
+When conversations take their turns together, a turn lasts as long as its longest reply. Here each has a slot of its
+own: while some are still speaking, others read what they were answered, and a slot whose conversation is over takes
+the next (continuous batching: Yu et al., 2022, "Orca", section 3.2,
+https://www.usenix.org/conference/osdi22/presentation/yu). Every token is still read once (``cache.py``).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from .cache import RaggedCache
+from .model import LanguageModel
+from .sampler import Sampler, new_sampler, pad, sample_tokens
+
+
+class Reply(NamedTuple):
+    """A reply that has ended.
+
+    Attributes:
+        slot: of its conversation.
+        ids: its tokens, the end-of-turn token included where it was said.
+        logprobs: of these, in nats, under the distribution they were drawn from.
+        state: (D,) hidden state in which it began.
+    """
+
+    slot: int
+    ids: list[int]
+    logprobs: list[float]
+    state: Tensor
+
+
+@dataclass
+class _Slot:
+    """Where a conversation is cached, what it is about to read, and has said of its present reply."""
+
+    number: int
+    row: int
+    unread: list[int] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    state: Tensor | None = None
+    speaks: bool = False
+
+
+class Slots(Protocol):
+    """Where conversations are had side by side, each in a slot of its own, numbered from 0."""
+
+    max_reply_tokens: int
+
+    def num_read(self, slot: int) -> int:
+        """Tokens so far of the conversation in a slot, read or said."""
+        ...
+
+    def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
+        """Begins a reply.
+
+        Args:
+            slot: open, and not speaking.
+            prompt: what its conversation gained since its last reply, at least one token.
+            anew: what was read in this slot is forgotten before.
+        """
+        ...
+
+    def advance(self) -> list[Reply]:
+        """Goes on until some replies have ended, and returns these; none where nobody was asked."""
+        ...
+
+    def peek(self, slot: int, prompt: Sequence[int], anew: bool = False) -> Tensor:
+        """(D,) hidden state in which a reply would begin, if it was asked for; the conversation stays as it is."""
+        ...
+
+    def close(self, slot: int) -> None:
+        """No conversation will go on in this slot."""
+        ...
+
+
+def open_slots(
+    lm: LanguageModel,
+    num_slots: int,
+    max_reply_tokens: int,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Slots:
+    """The slots of a model.
+
+    Args:
+        lm: whose words.
+        num_slots: conversations side by side.
+        max_reply_tokens: limit of one reply.
+        temperature: 1 samples from the model, 0 takes the likeliest token.
+        generator: of torch, for sampling; None takes torch's own.
+    """
+    if lm.keeps_what_it_read:
+        return ContinuousSlots(lm, num_slots, max_reply_tokens, temperature, generator)
+    return SlotsInTurns(new_sampler(lm, 0, max_reply_tokens, temperature, generator))
+
+
+class SlotsInTurns:
+    """Slots that all take their turns together, for models that read every conversation anew.
+
+    Args:
+        sampler: of no conversation yet.
+    """
+
+    def __init__(self, sampler: Sampler):
+        self.sampler, self.max_reply_tokens = sampler, sampler.max_reply_tokens
+        self._rows = dict[int, int]()  # of the sampler, by slot
+        self._asked = dict[int, Sequence[int]]()
+
+    def num_read(self, slot: int) -> int:
+        return self.sampler.num_read[self._rows[slot]]
+
+    def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
+        if anew:
+            self._rows.pop(slot, None)
+        self._asked[slot] = prompt
+
+    def advance(self) -> list[Reply]:
+        if not self._asked:
+            return []
+        self.sampler.keep([self._rows.get(slot, -1) for slot in self._asked])
+        replies = self.sampler.reply(list(self._asked.values()))
+        self._rows = {slot: row for row, slot in enumerate(self._asked)}
+        self._asked = {}
+        columns = (replies.ids.tolist(), replies.logprobs.tolist(), replies.lengths.tolist(), replies.hidden)
+        return [
+            Reply(slot, ids[:length], logprobs[:length], state)
+            for slot, ids, logprobs, length, state in zip(self._rows, *columns, strict=True)
+        ]
+
+    def peek(self, slot: int, prompt: Sequence[int], anew: bool = False) -> Tensor:
+        copied = copy.copy(self.sampler)
+        copied.keep([-1 if anew else self._rows.get(slot, -1)])
+        return copied.peek([0], [prompt])[0]
+
+    def close(self, slot: int) -> None:
+        self._rows.pop(slot, None)
+
+
+class ContinuousSlots:
+    """Slots of which each goes on for itself; arguments as for :func:`open_slots`."""
+
+    MIXED_WORK_ON_CPU, MIXED_WORK = 1e8, 1e12
+    """Prompts are read together with what others say while the pass is not larger than this (weights of the model times
+    tokens, padding included): so small a pass takes about as long as one of a token for each slot, on a processor and
+    elsewhere. Larger ones are read apart."""
+    READ_TOGETHER = 64
+    """Prompts that are read apart are read so many at a time, alike in length."""
+    ENOUGH = 1 / 4
+    """``advance`` returns when this share of the slots has a reply: partners and rewards answer some at once."""
+    COMPACT = 0.8
+    """When at most this share of the rows belongs to slots that are open, the cache lets the others go."""
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        num_slots: int,
+        max_reply_tokens: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ):
+        self.lm, self.max_reply_tokens = lm, max_reply_tokens
+        self.temperature, self.generator = temperature, generator
+        work = self.MIXED_WORK_ON_CPU if lm.device.type == "cpu" else self.MIXED_WORK
+        self._mixed_tokens = work / lm.num_parameters
+        self.cache = RaggedCache.of(lm.model, num_slots)
+        self._slots = [_Slot(number, number) for number in range(num_slots)]
+        self._open = list(self._slots)  # in the order of their rows
+
+    def num_read(self, slot: int) -> int:
+        found = self._slots[slot]
+        return int(self.cache.lengths[found.row]) + len(found.unread)
+
+    @torch.inference_mode()
+    def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
+        found = self._slots[slot]
+        if anew:
+            self.cache.lengths[found.row] = 0
+            found.unread = []
+        found.unread = [*found.unread, *prompt]
+        found.ids, found.logprobs, found.state, found.speaks = [], [], None, True
+
+    @torch.inference_mode()
+    def close(self, slot: int) -> None:
+        self._open.remove(self._slots[slot])
+        if len(self._open) <= self.COMPACT * len(self.cache.lengths):
+            rows = torch.tensor([found.row for found in self._open], dtype=torch.long, device=self.lm.device)
+            self.cache = self.cache.select(rows)
+            for row, found in enumerate(self._open):
+                found.row = row
+
+    @torch.inference_mode()
+    def advance(self) -> list[Reply]:
+        enough, ended = max(1, int(self.ENOUGH * len(self._open))), list[Reply]()
+        while len(ended) < enough:
+            speaking = [slot for slot in self._open if slot.speaks]
+            if not speaking:
+                break
+            longest = max(len(slot.unread) for slot in speaking)
+            if longest == 1 or longest * len(self.cache.lengths) <= self._mixed_tokens:
+                ended += self._read_in_order(speaking)
+                continue
+            prompts = sorted((slot for slot in speaking if len(slot.unread) > 1), key=lambda slot: len(slot.unread))
+            for start in range(0, len(prompts), self.READ_TOGETHER):
+                ended += self._read_apart(prompts[start : start + self.READ_TOGETHER])
+        return ended
+
+    @torch.inference_mode()
+    def peek(self, slot: int, prompt: Sequence[int], anew: bool = False) -> Tensor:
+        found = self._slots[slot]
+        cache = self.cache.select(torch.tensor([-1 if anew else found.row], device=self.lm.device))
+        ids = torch.tensor([[*([] if anew else found.unread), *prompt]], device=self.lm.device)
+        last = torch.arange(ids.shape[1], device=self.lm.device)[None] == ids.shape[1] - 1
+        _, states = self.lm.forward.logits_and_states(ids, last, **cache.place(ids.shape[1]))
+        return states[0]
+
+    def _read_in_order(self, slots: Sequence[_Slot]) -> list[Reply]:
+        """A pass of all rows, those with nothing to read as well: nothing is copied."""
+        unread: list[list[int]] = [[] for _ in range(len(self.cache.lengths))]
+        for slot in slots:
+            unread[slot.row] = slot.unread
+        return self._read(slots, unread, None)
+
+    def _read_apart(self, slots: Sequence[_Slot]) -> list[Reply]:
+        """A pass of some rows alone."""
+        rows = torch.tensor([slot.row for slot in slots], device=self.lm.device)
+        return self._read(slots, [slot.unread for slot in slots], rows)
+
+    def _read(self, slots: Sequence[_Slot], unread: Sequence[Sequence[int]], rows: Tensor | None) -> list[Reply]:
+        """Reads, and draws the next token of each slot; the replies that end with it.
+
+        Args:
+            slots: P, in the order of their rows here.
+            unread: R lists of tokens, P of them not empty.
+            rows: (R,) of the cache; None is all of them.
+        """
+        ids, counts = (part.to(self.lm.device) for part in pad(unread, self.lm.tokenizer.pad_id))
+        last = torch.arange(ids.shape[1], device=self.lm.device) == counts[:, None] - 1  # (R, T)
+        placed = self.cache.place(ids.shape[1], rows)
+        if all(slot.ids for slot in slots):
+            logits = self.lm.forward.logits(ids, last, **placed)  # (P, V)
+        else:
+            logits, states = self.lm.forward.logits_and_states(ids, last, **placed)
+            for slot, state in zip(slots, states, strict=True):
+                slot.state = slot.state if slot.ids else state
+        self.cache.commit(counts)
+        tokens, logprobs = sample_tokens(self.lm.possible(logits), self.temperature, self.generator)
+        for slot, token, logprob in zip(slots, tokens.tolist(), logprobs.tolist(), strict=True):
+            slot.ids.append(token)
+            slot.logprobs.append(logprob)
+            slot.unread = [token]
+            slot.speaks = token != self.lm.tokenizer.end_id and len(slot.ids) < self.max_reply_tokens
+        return [self._reply(slot) for slot in slots if not slot.speaks]
+
+    def _reply(self, slot: _Slot) -> Reply:
+        assert slot.state is not None
+        return Reply(slot.number, slot.ids, slot.logprobs, slot.state)

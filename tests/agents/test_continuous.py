@@ -1,0 +1,94 @@
+"""Conversations that go on as soon as they are answered say what they would say if they took turns together."""
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+
+from dialogym.agents.language_model.batch import Batch
+from dialogym.agents.language_model.continuous import ContinuousSlots, SlotsInTurns, open_slots
+from dialogym.agents.language_model.rollout import _Rollout, sample_episodes
+from dialogym.agents.language_model.sampler import GenerateSampler, RaggedSampler
+from dialogym.envs import remake_vec
+
+from .test_language_model import terse
+
+SEEDS = list(range(9))
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return terse("llama")
+
+
+def played(lm, num_rows, temperature=0.0, slots=None, **options):
+    """Conversations of ``SEEDS``, so many at a time."""
+    envs = remake_vec("TextDialog-v0", num_rows, interface="text", autoreset_mode="Disabled", max_turns=4, **options)
+    generator = torch.Generator().manual_seed(0)
+    if slots is not None:
+        return _Rollout(lm, envs, slots, SEEDS, [None] * len(SEEDS)).play()
+    return sample_episodes(lm, envs, 6, seeds=SEEDS, temperature=temperature, generator=generator)
+
+
+def content(episode):
+    return episode.ids, episode.action_mask, episode.turns, episode.rewards, episode.truncated, episode.success
+
+
+@pytest.mark.parametrize("num_rows", [1, 2, 4])
+def test_rows_that_take_the_next_conversation_say_the_same(lm, num_rows):
+    together, in_a_queue = played(lm, len(SEEDS)), played(lm, num_rows)
+    assert [content(one) for one in in_a_queue] == [content(one) for one in together]
+    assert len({tuple(one.ids) for one in together}) > 1
+    for one, other in zip(together, in_a_queue, strict=True):
+        assert torch.allclose(torch.stack(one.states), torch.stack(other.states), atol=1e-5)
+        assert (one.next_state is None) == (other.next_state is None) == (not one.truncated)
+
+
+@pytest.mark.parametrize("sampler", [RaggedSampler, GenerateSampler])
+def test_it_says_what_conversations_say_that_take_turns_together(lm, sampler):
+    taking_turns = played(lm, len(SEEDS), slots=SlotsInTurns(sampler(lm, 0, 6, 0.0)))
+    assert [content(one) for one in taking_turns] == [content(one) for one in played(lm, 4)]
+
+
+@pytest.mark.parametrize("work", [0.0, 1e15])
+def test_prompts_read_apart_and_in_order_give_the_same(lm, work, monkeypatch):
+    expected = played(lm, 4)
+    monkeypatch.setattr(ContinuousSlots, "MIXED_WORK_ON_CPU", work)
+    monkeypatch.setattr(ContinuousSlots, "READ_TOGETHER", 2)
+    assert [content(one) for one in played(lm, 4)] == [content(one) for one in expected]
+
+
+def test_the_probabilities_are_those_of_the_whole_sequence(lm):
+    episodes = played(lm, 3, temperature=0.7)
+    batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)
+    with torch.no_grad():
+        found = lm.token_logprobs(batch.ids, batch.action_mask, 0.7).logprobs
+    sampled = torch.tensor([x for one in episodes for x, by in zip(one.logprobs, one.action_mask, strict=True) if by])
+    assert torch.allclose(found, sampled, atol=1e-4)
+
+
+def test_slots_that_are_closed_leave_the_others_what_they_read(lm):
+    prompts = [lm.tokenizer.encode_conversation([{"role": "user", "content": text}]) for text in ("hi", "thai food")]
+    slots, alone = open_slots(lm, 4, 5, 0.0), open_slots(lm, 1, 5, 0.0)
+    for slot, prompt in zip((0, 1, 2, 3), (prompts[0], prompts[1], prompts[0], prompts[0]), strict=True):
+        slots.ask(slot, prompt)
+    alone.ask(0, prompts[1])
+    first = {}
+    while replies := slots.advance():
+        first |= {reply.slot: reply for reply in replies}
+    (expected,) = alone.advance()
+    assert first[1].ids == expected.ids
+    for slot in (0, 2, 3):
+        slots.close(slot)
+    assert slots.num_read(1) == alone.num_read(0) == len(prompts[1]) + len(expected.ids)
+    assert torch.allclose(slots.peek(1, prompts[0]), alone.peek(0, prompts[0]), atol=1e-5)
+    slots.ask(1, prompts[0])
+    alone.ask(0, prompts[0])
+    assert slots.advance()[0].ids == alone.advance()[0].ids
+
+
+def test_nobody_speaks_who_was_not_asked(lm):
+    assert open_slots(lm, 3, 5).advance() == []
+    assert SlotsInTurns(GenerateSampler(lm, 0, 5)).advance() == []
