@@ -34,6 +34,8 @@ Validate: TypeAlias = Callable[["Agent"], float]
 Info: TypeAlias = Mapping[str, Any]
 
 AGENT_FILE = "agent.json"
+OF_THE_MACHINE = frozenset({"device"})
+"""Settings that are not saved: an agent loads on a machine that lacks what it was trained on."""
 BEST, LAST = "best", "last"
 """Folders of a checkpoint: the agent that validation chose, and where training stopped (what ``resume`` goes on from).
 Each loads as an agent."""
@@ -145,7 +147,9 @@ class Agent(ABC):
             "agent": self.name,
             "seed": self.seed,
             "config": {
-                field.name: _in_json(getattr(self.config, field.name)) for field in dataclasses.fields(self.config)
+                field.name: _in_json(getattr(self.config, field.name))
+                for field in dataclasses.fields(self.config)
+                if field.name not in OF_THE_MACHINE
             },
             "budget": dataclasses.asdict(self.budget),
             "env": _describe(self.spec),

@@ -80,7 +80,7 @@ class Forward:
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
-        """In the right type and with or without the adapter. Around many passes, weights are cast once for all."""
+        """In the right type, and with or without the adapter."""
         with contextlib.ExitStack() as stack:
             if self.autocast is not None:
                 stack.enter_context(torch.autocast(self.model.device.type, self.autocast))

@@ -19,7 +19,7 @@ from .adapter import ADAPTER, ALL_LINEAR, LoRA, add_adapter, base_of, is_adapted
 from .defaults import BY_MODEL
 from .exactness import keeps_what_it_read
 from .forward import Forward, checkpoint_layers
-from .logprobs import TokenLogprobs, token_logprobs
+from .logprobs import TokenLogprobs, possible, token_logprobs
 from .vocabulary import check_vocabulary, unsayable_ids
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
@@ -84,6 +84,7 @@ class ModelConfig:
             raise ValueError(f"max_reply_tokens must be at least 1, got {self.max_reply_tokens}")
         if self.temperature < 0:
             raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        resolve_device(self.device)
         if self.dtype not in (AUTO, *DTYPES):
             raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}, got {self.dtype!r}")
         if self.adapter is not None and self.model is None and getattr(self, "init", None) is None:
@@ -281,6 +282,10 @@ class LanguageModel:
                 reference_logits = reference.logits(ids, mask)
         logits = self.logits(ids, mask)
         return token_logprobs(logits, ids[mask], self.forbidden, temperature, reference_logits)
+
+    def possible(self, logits: Tensor) -> Tensor:
+        """(..., V) logits in float32; tokens that no reply has are out."""
+        return possible(logits, self.forbidden)
 
     def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(N, V) logits of what may stand in place of each of the N sampled tokens; see :meth:`token_logprobs`."""

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from .cache import RaggedCache
 from .generation import generate
-from .logprobs import possible
 from .model import LanguageModel
 
 BELOW_ONE = 1 - 2.0**-23
@@ -199,7 +198,7 @@ class RaggedSampler:
 
     def _sample(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """One token for each row of logits (B, V), and its log-probability."""
-        logits = possible(logits, self.lm.forbidden)
+        logits = self.lm.possible(logits)
         if self.temperature == 0:
             best = logits.log_softmax(-1).max(-1)
             return best.indices, best.values

@@ -35,8 +35,7 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: Tokenizer, resize: bool 
 
 def unsayable_ids(model: PreTrainedModel, tokenizer: Tokenizer) -> list[int]:
     """The ids that no reply has: those that the tokenizer forbids, and rows of the model that no token has."""
-    spare = set(range(_num_rows(model))) - set(tokenizer.hf.get_vocab().values())
-    return sorted(spare | set(tokenizer.forbidden_ids))
+    return [*tokenizer.forbidden_ids, *range(len(tokenizer), _num_rows(model))]
 
 
 def _num_rows(model: PreTrainedModel) -> int:

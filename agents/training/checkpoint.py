@@ -58,7 +58,7 @@ def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:
     if last is None:
         return None
     try:
-        state = torch.load(last / TRAINING_FILE, weights_only=True)
+        state = torch.load(last / TRAINING_FILE, weights_only=True, map_location="cpu")  # of any device
         agent._load(last)
     except Exception as e:
         best = existing_folder(folder / BEST)

@@ -71,7 +71,7 @@ def train_epoch(
     model: Any,
     optimizer: torch.optim.Optimizer,
     batches: Sequence[Sequence[Example]],
-    loss_of: Callable[[Sequence[Example]], Tensor],
+    backward: Callable[[Sequence[Example]], float],
     learning_rates: Sequence[float],
     max_grad_norm: float,
     seed: int,
@@ -82,7 +82,7 @@ def train_epoch(
         model: of torch.
         optimizer: of its weights.
         batches: of examples.
-        loss_of: the loss of a batch, a scalar.
+        backward: adds the gradient of a batch's loss to those of the weights; returns the loss.
         learning_rates: of each update.
         max_grad_norm: longer gradients are shortened to it.
         seed: of dropout, where the model has any.
@@ -92,21 +92,30 @@ def train_epoch(
     """
     losses = []
     model.train()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
         for batch, learning_rate in zip(batches, learning_rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
-            loss = loss_of(batch)
             optimizer.zero_grad()
-            loss.backward()
+            losses.append(backward(batch))
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-            losses.append(loss.item())
             if not math.isfinite(norm) or not math.isfinite(losses[-1]):
                 which = f"batch {len(losses)} of {len(batches)}"
                 raise FloatingPointError(f"{which}: the loss is {losses[-1]}, the length of the gradient {float(norm)}")
             optimizer.step()
     return losses
+
+
+def in_one_pass(loss_of: Callable[[Sequence[Example]], Tensor]) -> Callable[[Sequence[Example]], float]:
+    """The ``backward`` of :func:`train_epoch` for a loss, a scalar, of a batch that passes at once."""
+
+    def backward(batch: Sequence[Example]) -> float:
+        loss = loss_of(batch)
+        loss.backward()
+        return loss.item()
+
+    return backward
 
 
 def learning_rate_factor(update: int, num_updates: int, warmup_updates: int) -> float:

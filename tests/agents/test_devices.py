@@ -133,14 +133,14 @@ def test_the_settings_reach_the_model(tmp_path, monkeypatch):
         agent = make_agent("ppo", echo_env(), **shared, **place)
         assert agent.lm.forward.autocast == BF16
         assert any("forward" in vars(layer) for layer in agent.lm.model.modules())  # of the layers, wrapped
-    assert asked == ["cuda:1"] * 3
+    assert set(asked) == {"cuda:1"}
 
 
 def test_a_wrong_setting_is_named():
     with pytest.raises(ValueError, match="dtype must be one of auto, float32, bfloat16, got 'float8'"):
         ModelConfig(dtype="float8")
     with pytest.raises(ValueError, match="device must be one of auto, cuda, cuda:N, mps, cpu, got 'gpu'"):
-        _ = make_agent("sft", echo_env(), device="gpu").lm
+        make_agent("sft", echo_env(), device="gpu")
 
 
 MAKERS = {"arange", "zeros", "ones", "full", "empty", "rand", "randn", "eye"}

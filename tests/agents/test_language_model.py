@@ -16,7 +16,6 @@ import transformers
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.language_model import exactness
 from dialogym.agents.language_model.cache import FULL, Attention
-from dialogym.agents.language_model.logprobs import possible
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig
 from dialogym.agents.language_model.sampler import GenerateSampler, RaggedSampler, new_sampler, pad, sample_rows
 from dialogym.agents.language_model.sft import SFTAgent
@@ -123,7 +122,7 @@ def test_at_temperature_zero_every_token_is_the_likeliest(family):
     for one in talk(lm, 0.0, random.Random(1)):
         ids, mask = torch.tensor([one.ids]), torch.tensor([one.mask])
         with torch.no_grad():
-            best = possible(lm.logits(ids, mask), lm.forbidden).argmax(-1)
+            best = lm.possible(lm.logits(ids, mask)).argmax(-1)
         assert best.tolist() == ids[mask].tolist()
 
 
