@@ -58,9 +58,8 @@ def generate(
     ids = torch.tensor([[pad_id] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
     recorder, states = _Recorder(forbidden, temperature), list[Tensor]()
-    config = GenerationConfig(
-        max_new_tokens=max_tokens, do_sample=temperature > 0, top_k=0, eos_token_id=end_id, pad_token_id=pad_id
-    )
+    draws: dict[str, Any] = {"do_sample": True, "top_k": 0} if temperature > 0 else {"do_sample": False}
+    config = GenerationConfig(max_new_tokens=max_tokens, eos_token_id=end_id, pad_token_id=pad_id, **draws)
     hook = base.get_output_embeddings().register_forward_pre_hook(
         lambda _, arguments: states.append(arguments[0][:, -1]) if not states else None
     )

@@ -129,15 +129,7 @@ class LanguageModel:
         """
         start = init or config.model
         if start is not None:
-            return cls.load(
-                start,
-                config.device,
-                config.dtype,
-                config.adapter,
-                resize_embeddings=config.resize_embeddings,
-                gradient_checkpointing=config.gradient_checkpointing,
-                seed=seed,
-            )
+            return cls._load(start, config, config.adapter, seed)
         tokenizer = load_tokenizer(config.tokenizer)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -184,21 +176,31 @@ class LanguageModel:
         An adapted model is put together of the one below it and its adapter. Where the former is not found any more,
         or is another one now, the merged model stands in: it plays, but learns as a whole.
         """
-        settings = {
-            "resize_embeddings": config.resize_embeddings, "gradient_checkpointing": config.gradient_checkpointing
-        }  # fmt: skip
         if (Path(folder) / ADAPTER).is_dir():
             base, _ = base_of(folder)
             try:
                 if Path(base).is_absolute() and not Path(base).is_dir():
                     raise FileNotFoundError(f"there is no folder {base}")
-                lm = cls.load(base, config.device, config.dtype, lora_of(folder), **settings)
+                lm = cls._load(base, config, lora_of(folder))
                 lm.tokenizer = load_tokenizer(str(folder))
                 lm.load_weights(folder)
                 return lm
-            except (OSError, ValueError) as e:
+            except (ImportError, OSError, ValueError) as e:
                 _log.warning("%s plays with merged weights, without the model below its adapter: %s", folder, e)
-        return cls.load(folder, config.device, config.dtype, **settings)
+        return cls._load(folder, config, None)
+
+    @classmethod
+    def _load(cls, name: str | Path, config: ModelConfig, adapter: LoRA | None, seed: int = 0) -> LanguageModel:
+        """A pretrained model under the settings of a configuration."""
+        return cls.load(
+            name,
+            config.device,
+            config.dtype,
+            adapter,
+            resize_embeddings=config.resize_embeddings,
+            gradient_checkpointing=config.gradient_checkpointing,
+            seed=seed,
+        )
 
     def save(self, folder: str | Path) -> None:
         """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is; see ``adapter.py``."""
