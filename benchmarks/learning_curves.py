@@ -48,7 +48,13 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 SHARED: dict[str, dict[str, Any]] = {
-    "echo": {"max_reply_tokens": 3, "sampling_temperature": 1.0, "entropy_weight": 0.1, "num_reports": 1},
+    "echo": {
+        "max_reply_tokens": 3,
+        "sampling_temperature": 1.0,
+        "entropy_weight": 0.1,
+        "num_reports": 1,
+        "warmup_updates": 0,
+    },
     "dialog": {"env_turns": 2_400, "batch_conversations": 48, "num_reports": 1},
 }
 LAST_ROWS = 3

@@ -50,7 +50,6 @@ app = typer.Typer(
 )
 MAX_VALUE_CHARS = 80
 """Of a value of a goal, as it is shown."""
-BAR_WIDTH = 16
 LOG_FILE = "log.jsonl"
 """In the folder of a training."""
 MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError, FloatingPointError)

@@ -213,6 +213,11 @@ def logprobs_under(lm: LanguageModel, batch: Batch, temperature: float, budget: 
     return found
 
 
+def reference_state(lm: LanguageModel, reference: LanguageModel | None) -> dict[str, torch.nn.Module]:
+    """What a checkpoint needs of a reference: nothing where there is none, or it is the model without its adapter."""
+    return {} if reference is None or reference.model is lm.model else {"reference": reference.model}
+
+
 def warm_up(optimizer: torch.optim.Optimizer, peak: float, update: int, warmup_updates: int) -> None:
     """Sets the learning rate of an update, counted from 0: a line up to the peak, then the peak."""
     for group in optimizer.param_groups:

@@ -22,7 +22,7 @@ from ..training.learner import Training
 from ..training.run import Run
 from .advantages import normalised
 from .agent import LanguageModelAgent
-from .batch import Batch, drawn_minibatches, gradient_step, mean_row, warm_up
+from .batch import Batch, drawn_minibatches, gradient_step, mean_row, reference_state, warm_up
 from .critic import ValueHead, estimate_advantages, fit_critic
 from .memory import TokenBudget
 from .rollout import collect, count_tokens, count_turns, outcomes, playing
@@ -127,7 +127,7 @@ class PPOAgent(LanguageModelAgent):
             return loss, {name: value.item() for name, value in row.items()}
 
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, TokenBudget())
-        parts = {"optimizer": optimizer, "critic": critic, "kl_weight": kl_weight}
+        parts = {"optimizer": optimizer, "critic": critic, "kl_weight": kl_weight, **reference_state(lm, reference)}
         with (
             playing(env, config) as envs,
             Run.begin(training, config.env_turns, config.num_reports, **parts) as run,

@@ -21,7 +21,7 @@ from ..training.learner import Training
 from ..training.run import Run
 from .advantages import discounted_returns, leave_one_out
 from .agent import LanguageModelAgent
-from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row, warm_up
+from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row, reference_state, warm_up
 from .memory import TokenBudget
 from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing
 from .settings import RLConfig, above_zero, at_least, one_of
@@ -134,10 +134,11 @@ class RLOOAgent(LanguageModelAgent):
                 row["kl"] = kl.mean()
             return loss - config.entropy_weight * entropy, {name: value.item() for name, value in row.items()}
 
+        parts = {"optimizer": optimizer, **reference_state(lm, reference)}
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, budget)
         with (
             playing(env, config) as envs,
-            Run.begin(training, config.env_turns, config.num_reports, optimizer=optimizer) as run,
+            Run.begin(training, config.env_turns, config.num_reports, **parts) as run,
         ):
             while run.goes_on:
                 rng = run.next_update()

@@ -38,9 +38,12 @@ def folder(tmp_path):
     return str(tmp_path / "tiny")
 
 
+def options_of(name):
+    return {**SETTINGS, "kl_weight": 0.1} if name in ("grpo", "rloo") else SETTINGS
+
+
 def trained(name, folder, env=None, **options):
-    settings = {**SETTINGS, "kl_weight": 0.1} if name in ("grpo", "rloo") else SETTINGS
-    agent = make_agent(name, env or echo_env(), init=folder, **settings)
+    agent = make_agent(name, env or echo_env(), init=folder, **options_of(name))
     agent.learn(env or echo_env(), **options)
     return agent
 
@@ -102,6 +105,20 @@ def test_a_process_that_was_killed_loses_one_report_interval_at_most(folder, tmp
     again = trained("grpo", folder, checkpoint=tmp_path / "run", resume=True, log=rows.append)
     assert rows[0]["env_turns"] >= 64 + 16  # the report at 64 turns is there
     assert torch.equal(weights(again), whole)
+
+
+@pytest.mark.parametrize("name", ["ppo", "grpo", "rloo"])
+def test_the_very_agent_that_was_interrupted_goes_on_with_the_reference_it_had(name, folder, tmp_path):
+    whole, agent = trained(name, folder), make_agent(name, echo_env(), init=folder, **options_of(name))
+
+    def interrupt(row):
+        if row["env_turns"] == 80:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(echo_env(), checkpoint=tmp_path / "run", log=interrupt)
+    agent.learn(echo_env(), checkpoint=tmp_path / "run", resume=True)
+    assert torch.equal(weights(agent), weights(whole))
 
 
 @pytest.mark.parametrize("name", LOSSES)
