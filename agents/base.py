@@ -153,6 +153,7 @@ class Agent(ABC):
             },
             "budget": dataclasses.asdict(self.budget),
             "env": _describe(self.spec),
+            **self._about(),
         }
         atomic_write(folder / AGENT_FILE, json.dumps(description, indent=2, default=str) + "\n")
 
@@ -178,6 +179,15 @@ class Agent(ABC):
         agent.budget = Budget(**description["budget"])
         agent._load(found)
         return agent
+
+    @property
+    def notice(self) -> str:
+        """What there is to say before it learns, in one line; "" for nothing."""
+        return ""
+
+    def _about(self) -> dict[str, Any]:
+        """What else shall stand in the description that ``save`` writes."""
+        return {}
 
     def _save(self, folder: Path) -> None:  # noqa: B027
         """Writes what was learned; an agent that does not learn has nothing to write."""

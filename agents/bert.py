@@ -25,7 +25,7 @@ from transformers.utils import logging as transformers_logging
 from ..envs.core.items import package_file
 from ..rewards.devices import AUTO, resolve_device
 from .base import Info, LogRow
-from .training.epochs import learn_in_epochs, learning_rates, shuffled_batches, train_epoch
+from .training.epochs import in_one_pass, learn_in_epochs, learning_rates, shuffled_batches, train_epoch
 from .training.learner import Learner, Training
 from .training.quiet import quietly
 
@@ -211,7 +211,9 @@ class BertAgent(Learner):
             return cross_entropy(logits, gold)
 
         rates = learning_rates(config.learning_rate, epoch, len(batches), config.epochs, num_warmup)
-        losses = train_epoch(model, optimizer, batches, loss_of, rates, config.max_grad_norm, seed=rng.getrandbits(31))
+        losses = train_epoch(
+            model, optimizer, batches, in_one_pass(loss_of), rates, config.max_grad_norm, seed=rng.getrandbits(31)
+        )
         total = sum(loss * len(batch) for loss, batch in zip(losses, batches, strict=True))
         return total / len(examples), right / len(examples)
 

@@ -50,9 +50,10 @@ app = typer.Typer(
 )
 MAX_VALUE_CHARS = 80
 """Of a value of a goal, as it is shown."""
+BAR_WIDTH = 16
 LOG_FILE = "log.jsonl"
 """In the folder of a training."""
-MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError)
+MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError, FloatingPointError)
 
 
 class Seat(str, Enum):
@@ -249,6 +250,8 @@ def train(
     learner = make_agent(agent, made, seed=seed, **options_of(config))
     if not learner.learns:
         raise ValueError(f"{agent} has nothing to learn; evaluate it with `dialogym evaluate {agent}`")
+    if learner.notice:
+        console.print(learner.notice, soft_wrap=True, markup=False, highlight=False)
     folder = out if out is not None else Path("runs") / f"{agent}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -276,7 +279,7 @@ def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int, 
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from dialogym.agents.training.log import log_file, read_log
-    from dialogym.agents.training.progress import Pace, TimeLeftColumn, in_short, over_at
+    from dialogym.agents.training.progress import Pace, TimeLeftColumn, in_short, over_at, words_column
     from dialogym.agents.training.trackers import open_trackers
     from dialogym.evaluation.score import frozen_goals, score
 
@@ -287,15 +290,15 @@ def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int, 
     path, pace = folder / LOG_FILE, Pace(learner.budget, resume)
     columns = (
         TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[row]}"),
+        BarColumn(bar_width=BAR_WIDTH),
         TimeElapsedColumn(),
         TimeLeftColumn(),
+        words_column("row"),
     )
     before = (read_log(path) if path.is_file() else []) if resume else None
     with (
         open_trackers(trackers, folder, _settings(learner), before) as track,
-        Progress(*columns, console=console) as progress,
+        Progress(*columns, console=console, expand=True) as progress,
         log_file(path, resume) as write,
     ):
         bar = progress.add_task(learner.name, total=None, row="", over_at=None)

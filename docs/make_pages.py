@@ -20,6 +20,7 @@ from typing import Any
 import gymnasium as gym
 
 import dialogym  # registers the environments # noqa: F401
+from dialogym.agents.language_model.defaults import DEFAULTS
 from dialogym.agents.preference.train import PreferenceConfig
 from dialogym.agents.registry import agent_class, agent_names, describe_agents, make_agent
 from dialogym.agents.rule import PolicyAgent
@@ -162,6 +163,12 @@ Of an agent made by name: `--config SETTING=VALUE` of `dialogym train` and `dial
 None), else as text. The folder of a trained agent holds the settings that it was trained with.
 """
 
+DEFAULTS_BY_MODEL = """What these settings are where nobody says. A model is from scratch where an agent of ours made
+it from random weights, `init` folders of such included; any other `model` or `init` is pretrained, with all its weights
+trained, or an adapter (`lora_rank`). `dialogym train` says what it took, and the agent's `agent.json` keeps it.
+Schulman et al. (2025): [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/); SmolLM2's recipe:
+[alignment-handbook](https://github.com/huggingface/alignment-handbook/tree/main/recipes/smollm2)."""
+
 
 def agents_page() -> str:
     """The settings of every agent, a table for those that share one configuration, as Markdown."""
@@ -180,8 +187,22 @@ def agents_page() -> str:
         "## `preference`\n\nNo agent but a reward model: `dialogym train preference --data FILE` "
         f"([how](preferences.md)).\n\n{settings(PreferenceConfig)}"
     )
+    parts.append(f"## Defaults by the model\n\n{DEFAULTS_BY_MODEL}\n\n{defaults_by_model()}")
     parts.append(f"## Without settings\n\n{in_code(bare)}.")
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def defaults_by_model() -> str:
+    """A table of the defaults that follow the kind of model."""
+    rows = [
+        "| setting | agents | from scratch | full fine-tuning | LoRA | source |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for setting, of_agents in DEFAULTS.items():
+        for name, default in of_agents.items():
+            numbers = f"{default.scratch:g} | {default.full:g} | {default.lora:g}"
+            rows.append(f"| `{setting}` | {f'`{name}`' if name else 'all others'} | {numbers} | {default.source} |")
+    return "\n".join(rows)
 
 
 def settings(config: type[Any]) -> str:
@@ -192,6 +213,8 @@ def settings(config: type[Any]) -> str:
         meanings.setdefault(meaning(config, field.name), []).append(field)
     for words, fields in meanings.items():
         defaults = [repr(default_of(field)) for field in fields]
+        if fields[0].name in DEFAULTS and default_of(fields[0]) is None:
+            words += " None: [by the model](#defaults-by-the-model)."
         rows.append(f"| {in_code([field.name for field in fields])} | {in_code(defaults)} | {words} |")
     return "\n".join(rows)
 

@@ -67,6 +67,8 @@ class ObservationReader:
     @torch.no_grad()
     def read_on(self, sequences: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
         """The same without gradients; of each sequence only what the one in its place, the last time, did not have."""
+        if not self.lm.keeps_what_it_read:
+            return self.read(sequences)
         weights = _version(self.lm)
         if self._cache is None or len(sequences) != len(self._known) or weights != self._weights:
             self._cache = RaggedCache.of(self.lm.model, len(sequences))

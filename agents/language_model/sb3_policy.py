@@ -161,7 +161,7 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
         return self.reader.read_on(sequences) if on else self.reader.read(sequences)
 
     def _distribution(self, logits: Tensor, action_masks: Any) -> MaskableCategoricalDistribution:
-        distribution = self.action_dist.proba_distribution(action_logits=logits)
+        distribution = self.action_dist.proba_distribution(action_logits=logits[:, : self.action_dist.action_dim])
         if action_masks is not None:
             distribution.apply_masking(action_masks)
         return distribution

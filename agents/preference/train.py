@@ -26,7 +26,7 @@ from ...rewards.devices import AUTO, resolve_device
 from ...rewards.learned.preference import PREFERENCE_FILE, Normalisation, PreferenceModel, Scorer, save_scorer
 from ..base import Log, discard
 from ..files import atomic_folder
-from ..training.epochs import learning_rates, shuffled_batches, stalled, train_epoch
+from ..training.epochs import in_one_pass, learning_rates, shuffled_batches, stalled, train_epoch
 from ..training.quiet import quietly
 from .judgements import TIE, Judgement, split_judgements
 
@@ -210,7 +210,13 @@ class _Fit:
             self.learning_rate, epoch, len(batches), config.epochs, config.epochs * len(batches) // 10
         )
         losses = train_epoch(
-            model, self.optimizer, batches, self._batch_loss, rates, config.max_grad_norm, seed=rng.getrandbits(31)
+            model,
+            self.optimizer,
+            batches,
+            in_one_pass(self._batch_loss),
+            rates,
+            config.max_grad_norm,
+            seed=rng.getrandbits(31),
         )
         return sum(loss * len(batch) for loss, batch in zip(losses, batches, strict=True)) / len(examples)
 

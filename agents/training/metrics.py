@@ -44,6 +44,11 @@ METRICS: dict[str, Metric] = {
     "return": Metric("rollout/return", "their mean sum of rewards, neither scaled nor discounted"),
     "turns": Metric("rollout/turns", "their mean number of agent turns"),
     "episodes": Metric("rollout/episodes", "how many conversations this row is about"),
+    "conversations_played": Metric("rollout/conversations_played", "how many conversations this update played"),
+    "conversations_learned": Metric(
+        "rollout/conversations_learned",
+        "how many of them it learned from: fewer where groups without spread are left out",
+    ),
     "states": Metric("table/states", "states that the table has values for"),
     "loss": Metric(
         "loss/policy",
@@ -56,9 +61,16 @@ METRICS: dict[str, Metric] = {
         "share of the variance of returns that the critic foresaw: 1 is all, 0 none, below 0 worse than their mean",
     ),
     "entropy": Metric("loss/entropy", "mean entropy of the next token where one was sampled, in nats"),
-    "kl": Metric("loss/kl", "mean KL divergence from the reference model per sampled token, in nats"),
+    "kl": Metric(
+        "loss/kl", "mean KL divergence from the reference model per sampled token, in nats; 0 where none is kept"
+    ),
     "kl_weight": Metric("loss/kl_weight", "weight of the KL penalty from the next batch on"),
     "clipped": Metric("loss/clipped", "share of the sampled tokens whose probability ratio is outside the clip range"),
+    "importance_weight": Metric(
+        "loss/importance_weight",
+        "mean truncated weight of the sampled tokens, by which a sampler that is not quite the policy is put right; 1 "
+        "where they agree",
+    ),
     "grad_norm": Metric("loss/grad_norm", "norm of the gradient before it is clipped, mean over the updates"),
     "validation": Metric(
         "validation/score",

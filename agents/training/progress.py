@@ -7,12 +7,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rich.progress import ProgressColumn, Task
+from rich.progress import ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from ..base import Budget, LogRow
 
 SHOWN = {
+    "tokens_per_second": "tokens/s",
+    "turns_per_second": "turns/s",
     "env_turns": "env_turns",
     "epoch": "epoch",
     "success": "success",
@@ -20,8 +23,6 @@ SHOWN = {
     "validation": "validation",
     "validation_loss": "validation_loss",
     "kl": "kl",
-    "tokens_per_second": "tokens/s",
-    "turns_per_second": "turns/s",
 }
 """What a progress line shows of a row, and what it calls it."""
 
@@ -87,11 +88,19 @@ class TimeLeftColumn(ProgressColumn):
 
     max_refresh = 0.5
 
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True, min_width=len("0:00:00 left")))
+
     def render(self, task: Task) -> Text:
         over_at = task.fields.get("over_at")
         if over_at is None or task.finished:
             return Text("")
         return Text(f"{in_time(max(0.0, over_at - time.monotonic()))} left", style="progress.remaining")
+
+
+def words_column(field: str) -> TextColumn:
+    """What a task says in a field, as far as the line has room: for a progress bar that is ``expand``ed."""
+    return TextColumn(f"{{task.fields[{field}]}}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
 
 
 def over_at(seconds_left: float | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import importlib
 import json
 import os
 import time
@@ -79,10 +80,9 @@ def _tensorboard(folder: Path, settings: Mapping[str, Any], before: Sequence[Log
 
     A training that went back to its checkpoint says again what it had said since: TensorBoard shows the later.
     """
-    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-    from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+    event, summary = _protocol("event"), _protocol("summary")
     folder = folder / "tensorboard"
     goes_on = before is not None and any(folder.glob(EVENTS))
     if before is None:
@@ -91,20 +91,21 @@ def _tensorboard(folder: Path, settings: Mapping[str, Any], before: Sequence[Log
     writer, first = EventFileWriter(str(folder)), goes_on
 
     def add(step: int, **fields: Any) -> None:
-        writer.add_event(Event(wall_time=time.time(), step=step, **fields))
+        writer.add_event(event.Event(wall_time=time.time(), step=step, **fields))
 
     def log(row: LogRow) -> None:
         nonlocal first
         if first:
-            add(step_of(row), session_log=SessionLog(status=SessionLog.START))  # hides what stands there or later
+            start = event.SessionLog(status=event.SessionLog.START)
+            add(step_of(row), session_log=start)  # hides what stands there or later
             first = False
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in named(row).items()]
-        add(step_of(row), summary=Summary(value=values))
+        values = [summary.Summary.Value(tag=name, simple_value=value) for name, value in named(row).items()]
+        add(step_of(row), summary=summary.Summary(value=values))
         writer.flush()
 
     try:
         if not goes_on:
-            add(0, summary=Summary(value=[_text("settings", _table(settings))]))
+            add(0, summary=summary.Summary(value=[_text("settings", _table(settings))]))
             for row in before or ():
                 log(row)
         yield log
@@ -114,12 +115,15 @@ def _tensorboard(folder: Path, settings: Mapping[str, Any], before: Sequence[Log
 
 def _text(tag: str, text: str) -> Any:
     """A text as TensorBoard shows it, in Markdown."""
-    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto
-    from tensorboard.compat.proto.types_pb2 import DT_STRING
+    summary, tensor, types = _protocol("summary"), _protocol("tensor"), _protocol("types")
+    plugin = summary.SummaryMetadata.PluginData(plugin_name="text")
+    content = tensor.TensorProto(dtype=types.DT_STRING, string_val=[text.encode()])
+    return summary.Summary.Value(tag=tag, metadata=summary.SummaryMetadata(plugin_data=plugin), tensor=content)
 
-    about = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
-    return Summary.Value(tag=tag, metadata=about, tensor=TensorProto(dtype=DT_STRING, string_val=[text.encode()]))
+
+def _protocol(name: str) -> Any:
+    """A part of TensorBoard's file format; its classes are made as it is imported, and no type checker sees them."""
+    return importlib.import_module(f"tensorboard.compat.proto.{name}_pb2")
 
 
 def _table(settings: Mapping[str, Any]) -> str:
@@ -134,6 +138,7 @@ def _wandb(folder: Path, settings: Mapping[str, Any], before: Sequence[LogRow] |
     Rows that the run has seen before it was interrupted are not sent again, for it takes no step twice.
     """
     import wandb
+    from wandb.errors import Error
 
     path = folder / RUN_FILE
     goes_on = before is not None and path.is_file()
@@ -148,7 +153,7 @@ def _wandb(folder: Path, settings: Mapping[str, Any], before: Sequence[LogRow] |
             config=dict(settings),
             settings=wandb.Settings(console="off"),
         )
-    except wandb.errors.Error as e:
+    except Error as e:
         raise ValueError(f"wandb did not start: {e}; WANDB_MODE=offline keeps the run on this disk") from e
     atomic_write(path, json.dumps({"id": run_id}) + "\n")
     sent = max(map(step_of, before), default=-1) if before is not None and goes_on else -1

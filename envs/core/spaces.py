@@ -67,3 +67,6 @@ class TokenIds(spaces.Discrete):
 
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other) and getattr(other, "vocabulary", self.vocabulary) == self.vocabulary
+
+    def __repr__(self) -> str:
+        return f"TokenIds({self.n}, {self.vocabulary!r})"

@@ -25,6 +25,7 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'assistant:\\n' }}{% endif %}"
 )
 """For a tokenizer without a chat template: its end-of-text token ends every message, so that no text can forge one."""
+_UNUSUAL = "\x00 ü 漢 🙂"
 
 
 class Tokenizer:
@@ -41,11 +42,11 @@ class Tokenizer:
         end_id: the token that ends an agent's turn; a policy samples it.
         pad_id: fills up rows, is never read. It may be ``end_id``: masks go by place.
         forbidden_ids: tokens that may not stand in a reply: the markers that only the chat format writes, and whole
-            passages, which only a system message says. Those that thinking stands between may.
+            passages, which only a system message says; ids without a token, too. Markers of thinking may.
 
     Raises:
         ValueError: if the template does not show what is said, or ends the agent's turn with anything but a special
-            token.
+            token; if there are texts that it has no ids for, not even one for what is unknown.
     """
 
     def __init__(self, hf: Any):
@@ -53,14 +54,16 @@ class Tokenizer:
         if not hf.chat_template:
             hf.chat_template = _plain_template(hf)
         self._ids = Ids(hf)
+        self._ids.plain(_UNUSUAL)
         self._template = ChatTemplate(hf, self._ids.markers)
         self.end_id: int = hf.convert_tokens_to_ids(self._template.end)
         self.pad_id = self.end_id if hf.pad_token_id is None else int(hf.pad_token_id)
         thinking = self._template.thinking if self._template.has_thinking else ()
         self._thinking_ids = self._ids.special & {hf.convert_tokens_to_ids(marker) for marker in thinking}
-        sayable = {self.end_id, *self._thinking_ids}
-        self.forbidden_ids = sorted((self._ids.special | self._ids.passages()) - sayable)
-        self._num_ids = 1 + max(hf.get_vocab().values())
+        known = set(hf.get_vocab().values())
+        self._num_ids = 1 + max(known)
+        silent = self._ids.special | self._ids.passages() | (set(range(self._num_ids)) - known)
+        self.forbidden_ids = sorted(silent - {self.end_id, *self._thinking_ids})
         whole = WholeWriter(self._ids, self._template, self.end_id, thinking)
         self._writer: MessageWriter | WholeWriter = _by_message(self._ids, hf, whole, self.end_id) or whole
 

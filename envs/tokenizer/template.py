@@ -123,19 +123,16 @@ class ChatTemplate:
     # How a reply begins and ends
 
     def _learn(self, markers: Sequence[str]) -> None:
-        shown = self._shown([{"role": "user", "content": "hello"}])
-        prompt = self._write(shown, True)
-        before, _, self._closing = self._write([*shown, {"role": "assistant", "content": _REPLY}], False).rpartition(
-            _REPLY
-        )
-        ending = self._closing.lstrip()
-        self.trail = self._closing[: len(self._closing) - len(ending)]
-        end = next((marker for marker in markers if ending.startswith(marker)), None)
-        if end is None:
+        asked, said = {"role": "user", "content": "hello"}, {"role": "assistant", "content": _REPLY}
+        prompt = self._whole([asked], True)
+        before, _, self._closing = self._whole([asked, said], False).rpartition(_REPLY)
+        self.trail, self.end = self._ending(self._closing, markers)
+        if not self.end:  # some write it only where the conversation goes on
+            self.trail, self.end = self._ending(self.before_reply([asked, said, asked]), markers)
+        if not self.end:
             raise ValueError(
                 f"the chat template of {self.name} must end a turn with a special token, got {self._closing!r}"
             )
-        self.end = end
         self.begins_thinking = self.has_thinking and is_open(prompt.rpartition("hello")[2], self.thinking)
         self.lead: str | None = before.removeprefix(prompt) if before.startswith(prompt) else None
         if self.lead is None and not self.begins_thinking:
@@ -145,6 +142,12 @@ class ChatTemplate:
         if self.lead and not self._can_be_said(self.lead):
             self._rest_of_prompt, self.lead = self.lead, ""
         self.margin = self.lead if self.lead and not self.lead.strip() else ""
+
+    def _ending(self, text: str, markers: Sequence[str]) -> tuple[str, str]:
+        """White space at the beginning of a text, and the marker behind it, "" if there is none."""
+        ending = text.lstrip()
+        marker = next((marker for marker in markers if ending.startswith(marker)), "")
+        return text[: len(text) - len(ending)] if marker else "", marker
 
     def _can_be_said(self, lead: str) -> bool:
         """White space and thinking are the policy's; other words before a reply are its prompt's."""

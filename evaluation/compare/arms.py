@@ -376,7 +376,7 @@ def _model_facts(agent: Agent) -> dict[str, Any]:
     facts: dict[str, Any] = {"interface": agent.interface, "config": _config(agent)}
     lm = getattr(agent, "lm", None)
     if lm is not None:
-        facts["class"] = type(lm.model).__name__
+        facts["class"] = type(lm.forward.base).__name__
         facts["parameters"] = int(lm.num_parameters)
     return facts
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...agents.files import atomic_write
-from ...rewards.devices import AUTO, resolve_device
+from ...rewards.devices import AUTO
 from .arms import Plan, read_record
 from .scheduler import Report
 
@@ -57,9 +57,10 @@ def fit(texts: Sequence[str], seed: int = 0, device: str = AUTO) -> LanguageMode
 
     from ...agents.language_model.model import LanguageModel, ModelConfig
 
-    config = ModelConfig(hidden_size=64, num_layers=2, num_heads=2, intermediate_size=128)
-    lm, place = LanguageModel.make(config, seed), resolve_device(device)
-    lm.model.to(place)
+    config = ModelConfig(
+        hidden_size=64, num_layers=2, num_heads=2, intermediate_size=128, device=device, dtype="float32"
+    )
+    lm = LanguageModel.make(config, seed)
     end = lm.tokenizer.end_id
     encoded = [torch.tensor([end, *lm.tokenizer.encode(text), end]) for text in texts]
     optimizer = torch.optim.AdamW(lm.model.parameters(), LEARNING_RATE, weight_decay=0.01)
@@ -69,7 +70,7 @@ def fit(texts: Sequence[str], seed: int = 0, device: str = AUTO) -> LanguageMode
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * update / NUM_UPDATES))
         chosen = torch.randint(len(encoded), (BATCH_SIZE,), generator=generator).tolist()
-        ids = pad_sequence([encoded[i] for i in chosen], batch_first=True, padding_value=-100).to(place)  # (B, T)
+        ids = pad_sequence([encoded[i] for i in chosen], batch_first=True, padding_value=-100).to(lm.device)  # (B, T)
         logits = lm.model(input_ids=ids.clamp(min=0), use_cache=False).logits  # (B, T, V)
         loss = torch.nn.functional.cross_entropy(
             logits[:, :-1].transpose(1, 2), ids[:, 1:], ignore_index=-100, label_smoothing=LABEL_SMOOTHING

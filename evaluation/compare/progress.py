@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ...agents.training.progress import TimeLeftColumn, in_short, over_at
+from ...agents.training.progress import TimeLeftColumn, in_short, over_at, words_column
 from .scheduler import DONE, INTERRUPTED, Outcome, Watcher
 
 MIN_NAME_WIDTH = 18
@@ -23,12 +23,13 @@ class Display:
         self.width = max(MIN_NAME_WIDTH, *map(len, names), 0)
         self.progress = Progress(
             TextColumn(f"{{task.description:<{self.width}}}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
             TimeLeftColumn(),
-            TextColumn("[dim]{task.fields[text]}"),
+            words_column("text"),
             console=console,
+            expand=True,
         )
         self.names = names
         self.bars: dict[str, TaskID] = {}

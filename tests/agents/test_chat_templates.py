@@ -12,8 +12,9 @@ import torch
 
 from dialogym import Partner, Task, register_task
 from dialogym.agents import make_agent
+from dialogym.agents.language_model.batch import Batch
 from dialogym.agents.language_model.model import LanguageModel
-from dialogym.agents.language_model.rollout import Batch, sample_episodes
+from dialogym.agents.language_model.rollout import sample_episodes
 from dialogym.agents.language_model.sampler import pad
 from dialogym.agents.language_model.sft import sft_loss
 from dialogym.envs import remake_vec
@@ -145,7 +146,7 @@ def test_masks_go_by_place_where_padding_is_the_end_of_a_turn(played):
     batch = Batch.of([short, long], lm.tokenizer.pad_id)
     assert batch.action_mask.sum(1).tolist() == [sum(short.action_mask), sum(long.action_mask)]
     said = [[logprob for logprob in one.logprobs if logprob] for one in (short, long)]
-    assert batch.old_logprobs.tolist() == pytest.approx([*said[0], *said[1]])
+    assert batch.sampled_logprobs[batch.action_mask].tolist() == pytest.approx([*said[0], *said[1]])
 
 
 def test_learning_sees_the_same_distribution_whatever_the_padding_is(played):

@@ -26,6 +26,8 @@ SMALL = {
     "sb3_dqn": {"learning_starts": 32, "batch_size": 16, "buffer_size": 500},
     "sft": {"demonstrations": 8, "epochs": 1},
     "bert": {"epochs": 1, "max_length": 16},
+    "grpo": {"group_size": 4, "kl_weight": 0.1, "importance_cap": 2.0},
+    "rloo": {"group_size": 4, "importance_cap": 2.0},
 }
 """Settings that make a training small, beyond those of its kind."""
 

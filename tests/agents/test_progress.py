@@ -1,13 +1,15 @@
 """How fast a training is and how long it takes, of trainings whose time is known."""
 
+import io
 import itertools
 
 import pytest
-from rich.progress import Progress
+from rich.console import Console
+from rich.progress import Progress, TextColumn
 
 from dialogym.agents.base import Budget
 from dialogym.agents.training import progress
-from dialogym.agents.training.progress import Pace, TimeLeftColumn, in_short, in_time, over_at
+from dialogym.agents.training.progress import Pace, TimeLeftColumn, in_short, in_time, over_at, words_column
 
 
 @pytest.fixture
@@ -75,4 +77,23 @@ def test_times_are_said_as_clocks_say_them():
 
 def test_a_row_in_short_has_what_is_there():
     row = {"env_turns": 1200, "return": None, "success": 0.123456, "tokens_per_second": 1534.4, "loss": 3.0}
-    assert in_short(row) == "env_turns 1200  success 0.123  tokens/s 1534"
+    assert in_short(row) == "tokens/s 1534  env_turns 1200  success 0.123"
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_narrow_line_keeps_the_time_left_and_the_speed(width):
+    console = Console(width=width, file=io.StringIO())
+    shown = Progress(TextColumn("ppo"), TimeLeftColumn(), words_column("row"), expand=True, auto_refresh=False)
+    row = {
+        "env_turns": 12345,
+        "success": 0.125,
+        "return": 0.5,
+        "validation": 0.25,
+        "kl": 0.0123,
+        "tokens_per_second": 9.5,
+    }
+    shown.add_task("", total=1.0, row=in_short({**row, "tokens_per_second": 9.5}), over_at=over_at(3700.5))
+    console.print(shown.get_renderable())
+    (line,) = console.file.getvalue().splitlines()
+    assert "1:01:40 left tokens/s 9.5  env_turns 12345  success 0.125" in line
+    assert ("kl 0.0123" in line) == (width == 200)

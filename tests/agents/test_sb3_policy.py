@@ -256,6 +256,17 @@ def test_in_double_precision_nothing_is_left_of_the_difference(folder: str) -> N
     assert torch.allclose(singly, policy.extract_features(observations), atol=1e-12, rtol=0)
 
 
+def test_rows_of_the_model_beyond_the_vocabulary_are_never_said(folder: str, tmp_path: Path) -> None:
+    lm = tiny_model(tiny_tokenizer())
+    lm.model.resize_token_embeddings(200)
+    lm.save(tmp_path)
+    policy, observations = policy_of(str(tmp_path)), observations_of(tokens_env(folder))
+    distribution = policy.get_distribution(observations).distribution
+    assert distribution.logits.shape == (len(observations), 8)
+    assert torch.allclose(distribution.probs.sum(-1), torch.ones(len(observations)))
+    assert policy(observations.repeat(20, 1))[0].max() < 8
+
+
 # Masks
 
 

@@ -9,7 +9,10 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from tokenizers import processors
+import gymnasium as gym
+from tokenizers import AddedToken, models, processors
+from tokenizers import Tokenizer as Rust
+from transformers import PreTrainedTokenizerFast
 
 from dialogym.envs.tokenizer import Tokenizer, load_tokenizer
 from dialogym.envs.tokenizer import template as template_module
@@ -68,22 +71,21 @@ def grown(tokenizer, messages, spell, is_known=True):
     return ids + rest, sampled + [False] * len(rest)
 
 
-@pytest.mark.parametrize("talk", TALKS)
 @pytest.mark.parametrize(("template", "kind"), CASES)
-def test_a_demonstration_is_what_sampling_would_have_given_for_the_same_words(template, kind, talk):
-    tokenizer, messages = small_tokenizer(template, kind), messages_of(TALKS[talk])
-    ids, sampled = grown(tokenizer, messages, tokenizer.encode_reply)
-    assert tokenizer.encode_conversation(messages) == ids
-    last = max(number for number, by_agent in enumerate(sampled) if by_agent)
-    ids, sampled = ids[: last + 1], sampled[: last + 1]
-    shown, said = tokenizer.encode_demonstration(messages)
-    assert shown[: len(ids)] == ids
+def test_a_demonstration_is_what_sampling_would_have_given_for_the_same_words(template, kind):
+    tokenizer = small_tokenizer(template, kind)
     forbidden = set(tokenizer.forbidden_ids)
-    assert said[: len(ids)] == [
-        by_agent and token not in forbidden for token, by_agent in zip(ids, sampled, strict=True)
-    ]
-    assert not any(said[len(ids) :])
-    assert tokenizer.encode_conversation(messages, prompt=False) == shown
+    for messages in map(messages_of, TALKS.values()):
+        ids, sampled = grown(tokenizer, messages, tokenizer.encode_reply)
+        assert tokenizer.encode_conversation(messages) == ids
+        last = max(number for number, by_agent in enumerate(sampled) if by_agent)
+        ids, sampled = ids[: last + 1], sampled[: last + 1]
+        shown, said = tokenizer.encode_demonstration(messages)
+        assert shown[: len(ids)] == ids
+        can_be_said = [token not in forbidden for token in ids]
+        assert said[: len(ids)] == [all(both) for both in zip(sampled, can_be_said, strict=True)]
+        assert not any(said[len(ids) :])
+        assert tokenizer.encode_conversation(messages, prompt=False) == shown
 
 
 def text_of(tokenizer, ids):
@@ -252,6 +254,38 @@ def test_text_that_the_tokenizer_does_not_know_is_read_but_not_learned():
     assert len(unknown) == 2
     assert not any(said[number] for number in unknown)
     assert sum(said) > 1
+
+
+def test_the_tokens_interface_shows_replies_as_they_were_said():
+    env = gym.make("TextDialog-v0", interface="tokens", context_length=400, max_reply_tokens=6)
+    tokenizer = env.unwrapped.tokenizer
+    spelt = tokenizer.hf.convert_tokens_to_ids(["h", "e", "l", "l", "o"])
+    assert tokenizer.encode("hello") != tuple(spelt)
+    env.reset(seed=0)
+    ids = tokenizer.encode_conversation(env.unwrapped.messages)
+    for reply in ([*spelt, tokenizer.end_id], [*spelt, spelt[0]]):
+        for token in reply:
+            observation, *_ = env.step(token)
+        ids += [*reply, *tokenizer.encode_since_reply(env.unwrapped.messages, reply[-1] == tokenizer.end_id)]
+        assert env.unwrapped.messages[-2]["content"] == tokenizer.decode(reply)
+        assert observation[-len(ids) :].tolist() == ids
+        assert set(observation[: -len(ids)]) == {tokenizer.pad_id}
+
+
+def test_ids_without_a_token_are_forbidden():
+    rust = Rust(models.WordLevel({"yes": 0, "no": 3}, unk_token="no"))
+    rust.add_special_tokens([AddedToken("</s>")])
+    tokenizer = Tokenizer(PreTrainedTokenizerFast(tokenizer_object=rust, eos_token="</s>"))
+    known = set(tokenizer.hf.get_vocab().values())
+    assert len(tokenizer) == max(known) + 1 > len(known)
+    assert set(tokenizer.forbidden_ids) == set(range(len(tokenizer))) - known
+
+
+def test_a_tokenizer_that_cannot_write_every_text_at_all_is_refused():
+    rust = Rust(models.WordLevel({"yes": 0}, unk_token="<unk>"))
+    rust.add_special_tokens([AddedToken("</s>")])
+    with pytest.raises(ValueError, match="expected a tokenizer with ids for any text, got none for "):
+        Tokenizer(PreTrainedTokenizerFast(tokenizer_object=rust, eos_token="</s>"))
 
 
 # The day
