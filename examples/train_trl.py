@@ -7,6 +7,9 @@
 A small model imitates 140 conversations; then 128 conversations are played, in groups of 8 about one goal, and learned
 from in 8 steps, ten times over. Prints TRL's log, and how the model scores on 100 goals of the validation split. Set
 OMP_NUM_THREADS where processes share cores. docs/scaling.md tells the rest.
+
+It shows how, not how much: after five of the ten rollouts, under four minutes of processor time, success on those goals
+was 0.36 after 0.34, which is nothing shown (100 goals, one run). train_lm_ppo.py shows what many more turns do.
 """
 
 import argparse

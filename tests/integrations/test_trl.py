@@ -115,6 +115,17 @@ def test_a_step_goes_down_the_gradient_of_the_loss_over_the_sampled_tokens(kind,
         assert not torch.equal(moved, weights)
 
 
+@pytest.mark.parametrize(("kind", "seed"), [("grpo", 1), ("grpo", 2), ("grpo", 3), ("rloo", 3)])
+def test_a_model_learns_to_echo_words(kind, seed, tmp_path):
+    sizes = {"per_device_train_batch_size": 32, "num_generations": 8, "max_steps": 18}
+    trainer = trainer_of(kind, tmp_path, **sizes, seed=seed, optim="adamw_torch", learning_rate=0.02, max_grad_norm=1.0)
+    trainer.train()
+    rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
+    assert len(rewards) == 18
+    assert rewards[0] < 0.4  # random words: 0.2 of 2
+    assert np.mean(rewards[-4:]) > 0.8
+
+
 def test_a_group_is_conversations_about_one_goal_under_one_seed(tmp_path):
     kept = Kept(Rollout(echo_env(), REPLY))
     trainer_of("grpo", tmp_path, rollout=kept, max_steps=2).train()
