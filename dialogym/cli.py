@@ -1,5 +1,5 @@
 """The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
-``export``, ``model``."""
+``aggregate``, ``export``, ``model``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from .cli_common import (
 from .cli_export import export
 from .cli_model import model
 from .cli_rating import PREFERENCE, rate, train_preference_model
+from .cli_scores import aggregate
 from .envs import Task
 from .rewards import EndpointError
 
@@ -210,6 +211,7 @@ def _ask(heard: str) -> str:
 app.command()(rate)
 app.command()(export)
 app.command()(model)
+app.command()(aggregate)
 
 
 @app.command()

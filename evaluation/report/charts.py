@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..contenders import CONTENDERS, MENU, SFT, SFT_RL, TURNS, Contender, named
 
@@ -32,7 +32,7 @@ def colour(name: str) -> str:
 
 
 @contextmanager
-def _drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, Any]]:
+def drawing(width: float, height: float) -> Iterator[Any]:
     """A matplotlib figure in our style, without any of pyplot's global state."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -45,7 +45,13 @@ def _drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[An
         "legend.frameon": False,
     }  # fmt: skip
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+@contextmanager
+def _drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, Any]]:
+    """The figure of :func:`drawing`, with its axes side by side."""
+    with drawing(width, height) as figure:
         yield figure, figure.subplots(1, columns)
 
 
@@ -104,16 +110,17 @@ def success_figure(results: Mapping[str, Any]) -> Iterator[Any]:
 def save_success_picture(results: Mapping[str, Any], path: str | Path) -> None:
     """The success chart as a PNG on white, for pages that show no inline SVG."""
     with success_figure(results) as figure:
-        _save(figure, path)
+        save(figure, path)
 
 
 def save_learning_picture(results: Mapping[str, Any], path: str | Path) -> None:
     """The learning curves as a PNG on white."""
     with learning_figure(results) as figure:
-        _save(figure, path)
+        save(figure, path)
 
 
-def _save(figure: Any, path: str | Path) -> None:
+def save(figure: Any, path: str | Path | IO[bytes]) -> None:
+    """Writes a figure of ours as a picture on white, a PNG unless the name says otherwise."""
     for artist in figure.findobj(match=lambda artist: hasattr(artist, "get_color")):
         if artist.get_color() in ON_WHITE:
             artist.set_color(ON_WHITE[artist.get_color()])

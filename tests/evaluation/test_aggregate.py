@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dialogym.evaluation.aggregate import Estimate, aggregate, performance_profile, probability_of_improvement
+from dialogym.evaluation.aggregate.estimates import Estimate, aggregate, performance_profile, probability_of_improvement
 
 stats = pytest.importorskip("scipy.stats")
 X = np.array([[1, 2], [2, 2], [1, 1], [2, 1]])
@@ -102,7 +102,7 @@ def test_the_seed_decides():
 def test_pieces_change_nothing_but_the_order_of_the_draws(monkeypatch):
     scores = np.random.default_rng(2).random((4, 5))
     whole = aggregate(scores, resamples=101)
-    monkeypatch.setattr("dialogym.evaluation.aggregate.CHUNK", 60)
+    monkeypatch.setattr("dialogym.evaluation.aggregate.estimates.CHUNK", 60)
     assert aggregate(scores, resamples=101) == whole
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .statistics import CONFIDENCE, RESAMPLES
+from ..statistics import CONFIDENCE, RESAMPLES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -1,0 +1,1 @@
+"""One number for a whole suite of tasks over several training runs."""
