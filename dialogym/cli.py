@@ -1,5 +1,5 @@
 """The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
-``aggregate``, ``export``, ``model``."""
+``aggregate``, ``rescore``, ``export``, ``model``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .cli_common import (
 from .cli_export import export
 from .cli_model import model
 from .cli_rating import PREFERENCE, rate, train_preference_model
-from .cli_scores import aggregate
+from .cli_scores import aggregate, rescore
 from .envs import Task
 from .rewards import EndpointError
 
@@ -212,6 +212,7 @@ app.command()(rate)
 app.command()(export)
 app.command()(model)
 app.command()(aggregate)
+app.command()(rescore)
 
 
 @app.command()

@@ -1,9 +1,10 @@
-"""``dialogym aggregate``: what is made of scores that are there already."""
+"""``dialogym aggregate`` and ``rescore``: what is made of scores that are there already."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -42,3 +43,37 @@ def aggregate(
     for note in results["notes"]:
         console.print(f"Note: {note}", soft_wrap=True, markup=False, highlight=False)
     console.print(f"Table: {out / TABLE_FILE}, picture: {out / PICTURE_FILE}", soft_wrap=True, markup=False)
+
+
+def rescore(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of `dialogym compare`.")],
+    reward: Annotated[
+        str, typer.Option(help="A name of `dialogym rewards`, or JSON of names and weights: '{\"sparse\": 1}'.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder for the new report; default: DIR/rescored.")] = None,
+) -> None:
+    """Give the conversations of a comparison the returns of another reward, without playing them again."""
+    from dialogym.evaluation.grading import in_words
+    from dialogym.evaluation.rescore import rescore as grade
+
+    results = grade(folder, _reward(reward), out)
+    table = Table("agent", "success", "return", "95% low", "95% high", title=results["env"]["id"])
+    for name, agent in results["agents"].items():
+        found = agent["return"]
+        cells = (agent["success"]["mean"], found["mean"], found["low"], found["high"])
+        table.add_row(name, *(f"{cell:.3f}" for cell in cells))
+    console.print(table)
+    graded = in_words(results["settings"]["grading"])
+    console.print(f"Graded: {graded}", soft_wrap=True, markup=False, highlight=False)
+    report = (folder / "rescored" if out is None else out) / "report.html"
+    console.print(f"Report: {report}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _reward(text: str) -> Any:
+    """A name, or the dict of a JSON object."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--reward must be a name or JSON of names and weights, got {text!r}: {error}") from error

@@ -51,8 +51,8 @@ def frozen_goals(env: Any, split: str = "test", count: int = 500, seed: int = 0,
     noise_seeds = np.random.SeedSequence([seed, SPLITS.index(split)]).generate_state(count).tolist()
     goals, contents = list(zip(ids, noise_seeds, strict=True)), [task.goal_content(goal_id) for goal_id in ids]
     places = range(count) if repeats else _first_places(contents)
-    goals, contents = [goals[place] for place in places], [contents[place] for place in places]
-    return FrozenGoals(split, goals, _hash(contents, goals))
+    goals = [goals[place] for place in places]
+    return FrozenGoals(split, goals, goals_hash(task, goals))
 
 
 def _first_places(contents: Sequence[str]) -> list[int]:
@@ -63,8 +63,9 @@ def _first_places(contents: Sequence[str]) -> list[int]:
     return list(places.values())
 
 
-def _hash(contents: Sequence[str], goals: Sequence[Trial]) -> str:
-    listed = [[content, noise_seed] for content, (_, noise_seed) in zip(contents, goals, strict=True)]
+def goals_hash(task: Task, goals: Sequence[Trial]) -> str:
+    """The hash of a list of goals: see :class:`FrozenGoals`."""
+    listed = [[task.goal_content(goal_id), noise_seed] for goal_id, noise_seed in goals]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
@@ -95,6 +96,37 @@ def task_of(env: gym.Env[Any, Any]) -> Task:
 
 
 @dataclass
+class Kept:
+    """One conversation, with all that a reward was told of its turns.
+
+    Attributes:
+        messages: role and content of each, as written, placeholders and all.
+        spoken: what the agent's messages sound like where that differs, by their place, a number as text.
+        turns: for each agent turn, how many messages there were after it, and how many parts were done.
+        success: the ground truth.
+        ended: whether its last turn was so to the reward, as when the task's turn limit cuts it.
+    """
+
+    messages: list[list[str]]
+    spoken: dict[str, str]
+    turns: list[list[int]]
+    success: bool
+    ended: bool
+
+    @classmethod
+    def of(cls, transcript: Transcript, turns: list[list[int]]) -> Kept:
+        """What is kept of a conversation that is over."""
+        written, spoken = transcript.messages, transcript.spoken_messages
+        differing = {
+            str(place): heard["content"]
+            for place, (said, heard) in enumerate(zip(written, spoken, strict=True))
+            if said["content"] != heard["content"]
+        }
+        messages = [[message["role"], message["content"]] for message in written]
+        return cls(messages, differing, turns, bool(transcript.success), bool(transcript.ended))
+
+
+@dataclass
 class Scores:
     """How G conversations went; every array is in the order of the goals.
 
@@ -106,6 +138,7 @@ class Scores:
             sense now, or an empty or over-long utterance.
         replies: everything the agent said.
         conversations: as people read them (placeholders filled).
+        kept: the conversations with all that rewards were told of them.
     """
 
     success: np.ndarray
@@ -114,6 +147,7 @@ class Scores:
     invalid_rate: float
     replies: list[str] = field(repr=False)
     conversations: list[list[Message]] = field(repr=False)
+    kept: list[Kept] = field(repr=False, default_factory=list)
 
     def distinct_n(self, n: int = 2, num_replies: int = 1000) -> float:
         """Different n-grams over all n-grams of the first ``num_replies`` replies.
@@ -166,6 +200,8 @@ class _Scoring:
         self.turns = np.zeros(len(goals), dtype=np.int64)
         self.replies: list[list[str]] = [[] for _ in goals]
         self.conversations: list[list[Message]] = [[] for _ in goals]
+        self.kept: list[Kept | None] = [None] * len(goals)
+        self.marks: list[list[list[int]]] = [[] for _ in goals]  # messages and finished parts after each turn
         self.num_invalid = 0
 
     def run(self, progress: Callable[[int], None]) -> Scores:
@@ -180,6 +216,8 @@ class _Scoring:
             observations, rewards, terminated, truncated, infos = envs.step(actions)
             for row in rows:
                 self.returns[playing[row]] += rewards[row]
+                transcript = envs.transcripts[row]
+                self.marks[playing[row]].append([len(transcript), int(transcript.parts_done)])
             freed = [row for row in rows if terminated[row] or truncated[row]]
             for row in freed:
                 self._note(playing[row], envs.transcripts[row])
@@ -224,11 +262,13 @@ class _Scoring:
         self.turns[number] = transcript.turn
         self.replies[number] = transcript.replies
         self.conversations[number] = transcript.spoken_messages
+        self.kept[number] = Kept.of(transcript, self.marks[number])
 
     def _scores(self) -> Scores:
         invalid_rate = self.num_invalid / int(self.turns.sum())
         replies = [reply for conversation in self.replies for reply in conversation]
-        return Scores(self.success, self.returns, self.turns, invalid_rate, replies, self.conversations)
+        kept = [one for one in self.kept if one is not None]
+        return Scores(self.success, self.returns, self.turns, invalid_rate, replies, self.conversations, kept)
 
 
 def row_info(envs: TextVectorEnv, infos: dict[str, Any], row: int) -> dict[str, Any]:

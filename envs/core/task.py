@@ -88,6 +88,8 @@ class Task(ABC):
     """
 
     name: ClassVar[str] = "task"
+    version: ClassVar[int] = 1
+    """Raise it when the same conversation would be judged otherwise: scores of different versions are not mixed."""
     max_reply_chars: ClassVar[int] = 500
     menu: ClassVar[tuple[str, ...]] = ()
     summary_sizes: ClassVar[tuple[int, ...]] = ()

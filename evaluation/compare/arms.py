@@ -32,6 +32,7 @@ from ..contenders import (
     Contender,
 )
 from ..score import FrozenGoals, Scores, score, with_noise
+from .conversations import CONVERSATIONS_FILE, LAST_CONVERSATIONS_FILE, write_conversations
 from .provenance import commit
 from .scheduler import Report
 
@@ -236,8 +237,10 @@ def run_arm(arm: Arm, plan: Plan, *, report: Report) -> str:
         "inherited": inherited,
         "model": _model_facts(agent),
         "log": log,
-        "best": _scored(agent, plan, report, "scoring"),
-        "last": None if last is None else _scored(last, plan, report, "scoring the last", in_short=True),
+        "best": _scored(agent, plan, report, "scoring", folder / CONVERSATIONS_FILE),
+        "last": None
+        if last is None
+        else _scored(last, plan, report, "scoring the last", folder / LAST_CONVERSATIONS_FILE, in_short=True),
         "noise": _under_noise(agent, plan, report),
         "seconds": time.perf_counter() - began,
         "commit": commit(),
@@ -309,13 +312,15 @@ def _same_files(best: Path, last: Path) -> bool:
     return bool(names) and not any(filecmp.cmpfiles(best, last, names, shallow=False)[1:])
 
 
-def _scored(agent: Agent, plan: Plan, report: Report, stage: str, in_short: bool = False) -> dict[str, Any]:
+def _scored(agent: Agent, plan: Plan, report: Report, stage: str, keep: Path, in_short: bool = False) -> dict[str, Any]:
     goals = plan.goals.goals
 
     def progress(num_over: int) -> None:
         report({"stage": stage, "share": num_over / len(goals)})
 
     scores = score(agent, plan.env("test"), goals, split="test", progress=progress)
+    core: Any = plan.env("test").unwrapped
+    write_conversations(keep, scores, goals, core.max_turns, core.task.num_parts)
     if in_short:
         return _in_numbers(scores)
     return {**_in_numbers(scores), **_in_words(scores), "labels": _in_labels(agent, plan, scores)}

@@ -24,6 +24,7 @@ from ... import __version__
 from ...agents.files import atomic_write
 from ...envs import Task, spec_of
 from ...envs.core.make import TOKENS_ONLY, given_options
+from ..grading import grading
 from ..report.results import results_of, write_results
 from ..score import FrozenGoals, frozen_goals, made, task_of
 from .arms import (
@@ -120,6 +121,7 @@ def begin(
     left_out = {**_not_asked_for(chosen, agents), **unfit(arms, env)}
     arms = [arm for arm in arms if arm.name not in left_out]
     settings = _settings(plan, arms, preset if isinstance(preset, str) else "own", seed)
+    settings["grading"] = grading(task_of(env), env.unwrapped.reward)  # type: ignore[attr-defined]
     _claim_folder(plan.out, settings)
     if any(arm.agent in SPEAKERS for arm in arms):
         plan = dataclasses.replace(plan, speech=speech_settings(env, plan.out / TOKENIZER_FOLDER, seed))
@@ -230,15 +232,15 @@ def _settings(plan: Plan, arms: Sequence[Arm], preset: str, seed: int) -> dict[s
         "noise_goals": plan.num_noise_goals,
         "arms": {arm.key: {**dataclasses.asdict(arm), "config": dict(arm.config)} for arm in arms},
     }
-    return _as_json(settings)
+    return as_json(settings)
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """``value`` as JSON has it; a reward, a function or any other object is what it says of itself, without address."""
     if isinstance(value, Mapping):
-        return {name if isinstance(name, str) else _described(name): _as_json(one) for name, one in value.items()}
+        return {name if isinstance(name, str) else _described(name): as_json(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_as_json(one) for one in value]
+        return [as_json(one) for one in value]
     return value if value is None or isinstance(value, (str, int, float, bool)) else _described(value)
 
 
@@ -363,7 +365,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         "task": {"name": task.name, "floor": task.floor, "ceiling": task.ceiling, "menu": list(task.menu)},
         "sample_goals": [_sample_goal(task, goal_id) for goal_id, _ in plan.goals.goals[:NUM_CONVERSATIONS]],
     }
-    return _as_json(facts)
+    return as_json(facts)
 
 
 def _goal_facts(goals: FrozenGoals) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...agents.files import atomic_write
 from ..contenders import RL, SFT, SFT_RL
+from ..grading import in_words
 from .charts import (
     colour,
     demonstration_chart,
@@ -262,6 +263,18 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     for name, reason in results["left_out"].items():
         reasons.setdefault(reason.strip().splitlines()[-1], []).append(label(name))
     found += [f"Left out: {', '.join(names)} ({reason})." for reason, names in reasons.items()]
+    return found + _graded(results)
+
+
+def _graded(results: Mapping[str, Any]) -> list[str]:
+    """By which versions of task and reward, and whether that was after the agents were scored."""
+    graded, found = results["settings"].get("grading"), []
+    if graded is not None:
+        found.append(f"Graded: {in_words(graded)}.")
+    if "rescored" in results:
+        was = results["rescored"]["before"]
+        before = in_words(was) if was is not None else "by a version not known"
+        found.append(f"Returns are of a reward that the agents did not learn from; they were graded: {before}.")
     return found
 
 

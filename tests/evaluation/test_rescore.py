@@ -1,0 +1,226 @@
+"""Conversations are kept whole, and graded again without being played."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from dialogym.agents.registry import make_agent
+from dialogym.cli import app
+from dialogym.evaluation.compare.arms import Preset
+from dialogym.evaluation.compare.conversations import (
+    CONVERSATIONS_FILE,
+    read_conversations,
+    transcripts_of,
+    write_conversations,
+)
+from dialogym.evaluation.compare.run import compare
+from dialogym.evaluation.grading import grading
+from dialogym.evaluation.rescore import rescore, returns_of
+from dialogym.evaluation.score import frozen_goals, score, task_of
+from dialogym.rewards import Reward, resolve
+
+from . import tasks
+
+FLOORS = Preset(
+    num_goals=12, num_validation_goals=4, num_seeds=1, env_turns={"q_learning": 1, "sb3_ppo": 1, "ppo": 1},
+    demonstrations=1,
+)  # fmt: skip
+
+
+class Remembers(Reward):
+    """Keeps a copy of all that it was told."""
+
+    name = "remembers"
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, transcript):
+        self.seen.append(facts(transcript))
+        return 0.0
+
+
+def facts(transcript):
+    names = ("turn", "max_turns", "ended", "success", "parts_done", "parts_done_now", "num_parts", "references")
+    told = {name: getattr(transcript, name) for name in names}
+    return {**told, "goal": dict(transcript.goal), "said": transcript.messages, "heard": transcript.spoken_messages}
+
+
+@pytest.mark.parametrize("agent", ["rule", "random"])
+def test_a_reward_is_told_the_same_of_a_kept_conversation_as_when_it_was_played(tmp_path, agent):
+    remembers = Remembers()
+    env = gym.make("dialogym:TextDialog-v0", reward=remembers, noise=0.3)
+    goals = frozen_goals(env, "test", 5).goals
+    scores = score(make_agent(agent, env, seed=1), env, goals, batch_size=1)
+    task = task_of(env)
+    write_conversations(tmp_path / "c.jsonl", scores, goals, env.unwrapped.max_turns, task.num_parts)
+    played = read_conversations(tmp_path / "c.jsonl")
+    assert played.goals == goals
+    assert any(kept.spoken for kept in played.kept)  # placeholders are heard filled
+    again = [
+        facts(transcript)
+        for (goal_id, _), kept in zip(played.goals, played.kept, strict=True)
+        for transcript in transcripts_of(
+            kept, task.goal(goal_id), task.references(task.goal(goal_id)), played.max_turns, played.num_parts
+        )
+    ]
+    assert again == remembers.seen
+
+
+@pytest.mark.parametrize("reward", ["bounded", "tcbot", {"sparse": 2.0, "bounded": -0.5}])
+def test_the_same_reward_comes_to_the_very_same_returns(tmp_path, reward):
+    env = gym.make("dialogym:TextDialog-v0", reward=reward)
+    goals = frozen_goals(env, "test", 6).goals
+    scores = score(make_agent("rule", env, seed=0), env, goals)
+    task = task_of(env)
+    write_conversations(tmp_path / "c.jsonl", scores, goals, env.unwrapped.max_turns, task.num_parts)
+    returns = returns_of(read_conversations(tmp_path / "c.jsonl"), task, resolve(reward))
+    assert returns == scores.returns.tolist()
+    assert len(set(returns)) > 1
+
+
+# A whole comparison
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    pytest.importorskip("matplotlib")
+    out = tmp_path_factory.mktemp("compared") / "c"
+    with open(os.devnull, "w") as nowhere:
+        names = ["do_nothing", "random", "rule"]
+        results = compare("EvaluationWords-v0", FLOORS, out, 1, agents=names, console=Console(file=nowhere))
+    return out, results
+
+
+def test_a_comparison_is_graded_by_another_reward_without_playing(compared, tmp_path):
+    folder, before = compared
+    after = rescore(folder, {"sparse": 3.0}, tmp_path / "new")
+    for name, agent in after["agents"].items():
+        assert agent["success"] == before["agents"][name]["success"]
+        assert agent["turns"] == before["agents"][name]["turns"]
+        assert agent["return"]["mean"] == pytest.approx(3 * agent["success"]["mean"], abs=1e-5)  # 3 for a success
+    assert after["agents"]["rule"]["return"]["mean"] == 3.0 != before["agents"]["rule"]["return"]["mean"]
+    assert json.loads((tmp_path / "new" / "results.json").read_text()) == after
+    report = (tmp_path / "new" / "report.md").read_text()
+    assert f"version {after['settings']['grading']['reward']['version']}" in report
+    assert before["settings"]["grading"]["reward"]["version"] in report  # what it was graded by before
+    assert "a reward that the agents did not learn from" in report
+
+
+def test_graded_by_its_own_reward_a_comparison_is_as_it_was(compared, tmp_path):
+    folder, before = compared
+    after = rescore(folder, "bounded", tmp_path / "same")
+    assert after["settings"]["grading"] == before["settings"]["grading"]
+    assert after["agents"] == before["agents"]
+    assert after["tests"] == before["tests"]
+
+
+def test_the_command_takes_a_name_or_json_and_writes_beside_the_comparison(compared):
+    folder, _ = compared
+    done = CliRunner().invoke(app, ["rescore", str(folder), "--reward", '{"sparse": 2}'])
+    assert done.exit_code == 0, done.output
+    version = grading(tasks.Words(), resolve({"sparse": 2}))["reward"]["version"]
+    assert f"version {version}" in done.output.replace("\n", " ")
+    assert (folder / "rescored" / "report.html").is_file()
+    for wrong, message in [("{", "JSON of names and weights"), ("nothing", "nothing")]:
+        done = CliRunner().invoke(app, ["rescore", str(folder), "--reward", wrong])
+        assert done.exit_code != 0
+        assert message in str(done.exception)
+
+
+def test_folders_that_cannot_be_graded_again_say_why(compared, tmp_path, monkeypatch):
+    folder, _ = compared
+    with pytest.raises(FileNotFoundError, match=r"holds no results.json"):
+        rescore(tmp_path, "sparse")
+    with pytest.raises(ValueError, match="holds a comparison: choose another"):
+        rescore(folder, "sparse", folder)
+    monkeypatch.setattr(tasks.Words, "content", lambda self, goal: f"new {goal}")
+    with pytest.raises(ValueError, match=r"the goals of .* are others by now"):
+        rescore(folder, "sparse", tmp_path / "out")
+    monkeypatch.undo()
+    kept = folder / "agents" / "rule" / "seed-0" / CONVERSATIONS_FILE
+    text = kept.read_text()
+    try:
+        for content, message in [
+            (text.replace('"schema": 1', '"schema": 2'), "schema must be 1, got 2"),
+            (text + "{}\n", "line 14: not a conversation"),
+            ("", "line 1: not a conversation"),
+        ]:
+            kept.write_text(content)
+            with pytest.raises(ValueError, match=message):
+                rescore(folder, "sparse", tmp_path / "out")
+        kept.unlink()
+        with pytest.raises(FileNotFoundError, match="before conversations were kept whole"):
+            rescore(folder, "sparse", tmp_path / "out")
+    finally:
+        kept.write_text(text)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_comparison_graded_by_another_version_is_not_gone_on_with(compared, monkeypatch):
+    folder, _ = compared
+    monkeypatch.setattr(tasks.Words, "version", 2)
+    with pytest.raises(ValueError, match="grading differ in task"):
+        compare("EvaluationWords-v0", FLOORS, folder, 1, agents=["do_nothing", "random", "rule"])
+
+
+# Versions
+
+
+@dataclasses.dataclass
+class Pays(Reward):
+    amount: float
+    words: frozenset = frozenset({"thanks", "please", "sorry"})
+
+    def __call__(self, transcript):
+        return self.amount
+
+
+def pays(transcript, amount):
+    return amount
+
+
+def closed_over(amount):
+    return lambda transcript: amount
+
+
+def of(reward):
+    return grading(task_of(gym.make("dialogym:TextDialog-v0")), resolve(reward))["reward"]["version"]
+
+
+def test_the_version_of_a_reward_is_of_its_weight_its_settings_and_its_source():
+    assert of(Pays(1.0)) == of(Pays(1.0))
+    versions = [of(Pays(1.0)), of(Pays(2.0)), of(2.0 * Pays(1.0)), of(lambda t: 1.0), of(lambda t: 2.0), of("sparse")]
+    assert len(set(versions)) == len(versions)
+    assert of(partial(pays, amount=1.0)) != of(partial(pays, amount=2.0))
+    assert of(closed_over(1.0)) == of(closed_over(1.0)) != of(closed_over(2.0))
+    assert of(Pays(1.0).__call__) != of(Pays(2.0).__call__)
+    newer = Pays(1.0)
+    newer.version = 2
+    assert of(newer) != of(Pays(1.0))
+
+
+def test_the_version_of_a_reward_is_the_same_in_every_process():
+    program = (
+        "import gymnasium as gym; from dialogym.evaluation.grading import grading; "
+        "from tests.evaluation.test_rescore import of, Pays; print(of(Pays(1.0)), of('bounded'))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": "7"}, capture_output=True, text=True
+    )
+    assert said.stdout.split() == [of(Pays(1.0)), of("bounded")], said.stderr
+
+
+def test_a_task_s_version_is_in_the_grading():
+    task = task_of(gym.make("dialogym:TextDialog-v0"))
+    assert grading(task, resolve("bounded"))["task"] == {"name": task.name, "version": task.version}
+    assert np.isscalar(task.version)
