@@ -26,7 +26,8 @@ def grading(task: Task, reward: ComposedReward) -> dict[str, Any]:
         {"task": {"name", "version"}, "reward": {"spec", "version"}}. The task's version is ``Task.version``, which its
         author raises when the same conversation would be judged otherwise. The reward's is the start of a SHA-256 of
         its terms: weight, where it is defined, its source text, its ``version`` if it has one, and its settings, which
-        are its attributes, of private ones those that are text or numbers. What stands elsewhere, such as the weights of a model, is not in it.
+        are its attributes, of private ones those that are text or numbers. What stands elsewhere, such as the weights
+        of a model, is not in it.
     """
     terms = [
         [name, part.weight, _identity(bare(part.reward))] for name, part in zip(reward.names, reward.parts, strict=True)

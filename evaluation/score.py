@@ -215,9 +215,10 @@ class _Scoring:
             actions = self._act(rows, observations, infos)
             observations, rewards, terminated, truncated, infos = envs.step(actions)
             for row in rows:
-                self.returns[playing[row]] += rewards[row]
+                number: Any = playing[row]
+                self.returns[number] += rewards[row]
                 transcript = envs.transcripts[row]
-                self.marks[playing[row]].append([len(transcript), int(transcript.parts_done)])
+                self.marks[number].append([len(transcript), int(transcript.parts_done)])
             freed = [row for row in rows if terminated[row] or truncated[row]]
             for row in freed:
                 self._note(playing[row], envs.transcripts[row])
