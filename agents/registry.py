@@ -57,6 +57,10 @@ ENTRIES: dict[str, Entry] = {
     "reinforce": Entry(f"{_LM}.reinforce:ReinforceAgent", "text", True, "language model, REINFORCE with a baseline"),
     "a2c": Entry(f"{_LM}.a2c:A2CAgent", "text", True, "language model, advantage actor-critic"),
     "ppo": Entry(f"{_LM}.ppo:PPOAgent", "text", True, "language model, PPO over turns"),
+    "grpo": Entry(
+        f"{_LM}.grpo:GRPOAgent", "text", True, "language model, GRPO: groups of replies to one goal compared"
+    ),
+    "rloo": Entry(f"{_LM}.rloo:RLOOAgent", "text", True, "language model, REINFORCE leave-one-out within groups"),
     "bert": Entry(f"{_HERE}.bert:BertAgent", "text", True, "BERT-like classifier, for tasks with labelled texts"),
 }
 AGENTS: dict[str, str] = {name: entry.target for name, entry in ENTRIES.items()}

@@ -9,33 +9,83 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import random
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from ..base import LogRow
-from .actor_critic import ActorCriticConfig
-from .critic import estimate_advantages, fit_critic, normalised
-from .losses import policy_gradient_loss
-from .policy_gradient import PolicyGradientAgent
-from .rollout import Episode
+from ..training.learner import Training
+from ..training.run import Run
+from .advantages import normalised
+from .agent import LanguageModelAgent
+from .batch import Batch, gradient_step
+from .critic import ValueHead, estimate_advantages, fit_critic
+from .memory import TokenBudget
+from .rollout import collect, count_tokens, count_turns, outcomes, playing
+from .settings import RLConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class A2CConfig(ActorCriticConfig):
-    """The whole configuration; see :class:`ActorCriticConfig`."""
+class A2CConfig(RLConfig):
+    """The whole configuration; see :class:`RLConfig`.
+
+    Attributes:
+        lam: lambda of GAE, in [0, 1].
+        value_steps: full-batch steps of the critic on each batch of conversations, after the policy's.
+        value_learning_rate: of the critic.
+    """
 
     learning_rate: float = 1e-4
+    lam: float = 0.95
+    value_steps: int = 50
+    value_learning_rate: float = 3e-3
 
 
-class A2CAgent(PolicyGradientAgent):
+def actor_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
+    """The actor's policy-gradient loss, a scalar to minimise.
+
+    Args:
+        logprobs: (N,) log pi(token | prefix) of the policy being trained, in nats, of the sampled tokens.
+        advantages: (N,) of the turn that each token belongs to; constants.
+    """
+    return -(logprobs * advantages.detach()).mean()
+
+
+class A2CAgent(LanguageModelAgent):
     """One gradient step of the actor per batch of conversations, then the critic's."""
 
     name = "a2c"
     Config = A2CConfig
     config: A2CConfig
 
-    def update(self, episodes: list[Episode], rng: random.Random) -> LogRow:
-        config, batch = self.config, self.batch(episodes)
-        found = estimate_advantages(self.critic, batch, config.reward_scale, config.gamma, config.lam)
-        microbatches = self.microbatches(episodes, normalised(found.advantages, batch.turn_mask))
-        row = self.step(microbatches, functools.partial(policy_gradient_loss, self))
-        return {**row, **fit_critic(self.critic, batch, found, config.value_steps, config.value_learning_rate)}
+    def train(self, env: Any, training: Training) -> None:
+        """One log row per update."""
+        config, lm = self.config, self.lm
+        optimizer = torch.optim.AdamW(lm.trainable_parameters(), config.learning_rate, weight_decay=0.0)
+        critic = ValueHead(lm.hidden_size).to(lm.device)
+
+        def loss_of(batch: Batch) -> tuple[Tensor, LogRow]:
+            found = lm.token_logprobs(batch.ids, batch.action_mask, config.sampling_temperature)
+            loss, entropy = actor_loss(found.logprobs, batch.token_advantages), found.entropies.mean()
+            return loss - config.entropy_weight * entropy, {"loss": loss.item(), "entropy": entropy.item()}
+
+        step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, TokenBudget())
+        with (
+            playing(env, config) as envs,
+            Run.begin(training, config.env_turns, config.num_reports, optimizer=optimizer, critic=critic) as run,
+        ):
+            while run.goes_on:
+                rng = run.next_update()
+                with run.timing("rollout_seconds"):
+                    episodes = collect(lm, envs, config, rng)
+                batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)
+
+                found = estimate_advantages(critic, batch, config.reward_scale, config.gamma, config.lam)
+                batch = dataclasses.replace(batch, advantages=normalised(found.advantages, batch.turn_mask))
+
+                row = step(batch, range(len(batch)))
+                row.update(fit_critic(critic, batch, found, config.value_steps, config.value_learning_rate))
+                self.forget()  # what was read with the old weights
+                row = {**outcomes(episodes), **row}
+                run.finish_update(count_turns(episodes), count_tokens(episodes), row)

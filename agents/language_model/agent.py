@@ -16,6 +16,7 @@ from ..training.learner import Learner
 from .history import History, closing_ids, history_ids, history_of, latest_ids
 from .model import LanguageModel, ModelConfig
 from .sampler import Replies, Sampler
+from .settings import RLConfig
 
 
 class LanguageModelAgent(Learner):
@@ -43,7 +44,8 @@ class LanguageModelAgent(Learner):
         return self._lm
 
     def _make_model(self) -> LanguageModel:
-        return LanguageModel.make(self.config, self.seed)
+        init = self.config.init if isinstance(self.config, RLConfig) else None
+        return LanguageModel.make(self.config, self.seed) if init is None else LanguageModel.load(init)
 
     def act(self, observation: Any, info: Info) -> str:
         return self.act_batch([observation], [info])[0]
@@ -105,7 +107,7 @@ class LanguageModelAgent(Learner):
         return 0
 
     def _new_sampler(self) -> Sampler:
-        generator = torch.Generator(device=self.lm.model.device).manual_seed(self.seed)
+        generator = torch.Generator(device=self.lm.device).manual_seed(self.seed)
         return Sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
 
     def text(self, ids: Tensor, length: int) -> str:

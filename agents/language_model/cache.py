@@ -226,17 +226,6 @@ class RaggedCache(Cache):
         self.capacity = max(self.capacity, -(-width // CHUNK) * CHUNK)
 
 
-def hidden_states(model: PreTrainedModel, ids: Tensor, **placed: Any) -> Tensor:
-    """(B, T, D) last hidden states of a model at ids (B, T); padding stands on the right, where no token looks.
-
-    Args:
-        model: a causal language model.
-        ids: int64.
-        **placed: what :meth:`RaggedCache.place` returned, where the ids go on from what was read.
-    """
-    return model.base_model(input_ids=ids, use_cache="past_key_values" in placed, **placed).last_hidden_state
-
-
 def _grown(states: Tensor, capacity: int) -> Tensor:
     """(B, heads, capacity, size): the states with room at the end."""
     missing = capacity - states.shape[2]

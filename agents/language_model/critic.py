@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .returns import generalised_advantages, standard_deviation
-from .rollout import Batch
+from .advantages import discounted_returns, gae, others_mean
+from .batch import Batch
 
 
 class ValueHead(nn.Module):
@@ -48,7 +48,7 @@ class Estimate(NamedTuple):
 
     Attributes:
         advantages: (B, K) of each turn; 0 after the last.
-        targets: (B, K) returns that the critic shall learn.
+        targets: (B, K) what the critic shall learn.
     """
 
     advantages: Tensor
@@ -59,18 +59,22 @@ class Estimate(NamedTuple):
 def estimate_advantages(critic: ValueHead, batch: Batch, reward_scale: float, gamma: float, lam: float) -> Estimate:
     """Advantages under the critic as it is: GAE over turns, bootstrapped where the turn limit cut a conversation.
 
+    The value of a turn is what the others of the group returned on average, 0 without groups, and what the critic says
+    on top of it; the critic learns the difference alone.
+
     The turns after the model's context was full count as one with the last before it: their rewards are taken as they
     came, and what the critic says of the rest is discounted by as many turns more.
-
-    The critic learns returns less the baseline of the group, which the rewards of a cut conversation have off already:
-    it is given back to what the critic says of the rest.
     """
-    values = critic(batch.states)  # (B, K)
-    rest = (critic(batch.next_states) + batch.baselines * reward_scale) * gamma**batch.num_later_turns
-    bootstrap = torch.where(batch.truncated, rest, torch.zeros(()))  # (B,)
     rewards = batch.rewards * reward_scale
-    advantages = generalised_advantages(rewards, values, batch.num_turns, bootstrap, gamma, lam)
-    return Estimate(advantages, advantages + values)
+    returns = discounted_returns(rewards, gamma)
+    baseline = others_mean(returns[:, 0], batch.group)  # (B,)
+    values = critic(batch.states) + baseline[:, None]  # (B, K)
+    rest = (critic(batch.next_states) + baseline) * gamma**batch.num_later_turns
+    bootstrap = torch.where(batch.truncated, rest, torch.zeros_like(rest))  # (B,)
+    turns = torch.arange(rewards.shape[1], device=rewards.device)
+    rewards = torch.where(turns == batch.num_turns[:, None] - 1, returns, rewards)  # with those of later turns
+    advantages = gae(rewards, values, batch.num_turns, bootstrap, gamma, lam)
+    return Estimate(advantages, advantages + values - baseline[:, None])
 
 
 def fit_critic(
@@ -86,9 +90,3 @@ def fit_critic(
     targets, errors = found.targets[mask], found.advantages[mask]
     value_loss = critic.fit(batch.states[mask], targets, num_steps, learning_rate)
     return {"value_loss": value_loss, "explained_variance": float(1 - errors.var() / (targets.var() + 1e-9))}
-
-
-def normalised(advantages: Tensor, mask: Tensor) -> Tensor:
-    """(B, K) advantages less their mean over the turns of ``mask``, over their standard deviation; 0 for one turn."""
-    taken = advantages[mask]
-    return (advantages - taken.mean()) / (standard_deviation(taken) + 1e-6)

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from .cache import RaggedCache, hidden_states
+from .cache import RaggedCache
+from .forward import Forward
 
 FIRST_PROMPTS, REPLIES, SECOND_PROMPTS = (7, 3, 5), (4, 1, 4), (6, 9, 2)
 """Tokens of each of three conversations: two prompts, and what is said between them."""
@@ -27,19 +27,20 @@ TOLERANCE, COARSE_TOLERANCE = 1e-3, 0.3
 """Nats between two ways to compute one log-probability, in float32 and in types of 16 bits."""
 
 
-def check_model(model: PreTrainedModel) -> None:
-    """Checks that logits are those of the output layer, and the same with the cache as without.
+def check_model(forward: Forward) -> None:
+    """Checks that the logits of a model are the same with the cache as without.
 
     Raises:
         ValueError: where they are not, or the model does not work with the cache.
     """
+    model = forward.model
     kind, implementation = type(model).__name__, model.config.get_text_config()._attn_implementation
     advice = (
         'load it with attn_implementation="sdpa" or "eager", or take another family: Llama, Qwen 2, GPT-2, OPT, '
         "Mistral, Phi and Gemma 3 are known to work"
     )
     try:
-        head_difference, difference = head_error(model), cache_error(model)
+        difference = cache_error(forward)
     except torch.OutOfMemoryError:
         raise
     except Exception as e:
@@ -48,8 +49,6 @@ def check_model(model: PreTrainedModel) -> None:
             f"({type(e).__name__}: {e}); {advice}"
         ) from e
     tolerance = TOLERANCE if model.dtype in (torch.float32, torch.float64) else COARSE_TOLERANCE
-    if not head_difference <= tolerance:
-        raise ValueError(f"{kind} does more to its hidden states than its output layer: it cannot be sampled here")
     if not difference <= tolerance:
         raise ValueError(
             f"expected the same log-probabilities from {kind} with {implementation} attention whether or not it keeps "
@@ -59,57 +58,45 @@ def check_model(model: PreTrainedModel) -> None:
 
 
 @torch.inference_mode()
-def head_error(model: PreTrainedModel) -> float:
-    """The largest difference between the model's logits and its output layer's: it may scale or cap them afterwards."""
-    ids = _ids(model)[:1, :1]
-    with _evaluating(model):
-        return float((model(ids).logits.float() - _logits(model, hidden_states(model, ids))).abs().max())
-
-
-@torch.inference_mode()
-def cache_error(model: PreTrainedModel) -> float:
+def cache_error(forward: Forward) -> float:
     """The largest difference, in nats, between log-probabilities of next tokens with the cache and without.
 
     Two turns of three conversations that differ in length, longer than the window of layers that have one.
     """
-    ids = _ids(model)
-    with _evaluating(model), _narrow_window(model.config.get_text_config()):
-        whole, cached = hidden_states(model, ids), _hidden_with_cache(model, ids)
+    ids = _ids(forward.model)
     read = torch.arange(ids.shape[1], device=ids.device) < torch.tensor(LENGTHS, device=ids.device)[:, None]
-    expected, got = (torch.log_softmax(_logits(model, states[read]), -1) for states in (whole, cached))
+    with _evaluating(forward.model), _narrow_window(forward.model.config.get_text_config()):
+        whole, cached = forward.logits(ids, read), _logits_with_cache(forward, ids)[read]
+    expected, got = (torch.log_softmax(logits.float(), -1) for logits in (whole, cached))
     return float((expected - got).abs().max())
 
 
-def _logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
-    head: Any = model.get_output_embeddings()
-    return head(hidden).float()
-
-
-def _ids(model: PreTrainedModel) -> Tensor:
+def _ids(model: Any) -> Tensor:
     """(3, T) tokens drawn at random, padded on the right; always the same ones for a vocabulary."""
     vocab_size = int(model.config.get_text_config().vocab_size)
     ids = torch.randint(vocab_size, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(0))
     return ids.to(model.device)
 
 
-def _hidden_with_cache(model: PreTrainedModel, ids: Tensor) -> Tensor:
-    """(3, T, D) hidden states of ids (3, T), read as a sampler reads: prompts in groups of rows, replies word by word
-    without the rows whose reply has ended.
+def _logits_with_cache(forward: Forward, ids: Tensor) -> Tensor:
+    """(3, T, V) logits of ids (3, T), read as a sampler reads: prompts in groups of rows, replies word by word without
+    the rows whose reply has ended.
     """
-    cache, device = RaggedCache.of(model, len(ids)), ids.device
-    hidden: Tensor | None = None
+    cache, device = RaggedCache.of(forward.model, len(ids)), ids.device
+    found: Tensor | None = None
     sizes_by_part = (FIRST_PROMPTS, REPLIES, SECOND_PROMPTS)
     prompts, replies, seconds = (torch.tensor(sizes, device=device) for sizes in sizes_by_part)
 
     def feed(source: RaggedCache, places: Tensor, sizes: Tensor, rows: Tensor | None) -> None:
         """The next ``sizes`` tokens of conversations ``places``, which are ``rows`` of a cache."""
-        nonlocal hidden
+        nonlocal found
         starts = source.lengths if rows is None else source.lengths[rows]
-        positions = (starts[:, None] + torch.arange(int(sizes.max()), device=device)).clamp(max=ids.shape[1] - 1)
-        states = hidden_states(model, ids[places[:, None], positions], **source.place(positions.shape[1], rows))
-        hidden = states.new_zeros(*ids.shape, states.shape[-1]) if hidden is None else hidden
-        for place, row_positions, row_states, size in zip(places, positions, states, sizes, strict=True):
-            hidden[place, row_positions[:size]] = row_states[:size]
+        steps = torch.arange(int(sizes.max()), device=device)
+        positions = (starts[:, None] + steps).clamp(max=ids.shape[1] - 1)
+        keep, placed = steps < sizes[:, None], source.place(len(steps), rows)
+        logits = forward.logits(ids[places[:, None], positions], keep, **placed)
+        found = logits.new_zeros(*ids.shape, logits.shape[-1]) if found is None else found
+        found[places[:, None].expand_as(keep)[keep], positions[keep]] = logits
         source.commit(sizes)
 
     everybody, one = torch.arange(len(ids), device=device), torch.ones(len(ids), dtype=torch.long, device=device)
@@ -122,12 +109,12 @@ def _hidden_with_cache(model: PreTrainedModel, ids: Tensor) -> Tensor:
         feed(smaller, speaking, one[speaking], None)
     cache.put_back(speaking, smaller, num_more)
     feed(cache, everybody, seconds, None)
-    assert hidden is not None
-    return hidden
+    assert found is not None
+    return found
 
 
 @contextlib.contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+def _evaluating(model: Any) -> Iterator[None]:
     """Without dropout; a model in training goes on training afterwards."""
     was_training = model.training
     model.eval()

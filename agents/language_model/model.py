@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +12,10 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 from transformers.utils import logging as transformers_logging
 
 from ...envs.tokenizer import Tokenizer, load_tokenizer
-from .cache import hidden_states
+from ...rewards.devices import resolve_device
 from .exactness import check_model
+from .forward import Forward
+from .logprobs import TokenLogprobs, token_logprobs
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
 
@@ -21,6 +23,8 @@ IMPOSSIBLE = -1e9
 """Logit of a token that cannot be said; finite, so that gradients of entropies are."""
 MAX_CONTEXT = 2048
 """Tokens of a conversation that the default model has positions for; the turn and reply limits stay below it."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Types of weights, by name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,15 +70,15 @@ class LanguageModel:
         tokenizer: see :class:`dialogym.envs.tokenizer.Tokenizer`.
 
     Raises:
-        ValueError: if the model does more to its last hidden states than its output layer says (scales or caps logits),
-            or says something else when it keeps what it has read from turn to turn than in one pass over the whole.
+        ValueError: if the model says something else when it keeps what it has read from turn to turn than in one pass
+            over the whole.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
-        self._head: Any = model.get_output_embeddings()
+        self.forward = Forward(model)
         self._forbidden = torch.tensor(tokenizer.forbidden_ids, dtype=torch.long, device=model.device)
-        check_model(model)
+        check_model(self.forward)
 
     @classmethod
     def make(cls, config: ModelConfig, seed: int) -> LanguageModel:
@@ -99,13 +103,20 @@ class LanguageModel:
                     bos_token_id=None,
                 )
             )
-        return cls(model, tokenizer)
+        return cls(model.to(resolve_device("auto")), tokenizer)
 
     @classmethod
-    def load(cls, folder: str | Path) -> LanguageModel:
-        """A pretrained model and tokenizer, by folder or hub name, in float32."""
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
-        return cls(model, load_tokenizer(str(folder)))
+    def load(cls, folder: str | Path, device: str = "auto", dtype: str = "auto") -> LanguageModel:
+        """A pretrained model and tokenizer.
+
+        Args:
+            folder: or name on the hub.
+            device: see :func:`~dialogym.rewards.devices.resolve_device`.
+            dtype: of the weights, "float32" or "bfloat16"; "auto" is float32.
+        """
+        weights = torch.float32 if dtype == "auto" else _dtype(dtype)
+        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=weights)
+        return cls(model.to(resolve_device(device)), load_tokenizer(str(folder)))
 
     def save(self, folder: str | Path) -> None:
         """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is."""
@@ -132,49 +143,62 @@ class LanguageModel:
         """Weights, tied ones once."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
-    def hidden(self, ids: Tensor, **kwargs: Any) -> Tensor:
-        """(B, T, D) last hidden states of ids (B, T); see ``cache.py``."""
-        return hidden_states(self.model, ids, **kwargs)
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes; ids and masks belong there too."""
+        return self.model.device
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(..., V) logits of hidden states (..., D); tokens that no reply has are out."""
-        logits = self._head(hidden).float()
-        return logits.index_fill(-1, self._forbidden, IMPOSSIBLE)
+    @property
+    def hidden_size(self) -> int:
+        """D, of the states that a critic reads."""
+        return int(self.model.config.get_text_config().hidden_size)
 
-    def log_distribution(self, hidden: Tensor, action_mask: Tensor, temperature: float = 1.0) -> Tensor:
-        """(N, V) log-probabilities, in nats, of every token in place of each of the N that the policy sampled.
+    def trainable_parameters(self) -> list[torch.nn.Parameter]:
+        """The weights that learn, in their order."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def frozen_copy(self) -> LanguageModel:
+        """The model as it is now, as a reference that learns nothing: a copy of its weights."""
+        model = copy.deepcopy(self.model).eval().requires_grad_(False)
+        return self._around(model)
+
+    def _around(self, model: PreTrainedModel) -> LanguageModel:
+        """Another model of the same family, which was checked already."""
+        other = copy.copy(self)
+        other.model, other.forward = model, Forward(model)
+        return other
+
+    def token_logprobs(
+        self, ids: Tensor, mask: Tensor, temperature: float = 1.0, reference: LanguageModel | None = None
+    ) -> TokenLogprobs:
+        """What the model thinks of the N tokens that a policy sampled, row by row, in nats.
+
+        Gradients flow into this model, never into the reference.
 
         Args:
-            hidden: (B, T, D) hidden states of the sequences.
-            action_mask: (B, T) bool, True on the N sampled tokens; never in the first column.
-            temperature: that they were sampled at.
+            ids: (B, T) int64 of the sequences, padded on the right.
+            mask: (B, T) bool, True on the N sampled tokens; never in the first column.
+            temperature: that they were sampled at; the reference is taken at it too.
+            reference: to measure the exact KL from; None measures none.
         """
-        return torch.log_softmax(self.logits(prediction_states(hidden, action_mask)) / temperature, dim=-1)
+        log_reference = None
+        if reference is not None:
+            with torch.no_grad():
+                log_reference = reference.log_distribution(ids, mask, temperature)
+        return token_logprobs(self.log_distribution(ids, mask, temperature), ids[mask], log_reference)
 
-    def logprobs(
-        self, hidden: Tensor, ids: Tensor, action_mask: Tensor, temperature: float = 1.0
-    ) -> tuple[Tensor, Tensor]:
-        """Log-probabilities (N,) of the N tokens the policy sampled, and entropies (N,) there, in nats, row by row.
+    def log_distribution(self, ids: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
+        """(N, V) log-probabilities, in nats, of every token in place of each of the N sampled; see above."""
+        keep = torch.zeros_like(mask)
+        keep[:, :-1] = mask[:, 1:]
+        return torch.log_softmax(self.possible(self.forward.logits(ids, keep)) / temperature, dim=-1)
 
-        Args:
-            hidden: (B, T, D) hidden states of ``ids``.
-            ids: (B, T) int64.
-            action_mask, temperature: as for :meth:`log_distribution`.
-        """
-        log_distribution = self.log_distribution(hidden, action_mask, temperature)
-        return sampled_logprobs(log_distribution, ids, action_mask), entropies(log_distribution)
-
-
-def prediction_states(hidden: Tensor, action_mask: Tensor) -> Tensor:
-    """(N, D): the hidden states (B, T, D) from which the N sampled tokens were predicted."""
-    return hidden[:, :-1][action_mask[:, 1:]]
+    def possible(self, logits: Tensor) -> Tensor:
+        """(..., V) logits in float32; tokens that no reply has are out."""
+        return logits.float().index_fill(-1, self._forbidden, IMPOSSIBLE)
 
 
-def sampled_logprobs(log_distribution: Tensor, ids: Tensor, action_mask: Tensor) -> Tensor:
-    """(N,): the entries of (N, V) log-probabilities for the tokens that were sampled; ids and mask are (B, T)."""
-    return log_distribution.gather(1, ids[action_mask][:, None])[:, 0]
-
-
-def entropies(log_distribution: Tensor) -> Tensor:
-    """(N,) entropies, in nats, of (N, V) log-probabilities."""
-    return -(log_distribution.exp() * log_distribution).sum(-1)
+def _dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}, got {name!r}")
+    return DTYPES[name]

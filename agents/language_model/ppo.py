@@ -10,27 +10,33 @@ has become rare.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import random
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..base import LogRow
-from .actor_critic import ActorCriticConfig
-from .critic import estimate_advantages, fit_critic, normalised
-from .model import LanguageModel, entropies, prediction_states, sampled_logprobs
-from .policy_gradient import Microbatch, PolicyGradientAgent
-from .rollout import Episode
+from ..training.learner import Training
+from ..training.run import Run
+from .advantages import normalised
+from .agent import LanguageModelAgent
+from .batch import Batch, drawn_minibatches, gradient_step, mean_row
+from .critic import ValueHead, estimate_advantages, fit_critic
+from .memory import TokenBudget
+from .rollout import collect, count_tokens, count_turns, outcomes, playing
+from .settings import RLConfig, at_least
 
 
 @dataclasses.dataclass(frozen=True)
-class PPOConfig(ActorCriticConfig):
-    """The whole configuration; see :class:`ActorCriticConfig`.
+class PPOConfig(RLConfig):
+    """The whole configuration; see :class:`RLConfig`.
 
     Attributes:
+        lam: lambda of GAE, in [0, 1].
+        value_steps: full-batch steps of the critic on each batch of conversations, after the policy's.
+        value_learning_rate: of the critic.
         clip: epsilon, how far the ratio of new to old probability counts.
         minibatch_size: conversations per gradient step.
         num_epochs: passes over each batch.
@@ -40,6 +46,9 @@ class PPOConfig(ActorCriticConfig):
     """
 
     learning_rate: float = 3e-4
+    lam: float = 0.95
+    value_steps: int = 50
+    value_learning_rate: float = 3e-3
     clip: float = 0.2
     minibatch_size: int = 32
     num_epochs: int = 2
@@ -48,9 +57,7 @@ class PPOConfig(ActorCriticConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("minibatch_size", "num_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        at_least(self, minibatch_size=1, num_epochs=1)
         if self.kl_target is not None and not self.kl_target > 0:
             raise ValueError(f"kl_target must be above 0 or None, got {self.kl_target}")
 
@@ -68,94 +75,82 @@ def ppo_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip: f
     return -torch.min(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
 
-def kl_divergences(log_policy: Tensor, log_reference: Tensor) -> Tensor:
-    """(N,) KL(policy || reference), in nats, of next-token log-probabilities (N, V)."""
-    return (log_policy.exp() * (log_policy - log_reference)).sum(-1)
+class KLWeight:
+    """The weight of the KL penalty, which follows a target: up to a fifth more or less after each batch.
+
+    Args:
+        value: to begin with.
+        target: in nats per token.
+    """
+
+    def __init__(self, value: float, target: float):
+        self.value, self.target = value, target
+
+    def adapt(self, kl: float) -> None:
+        """After a batch with this mean KL."""
+        self.value *= 1 + 0.2 * max(-1.0, min(1.0, kl / self.target - 1))
+
+    def state_dict(self) -> dict[str, float]:
+        """For checkpoints."""
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """From a checkpoint."""
+        self.value = state["value"]
 
 
-def adapted_kl_weight(weight: float, kl: float, target: float) -> float:
-    """The weight for the next batch: up to a fifth more or less, as the KL was above or below its target."""
-    return weight * (1 + 0.2 * max(-1.0, min(1.0, kl / target - 1)))
-
-
-class PPOAgent(PolicyGradientAgent):
+class PPOAgent(LanguageModelAgent):
     """A few epochs of minibatches per batch of conversations."""
 
     name = "ppo"
     Config = PPOConfig
     config: PPOConfig
-    reference: LanguageModel | None = None
-    kl_weight: float
 
-    @property
-    def num_passes(self) -> int:
-        return self.config.num_epochs
-
-    def begin(self) -> None:
-        super().begin()
-        config = self.config
-        self.kl_weight = config.kl_weight
+    def train(self, env: Any, training: Training) -> None:
+        """One log row per update."""
+        config, lm = self.config, self.lm
+        optimizer = torch.optim.AdamW(lm.trainable_parameters(), config.learning_rate, weight_decay=0.0)
+        critic = ValueHead(lm.hidden_size).to(lm.device)
         starts_trained = config.init is not None or config.model is not None
-        if config.kl_target is not None and starts_trained:
-            self.reference = LanguageModel(copy.deepcopy(self.lm.model).eval(), self.lm.tokenizer)
+        reference = lm.frozen_copy() if config.kl_target is not None and starts_trained else None
+        kl_weight = KLWeight(config.kl_weight, config.kl_target or 1.0)
 
-    def training_state(self) -> dict[str, Any]:
-        reference = None if self.reference is None else self.reference.model.state_dict()
-        return {**super().training_state(), "kl_weight": self.kl_weight, "reference": reference}
+        def loss_of(batch: Batch) -> tuple[Tensor, LogRow]:
+            found = lm.token_logprobs(batch.ids, batch.action_mask, config.sampling_temperature, reference)
+            old_logprobs = batch.tokens(batch.old_logprobs)
+            policy_loss = ppo_loss(found.logprobs, old_logprobs, batch.token_advantages, config.clip)
+            entropy, ratio = found.entropies.mean(), (found.logprobs - old_logprobs).detach().exp()
+            loss, row = policy_loss - config.entropy_weight * entropy, {"loss": policy_loss, "entropy": entropy}
+            if found.kl is not None:
+                row["kl"] = found.kl.mean()
+                loss = loss + kl_weight.value * row["kl"]
+            row["clipped"] = ((ratio - 1).abs() > config.clip).float().mean()
+            return loss, {name: value.item() for name, value in row.items()}
 
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        super().load_training_state(state)
-        self.kl_weight = state["kl_weight"]
-        if self.reference is not None:
-            self.reference.model.load_state_dict(state["reference"])
+        step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, TokenBudget())
+        parts = {"optimizer": optimizer, "critic": critic, "kl_weight": kl_weight}
+        with (
+            playing(env, config) as envs,
+            Run.begin(training, config.env_turns, config.num_reports, **parts) as run,
+        ):
+            while run.goes_on:
+                rng = run.next_update()
+                with run.timing("rollout_seconds"):
+                    episodes = collect(lm, envs, config, rng)
+                batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)
 
-    def update(self, episodes: list[Episode], rng: random.Random) -> LogRow:
-        config, batch = self.config, self.batch(episodes)
-        found = estimate_advantages(self.critic, batch, config.reward_scale, config.gamma, config.lam)
-        minibatches = self._minibatches(episodes, normalised(found.advantages, batch.turn_mask), rng)
-        rows = []
-        for _ in range(config.num_epochs):
-            rng.shuffle(minibatches)
-            rows += [self.step(microbatches, self._loss) for microbatches in minibatches]
-        row = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-        if self.reference is not None and config.kl_target is not None:
-            self.kl_weight = adapted_kl_weight(self.kl_weight, row["kl"], config.kl_target)
-            row["kl_weight"] = self.kl_weight
-        return {**row, **fit_critic(self.critic, batch, found, config.value_steps, config.value_learning_rate)}
+                found = estimate_advantages(critic, batch, config.reward_scale, config.gamma, config.lam)
+                batch = dataclasses.replace(batch, advantages=normalised(found.advantages, batch.turn_mask))
 
-    def _minibatches(self, episodes: list[Episode], advantages: Tensor, rng: random.Random) -> list[list[Microbatch]]:
-        """The episodes in minibatches drawn at random, each in microbatches that pass through the model together."""
-        order = rng.sample(range(len(episodes)), len(episodes))
-        size = self.config.minibatch_size
-        groups = [order[start : start + size] for start in range(0, len(order), size)]
-        minibatches = [self.microbatches([episodes[number] for number in group], advantages[group]) for group in groups]
-        return [[self._with_reference(microbatch) for microbatch in microbatches] for microbatches in minibatches]
-
-    @torch.no_grad()
-    def _with_reference(self, microbatch: Microbatch) -> Microbatch:
-        if self.reference is None:
-            return microbatch
-        hidden = self.reference.hidden(microbatch.batch.ids)
-        return microbatch._replace(reference_hidden=prediction_states(hidden, microbatch.batch.action_mask))
-
-    def _loss(self, microbatch: Microbatch) -> tuple[Tensor, LogRow]:
-        config, batch = self.config, microbatch.batch
-        hidden = self.lm.hidden(batch.ids)
-        log_policy = self.lm.log_distribution(hidden, batch.action_mask, config.sampling_temperature)  # (N, V)
-        logprobs, entropy = sampled_logprobs(log_policy, batch.ids, batch.action_mask), entropies(log_policy).mean()
-        policy_loss = ppo_loss(logprobs, batch.old_logprobs, microbatch.advantages, config.clip)
-        loss = policy_loss - config.entropy_weight * entropy
-        row = {"loss": policy_loss.item(), "entropy": entropy.item()}
-        if microbatch.reference_hidden is not None:
-            kl = self._kl(log_policy, microbatch.reference_hidden)
-            loss, row["kl"] = loss + self.kl_weight * kl, kl.item()
-        ratio = (logprobs - batch.old_logprobs).detach().exp()
-        return loss, {**row, "clipped": ((ratio - 1).abs() > config.clip).float().mean().item()}
-
-    def _kl(self, log_policy: Tensor, reference_hidden: Tensor) -> Tensor:
-        """Mean KL from the reference over the sampled tokens, a scalar in nats."""
-        assert self.reference is not None
-        with torch.no_grad():
-            logits = self.reference.logits(reference_hidden)
-            log_reference = torch.log_softmax(logits / self.config.sampling_temperature, dim=-1)
-        return kl_divergences(log_policy, log_reference).mean()
+                minibatches, rows = drawn_minibatches(len(batch), config.minibatch_size, rng), []
+                for _ in range(config.num_epochs):
+                    rng.shuffle(minibatches)
+                    rows += [step(batch, minibatch) for minibatch in minibatches]
+                row = mean_row(rows)
+                if reference is not None:
+                    kl_weight.adapt(row["kl"])
+                    row["kl_weight"] = kl_weight.value
+                row.update(fit_critic(critic, batch, found, config.value_steps, config.value_learning_rate))
+                self.forget()  # what was read with the old weights
+                row = {**outcomes(episodes), **row}
+                run.finish_update(count_turns(episodes), config.num_epochs * count_tokens(episodes), row)

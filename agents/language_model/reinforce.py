@@ -15,45 +15,73 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import random
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..base import LogRow
-from .losses import policy_gradient_loss
-from .policy_gradient import PolicyGradientAgent, PolicyGradientConfig
-from .returns import discounted_returns, standard_deviation
-from .rollout import Episode
+from ..training.learner import Training
+from ..training.run import Run
+from .advantages import discounted_returns, others_mean, scaled, turn_baseline
+from .agent import LanguageModelAgent
+from .batch import Batch, gradient_step
+from .memory import TokenBudget
+from .rollout import collect, count_tokens, count_turns, outcomes, playing
+from .settings import RLConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class ReinforceConfig(PolicyGradientConfig):
-    """The whole configuration; see :class:`PolicyGradientConfig`."""
+class ReinforceConfig(RLConfig):
+    """The whole configuration; see :class:`RLConfig`."""
 
     learning_rate: float = 5e-5
 
 
-def turn_baseline(returns: Tensor, turn_mask: Tensor) -> Tensor:
-    """(K,) mean return of the conversations that reached each turn.
+def reinforce_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
+    """Policy-gradient loss, a scalar to minimise.
 
     Args:
-        returns: (B, K) returns from each turn on.
-        turn_mask: (B, K) bool, True on turns that took place.
+        logprobs: (N,) log pi(token | prefix) of the policy being trained, in nats, of the sampled tokens.
+        advantages: (N,) of the turn that each token belongs to; constants.
     """
-    return (returns * turn_mask).sum(0) / turn_mask.sum(0).clamp(min=1)
+    return -(logprobs * advantages.detach()).mean()
 
 
-class ReinforceAgent(PolicyGradientAgent):
+class ReinforceAgent(LanguageModelAgent):
     """One gradient step per batch of conversations."""
 
     name = "reinforce"
     Config = ReinforceConfig
     config: ReinforceConfig
 
-    def update(self, episodes: list[Episode], rng: random.Random) -> LogRow:
-        config, batch = self.config, self.batch(episodes)
-        returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)
-        advantages = returns - turn_baseline(returns, batch.turn_mask)
-        scale = standard_deviation(advantages[batch.turn_mask]) + 1e-6
-        microbatches = self.microbatches(episodes, advantages / scale)
-        return self.step(microbatches, functools.partial(policy_gradient_loss, self))
+    def train(self, env: Any, training: Training) -> None:
+        """One log row per update."""
+        config, lm = self.config, self.lm
+        optimizer = torch.optim.AdamW(lm.trainable_parameters(), config.learning_rate, weight_decay=0.0)
+
+        def loss_of(batch: Batch) -> tuple[Tensor, LogRow]:
+            found = lm.token_logprobs(batch.ids, batch.action_mask, config.sampling_temperature)
+            loss, entropy = reinforce_loss(found.logprobs, batch.token_advantages), found.entropies.mean()
+            return loss - config.entropy_weight * entropy, {"loss": loss.item(), "entropy": entropy.item()}
+
+        step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, TokenBudget())
+        with (
+            playing(env, config) as envs,
+            Run.begin(training, config.env_turns, config.num_reports, optimizer=optimizer) as run,
+        ):
+            while run.goes_on:
+                rng = run.next_update()
+                with run.timing("rollout_seconds"):
+                    episodes = collect(lm, envs, config, rng)
+                batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)
+
+                returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)
+                returns = returns - others_mean(returns[:, 0], batch.group)[:, None]  # 0 without groups
+                advantages = scaled(returns - turn_baseline(returns, batch.turn_mask), batch.turn_mask)
+                batch = dataclasses.replace(batch, advantages=advantages)
+
+                row = step(batch, range(len(batch)))
+                self.forget()  # what was read with the old weights
+                row = {**outcomes(episodes), **row}
+                run.finish_update(count_turns(episodes), count_tokens(episodes), row)

@@ -1,22 +1,23 @@
-"""Episodes: conversations that a language model had, and what of them there is to learn from, as tensors."""
+"""Episodes: conversations that a language model had, and what of them there is to learn from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...envs import TextVectorEnv
+from ...envs import TextVectorEnv, remake_vec
+from ..base import LogRow
 from .history import closing_ids, history_of, latest_ids
 from .model import LanguageModel
-from .sampler import Sampler, pad
-
-MAX_TOKENS_AT_ONCE = 2048
-"""Tokens, padding included, of one forward and backward pass. So many fit a processor's cache, and are learned from a
-third faster than three times as many."""
+from .sampler import Sampler
+from .settings import RLConfig
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Episode:
         next_state: (D,) that in which a next reply would have begun, where the turn limit cut the conversation.
         truncated: the turn limit cut it.
         success: the environment's word on it.
-        baseline: what conversations about the same goal returned on average, to be compared with; 0 without any.
+        group: equal for conversations about the same goal and user, to be compared with one another.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Episode:
     next_state: Tensor | None = None
     truncated: bool = False
     success: bool = False
-    baseline: float = 0.0
+    group: int = 0
 
     def read(self, prompt: Sequence[int]) -> None:
         """Takes in what the policy read before its next reply."""
@@ -78,80 +79,6 @@ class Episode:
     def total_reward(self) -> float:
         """The undiscounted return of the whole conversation."""
         return sum(self.rewards) + sum(self.later_rewards)
-
-
-@dataclass
-class Batch:
-    """B episodes, padded on the right. T tokens, K agent turns at most.
-
-    Attributes:
-        ids: (B, T) int64.
-        action_mask: (B, T) bool, True on what the policy sampled.
-        old_logprobs: (N,) of the N sampled tokens, row by row.
-        turns: (N,) int64, the agent turn of each sampled token.
-        rows: (N,) int64, the episode of each sampled token.
-        states: (B, K, D) hidden state in which each reply began, under the policy that sampled it; constants.
-        next_states: (B, D) that after the last turn of a conversation which was cut; 0 for one that is over.
-        rewards: (B, K) of each agent turn; the last has the discounted rewards of those that came after the model's
-            context was full, and the episode's baseline taken off; 0 after it.
-        baselines: (B,) what was taken off; the return that follows where a conversation was cut does not have it off.
-        num_turns: (B,) int64, those that tokens belong to.
-        num_later_turns: (B,) int64, those that came after them.
-        truncated: (B,) bool, cut by the turn limit.
-    """
-
-    ids: Tensor
-    action_mask: Tensor
-    old_logprobs: Tensor
-    turns: Tensor
-    rows: Tensor
-    states: Tensor
-    next_states: Tensor
-    rewards: Tensor
-    baselines: Tensor
-    num_turns: Tensor
-    num_later_turns: Tensor
-    truncated: Tensor
-
-    @property
-    def turn_mask(self) -> Tensor:
-        """(B, K) bool, True on turns that took place."""
-        return torch.arange(self.rewards.shape[1], device=self.num_turns.device) < self.num_turns[:, None]
-
-    @classmethod
-    def of(
-        cls,
-        episodes: Sequence[Episode],
-        pad_id: int,
-        device: torch.device | str = "cpu",
-        gamma: float = 1.0,
-    ) -> Batch:
-        """The episodes as tensors; ``gamma`` discounts later rewards, per agent turn."""
-        ids, _ = pad([c.ids for c in episodes], pad_id)
-        action_mask, _ = pad([c.action_mask for c in episodes], False, torch.bool)
-        logprobs, _ = pad([c.logprobs for c in episodes], 0.0, torch.float32)
-        turns, _ = pad([c.turns for c in episodes], 0)
-        rewards, num_turns = pad([c.rewards for c in episodes], 0.0, torch.float32)
-        baselines = torch.tensor([c.baseline for c in episodes])
-        later = [sum(gamma**k * reward for k, reward in enumerate(c.later_rewards, start=1)) for c in episodes]
-        rewards[torch.arange(len(episodes)), num_turns - 1] += torch.tensor(later) - baselines
-        states = torch.nn.utils.rnn.pad_sequence([torch.stack(c.states) for c in episodes], batch_first=True)
-        over = torch.zeros_like(states[0, 0])
-        tensors = {
-            "ids": ids,
-            "action_mask": action_mask,
-            "old_logprobs": logprobs[action_mask],
-            "turns": turns[action_mask],
-            "rows": torch.arange(len(episodes))[:, None].expand_as(ids)[action_mask],
-            "states": states,
-            "next_states": torch.stack([over if c.next_state is None else c.next_state for c in episodes]),
-            "rewards": rewards,
-            "baselines": baselines,
-            "num_turns": num_turns,
-            "num_later_turns": torch.tensor([len(c.later_rewards) for c in episodes]),
-            "truncated": torch.tensor([c.truncated for c in episodes]),
-        }
-        return cls(**{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
 def sample_episodes(
@@ -274,38 +201,74 @@ class _Rollout:
         self.prompts = [self.prompts[place] for place in rest]
 
 
-def compare_within_groups(episodes: Sequence[Episode], group_size: int) -> None:
-    """Gives each episode the mean return of the others in its group as its baseline.
+def collect(lm: LanguageModel, envs: TextVectorEnv, config: RLConfig, rng: random.Random) -> list[Episode]:
+    """Fresh conversations, sampled from the policy as it is: groups of ``config.group_size`` in a row, a goal each."""
+    lm.model.eval()
+    size, groups = config.group_size, range(envs.num_envs // config.group_size)
+    seeds = [seed for seed in [rng.getrandbits(31) for _ in groups] for _ in range(size)]
+    episodes = sample_episodes(
+        lm,
+        envs,
+        config.max_reply_tokens,
+        seeds=seeds,
+        temperature=config.sampling_temperature,
+        generator=torch.Generator(device=lm.device).manual_seed(rng.getrandbits(31)),
+    )
+    for number, episode in enumerate(episodes):
+        episode.group = number // size
+    return episodes
 
-    What others returned does not depend on what was said here, so the gradient of undiscounted returns stays unbiased,
-    and how hard the goal is drops out of the comparison; under a discount it would not, as what is taken off a turn
-    would depend on how many follow. REINFORCE leave-one-out: Kool et al. (2019), https://openreview.net/forum?id=r1lgTGL5DE.
+
+def playing(env: Any, config: RLConfig) -> contextlib.closing[TextVectorEnv]:
+    """A context with as many environments like ``env`` side by side as a batch has conversations."""
+    return contextlib.closing(remake_vec(env, config.batch_conversations, interface="text", autoreset_mode="Disabled"))
+
+
+def count_turns(episodes: Sequence[Episode]) -> int:
+    """Agent turns of the conversations, together."""
+    return sum(episode.num_turns for episode in episodes)
+
+
+def count_tokens(episodes: Sequence[Episode]) -> int:
+    """Tokens of the conversations that there is something to learn from, together."""
+    return sum(len(episode.ids) for episode in episodes)
+
+
+def outcomes(episodes: Sequence[Episode]) -> LogRow:
+    """How the conversations went: means of success, return and turns."""
+    return {
+        "success": sum(episode.success for episode in episodes) / len(episodes),
+        "return": sum(episode.total_reward for episode in episodes) / len(episodes),
+        "turns": count_turns(episodes) / len(episodes),
+    }
+
+
+def collect_with_spread(
+    lm: LanguageModel, envs: TextVectorEnv, config: RLConfig, refills: int, rng: random.Random
+) -> tuple[list[Episode], list[Episode]]:
+    """Conversations of groups in which some returned more than others, and all that were played to find them.
 
     Args:
-        episodes: groups of ``group_size`` in a row, each about one goal under one seed.
-        group_size: 1 leaves the baselines at 0.
+        lm, envs, config, rng: as for :func:`collect`.
+        refills: batches more that are played, at most, to fill one; 0 keeps the groups without spread as well.
+
+    Reference: "dynamic sampling" of Yu et al. (2025), section 3.2, https://arxiv.org/abs/2503.14476.
     """
-    if group_size == 1:
-        return
-    for start in range(0, len(episodes), group_size):
-        group = episodes[start : start + group_size]
-        total = sum(episode.total_reward for episode in group)
-        for episode in group:
-            episode.baseline = (total - episode.total_reward) / (len(group) - 1)
+    played = collect(lm, envs, config, rng)
+    if refills == 0:
+        return played, played
+    kept = with_spread(played)
+    while refills > 0 and len(kept) < envs.num_envs:
+        more = collect(lm, envs, config, rng)
+        for episode in more:
+            episode.group += len(played)
+        played, kept, refills = played + more, kept + with_spread(more), refills - 1
+    return kept[: envs.num_envs], played
 
 
-def length_batches(sizes: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
-    """Numbers of sequences in groups that are padded to at most ``max_tokens``, shortest first; one at least to each.
-
-    Args:
-        sizes: tokens of each sequence.
-        max_tokens: of a group, padding included.
-    """
-    group: list[int] = []
-    for number in sorted(range(len(sizes)), key=sizes.__getitem__):
-        if group and sizes[number] * (len(group) + 1) > max_tokens:
-            yield group
-            group = []
-        group.append(number)
-    if group:
-        yield group
+def with_spread(episodes: Sequence[Episode]) -> list[Episode]:
+    """Those of groups in which not all returned the same."""
+    returns: dict[int, set[float]] = {}
+    for episode in episodes:
+        returns.setdefault(episode.group, set()).add(episode.total_reward)
+    return [episode for episode in episodes if len(returns[episode.group]) > 1]

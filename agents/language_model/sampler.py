@@ -74,7 +74,7 @@ class Sampler:
     def keep(self, rows: Sequence[int]) -> None:
         """Goes on with some of the conversations only, in that order; row -1 is a new one."""
         if list(rows) != list(range(len(self._unread))):
-            self.cache = self.cache.select(torch.tensor(rows, dtype=torch.long, device=self.lm.model.device))
+            self.cache = self.cache.select(torch.tensor(rows, dtype=torch.long, device=self.lm.device))
             self._unread = [self._unread[row] if row >= 0 else [] for row in rows]
 
     @torch.inference_mode()
@@ -84,56 +84,56 @@ class Sampler:
         Args:
             prompts: what each conversation gained since its last reply, at least one token each.
         """
-        last = self.read(prompts)  # (B, D)
-        replies = self._speak(last)
+        replies = self._speak(*self.read(prompts))
         said = replies.ids.gather(1, replies.lengths[:, None] - 1).tolist()
         self._unread = list(said)
         return replies
 
     @torch.inference_mode()
-    def read(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Reads what each conversation gained; (B, D) hidden states of the last token of each."""
-        device = self.lm.model.device
+    def read(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Reads what each conversation gained; (B, V) logits and (B, D) hidden states of the last token of each."""
+        device = self.lm.device
         padded, num_tokens = pad(
             [[*unread, *prompt] for unread, prompt in zip(self._unread, prompts, strict=True)], self.lm.tokenizer.pad_id
         )
         self._unread = [[] for _ in prompts]
         if len(prompts) <= self.READ_TOGETHER:
             return self._read_rows(padded.to(device), num_tokens.to(device), None)
-        last = None
-        for rows in num_tokens.argsort().split(self.READ_TOGETHER):
+        groups = num_tokens.argsort().split(self.READ_TOGETHER)
+        parts = []
+        for rows in groups:
             longest = int(num_tokens[rows].max())
             part, places = padded[rows, :longest].to(device), rows.to(device)
-            states = self._read_rows(part, num_tokens[rows].to(device), places)
-            last = states.new_empty(len(prompts), states.shape[-1]) if last is None else last
-            last[places] = states
-        assert last is not None
-        return last
+            parts.append(self._read_rows(part, num_tokens[rows].to(device), places))
+        places = torch.cat(groups).argsort().to(device)
+        logits, states = (torch.cat(part)[places] for part in zip(*parts, strict=True))
+        return logits, states
 
     def peek(self, rows: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
         """(B, D) hidden states in which replies to prompts would begin in some rows, which stay as they are."""
         copied = copy.copy(self)
-        copied.cache = self.cache.select(torch.tensor(rows, dtype=torch.long, device=self.lm.model.device))
+        copied.cache = self.cache.select(torch.tensor(rows, dtype=torch.long, device=self.lm.device))
         copied._unread = [self._unread[row] for row in rows]
-        return copied.read(prompts)
+        return copied.read(prompts)[1]
 
-    def _read_rows(self, ids: Tensor, num_tokens: Tensor, rows: Tensor | None) -> Tensor:
-        hidden = self.lm.hidden(ids, **self.cache.place(ids.shape[1], rows))
+    def _read_rows(self, ids: Tensor, num_tokens: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
+        last = torch.arange(ids.shape[1], device=ids.device) == num_tokens[:, None] - 1
+        found = self.lm.forward.logits_and_states(ids, last, **self.cache.place(ids.shape[1], rows))
         self.cache.commit(num_tokens)
-        return hidden[torch.arange(len(ids), device=ids.device), num_tokens - 1]
+        return found
 
-    def _speak(self, begin: Tensor) -> Replies:
+    def _speak(self, logits: Tensor, begin: Tensor) -> Replies:
         """Samples until every reply has ended. The last token of a reply is left unread: the next turn reads it."""
         num_rows, limit, end_id = len(begin), self.max_reply_tokens, self.lm.tokenizer.end_id
         ids = torch.zeros(num_rows, limit, dtype=torch.long, device=begin.device)
         logprobs = torch.zeros(num_rows, limit, device=begin.device)
         lengths = torch.full((num_rows,), limit, dtype=torch.long, device=begin.device)
         rows, speaking = torch.arange(num_rows, device=begin.device), torch.ones(num_rows, device=begin.device).bool()
-        cache, last, starts = self.cache, begin, self.cache.lengths
+        cache, starts = self.cache, self.cache.lengths
         larger: list[tuple[RaggedCache, Tensor]] = []  # caches that a smaller one was taken from, and which rows
         num_fed = 0
         for step in range(limit):
-            tokens, token_logprobs = self._sample(last)
+            tokens, token_logprobs = self._sample(logits)
             ids[rows, step], logprobs[rows, step] = tokens, token_logprobs
             ended = speaking & (tokens == end_id)
             lengths[rows[ended]] = step + 1
@@ -145,7 +145,7 @@ class Sampler:
                 kept = speaking.nonzero()[:, 0]
                 larger.append((cache, kept))
                 cache, rows, tokens, speaking = cache.select(kept), rows[kept], tokens[kept], speaking[kept]
-            last = self.lm.hidden(tokens[:, None], **cache.place(1))[:, 0]
+            logits = self.lm.forward.last_logits(tokens[:, None], **cache.place(1))
             cache.commit(1)
             num_fed += 1
         for owner, kept in reversed(larger):
@@ -154,9 +154,9 @@ class Sampler:
         self.cache.lengths = starts + lengths - 1
         return Replies(ids, logprobs, lengths, begin)
 
-    def _sample(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """One token for each hidden state (B, D), and its log-probability."""
-        logits = self.lm.logits(hidden)
+    def _sample(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """One token for each row of logits (B, V), and its log-probability."""
+        logits = self.lm.possible(logits)
         if self.temperature == 0:
             best = logits.log_softmax(-1).max(-1)
             return best.indices, best.values

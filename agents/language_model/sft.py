@@ -15,15 +15,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from ..base import LogRow
 from ..training.epochs import learn_in_epochs, learning_rates, shuffled_batches, train_epoch
 from ..training.learner import Training
 from .agent import LanguageModelAgent
 from .demonstrations import Demonstrations, demonstrate, hold_out, load_messages
+from .memory import MAX_TOKENS_AT_ONCE, length_batches
 from .model import LanguageModel, ModelConfig
-from .rollout import MAX_TOKENS_AT_ONCE, length_batches
 from .sampler import pad
 
 Example = tuple[list[int], list[bool]]
@@ -84,10 +83,9 @@ def sft_loss(lm: LanguageModel, examples: Sequence[Example]) -> tuple[Tensor, in
     """
     ids, _ = pad([ids for ids, _ in examples], lm.tokenizer.pad_id)  # (B, T)
     said, _ = pad([said for _, said in examples], False, torch.bool)  # (B, T)
-    ids, said = ids.to(lm.model.device), said.to(lm.model.device)
-    targets = said[:, 1:]
-    logits = lm.logits(lm.hidden(ids)[:, :-1][targets])  # (N, V)
-    return cross_entropy(logits, ids[:, 1:][targets]), int(targets.sum())
+    ids, said = ids.to(lm.device), said.to(lm.device)
+    logprobs = lm.token_logprobs(ids, said).logprobs
+    return -logprobs.mean(), len(logprobs)
 
 
 class SFTAgent(LanguageModelAgent):
@@ -103,7 +101,7 @@ class SFTAgent(LanguageModelAgent):
         shown = self._demonstrations(env)
         examples, held_out = self._split(shown)
         optimizer = torch.optim.AdamW(
-            self.lm.model.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            self.lm.trainable_parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
 
         def run_epoch(epoch: int) -> LogRow:

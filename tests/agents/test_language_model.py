@@ -26,24 +26,28 @@ FAMILIES = ["llama", "gpt2", "qwen2"]
 ATTENTIONS = [
     ("llama", "sdpa"), ("llama", "eager"), ("gpt2", "eager"), ("mistral", "sdpa"), ("mistral", "eager"),
     ("gemma3_text", "sdpa"), ("gemma3_text", "eager"), ("qwen2-sliding", "sdpa"), ("phi", "eager"), ("phi3", "sdpa"),
-    ("opt", "sdpa"),
+    ("opt", "sdpa"), ("gemma2", "eager"), ("cohere", "sdpa"), ("granite", "sdpa"),
 ]  # fmt: skip
 
 
-class Terse(LanguageModel):
-    """Ends its turns often, so that replies differ in length."""
-
-    def logits(self, hidden):
-        logits = super().logits(hidden)
-        logits[..., self.tokenizer.end_id] += 3.0
-        return logits
-
-
 def terse(family, attention=None):
+    """A model that ends its turns often, so that replies differ in length."""
     tokenizer = load_tokenizer()
-    if attention is None:
-        return Terse(tiny_model(tokenizer, family).model, tokenizer)
-    return Terse(tiny_transformer(family, len(tokenizer), attention), tokenizer)
+    model = (
+        tiny_model(tokenizer, family).model
+        if attention is None
+        else tiny_transformer(family, len(tokenizer), attention)
+    )
+    head = model.get_output_embeddings()
+    bias = torch.zeros(len(tokenizer)) if head.bias is None else head.bias.detach()
+    head.bias = torch.nn.Parameter(bias.index_fill(0, torch.tensor(tokenizer.end_id), 3.0))
+    return LanguageModel(model, tokenizer)
+
+
+def states_of(lm, ids):
+    """(B, T, D): the hidden states of a whole, in one pass."""
+    _, states = lm.forward.logits_and_states(ids, torch.ones_like(ids, dtype=torch.bool))
+    return states.view(*ids.shape, -1)
 
 
 class Talk:
@@ -88,8 +92,8 @@ def test_sampled_logprobs_are_those_of_a_forward_pass_of_the_whole(family, tempe
     for one in talks:
         ids, mask = torch.tensor([one.ids]), torch.tensor([one.mask])
         with torch.no_grad():
-            hidden = lm.hidden(ids)
-            logprobs, _ = lm.logprobs(hidden, ids, mask, temperature)
+            hidden = states_of(lm, ids)
+            logprobs = lm.token_logprobs(ids, mask, temperature).logprobs
         assert torch.allclose(logprobs, torch.tensor(one.logprobs), atol=1e-4)
         for position, state in one.states:
             assert torch.allclose(hidden[0, position], state, atol=1e-4)
@@ -104,7 +108,7 @@ def test_sampled_logprobs_are_those_that_are_trained_on_beyond_the_window_and_un
     ids, _ = pad([one.ids for one in talks], lm.tokenizer.pad_id)
     mask, _ = pad([one.mask for one in talks], False, torch.bool)
     with torch.no_grad():
-        logprobs, _ = lm.logprobs(lm.hidden(ids), ids, mask)
+        logprobs = lm.token_logprobs(ids, mask).logprobs
     sampled = torch.tensor([logprob for one in talks for logprob in one.logprobs])
     assert torch.allclose(logprobs, sampled, atol=1e-4)
 
@@ -115,7 +119,7 @@ def test_at_temperature_zero_every_token_is_the_likeliest(family):
     for one in talk(lm, 0.0, random.Random(1)):
         ids, mask = torch.tensor([one.ids]), torch.tensor([one.mask])
         with torch.no_grad():
-            best = lm.log_distribution(lm.hidden(ids), mask).argmax(-1)
+            best = lm.log_distribution(ids, mask).argmax(-1)
         assert best.tolist() == ids[mask].tolist()
 
 
@@ -161,25 +165,18 @@ def test_the_first_possible_token_is_drawn_at_the_beginning_of_the_unit_interval
     assert sample_rows(torch.tensor([[-1e9, -1e9, -0.1, -2.4]]).softmax(-1)).tolist() == [2]
 
 
-def test_logprobs_and_entropies_worked_by_hand():
+def test_logprobs_and_entropies_worked_by_hand(monkeypatch):
     lm = tiny_model(load_tokenizer())
-    lm.logits = lambda hidden: torch.tensor([[0.0, 0.0], [0.0, 1.0986123]])[: len(hidden)]  # 1/2, 1/2 and 1/4, 3/4
+    logits = torch.tensor([[0.0, 0.0], [0.0, 1.0986123]])  # 1/2, 1/2 and 1/4, 3/4
+    monkeypatch.setattr(lm.forward, "logits", lambda ids, keep: logits)
+    monkeypatch.setattr(lm, "possible", lambda logits: logits)
     ids, mask = torch.tensor([[0, 1, 0, 1]]), torch.tensor([[False, True, False, True]])
-    logprobs, entropies = lm.logprobs(torch.zeros(1, 4, 16), ids, mask)
-    assert logprobs.exp().tolist() == pytest.approx([0.5, 0.75])
-    assert entropies.tolist() == pytest.approx([0.6931472, 0.5623351])
-    halved, _ = lm.logprobs(torch.zeros(1, 4, 16), ids, mask, temperature=0.5)  # squares the odds: 1/10, 9/10
-    assert halved.exp().tolist() == pytest.approx([0.5, 0.9])
-
-
-def test_a_model_that_caps_its_logits_is_refused():
-    tokenizer = tiny_tokenizer()
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
-    config = transformers.Gemma2Config(
-        vocab_size=len(tokenizer), intermediate_size=32, head_dim=8, final_logit_softcapping=0.01, **shape
-    )
-    with pytest.raises(ValueError, match="Gemma2ForCausalLM does more to its hidden states than its output layer"):
-        LanguageModel(transformers.Gemma2ForCausalLM(config), tokenizer)
+    found = lm.token_logprobs(ids, mask)
+    assert found.logprobs.exp().tolist() == pytest.approx([0.5, 0.75])
+    assert found.entropies.tolist() == pytest.approx([0.6931472, 0.5623351])
+    assert found.kl is None
+    halved = lm.token_logprobs(ids, mask, temperature=0.5)  # squares the odds: 1/10, 9/10
+    assert halved.logprobs.exp().tolist() == pytest.approx([0.5, 0.9])
 
 
 @pytest.mark.parametrize("family", ["bloom", "gpt_neo"])

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import random
+import sys
 
 import pytest
 
@@ -13,17 +14,17 @@ pytest.importorskip("transformers")
 import torch
 
 from dialogym.agents import load_agent, make_agent
-from dialogym.agents.language_model import policy_gradient
-from dialogym.agents.language_model.losses import policy_gradient_loss, reinforce_loss
-from dialogym.agents.language_model.ppo import adapted_kl_weight, kl_divergences, ppo_loss
-from dialogym.agents.language_model.reinforce import turn_baseline
-from dialogym.agents.language_model.rollout import sample_episodes
+from dialogym.agents.language_model.a2c import actor_loss
+from dialogym.agents.language_model.logprobs import kl_divergences
+from dialogym.agents.language_model.ppo import KLWeight, ppo_loss
+from dialogym.agents.language_model.reinforce import reinforce_loss
+from dialogym.agents.language_model.rollout import collect
 from dialogym.envs import remake_vec
 
 from .test_sft import Interrupt, weights
 from .tiny_lm import echo_env, tiny_model, tiny_tokenizer
 
-NAMES = ["reinforce", "a2c", "ppo"]
+NAMES = ["reinforce", "a2c", "ppo", "grpo", "rloo"]
 
 
 @pytest.fixture
@@ -58,11 +59,6 @@ def test_the_reinforce_loss_and_its_gradient_worked_by_hand():
     assert logprobs.grad.tolist() == pytest.approx([-1.0, 1 / 3, -2 / 3])
 
 
-def test_the_baseline_of_a_turn_is_the_mean_over_those_who_reached_it():
-    baseline = turn_baseline(tensor([[4.0, 8.0], [2.0, 99.0]]), torch.tensor([[True, True], [True, False]]))
-    assert baseline.tolist() == [3.0, 8.0]
-
-
 def test_the_ppo_loss_and_its_gradient_worked_by_hand():
     old = tensor([0.5, 0.5, 0.5, 0.5]).log()
     logprobs = tensor([0.55, 0.75, 0.75, 0.25]).log().requires_grad_()
@@ -76,11 +72,12 @@ def test_the_ppo_loss_and_its_gradient_worked_by_hand():
 def test_at_the_old_policy_ppo_has_the_gradient_of_reinforce():
     old, advantages = tensor([-1.0, -2.0, -0.5]), tensor([3.0, -1.0, 2.0])
     gradients = []
-    for loss_of in (lambda x: ppo_loss(x, old, advantages, 0.2), lambda x: reinforce_loss(x, advantages)):
+    for loss_of in (functools.partial(ppo_loss, old_logprobs=old, clip=0.2), reinforce_loss, actor_loss):
         logprobs = old.clone().requires_grad_()
-        loss_of(logprobs).backward()
+        loss_of(logprobs, advantages=advantages).backward()
         gradients.append(logprobs.grad)
-    assert torch.allclose(*gradients)
+    assert torch.allclose(gradients[0], gradients[1])
+    assert torch.equal(gradients[1], gradients[2])
 
 
 def test_kl_divergences_worked_by_hand():
@@ -91,70 +88,25 @@ def test_kl_divergences_worked_by_hand():
 
 @pytest.mark.parametrize(("kl", "weight"), [(0.05, 1.0), (0.055, 1.02), (0.5, 1.2), (0.045, 0.98), (0.0, 0.8)])
 def test_the_kl_weight_follows_the_target_by_a_fifth_at_most(kl, weight):
-    assert adapted_kl_weight(1.0, kl, target=0.05) == pytest.approx(weight)
+    penalty = KLWeight(1.0, target=0.05)
+    penalty.adapt(kl)
+    assert penalty.value == pytest.approx(weight)
+    resumed = KLWeight(7.0, target=0.05)
+    resumed.load_state_dict(penalty.state_dict())
+    assert resumed.value == penalty.value
 
 
 # One update
 
 
-def collected(folder, name="reinforce", **changed):
-    agent = make_agent(name, echo_env(), **settings(folder, **changed))
-    agent.begin()
-    envs = remake_vec(echo_env(), 8, interface="text", autoreset_mode="Disabled")
-    return agent, sample_episodes(agent.lm, envs, 3, seeds=list(range(8)), generator=torch.Generator().manual_seed(0))
-
-
-def test_gradients_of_microbatches_add_up_to_that_of_the_whole(folder, monkeypatch):
-    results = []
-    for max_tokens in (10, 10_000):
-        monkeypatch.setattr(policy_gradient, "MAX_TOKENS_AT_ONCE", max_tokens)
-        agent, episodes = collected(folder)
-        advantages = torch.arange(16.0).reshape(8, 2)
-        microbatches = agent.microbatches(episodes, advantages)
-        row = agent.step(microbatches, functools.partial(policy_gradient_loss, agent))
-        results.append((len(microbatches), row, torch.cat([p.grad.flatten() for p in agent.lm.model.parameters()])))
-    assert results[0][0] > 3 > 1 == results[1][0]
-    assert results[0][1] == pytest.approx(results[1][1], rel=1e-4)
-    assert torch.allclose(results[0][2], results[1][2], atol=1e-6)
-
-
-def test_the_advantage_of_a_token_is_that_of_its_turn(folder):
-    agent, episodes = collected(folder)
-    advantages = torch.arange(16.0).reshape(8, 2)
-    by_ids = {}
-    for microbatch in agent.microbatches(episodes, advantages):
-        for number, row in enumerate(microbatch.batch.ids.tolist()):
-            by_ids[tuple(row)] = microbatch.advantages[microbatch.batch.rows == number]
-    for number, episode in enumerate(episodes):
-        turns = [turn for turn, sampled in zip(episode.turns, episode.action_mask, strict=True) if sampled]
-        found = [tokens for ids, tokens in by_ids.items() if list(ids[: len(episode.ids)]) == episode.ids]
-        assert any(tokens.tolist() == advantages[number, turns].tolist() for tokens in found)
-
-
-def test_a_longer_gradient_is_shortened(folder):
-    agent, episodes = collected(folder, max_grad_norm=1e-3)
-    row = agent.step(agent.microbatches(episodes, torch.ones(8, 2)), functools.partial(policy_gradient_loss, agent))
-    assert row["grad_norm"] > 1e-3
-    norms = [parameter.grad.norm() for parameter in agent.lm.model.parameters()]
-    assert torch.stack(norms).norm().item() == pytest.approx(1e-3, rel=1e-3)
-
-
 def test_before_the_first_step_the_ratio_is_one_and_the_kl_zero(folder):
-    agent, episodes = collected(folder, "ppo", num_epochs=1, minibatch_size=8, sampling_temperature=1.0)
-    row = agent.update(episodes, random.Random(0))
-    assert row["clipped"] == 0.0
-    assert row["kl"] == pytest.approx(0.0, abs=1e-6)
-    assert row["loss"] == pytest.approx(0.0, abs=0.3)  # minus the mean of normalised advantages, over tokens
-    again = agent.update(episodes, random.Random(0))
-    assert again["kl"] > 0
-
-
-def test_minibatches_hold_every_conversation_once(folder):
-    agent, episodes = collected(folder, "ppo", minibatch_size=3)
-    minibatches = agent._minibatches(episodes, torch.zeros(8, 2), random.Random(0))
-    assert [sum(len(one.batch.num_turns) for one in microbatches) for microbatches in minibatches] == [3, 3, 2]
-    tokens = sorted(one.batch.old_logprobs.sum().item() for microbatches in minibatches for one in microbatches)
-    assert sum(tokens) == pytest.approx(sum(sum(episode.logprobs) for episode in episodes), rel=1e-5)
+    rows = []
+    agent = make_agent("ppo", echo_env(), **settings(folder, num_epochs=1, minibatch_size=8, learning_rate=5e-2))
+    agent.learn(echo_env(), log=rows.append)
+    assert rows[0]["clipped"] == 0.0
+    assert rows[0]["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert rows[0]["loss"] == pytest.approx(0.0, abs=0.3)  # minus the mean of normalised advantages, over tokens
+    assert rows[1]["kl"] > 1e-5
 
 
 # Training
@@ -193,16 +145,17 @@ def test_the_budget_is_kept_and_every_update_is_logged(name, folder):
 
 
 @pytest.mark.parametrize(("name", "passes"), [("reinforce", 1), ("a2c", 1), ("ppo", 3)])
-def test_the_tokens_of_the_budget_are_those_learned_from_once_for_every_pass(name, passes, folder):
+def test_the_tokens_of_the_budget_are_those_learned_from_once_for_every_pass(name, passes, folder, monkeypatch):
     epochs = {"num_epochs": passes} if name == "ppo" else {}
     agent = make_agent(name, echo_env(), **settings(folder, **epochs))
-    lengths, update = [], agent.update
+    module, lengths = sys.modules[type(agent).__module__], []
 
-    def counted(episodes, rng):
+    def counted(*arguments):
+        episodes = collect(*arguments)
         lengths.extend(len(episode.ids) for episode in episodes)
-        return update(episodes, rng)
+        return episodes
 
-    agent.update = counted
+    monkeypatch.setattr(module, "collect", counted)
     agent.learn(echo_env())
     assert len(lengths) == 4 * 8
     assert agent.budget.tokens == passes * sum(lengths)
@@ -248,7 +201,8 @@ def test_random_weights_have_nothing_to_be_held_to(tmp_path):
 def test_conversations_of_a_group_are_about_one_goal(folder):
     agent = make_agent("reinforce", echo_env(), **settings(folder, group_size=4))
     envs = remake_vec(echo_env(), 8, interface="text", autoreset_mode="Disabled")
-    agent._sample_episodes(envs, random.Random(0))
+    episodes = collect(agent.lm, envs, agent.config, random.Random(0))
+    assert [episode.group for episode in episodes] == [0] * 4 + [1] * 4
     groups = [set(envs.goal_ids[:4]), set(envs.goal_ids[4:])]
     assert [len(group) for group in groups] == [1, 1]
     assert groups[0] != groups[1]
@@ -264,7 +218,7 @@ def test_conversations_of_a_group_are_about_one_goal(folder):
         ({"kl_target": 0.0}, "kl_target must be above 0 or None, got 0.0"),
         ({"gamma": 1.5}, r"gamma must be in \[0, 1\], got 1.5"),
         ({"sampling_temperature": 0.0}, "sampling_temperature must be above 0, got 0.0"),
-        ({"group_size": 4, "gamma": 0.9}, "gamma must be 1 where group_size is above 1, got 0.9"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm must be above 0, got 0.0"),
         ({"group_size": 3}, r"group_size must be at least 1 and divide batch_conversations \(128\), got 3"),
     ],
 )

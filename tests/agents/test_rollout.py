@@ -9,18 +9,13 @@ import gymnasium as gym
 import torch
 
 from dialogym.agents import make_agent
+from dialogym.agents.language_model.batch import Batch
 from dialogym.agents.language_model.history import closing_ids
-from dialogym.agents.language_model.rollout import (
-    Batch,
-    Episode,
-    compare_within_groups,
-    length_batches,
-    sample_episodes,
-)
+from dialogym.agents.language_model.rollout import sample_episodes
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
 
-from .test_language_model import terse
+from .test_language_model import states_of, terse
 from .tiny_lm import tiny_model
 
 
@@ -75,9 +70,9 @@ def test_logprobs_and_states_are_those_of_a_forward_pass(collected):
     lm, _, episodes = collected
     batch = Batch.of(episodes, lm.tokenizer.pad_id)
     with torch.no_grad():
-        hidden = lm.hidden(batch.ids)
-        logprobs, _ = lm.logprobs(hidden, batch.ids, batch.action_mask)
-    assert torch.allclose(logprobs, batch.old_logprobs, atol=1e-4)
+        hidden = states_of(lm, batch.ids)
+        logprobs = lm.token_logprobs(batch.ids, batch.action_mask).logprobs
+    assert torch.allclose(logprobs, batch.tokens(batch.old_logprobs), atol=1e-4)
     for row, episode in enumerate(episodes):
         mask = episode.action_mask
         starts = [at - 1 for at in range(1, len(mask)) if mask[at] and not mask[at - 1]]
@@ -98,7 +93,7 @@ def test_a_cut_conversation_has_the_state_in_which_it_would_go_on(collected):
             prompt += lm.tokenizer.encode_message(message["role"], message["content"])
         prompt += lm.tokenizer.prompt_ids
         with torch.no_grad():
-            state = lm.hidden(torch.tensor([[*episode.ids, *prompt]]))[0, -1]
+            state = states_of(lm, torch.tensor([[*episode.ids, *prompt]]))[0, -1]
         assert torch.allclose(state, batch.next_states[row], atol=1e-4)
 
 
@@ -146,8 +141,8 @@ def test_what_is_learned_from_a_conversation_fits_the_context_and_was_sampled_fr
     batch = Batch.of(episodes, lm.tokenizer.pad_id)
     assert batch.num_turns.tolist() == [len(episode.states) for episode in episodes]
     with torch.no_grad():
-        logprobs, _ = lm.logprobs(lm.hidden(batch.ids), batch.ids, batch.action_mask)
-    assert torch.allclose(logprobs, batch.old_logprobs, atol=1e-4)
+        logprobs = lm.token_logprobs(batch.ids, batch.action_mask).logprobs
+    assert torch.allclose(logprobs, batch.tokens(batch.old_logprobs), atol=1e-4)
 
 
 def test_filling_the_context_does_not_change_the_mean_return():
@@ -185,62 +180,3 @@ def test_the_same_seeds_give_the_same_conversations():
     lm = terse("llama")
     first, again = (collect(lm)[1] for _ in range(2))
     assert [episode.ids for episode in first] == [episode.ids for episode in again]
-
-
-def episode_of(turns, truncated=False):
-    """Turns of (prompt, reply, reward); a token's log-probability is minus its number, a state its turn."""
-    episode = Episode(truncated=truncated)
-    for number, (prompt, reply, reward) in enumerate(turns):
-        episode.read(prompt)
-        episode.say(reply, [-float(token) for token in reply], torch.tensor([float(number)]))
-        episode.rewards.append(reward)
-    return episode
-
-
-def test_a_batch_worked_by_hand():
-    one = episode_of([([11, 12], [1, 2], 5.0), ([13], [3], 7.0)], truncated=True)
-    one.next_state = torch.tensor([9.0])
-    other = episode_of([([14], [4], -1.0)])
-    batch = Batch.of([one, other], pad_id=0)
-    assert batch.ids.tolist() == [[11, 12, 1, 2, 13, 3], [14, 4, 0, 0, 0, 0]]
-    assert batch.action_mask.int().tolist() == [[0, 0, 1, 1, 0, 1], [0, 1, 0, 0, 0, 0]]
-    assert batch.old_logprobs.tolist() == [-1.0, -2.0, -3.0, -4.0]
-    assert batch.turns.tolist() == [0, 0, 1, 0]
-    assert batch.rows.tolist() == [0, 0, 0, 1]
-    assert batch.rewards.tolist() == [[5.0, 7.0], [-1.0, 0.0]]
-    assert batch.states.tolist() == [[[0.0], [1.0]], [[0.0], [0.0]]]
-    assert batch.next_states.tolist() == [[9.0], [0.0]]
-    assert batch.truncated.tolist() == [True, False]
-    assert batch.turn_mask.tolist() == [[True, True], [True, False]]
-
-
-def test_later_rewards_belong_discounted_to_the_last_turn_that_is_learned_from():
-    outgrown = episode_of([([11], [1], 5.0), ([12], [2], 7.0)])
-    outgrown.later_rewards = [8.0, 4.0]
-    outgrown.baseline = 1.0
-    batch = Batch.of([outgrown, episode_of([([14], [4], -1.0)])], 0, gamma=0.5)
-    assert batch.rewards.tolist() == [[5.0, 7.0 + 0.5 * 8.0 + 0.25 * 4.0 - 1.0], [-1.0, 0.0]]
-    assert batch.num_turns.tolist() == [2, 1]
-    assert batch.num_later_turns.tolist() == [2, 0]
-
-
-def test_a_group_is_compared_by_whole_returns():
-    episodes = [episode_of([([11], [1], -1.0)]) for _ in range(2)]
-    episodes[0].later_rewards = [-1.0, -20.0]
-    compare_within_groups(episodes, 2)
-    assert [episode.baseline for episode in episodes] == [-1.0, -22.0]
-
-
-def test_each_is_compared_with_the_others_of_its_group():
-    episodes = [episode_of([([11], [1], reward)]) for reward in (1.0, 4.0, 7.0, 10.0)]
-    compare_within_groups(episodes, 2)
-    assert [episode.baseline for episode in episodes] == [4.0, 1.0, 10.0, 7.0]
-    batch = Batch.of(episodes, 0)
-    assert batch.rewards.tolist() == [[-3.0], [3.0], [-3.0], [3.0]]
-    assert batch.baselines.tolist() == [4.0, 1.0, 10.0, 7.0]
-
-
-def test_groups_are_alike_in_length_and_hold_no_more_than_they_may():
-    sizes = [5, 100, 6, 40, 7, 39]
-    assert list(length_batches(sizes, max_tokens=80)) == [[0, 2, 4], [5, 3], [1]]
-    assert list(length_batches([], max_tokens=80)) == []

@@ -1,0 +1,75 @@
+"""A model's own forward pass, with logits where they are needed and nowhere else.
+
+Nothing goes past the model's ``forward``: what it does to its logits (scaling, capping) is done, adapters are on, and
+what is wrapped around it sees every pass. A vocabulary is large, so logits are made for the positions that are asked
+for only: transformers' ``logits_to_keep``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Forward:
+    """Calls a causal language model of transformers.
+
+    Args:
+        model: (B, T) ids to (B, T, V) logits.
+
+    Attributes:
+        by_mask: whether ``logits_to_keep`` takes a mask (B, T); older versions and some models take columns, for all
+            rows alike.
+    """
+
+    def __init__(self, model: Any):
+        self.model = model
+        self.by_mask = self._takes_masks()
+
+    def logits(self, ids: Tensor, keep: Tensor, **placed: Any) -> Tensor:
+        """(N, V) logits of what follows N positions, row by row.
+
+        Args:
+            ids: (B, T) int64; padding stands on the right, where no token looks.
+            keep: (B, T) bool, True on the N positions.
+            **placed: what ``RaggedCache.place`` returned, where the ids go on from what was read.
+        """
+        if self.by_mask:
+            return self._run(ids, keep, placed)
+        columns = keep.any(0).nonzero()[:, 0]
+        logits = self._run(ids, columns, placed)
+        return logits[keep] if logits.shape[1] == ids.shape[1] else logits[keep[:, columns]]
+
+    def last_logits(self, ids: Tensor, **placed: Any) -> Tensor:
+        """(B, V) logits of what follows the last position of each row; otherwise as :meth:`logits`."""
+        return self._run(ids, 1, placed)[:, -1]
+
+    def logits_and_states(self, ids: Tensor, keep: Tensor, **placed: Any) -> tuple[Tensor, Tensor]:
+        """The same (N, V) logits, and the (N, D) hidden states that the output layer made them of."""
+        taken: list[Tensor] = []
+        head: Any = self.model.get_output_embeddings()
+        hook = head.register_forward_pre_hook(lambda _, arguments: taken.append(arguments[0]))
+        try:
+            logits = self.logits(ids, keep, **placed)
+        finally:
+            hook.remove()
+        (states,) = taken
+        if states.dim() == 3:  # of all columns, or of some
+            columns = keep.any(0).nonzero()[:, 0]
+            states = states[keep] if states.shape[1] == ids.shape[1] else states[keep[:, columns]]
+        return logits, states
+
+    def _run(self, ids: Tensor, keep: Tensor | int, placed: dict[str, Any]) -> Tensor:
+        use_cache = "past_key_values" in placed
+        return self.model(input_ids=ids, use_cache=use_cache, logits_to_keep=keep, **placed).logits
+
+    @torch.inference_mode()
+    def _takes_masks(self) -> bool:
+        ids = torch.zeros(1, 3, dtype=torch.long, device=self.model.device)
+        keep = torch.tensor([[True, False, True]], device=self.model.device)
+        try:
+            return self._run(ids, keep, {}).dim() == 2
+        except (IndexError, TypeError, ValueError):
+            return False

@@ -1,0 +1,87 @@
+"""The settings that all agents share which learn from rewards with a language model."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from .model import ModelConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class RLConfig(ModelConfig):
+    """What all of them have.
+
+    Attributes:
+        init: folder of a trained language-model agent, such as one of ``sft``, or of a transformers model, to start
+            from; None starts from random weights (or from ``model``).
+        env_turns: agent turns to learn from; the last batch is finished.
+        batch_conversations: conversations per update, at least 2: each is compared with the rest.
+        group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups.
+        learning_rate: of the policy, with AdamW without decay.
+        sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
+            temperature. Below 1 it keeps a model that saw few demonstrations from stumbling over its own rare tokens.
+        gamma: discount per agent turn.
+        reward_scale: rewards are multiplied by it before they are learned from, never in the log. Where advantages are
+            normalised it is the critic's alone: it makes returns about as large as 1, as those of the default
+            reward are; under ``pydial`` take 0.1.
+        entropy_weight: of the entropy bonus, per token.
+        max_grad_norm: longer gradients are shortened to it.
+        num_reports: validations and checkpoints, evenly spaced.
+    """
+
+    init: str | None = None
+    env_turns: int = 30_000
+    batch_conversations: int = 128
+    group_size: int = 1
+    learning_rate: float = 1e-4
+    sampling_temperature: float = 0.7
+    gamma: float = 1.0
+    reward_scale: float = 1.0
+    entropy_weight: float = 0.0
+    max_grad_norm: float = 1.0
+    num_reports: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, env_turns=1, batch_conversations=2, num_reports=1)
+        if self.group_size < 1 or self.batch_conversations % self.group_size:
+            raise ValueError(
+                f"group_size must be at least 1 and divide batch_conversations ({self.batch_conversations}), "
+                f"got {self.group_size}"
+            )
+        above_zero(self, "sampling_temperature", "max_grad_norm")
+        if not 0 <= self.gamma <= 1:
+            raise ValueError(f"gamma must be in [0, 1], got {self.gamma}")
+
+
+def at_least(config: object, **limits: float) -> None:
+    """Refuses settings below their limits.
+
+    Raises:
+        ValueError: for the first of them.
+    """
+    for name, least in limits.items():
+        if not getattr(config, name) >= least:
+            raise ValueError(f"{name} must be at least {least}, got {getattr(config, name)}")
+
+
+def above_zero(config: object, *names: str) -> None:
+    """Refuses settings of 0 and less.
+
+    Raises:
+        ValueError: for the first of them.
+    """
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise ValueError(f"{name} must be above 0, got {getattr(config, name)}")
+
+
+def one_of(config: object, **choices: tuple[str, ...]) -> None:
+    """Refuses settings that are none of their choices.
+
+    Raises:
+        ValueError: for the first of them.
+    """
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(config, name)!r}")

@@ -1,0 +1,47 @@
+"""What GRPO and RLOO share around their losses: clipped ratios, truncated importance weights, the KL's estimator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def clipped_surrogate(ratio: Tensor, advantages: Tensor, clip_low: float, clip_high: float) -> Tensor:
+    """min(ratio * A, clip(ratio, 1 - clip_low, 1 + clip_high) * A), of the shape of both: to be maximised.
+
+    Reference: Schulman et al. (2017), equation 7, https://arxiv.org/abs/1707.06347; the higher upper limit, which
+        leaves rare tokens room to grow, is of Yu et al. (2025), section 3.1, https://arxiv.org/abs/2503.14476.
+    """
+    return torch.min(ratio * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages)
+
+
+def truncated_weights(log_ratio: Tensor, cap: float) -> Tensor:
+    """min(pi_old / pi_sampler, cap): what a sample counts that was drawn from another distribution. Constants.
+
+    Without the cap the weights are unbiased, and the variance of a product of many is ruinous.
+
+    Args:
+        log_ratio: log pi_old - log pi_sampler of each sample, where pi_old is the policy before it learns from it.
+        cap: the most that a sample counts.
+
+    Reference: Espeholt et al. (2018), section 4.1, https://arxiv.org/abs/1802.01561; for language models whose sampler
+        is another program than their trainer, Yao et al. (2025), "Your efficient RL framework secretly brings you
+        off-policy RL training".
+    """
+    return log_ratio.detach().exp().clamp(max=cap)
+
+
+def kl_k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+    """(N,) estimates of KL(policy || reference) from the sampled tokens alone: r - 1 - log r, r = reference / policy.
+
+    Never negative and unbiased; its variance is large where a token has become rare.
+
+    Reference: Schulman (2020), "Approximating KL divergence", http://joschu.net/blog/kl-approx.html.
+    """
+    log_ratio = reference_logprobs - logprobs
+    return log_ratio.exp() - 1 - log_ratio
+
+
+def sums(values: Tensor, index: Tensor) -> Tensor:
+    """(M,) sums of values (N,) by their index (N,), which runs from 0 to M - 1."""
+    return values.new_zeros(int(index.max()) + 1).index_add(0, index, values)

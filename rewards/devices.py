@@ -1,0 +1,52 @@
+"""On which device a model computes. Torch is imported when a device is asked for, not with this module."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+AUTO = "auto"
+KINDS = ("cuda", "mps", "cpu")
+"""In the order in which "auto" takes them."""
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device of a setting.
+
+    Args:
+        device: "auto" is the first there is of a CUDA GPU, Apple's GPU and the CPU; else one of "cuda", "cuda:1" (the
+            second GPU), "mps" and "cpu".
+
+    Raises:
+        TypeError: if ``device`` is no str.
+        ValueError: for a device that has no such name, or that this machine does not have.
+    """
+    import torch
+
+    if not isinstance(device, str):
+        raise TypeError(f"device must be a str such as 'auto', got {device!r:.80}")
+    if device == AUTO:
+        return torch.device(next(kind for kind in KINDS if _count(kind)))
+    kind, colon, number = device.partition(":")
+    if kind not in KINDS or (colon and (kind != "cuda" or not (number.isascii() and number.isdigit()))):
+        near = difflib.get_close_matches(device, (AUTO, *KINDS), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near and near[0] != device else ""
+        raise ValueError(f"device must be one of auto, cuda, cuda:N, mps, cpu, got {device!r}{hint}")
+    count = _count(kind)
+    if int(number or 0) >= count:
+        there = ", ".join(kind for kind in KINDS if _count(kind))
+        wanted = f"{count} CUDA device{'s' if count > 1 else ''}, counted from 0" if count else f"no {kind} device here"
+        raise ValueError(f"device {device!r} is not there: torch finds {wanted}; device='auto' takes one of {there}")
+    return torch.device(device)
+
+
+def _count(kind: str) -> int:
+    """How many devices of a kind there are."""
+    import torch
+
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return int(kind == "cpu" or torch.backends.mps.is_available())
