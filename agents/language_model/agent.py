@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from ..base import Info
 from ..training.learner import Learner
-from .history import History, closing_ids, history_ids, history_of, latest_ids
+from .adapter import ADAPTER
+from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
 from .sampler import Replies, Sampler
 from .settings import RLConfig
@@ -45,7 +47,7 @@ class LanguageModelAgent(Learner):
 
     def _make_model(self) -> LanguageModel:
         init = self.config.init if isinstance(self.config, RLConfig) else None
-        return LanguageModel.make(self.config, self.seed) if init is None else LanguageModel.load(init)
+        return LanguageModel.make(self.config, self.seed, init)
 
     def act(self, observation: Any, info: Info) -> str:
         return self.act_batch([observation], [info])[0]
@@ -94,10 +96,7 @@ class LanguageModelAgent(Learner):
         if not known:
             return -1, history_ids(tokenizer, history)
         row = self._rows[history[:known]].pop()
-        prompt = closing_ids(tokenizer, self._ended[row])
-        for role, content in history[known:]:
-            prompt += tokenizer.encode_message(role, content)
-        return row, [*prompt, *tokenizer.prompt_ids]
+        return row, new_ids(tokenizer, history, self._ended[row])
 
     def _known_part(self, history: History) -> int:
         """How many of the messages are cached: up to the last thing the agent said, if that conversation is known."""
@@ -111,22 +110,24 @@ class LanguageModelAgent(Learner):
         return Sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
 
     def text(self, ids: Tensor, length: int) -> str:
-        """The words of a sampled reply."""
-        said = ids[:length].tolist()
-        return self.lm.tokenizer.decode(said[:-1] if said[-1] == self.lm.tokenizer.end_id else said)
+        """What is heard of a sampled reply."""
+        return self.lm.tokenizer.heard(ids[:length].tolist())
 
     # On disk: the agent's folder is one of transformers' too
 
     def _save(self, folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".tmp") as draft:
             self.lm.save(draft)
-            for path in Path(draft).iterdir():
-                os.replace(path, folder / path.name)
+            written = [path.relative_to(draft) for path in sorted(Path(draft).rglob("*")) if path.is_file()]
+            for name in written:
+                (folder / name).parent.mkdir(exist_ok=True)
+                os.replace(Path(draft) / name, folder / name)
+        if not any(name.parts[0] == ADAPTER for name in written):
+            shutil.rmtree(folder / ADAPTER, ignore_errors=True)  # of another model that was saved here
 
     def _load(self, folder: Path) -> None:
-        loaded = LanguageModel.load(folder)
         if self._lm is None:
-            self._lm = loaded
+            self._lm = LanguageModel.restore(folder, self.config)
         else:  # its weights may be in an optimizer's hands
-            self._lm.model.load_state_dict(loaded.model.state_dict())
+            self._lm.load_weights(folder)
         self.forget()

@@ -48,7 +48,7 @@ def check_model(forward: Forward) -> None:
             f"{kind} with {implementation} attention cannot keep what it has read from turn to turn "
             f"({type(e).__name__}: {e}); {advice}"
         ) from e
-    tolerance = TOLERANCE if model.dtype in (torch.float32, torch.float64) else COARSE_TOLERANCE
+    tolerance = TOLERANCE if forward.dtype in (torch.float32, torch.float64) else COARSE_TOLERANCE
     if not difference <= tolerance:
         raise ValueError(
             f"expected the same log-probabilities from {kind} with {implementation} attention whether or not it keeps "

@@ -7,26 +7,38 @@ for only: transformers' ``logits_to_keep``.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 class Forward:
-    """Calls a causal language model of transformers.
+    """Calls a causal language model of transformers, or one of ``peft`` around it.
 
     Args:
         model: (B, T) ids to (B, T, V) logits.
+        autocast: the type that is computed in where the weights have a wider one; None computes in theirs.
+        with_adapter: False leaves the model's adapter out.
 
     Attributes:
         by_mask: whether ``logits_to_keep`` takes a mask (B, T); older versions and some models take columns, for all
             rows alike.
     """
 
-    def __init__(self, model: Any):
-        self.model = model
+    def __init__(self, model: Any, autocast: torch.dtype | None = None, with_adapter: bool = True):
+        self.model, self.autocast, self.with_adapter = model, autocast, with_adapter
         self.by_mask = self._takes_masks()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that is computed in."""
+        return self.autocast or self.model.dtype
 
     def logits(self, ids: Tensor, keep: Tensor, **placed: Any) -> Tensor:
         """(N, V) logits of what follows N positions, row by row.
@@ -61,9 +73,20 @@ class Forward:
             states = states[keep] if states.shape[1] == ids.shape[1] else states[keep[:, columns]]
         return logits, states
 
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """In the right type and with or without the adapter. Around many passes, weights are cast once for all."""
+        with contextlib.ExitStack() as stack:
+            if self.autocast is not None:
+                stack.enter_context(torch.autocast(self.model.device.type, self.autocast))
+            if not self.with_adapter:
+                stack.enter_context(self.model.disable_adapter())
+            yield
+
     def _run(self, ids: Tensor, keep: Tensor | int, placed: dict[str, Any]) -> Tensor:
         use_cache = "past_key_values" in placed
-        return self.model(input_ids=ids, use_cache=use_cache, logits_to_keep=keep, **placed).logits
+        with self.computing():
+            return self.model(input_ids=ids, use_cache=use_cache, logits_to_keep=keep, **placed).logits
 
     @torch.inference_mode()
     def _takes_masks(self) -> bool:
@@ -73,3 +96,25 @@ class Forward:
             return self._run(ids, keep, {}).dim() == 2
         except (IndexError, TypeError, ValueError):
             return False
+
+
+def checkpoint_layers(model: Any) -> None:
+    """Gradient checkpointing: backward passes compute the layers again instead of keeping what they computed.
+
+    That of transformers works in training mode alone, where dropout is on; policies are trained without it, as they
+    were sampled.
+
+    Raises:
+        ValueError: for a model without layers that can do it.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, GradientCheckpointingLayer)]
+    if not layers:
+        raise ValueError(f"gradient_checkpointing is not known to work with {type(model).__name__}")
+    for layer in layers:
+        layer.forward = functools.partial(_checkpointed, layer.forward)
+
+
+def _checkpointed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)

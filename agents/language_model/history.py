@@ -12,11 +12,6 @@ History: TypeAlias = tuple[tuple[str, str], ...]
 """Role and content of each message of a conversation."""
 
 
-def closing_ids(tokenizer: Tokenizer, ended: bool) -> list[int]:
-    """What the template puts after a reply: its end-of-turn token where the policy did not say it, and the rest."""
-    return ([] if ended else [tokenizer.end_id]) + list(tokenizer.end_tail)
-
-
 def latest_ids(tokenizer: Tokenizer, history: History, room: int) -> list[int]:
     """The ids of the latest messages, behind those of the system: half of the room, so that there is room again.
 
@@ -43,4 +38,13 @@ def history_of(messages: Sequence[Message] | Sequence[Mapping[str, str]]) -> His
 
 def history_ids(tokenizer: Tokenizer, history: History) -> list[int]:
     """The ids of a whole conversation, up to where the next reply begins."""
-    return tokenizer.encode_conversation([{"role": role, "content": content} for role, content in history])
+    return tokenizer.encode_conversation(_messages(history))
+
+
+def new_ids(tokenizer: Tokenizer, history: History, ended: bool) -> list[int]:
+    """The ids behind the agent's last reply, up to where the next begins; ``ended``: it has its end-of-turn token."""
+    return tokenizer.encode_since_reply(_messages(history), ended)
+
+
+def _messages(history: History) -> list[Message]:
+    return [{"role": role, "content": content} for role, content in history]

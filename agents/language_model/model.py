@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from ...envs.tokenizer import Tokenizer, load_tokenizer
-from ...rewards.devices import resolve_device
+from ...rewards.devices import AUTO, resolve_device
+from .adapter import ADAPTER, ALL_LINEAR, LoRA, add_adapter, base_of, is_adapted, load_adapter, lora_of, save_adapted
 from .exactness import check_model
-from .forward import Forward
+from .forward import Forward, checkpoint_layers
 from .logprobs import TokenLogprobs, token_logprobs
+from .vocabulary import check_vocabulary, unsayable_ids
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
+_log = logging.getLogger(__name__)
 
-IMPOSSIBLE = -1e9
-"""Logit of a token that cannot be said; finite, so that gradients of entropies are."""
 MAX_CONTEXT = 2048
 """Tokens of a conversation that the default model has positions for; the turn and reply limits stay below it."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -37,14 +40,27 @@ class ModelConfig:
             Llama, Qwen, GPT-2, OPT, Mistral, Phi and Gemma 3 are taken, Bloom and GPT-Neo are not.
         tokenizer: of the small one: a name or folder for ``AutoTokenizer.from_pretrained``, such as
             :func:`~dialogym.envs.tokenizer.fit_tokenizer` writes; None is the one that ships, made for restaurants.
+        resize_embeddings: a pretrained model whose tokenizer has more tokens than it has rows of embeddings gets the
+            rows that it lacks; otherwise it is refused.
         hidden_size, num_layers, num_heads, num_key_value_heads, intermediate_size: of that small one. One head of keys
             and values for all heads of queries makes sampling half again as fast as one for each.
         max_reply_tokens: a reply is handed over after so many tokens without an end-of-turn token.
         temperature: of sampling when it acts; 0 always says the likeliest token.
+        device: "auto" is the first there is of a CUDA GPU, Apple's GPU and the CPU; else "cuda", "cuda:1", "mps" or
+            "cpu".
+        dtype: of what is computed: "float32" or "bfloat16"; "auto" is bfloat16 on a CUDA GPU and float32 elsewhere.
+            Weights that learn are float32 in any case, those below an adapter are of this type.
+        gradient_checkpointing: backward passes compute the layers again instead of keeping what they computed: less
+            memory, about a third more time.
+        lora_rank: of a LoRA adapter, which learns in place of the model (extra ``lora``); None trains the whole model.
+        lora_alpha: the adapter counts lora_alpha / lora_rank; None is twice the rank.
+        lora_targets: names of the layers that get one, separated by commas; or "all-linear": all linear ones but the
+            output layer.
     """
 
     model: str | None = None
     tokenizer: str | None = None
+    resize_embeddings: bool = False
     hidden_size: int = 128
     num_layers: int = 3
     num_heads: int = 4
@@ -52,6 +68,12 @@ class ModelConfig:
     intermediate_size: int = 352
     max_reply_tokens: int = 28
     temperature: float = 0.0
+    device: str = "auto"
+    dtype: str = "auto"
+    gradient_checkpointing: bool = False
+    lora_rank: int | None = None
+    lora_alpha: float | None = None
+    lora_targets: str | tuple[str, ...] = ALL_LINEAR
 
     def __post_init__(self) -> None:
         if self.model is not None and self.tokenizer is not None:
@@ -60,68 +82,135 @@ class ModelConfig:
             raise ValueError(f"max_reply_tokens must be at least 1, got {self.max_reply_tokens}")
         if self.temperature < 0:
             raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        if self.dtype not in (AUTO, *DTYPES):
+            raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}, got {self.dtype!r}")
+        if self.adapter is not None and self.model is None and getattr(self, "init", None) is None:
+            raise ValueError(f"lora_rank is for a model that was trained before, got lora_rank={self.lora_rank} alone")
+
+    @property
+    def adapter(self) -> LoRA | None:
+        """The adapter that learns in place of the model, if any."""
+        return None if self.lora_rank is None else LoRA(self.lora_rank, self.lora_alpha, self.lora_targets)
 
 
 class LanguageModel:
     """A causal language model with its tokenizer.
 
-    Attributes:
-        model: of transformers; (B, T) ids to (B, T, V) logits.
+    Args:
+        model: of transformers, or of ``peft`` around one; (B, T) ids to (B, T, V) logits.
         tokenizer: see :class:`dialogym.envs.tokenizer.Tokenizer`.
+        autocast: the type that is computed in, where the weights have a wider one.
+
+    Attributes:
+        forward: the model's forward pass.
+        forbidden: (F,) int64, tokens that no reply has.
 
     Raises:
-        ValueError: if the model says something else when it keeps what it has read from turn to turn than in one pass
-            over the whole.
+        ValueError: if the tokenizer has more tokens than the model has rows of embeddings; if the model says something
+            else when it keeps what it has read from turn to turn than in one pass over the whole.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer):
+    def __init__(self, model: Any, tokenizer: Tokenizer, autocast: torch.dtype | None = None):
+        check_vocabulary(model, tokenizer)
         self.model, self.tokenizer = model, tokenizer
-        self.forward = Forward(model)
-        self._forbidden = torch.tensor(tokenizer.forbidden_ids, dtype=torch.long, device=model.device)
+        self.forward = Forward(model, autocast)
+        self.forbidden = torch.tensor(unsayable_ids(model, tokenizer), dtype=torch.long, device=model.device)
         check_model(self.forward)
 
     @classmethod
-    def make(cls, config: ModelConfig, seed: int) -> LanguageModel:
-        """The model of a configuration; random weights are drawn from ``seed``."""
-        if config.model is not None:
-            return cls.load(config.model)
+    def make(cls, config: ModelConfig, seed: int, init: str | None = None) -> LanguageModel:
+        """The model of a configuration, or that of a folder ``init`` with the configuration's settings.
+
+        Random weights, those of a new adapter included, are drawn from ``seed``.
+        """
+        start = init or config.model
+        if start is not None:
+            return cls.load(
+                start,
+                config.device,
+                config.dtype,
+                config.adapter,
+                resize_embeddings=config.resize_embeddings,
+                gradient_checkpointing=config.gradient_checkpointing,
+                seed=seed,
+            )
         tokenizer = load_tokenizer(config.tokenizer)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = LlamaForCausalLM(
-                LlamaConfig(
-                    vocab_size=len(tokenizer),
-                    hidden_size=config.hidden_size,
-                    num_hidden_layers=config.num_layers,
-                    num_attention_heads=config.num_heads,
-                    num_key_value_heads=config.num_key_value_heads,
-                    intermediate_size=config.intermediate_size,
-                    max_position_embeddings=MAX_CONTEXT,
-                    tie_word_embeddings=True,
-                    pad_token_id=tokenizer.pad_id,
-                    eos_token_id=tokenizer.end_id,
-                    bos_token_id=None,
-                )
-            )
-        return cls(model.to(resolve_device("auto")), tokenizer)
+            model = LlamaForCausalLM(_small_llama(config, tokenizer))
+        if config.gradient_checkpointing:
+            checkpoint_layers(model)
+        device = resolve_device(config.device)
+        return cls(model.to(device), tokenizer, compute_type(device, config.dtype)[1])  # type: ignore[arg-type]
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto", dtype: str = "auto") -> LanguageModel:
-        """A pretrained model and tokenizer.
+    def load(
+        cls,
+        name: str | Path,
+        device: str = AUTO,
+        dtype: str = AUTO,
+        adapter: LoRA | None = None,
+        *,
+        resize_embeddings: bool = False,
+        gradient_checkpointing: bool = False,
+        seed: int = 0,
+    ) -> LanguageModel:
+        """A pretrained model and tokenizer; that of an adapted one is the merged model.
 
         Args:
-            folder: or name on the hub.
-            device: see :func:`~dialogym.rewards.devices.resolve_device`.
-            dtype: of the weights, "float32" or "bfloat16"; "auto" is float32.
+            name: a folder, or a name on the hub.
+            device, dtype, resize_embeddings, gradient_checkpointing: see :class:`ModelConfig`.
+            adapter: a new one, which learns in place of the model.
+            seed: that its weights are drawn from.
         """
-        weights = torch.float32 if dtype == "auto" else _dtype(dtype)
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=weights)
-        return cls(model.to(resolve_device(device)), load_tokenizer(str(folder)))
+        where, tokenizer = resolve_device(device), load_tokenizer(str(name))
+        weights, autocast = compute_type(where, dtype, adapter is not None)
+        model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype=weights)
+        check_vocabulary(model, tokenizer, resize_embeddings)
+        if gradient_checkpointing:
+            checkpoint_layers(model)
+        if adapter is not None:
+            model = add_adapter(model, adapter, seed).eval()
+        return cls(model.to(where), tokenizer, autocast)
+
+    @classmethod
+    def restore(cls, folder: str | Path, config: ModelConfig) -> LanguageModel:
+        """What :meth:`save` wrote, to play or to go on learning, under the settings of a configuration.
+
+        An adapted model is put together of the one below it and its adapter. Where the former is not found any more,
+        or is another one now, the merged model stands in: it plays, but learns as a whole.
+        """
+        settings = {
+            "resize_embeddings": config.resize_embeddings, "gradient_checkpointing": config.gradient_checkpointing
+        }  # fmt: skip
+        if (Path(folder) / ADAPTER).is_dir():
+            base, _ = base_of(folder)
+            try:
+                if Path(base).is_absolute() and not Path(base).is_dir():
+                    raise FileNotFoundError(f"there is no folder {base}")
+                lm = cls.load(base, config.device, config.dtype, lora_of(folder), **settings)
+                lm.tokenizer = load_tokenizer(str(folder))
+                lm.load_weights(folder)
+                return lm
+            except (OSError, ValueError) as e:
+                _log.warning("%s plays with merged weights, without the model below its adapter: %s", folder, e)
+        return cls.load(folder, config.device, config.dtype, **settings)
 
     def save(self, folder: str | Path) -> None:
-        """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is."""
-        self.model.save_pretrained(str(folder))
+        """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is; see ``adapter.py``."""
+        if is_adapted(self.model):
+            save_adapted(self.model, folder)
+        else:
+            self.model.save_pretrained(str(folder))
         self.tokenizer.save(folder)
+
+    def load_weights(self, folder: str | Path) -> None:
+        """Takes over the weights that were saved in a folder; the tensors stay, so an optimizer may hold them."""
+        if is_adapted(self.model):
+            load_adapter(self.model, folder)
+        else:
+            saved = AutoModelForCausalLM.from_pretrained(str(folder), dtype=self.model.dtype)
+            self.model.load_state_dict(saved.state_dict())
 
     @property
     def max_context(self) -> int:
@@ -158,14 +247,16 @@ class LanguageModel:
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def frozen_copy(self) -> LanguageModel:
-        """The model as it is now, as a reference that learns nothing: a copy of its weights."""
-        model = copy.deepcopy(self.model).eval().requires_grad_(False)
-        return self._around(model)
+        """The model it started from, as a reference that learns nothing.
 
-    def _around(self, model: PreTrainedModel) -> LanguageModel:
-        """Another model of the same family, which was checked already."""
+        With an adapter that is the same model with its adapter off; else a copy of the weights as they are now.
+        """
         other = copy.copy(self)
-        other.model, other.forward = model, Forward(model)
+        if is_adapted(self.model):
+            other.forward = Forward(self.model, self.forward.autocast, with_adapter=False)
+        else:
+            other.model = copy.deepcopy(self.model).eval().requires_grad_(False)
+            other.forward = Forward(other.model, self.forward.autocast)
         return other
 
     def token_logprobs(
@@ -181,24 +272,46 @@ class LanguageModel:
             temperature: that they were sampled at; the reference is taken at it too.
             reference: to measure the exact KL from; None measures none.
         """
-        log_reference = None
+        reference_logits = None
         if reference is not None:
             with torch.no_grad():
-                log_reference = reference.log_distribution(ids, mask, temperature)
-        return token_logprobs(self.log_distribution(ids, mask, temperature), ids[mask], log_reference)
+                reference_logits = reference.logits(ids, mask)
+        logits = self.logits(ids, mask)
+        return token_logprobs(logits, ids[mask], self.forbidden, temperature, reference_logits)
 
-    def log_distribution(self, ids: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
-        """(N, V) log-probabilities, in nats, of every token in place of each of the N sampled; see above."""
+    def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """(N, V) logits of what may stand in place of each of the N sampled tokens; see :meth:`token_logprobs`."""
         keep = torch.zeros_like(mask)
         keep[:, :-1] = mask[:, 1:]
-        return torch.log_softmax(self.possible(self.forward.logits(ids, keep)) / temperature, dim=-1)
-
-    def possible(self, logits: Tensor) -> Tensor:
-        """(..., V) logits in float32; tokens that no reply has are out."""
-        return logits.float().index_fill(-1, self._forbidden, IMPOSSIBLE)
+        return self.forward.logits(ids, keep)
 
 
-def _dtype(name: str) -> torch.dtype:
-    if name not in DTYPES:
-        raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}, got {name!r}")
-    return DTYPES[name]
+def compute_type(device: torch.device, dtype: str, adapted: bool = False) -> tuple[torch.dtype, torch.dtype | None]:
+    """The type of the weights, and the one that is computed in where it is narrower.
+
+    What learns is float32: the whole model, or its adapter, below which the model has the type that is computed in.
+
+    Args:
+        device: that computes.
+        dtype: "float32", "bfloat16" or "auto".
+        adapted: the model learns by an adapter.
+    """
+    auto = torch.bfloat16 if device.type == "cuda" else torch.float32
+    wanted = auto if dtype == AUTO else DTYPES[dtype]
+    return (wanted, None) if adapted or wanted == torch.float32 else (torch.float32, wanted)
+
+
+def _small_llama(config: ModelConfig, tokenizer: Tokenizer) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.num_layers,
+        num_attention_heads=config.num_heads,
+        num_key_value_heads=config.num_key_value_heads,
+        intermediate_size=config.intermediate_size,
+        max_position_embeddings=MAX_CONTEXT,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_id,
+        eos_token_id=tokenizer.end_id,
+        bos_token_id=None,
+    )

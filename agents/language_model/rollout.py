@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...envs import TextVectorEnv, remake_vec
 from ..base import LogRow
-from .history import closing_ids, history_of, latest_ids
+from .history import history_of, latest_ids
 from .model import LanguageModel
 from .sampler import Sampler
 from .settings import RLConfig
@@ -128,10 +128,9 @@ class _Rollout:
             )
         self.episodes = [Episode() for _ in range(envs.num_envs)]
         self.active = list(range(envs.num_envs))
-        self._num_messages = [0] * envs.num_envs  # of the environment's, how many were taken in
         self._ended = [False] * envs.num_envs  # whether the last reply has its end-of-turn token
         self._outgrown = [False] * envs.num_envs
-        self.prompts = [self._prompt(row)[-self.room :] for row in self.active]
+        self.prompts = [lm.tokenizer.encode_conversation(envs.messages(row))[-self.room :] for row in self.active]
         self._over = np.zeros(envs.num_envs, dtype=bool)
 
     def play_turn(self) -> None:
@@ -159,18 +158,12 @@ class _Rollout:
                 self.episodes[row].read(prompt)
                 self.episodes[row].say(ids[:length], logprobs[:length], state)
             self._ended[row] = ids[length - 1] == end_id
-            actions[row] = self.lm.tokenizer.decode(ids[: length - self._ended[row]])
+            actions[row] = self.lm.tokenizer.heard(ids[:length])
         return actions
 
     def _prompt(self, row: int) -> list[int]:
         """What a conversation gained since the agent's last reply, up to where the next one begins."""
-        tokenizer, messages, known = self.lm.tokenizer, self.envs.messages(row), self._num_messages[row]
-        self._num_messages[row] = len(messages)
-        prompt = closing_ids(tokenizer, self._ended[row]) if known else []
-        for number, message in enumerate(messages[known:], start=known):
-            if not known or message["role"] != "assistant":  # its own words it has as it sampled them
-                prompt += tokenizer.encode_message(message["role"], message["content"], number == 0)
-        return prompt + list(tokenizer.prompt_ids)
+        return self.lm.tokenizer.encode_since_reply(self.envs.messages(row), self._ended[row])
 
     def _make_room(self) -> None:
         """Lets conversations whose next reply might not fit go on with their latest messages."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .cache import RaggedCache
+from .logprobs import possible
 from .model import LanguageModel
 
 BELOW_ONE = 1 - 2.0**-23
@@ -156,7 +157,7 @@ class Sampler:
 
     def _sample(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """One token for each row of logits (B, V), and its log-probability."""
-        logits = self.lm.possible(logits)
+        logits = possible(logits, self.lm.forbidden)
         if self.temperature == 0:
             best = logits.log_softmax(-1).max(-1)
             return best.indices, best.values

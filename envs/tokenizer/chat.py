@@ -1,15 +1,22 @@
-"""Conversations as token ids, message by message: what a chat template writes around each message.
+"""Conversations as token ids: what a policy reads, what it said, and what the chat template puts between.
 
-A conversation grows by messages, and what a policy sampled must stay as it was sampled: decoding a reply and encoding
-it again may give other ids. So the template is taken apart once, into what it writes before and after a message of each
-role, and the parts are checked against the template itself.
+A conversation grows, and what a policy sampled must stay as it was sampled: decoding a reply and encoding it again may
+give other ids. So the ids of a conversation are only ever added to: behind a reply comes what the template writes
+between that reply and the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from .ids import Ids
+from .messages import MessageWriter
+from .samples import SAMPLES
+from .template import ChatTemplate
+from .thinking import without_thinking
+from .whole import WholeWriter
 
 PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message.role + ':\\n' + message.content + eos_token + '\\n' }}{% endfor %}"
@@ -17,115 +24,100 @@ PLAIN_TEMPLATE = (
 )
 """For a tokenizer without a chat template: its end-of-text token ends every message, so that no text can forge one."""
 
-_HISTORY = {"user": ("user", "assistant"), "assistant": ("user",), "system": (), "tool": ("user", "assistant")}
-"""What stands before a message of each role when the template is asked how it writes one."""
-_MAX_CACHED_TEXTS = 100_000
-_SAMPLE = (
-    ("system", "you help ."),
-    ("user", "hello there"),
-    ("assistant", "search(a=b)"),
-    ("tool", "2 found"),
-    ("assistant", "which one ?"),
-    ("user", "the [name] , please ."),
-)
-
-
-class Affixes(NamedTuple):
-    """Token ids that the template writes before and after the content of a message."""
-
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-
 
 class Tokenizer:
-    """A Hugging Face tokenizer that writes and reads conversations message by message.
+    """A Hugging Face tokenizer that writes and reads conversations.
 
     Text that looks like a marker of the chat format is encoded as plain text, so that nobody can forge a turn.
 
     Args:
-        hf: a Hugging Face tokenizer; without a chat template it gets ``PLAIN_TEMPLATE``.
+        hf: a Hugging Face tokenizer; without a chat template it gets ``PLAIN_TEMPLATE``, behind the beginning-of-text
+            token if it is one that adds it.
 
     Attributes:
         hf: the tokenizer itself.
         end_id: the token that ends an agent's turn; a policy samples it.
-        pad_id: fills up rows, is never read.
+        pad_id: fills up rows, is never read. It may be ``end_id``: masks go by place.
         forbidden_ids: tokens that may not stand in a reply: the markers that only the chat format writes, and whole
-            passages, which only a system message says.
-        prompt_ids: what the template writes before the agent's reply.
-        end_tail: what it writes after ``end_id``; a policy does not sample it.
+            passages, which only a system message says. Those that thinking stands between may.
 
     Raises:
-        ValueError: if the template does not write messages one after another, if it ends the agent's turn with
-            anything but one special token, or if the parts do not add up to what the template writes.
+        ValueError: if the template does not show what is said, or ends the agent's turn with anything but a special
+            token.
     """
 
     def __init__(self, hf: Any):
         self.hf = hf
         if not hf.chat_template:
-            if hf.eos_token is None:
-                raise ValueError(f"{_name(hf)} has no chat template and no end-of-text token to make one with")
-            hf.chat_template = PLAIN_TEMPLATE
-        self._affixes, self._openings = _take_apart(hf)
-        self.prompt_ids, after = self._affixes["assistant"]
-        special = _special_ids(hf)
-        if not after or after[0] not in special:
-            raise ValueError(
-                f"the chat template of {_name(hf)} must end a turn with a special token, got {hf.decode(after)!r}"
-            )
-        self.end_id, self.end_tail = after[0], after[1:]
+            hf.chat_template = _plain_template(hf)
+        self._ids = Ids(hf)
+        self._template = ChatTemplate(hf, self._ids.markers)
+        self.end_id: int = hf.convert_tokens_to_ids(self._template.end)
         self.pad_id = self.end_id if hf.pad_token_id is None else int(hf.pad_token_id)
-        self.forbidden_ids = sorted((special | _passages(hf)) - {self.end_id})
-        self._ids: dict[str, tuple[int, ...]] = {}
-        self._texts: dict[tuple[int, ...], str] = {}
-        self._check()
+        thinking = self._template.thinking if self._template.has_thinking else ()
+        self._thinking_ids = self._ids.special & {hf.convert_tokens_to_ids(marker) for marker in thinking}
+        sayable = {self.end_id, *self._thinking_ids}
+        self.forbidden_ids = sorted((self._ids.special | self._ids.passages()) - sayable)
+        self._num_ids = 1 + max(hf.get_vocab().values())
+        whole = WholeWriter(self._ids, self._template, self.end_id, thinking)
+        self._writer: MessageWriter | WholeWriter = _by_message(self._ids, hf, whole, self.end_id) or whole
 
     def __len__(self) -> int:
-        return len(self.hf)
+        """V: all ids are below it."""
+        return self._num_ids
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.hf,)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The ids of plain text; what looks like a marker is spelt out."""
-        ids = self._ids.get(text)
-        if ids is None:
-            if len(self._ids) >= _MAX_CACHED_TEXTS:
-                self._ids.clear()
-            ids = self._ids[text] = _encode(self.hf, text)
-        return ids
-
-    def encode_message(self, role: str, content: str, first: bool = False) -> tuple[int, ...]:
-        """The ids of one message with the markers of its role.
-
-        Args:
-            role: of the message; one that the template does not know is written as the user's.
-            content: of the message.
-            first: it opens the conversation; some templates write more there.
-        """
-        role = role if role in self._affixes else "user"
-        before, after = self._affixes[role]
-        opening = self._openings.get(role, ()) if first else ()
-        return (*opening, *before, *self.encode(content), *after)
+        return self._ids.plain(text)
 
     def encode_conversation(self, messages: Sequence[Mapping[str, Any]], prompt: bool = True) -> list[int]:
-        """The ids of a conversation; with ``prompt``, up to where the agent's next reply begins."""
-        ids: list[int] = []
-        for number, message in enumerate(messages):
-            ids += self.encode_message(message["role"], message["content"], first=number == 0)
-        return [*ids, *self.prompt_ids] if prompt else ids
+        """The ids of a conversation, as they are when the agent's words in it were sampled.
+
+        Args:
+            messages: the conversation; roles are system, user, assistant and tool, and any other is the user's.
+            prompt: up to where the agent's next reply begins.
+
+        Raises:
+            ValueError: if the chat template cannot write messages of these roles.
+        """
+        return _conversation(self._writer, messages, self.end_id, prompt)[0]
+
+    def encode_since_reply(
+        self, messages: Sequence[Mapping[str, Any]], ended: bool = True, prompt: bool = True
+    ) -> list[int]:
+        """The ids that follow the agent's last reply, or all where it has said nothing.
+
+        Args:
+            messages: the conversation so far. Only where its last reply stands matters, not how it is spelt.
+            ended: that reply has its end-of-turn token.
+            prompt: up to where the next reply begins.
+
+        Raises:
+            ValueError: if the chat template cannot write messages of these roles.
+        """
+        return self._writer.since_reply(messages, ended, prompt)
+
+    def encode_reply(self, messages: Sequence[Mapping[str, Any]], content: str) -> list[int]:
+        """The ids that a policy would have to sample to say ``content``, without the end-of-turn token.
+
+        Args:
+            messages: the conversation before it.
+            content: the words; thinking in them is thought where the template knows thinking.
+        """
+        return list(self._writer.reply(messages, content))
 
     def encode_demonstration(self, messages: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[bool]]:
-        """The ids of a conversation, and which of them the agent said: its words and its end-of-turn tokens."""
-        ids: list[int] = []
-        said: list[bool] = []
-        for number, message in enumerate(messages):
-            whole = self.encode_message(message["role"], message["content"], first=number == 0)
-            by_agent = message["role"] == "assistant"
-            begins = len(self.prompt_ids) if by_agent else len(whole)
-            ends = len(whole) - len(self.end_tail) if by_agent else len(whole)
-            said += [begins <= position < ends for position in range(len(whole))]
-            ids += whole
-        return ids, said
+        """The ids of a conversation, and which of them the agent said: its words and its end-of-turn tokens.
+
+        Tokens that may not stand in a reply are not the agent's: a tokenizer that cannot write every text has one for
+        what it does not know.
+        """
+        ids, said = _conversation(self._writer, messages, self.end_id, prompt=False)
+        forbidden = set(self.forbidden_ids)
+        return ids, [by_agent and token not in forbidden for token, by_agent in zip(ids, said, strict=True)]
 
     def save(self, folder: str | Path) -> None:
         """Writes what ``AutoTokenizer.from_pretrained`` loads, chat template included."""
@@ -133,85 +125,62 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; markers are left out."""
-        key = tuple(ids)
-        text = self._texts.get(key)
-        if text is None:
-            if len(self._texts) >= _MAX_CACHED_TEXTS:
-                self._texts.clear()
-            text = self._texts[key] = self.hf.decode(
-                list(key), skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-        return text
+        return self._ids.text(tuple(ids))
 
-    def _check(self) -> None:
-        """Raises ValueError unless the parts add up to what the template writes."""
-        messages = [{"role": role, "content": content} for role, content in _SAMPLE if role in self._affixes]
-        text = self.hf.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        expected = list(self.hf(text, add_special_tokens=False)["input_ids"])
-        got = self.encode_conversation(messages)
-        if got != expected:
-            raise ValueError(
-                f"the chat template of {_name(self.hf)} cannot be used message by message: a conversation put together "
-                f"of its messages is {self.hf.decode(got)!r}, the template writes {self.hf.decode(expected)!r}"
-            )
+    def heard(self, ids: Sequence[int]) -> str:
+        """What a reply says to whoever hears it.
+
+        Its thinking is left out: all of it where it does not come to an end.
+
+        Args:
+            ids: of the reply; its end-of-turn token may be among them.
+        """
+        said = tuple(ids[:-1] if len(ids) and ids[-1] == self.end_id else ids)
+        if self._thinking_ids:
+            silent = self._ids.special - self._thinking_ids
+            text = self._ids.text(tuple(token for token in said if token not in silent), skip_special_tokens=False)
+        else:
+            text = self.decode(said)
+        template = self._template
+        begun = template.thinking.begin if template.begins_thinking else ""
+        return without_thinking(begun + text, template.thinking).removeprefix(template.margin)
 
 
-def _name(hf: Any) -> str:
-    return str(getattr(hf, "name_or_path", "") or type(hf).__name__)
+def _plain_template(hf: Any) -> str:
+    if hf.eos_token is None:
+        raise ValueError(
+            f"{hf.name_or_path or type(hf).__name__} has no chat template and no end-of-text token to make one with"
+        )
+    begins = hf.bos_token_id is not None and hf("a")["input_ids"][:1] == [hf.bos_token_id]
+    return ("{{ bos_token }}" if begins else "") + PLAIN_TEMPLATE
 
 
-def _encode(hf: Any, text: str) -> tuple[int, ...]:
-    return tuple(hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+def _conversation(
+    writer: MessageWriter | WholeWriter, messages: Sequence[Mapping[str, Any]], end_id: int, prompt: bool
+) -> tuple[list[int], list[bool]]:
+    """The ids of a conversation, and which of them the agent said."""
+    ids: list[int] = []
+    said: list[bool] = []
+    for number, message in enumerate(messages):
+        if message["role"] == "assistant":
+            read = writer.since_reply(messages[:number], True, True)
+            reply = [*writer.reply(messages[:number], message["content"]), end_id]
+            ids += [*read, *reply]
+            said += [False] * len(read) + [True] * len(reply)
+    rest = writer.since_reply(messages, True, prompt)
+    return ids + rest, said + [False] * len(rest)
 
 
-def _special_ids(hf: Any) -> set[int]:
-    """Every token that is a marker: named special tokens, and added ones that are declared special."""
-    added = {number for number, token in hf.added_tokens_decoder.items() if token.special}
-    return added | set(hf.all_special_ids)
-
-
-def _passages(hf: Any) -> set[int]:
-    """Added tokens of several words: a task's instructions, say."""
-    return {number for number, token in hf.added_tokens_decoder.items() if len(token.content.split()) > 1}
-
-
-def _take_apart(hf: Any) -> tuple[dict[str, Affixes], dict[str, tuple[int, ...]]]:
-    """What the template writes around a message of each role, and additionally before a first message of the user.
-
-    ``before`` and ``after`` of a role are what a message of that role adds to the text of a conversation.
-    """
-
-    def ids(text: str) -> tuple[int, ...]:
-        return tuple(hf(text, add_special_tokens=False)["input_ids"])
-
-    affixes = {}
-    for role, history in _HISTORY.items():
-        around = _around(hf, role, history)
-        if around is not None:
-            affixes[role] = Affixes(ids(around[0]), ids(around[1]))
-    for role in ("user", "assistant"):
-        if role not in affixes:
-            raise ValueError(f"the chat template of {_name(hf)} cannot write a message of role {role!r}")
-    first, later = _around(hf, "user", ()), _around(hf, "user", _HISTORY["user"])
-    opening = first[0].removesuffix(later[0]) if first and later else ""
-    return affixes, {"user": ids(opening)}
-
-
-def _around(hf: Any, role: str, history: Sequence[str]) -> tuple[str, str] | None:
-    """The text before and after a message of ``role``; None where the template refuses or leaves it out."""
-
-    def written(roles: Sequence[str], prompt: bool = False) -> str:
-        messages = [{"role": role, "content": f"<{number}>"} for number, role in enumerate(roles)]
-        return hf.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
-
+def _by_message(ids: Ids, hf: Any, whole: WholeWriter, end_id: int) -> MessageWriter | None:
+    """A writer message by message, which costs less, if all it writes is what the template writes."""
     try:
-        former = written(history) if history else ""
-        latter = written([*history, role])
-        prompt = written(history, prompt=True) if role == "assistant" else former
-    except Exception:  # templates raise what they like
+        writer = MessageWriter(hf, ids, end_id)
+    except ValueError:
         return None
-    content = f"<{len(history)}>"
-    if not latter.startswith(former) or not prompt.startswith(former) or content not in latter[len(former) :]:
-        return None
-    before, _, after = latter[len(former) :].partition(content)
-    return (prompt[len(former) :] if role == "assistant" else before), after
+    for messages in SAMPLES:
+        for prompt in (False, True):
+            if _conversation(writer, messages, end_id, prompt) != _conversation(whole, messages, end_id, prompt):
+                return None
+        if writer.since_reply(messages, False, True) != whole.since_reply(messages, False, True):
+            return None
+    return writer

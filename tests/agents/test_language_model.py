@@ -14,6 +14,7 @@ import transformers
 
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.language_model.cache import FULL, Attention
+from dialogym.agents.language_model.logprobs import possible
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig
 from dialogym.agents.language_model.sampler import Sampler, pad, sample_rows
 from dialogym.agents.language_model.sft import SFTAgent
@@ -119,7 +120,7 @@ def test_at_temperature_zero_every_token_is_the_likeliest(family):
     for one in talk(lm, 0.0, random.Random(1)):
         ids, mask = torch.tensor([one.ids]), torch.tensor([one.mask])
         with torch.no_grad():
-            best = lm.log_distribution(ids, mask).argmax(-1)
+            best = possible(lm.logits(ids, mask), lm.forbidden).argmax(-1)
         assert best.tolist() == ids[mask].tolist()
 
 
@@ -163,20 +164,6 @@ def test_the_last_possible_token_is_drawn_at_the_end_of_the_unit_interval(monkey
 def test_the_first_possible_token_is_drawn_at_the_beginning_of_the_unit_interval(monkeypatch):
     monkeypatch.setattr(torch, "rand", lambda *shape, **options: torch.zeros(shape))
     assert sample_rows(torch.tensor([[-1e9, -1e9, -0.1, -2.4]]).softmax(-1)).tolist() == [2]
-
-
-def test_logprobs_and_entropies_worked_by_hand(monkeypatch):
-    lm = tiny_model(load_tokenizer())
-    logits = torch.tensor([[0.0, 0.0], [0.0, 1.0986123]])  # 1/2, 1/2 and 1/4, 3/4
-    monkeypatch.setattr(lm.forward, "logits", lambda ids, keep: logits)
-    monkeypatch.setattr(lm, "possible", lambda logits: logits)
-    ids, mask = torch.tensor([[0, 1, 0, 1]]), torch.tensor([[False, True, False, True]])
-    found = lm.token_logprobs(ids, mask)
-    assert found.logprobs.exp().tolist() == pytest.approx([0.5, 0.75])
-    assert found.entropies.tolist() == pytest.approx([0.6931472, 0.5623351])
-    assert found.kl is None
-    halved = lm.token_logprobs(ids, mask, temperature=0.5)  # squares the odds: 1/10, 9/10
-    assert halved.logprobs.exp().tolist() == pytest.approx([0.5, 0.9])
 
 
 @pytest.mark.parametrize("family", ["bloom", "gpt_neo"])

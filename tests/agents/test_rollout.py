@@ -10,7 +10,6 @@ import torch
 
 from dialogym.agents import make_agent
 from dialogym.agents.language_model.batch import Batch
-from dialogym.agents.language_model.history import closing_ids
 from dialogym.agents.language_model.rollout import sample_episodes
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
@@ -44,9 +43,9 @@ def test_the_action_mask_is_true_exactly_on_what_was_sampled(collected):
         said = [tokenizer.decode(ids[: len(ids) - (ids[-1] == tokenizer.end_id)]) for ids in replies]
         assert said == envs.transcripts[row].replies
         heard = [token for message in envs.messages(row) if message["role"] != "assistant"
-                 for token in tokenizer.encode_message(message["role"], message["content"])]  # fmt: skip
-        begun = [*tokenizer.prompt_ids] * len(replies)
-        closed = [token for ids in replies[:-1] for token in closing_ids(tokenizer, ids[-1] == tokenizer.end_id)]
+                 for token in tokenizer.encode_conversation([message], prompt=False)]  # fmt: skip
+        begun = tokenizer.encode_conversation([]) * len(replies)
+        closed = [tokenizer.end_id for ids in replies[:-1] if ids[-1] != tokenizer.end_id]
         unread = len(heard) + len(begun) + len(closed) - len(read)  # what came after the last reply
         assert unread >= 0
         assert sorted(read) == sorted((heard[: len(heard) - unread]) + begun + closed)
@@ -88,10 +87,8 @@ def test_a_cut_conversation_has_the_state_in_which_it_would_go_on(collected):
     for row in cut:
         episode, new = episodes[row], envs.messages(row)
         last = max(number for number, message in enumerate(new) if message["role"] == "assistant")
-        prompt = closing_ids(lm.tokenizer, episode.ids[-1] == lm.tokenizer.end_id)
-        for message in new[last + 1 :]:
-            prompt += lm.tokenizer.encode_message(message["role"], message["content"])
-        prompt += lm.tokenizer.prompt_ids
+        prompt = [] if episode.ids[-1] == lm.tokenizer.end_id else [lm.tokenizer.end_id]
+        prompt += lm.tokenizer.encode_conversation(new[last + 1 :])
         with torch.no_grad():
             state = states_of(lm, torch.tensor([[*episode.ids, *prompt]]))[0, -1]
         assert torch.allclose(state, batch.next_states[row], atol=1e-4)

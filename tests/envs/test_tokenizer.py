@@ -24,9 +24,9 @@ NO_TOOLS = "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('
 PROMPT = "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 LAST_ONLY = "{{ '<|user|>' + messages[-1].content + '<|end|>' }}"
 PLAIN_END = "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + ' over ' }}{% endfor %}" + PROMPT
-UNEVEN = (
-    "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}"
-    "{% if loop.index == 4 %}{{ '<|tool|>' }}{% endif %}{% endfor %}" + PROMPT
+OTHER_REPLY = (
+    "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>speak: ' }}{% endif %}"
 )
 TALK = [
     {"role": "system", "content": "you are a guide ."},
@@ -150,7 +150,8 @@ def test_messages_put_together_are_what_the_template_writes(template, start, pro
 
 def test_a_template_without_tools_shows_their_results_as_the_users():
     tokenizer = load_tokenizer(with_template(NO_TOOLS + CHATML))
-    assert tokenizer.encode_message("tool", "3 found") == tokenizer.encode_message("user", "3 found")
+    shown = [{**message, "role": "user"} if message["role"] == "tool" else message for message in TALK]
+    assert tokenizer.encode_conversation(TALK) == as_template_writes(tokenizer, shown, prompt=True)
 
 
 def test_a_tokenizer_without_a_template_gets_one_that_nobody_can_forge():
@@ -164,12 +165,12 @@ def test_a_tokenizer_without_a_template_gets_one_that_nobody_can_forge():
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        (LAST_ONLY, "cannot write a message of role 'user'"),
+        (LAST_ONLY, "cannot write a conversation of user, assistant: it leaves out what is said"),
         (PLAIN_END, "must end a turn with a special token"),
-        (UNEVEN, "cannot be used message by message: a conversation put together of its messages is"),
+        (OTHER_REPLY, "must begin a reply as its prompt does"),
     ],
 )
-def test_a_template_that_cannot_be_taken_apart_is_refused(template, message):
+def test_a_template_that_cannot_be_used_is_refused(template, message):
     with pytest.raises(ValueError, match=message):
         load_tokenizer(with_template(template))
 

@@ -1,0 +1,45 @@
+"""Texts as token ids and back, by a Hugging Face tokenizer; what was asked before is remembered."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+_MAX_MESSAGES, _MAX_WRITTEN = 100_000, 10_000
+
+
+class Ids:
+    """Texts as token ids and back.
+
+    Args:
+        hf: a Hugging Face tokenizer.
+
+    Attributes:
+        special: every token that is a marker: named special tokens, and added ones that are declared special.
+        markers: their text.
+    """
+
+    def __init__(self, hf: Any):
+        self._hf = hf
+        added = hf.added_tokens_decoder
+        self.special = frozenset({number for number, token in added.items() if token.special} | set(hf.all_special_ids))
+        self.markers = tuple(filter(None, hf.convert_ids_to_tokens(sorted(self.special))))
+        self.plain = functools.lru_cache(_MAX_MESSAGES)(self._plain)
+        self.written = functools.lru_cache(_MAX_WRITTEN)(self._written)
+        self.text = functools.lru_cache(_MAX_MESSAGES)(self._text)
+
+    def passages(self) -> set[int]:
+        """Added tokens of several words: a task's instructions, say."""
+        return {number for number, token in self._hf.added_tokens_decoder.items() if len(token.content.split()) > 1}
+
+    def _plain(self, text: str) -> tuple[int, ...]:
+        """The ids of plain text; what looks like a marker is spelt out."""
+        return tuple(self._hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+    def _written(self, text: str) -> tuple[int, ...]:
+        """The ids of what a chat template wrote, markers included."""
+        return tuple(self._hf(text, add_special_tokens=False)["input_ids"])
+
+    def _text(self, ids: tuple[int, ...], skip_special_tokens: bool = True) -> str:
+        """The text of ids."""
+        return self._hf.decode(list(ids), skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False)
