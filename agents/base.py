@@ -34,6 +34,8 @@ Validate: TypeAlias = Callable[["Agent"], float]
 Info: TypeAlias = Mapping[str, Any]
 
 AGENT_FILE = "agent.json"
+OF_THE_MACHINE = frozenset({"device"})
+"""Settings that are not saved: an agent loads on a machine that lacks what it was trained on."""
 BEST, LAST = "best", "last"
 """Folders of a checkpoint: the agent that validation chose, and where training stopped (what ``resume`` goes on from).
 Each loads as an agent."""
@@ -145,10 +147,13 @@ class Agent(ABC):
             "agent": self.name,
             "seed": self.seed,
             "config": {
-                field.name: _in_json(getattr(self.config, field.name)) for field in dataclasses.fields(self.config)
+                field.name: _in_json(getattr(self.config, field.name))
+                for field in dataclasses.fields(self.config)
+                if field.name not in OF_THE_MACHINE
             },
             "budget": dataclasses.asdict(self.budget),
             "env": _describe(self.spec),
+            **self._about(),
         }
         atomic_write(folder / AGENT_FILE, json.dumps(description, indent=2, default=str) + "\n")
 
@@ -174,6 +179,15 @@ class Agent(ABC):
         agent.budget = Budget(**description["budget"])
         agent._load(found)
         return agent
+
+    @property
+    def notice(self) -> str:
+        """What there is to say before it learns, in one line; "" for nothing."""
+        return ""
+
+    def _about(self) -> dict[str, Any]:
+        """What else shall stand in the description that ``save`` writes."""
+        return {}
 
     def _save(self, folder: Path) -> None:  # noqa: B027
         """Writes what was learned; an agent that does not learn has nothing to write."""

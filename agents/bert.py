@@ -23,8 +23,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ..envs.core.items import package_file
+from ..rewards.devices import AUTO, resolve_device
 from .base import Info, LogRow
-from .training.epochs import learn_in_epochs, learning_rates, shuffled_batches, train_epoch
+from .training.epochs import in_one_pass, learn_in_epochs, learning_rates, shuffled_batches, train_epoch
 from .training.learner import Learner, Training
 from .training.quiet import quietly
 
@@ -52,6 +53,8 @@ class BertConfig:
         learning_rate: peak, after a linear warm-up over a tenth of the updates.
         weight_decay: of AdamW.
         max_grad_norm: longer gradients are shortened to it.
+        device: where it computes: "auto" takes a CUDA GPU, Apple's or the CPU, the first there is; or "cuda", "cuda:1",
+            "mps", "cpu".
     """
 
     model: str | None = None
@@ -65,6 +68,7 @@ class BertConfig:
     learning_rate: float = 5e-5
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
+    device: str = AUTO
 
     def __post_init__(self) -> None:
         for name in ("max_length", "num_validation_examples", "epochs", "patience", "batch_size"):
@@ -72,6 +76,7 @@ class BertConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.num_examples < 0:
             raise ValueError(f"num_examples must not be negative, got {self.num_examples}")
+        resolve_device(self.device)
         if self.truncation_side not in ("left", "right"):
             raise ValueError(f"truncation_side must be left or right, got {self.truncation_side!r}")
 
@@ -97,6 +102,7 @@ class SequenceClassifier:
             options.update(num_labels=len(labels), id2label=names, label2id={name: i for i, name in names.items()})
         with quietly():  # that the head is fresh is no news
             model = AutoModelForSequenceClassification.from_pretrained(str(source), **options)
+        model = model.to(resolve_device(config.device))
         tokenizer = AutoTokenizer.from_pretrained(str(source), truncation_side=config.truncation_side)
         return cls(model, tokenizer, config.max_length)
 
@@ -205,7 +211,9 @@ class BertAgent(Learner):
             return cross_entropy(logits, gold)
 
         rates = learning_rates(config.learning_rate, epoch, len(batches), config.epochs, num_warmup)
-        losses = train_epoch(model, optimizer, batches, loss_of, rates, config.max_grad_norm, seed=rng.getrandbits(31))
+        losses = train_epoch(
+            model, optimizer, batches, in_one_pass(loss_of), rates, config.max_grad_norm, seed=rng.getrandbits(31)
+        )
         total = sum(loss * len(batch) for loss, batch in zip(losses, batches, strict=True))
         return total / len(examples), right / len(examples)
 

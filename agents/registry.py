@@ -131,12 +131,15 @@ def checked_options(what: str, config: type[Any], options: dict[str, Any]) -> di
         TypeError: for one that is not, with the nearest right one, or what was expected and what came.
     """
     types = typing.get_type_hints(config)
-    fields = [field.name for field in dataclasses.fields(config)]
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    fields = list(defaults)
     for option in options:
         if option not in fields:
             near = difflib.get_close_matches(option, fields, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(fields) or 'none'}"
             raise TypeError(f"{what} got an unexpected option {option!r}; {hint}")
+        if options[option] is None and defaults[option] is None:
+            continue  # which says: as it is by default
         if not _is_of(types[option], options[option]):
             expected = getattr(types[option], "__name__", str(types[option]))
             raise TypeError(f"{what}: expected {expected} for {option}, got {options[option]!r:.80}")

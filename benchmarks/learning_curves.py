@@ -36,11 +36,15 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "reinforce": {"learning_rate": 1e-2, "batch_conversations": 48, "env_turns": 10_000},
         "a2c": {"learning_rate": 1e-2, "batch_conversations": 48, "env_turns": 10_000},
         "ppo": {"learning_rate": 3e-3, "batch_conversations": 128, "env_turns": 6_000, "kl_target": None},
+        "grpo": {"learning_rate": 5e-3, "batch_conversations": 96, "env_turns": 10_000},
+        "rloo": {"learning_rate": 5e-3, "batch_conversations": 96, "env_turns": 10_000},
     },
     "dialog": {
         "reinforce": {"learning_rate": 3e-4},
         "a2c": {"learning_rate": 3e-4},
         "ppo": {"learning_rate": 3e-4, "minibatch_size": 16},
+        "grpo": {"learning_rate": 3e-4},
+        "rloo": {"learning_rate": 3e-4},
     },
 }
 SHARED: dict[str, dict[str, Any]] = {

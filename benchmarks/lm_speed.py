@@ -26,7 +26,7 @@ from dialogym.agents.language_model.rollout import sample_episodes
 from dialogym.agents.language_model.sft import SFTAgent, SFTConfig
 from dialogym.envs import TextVectorEnv, remake_vec
 
-ENV, CONFIG = "TextDialog-v0", PPOConfig()
+ENV, CONFIG = "TextDialog-v0", PPOConfig(max_reply_tokens=28, sampling_temperature=0.7)
 
 
 def main() -> None:

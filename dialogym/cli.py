@@ -1,12 +1,13 @@
 """The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
-``export``."""
+``export``, ``model``."""
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,9 +20,9 @@ from rich.table import Table
 from .cli_common import (
     DEFAULT_ENV,
     INTERRUPTED,
-    SHOWN,
     ConfigOption,
     EnvOption,
+    LogOption,
     SeedOption,
     SetOption,
     TrainingSeedOption,
@@ -32,10 +33,10 @@ from .cli_common import (
     make_env,
     options_of,
     player_of,
-    short,
     task_of,
 )
 from .cli_export import export
+from .cli_model import model
 from .cli_rating import PREFERENCE, rate, train_preference_model
 from .envs import Task
 from .rewards import EndpointError
@@ -49,7 +50,10 @@ app = typer.Typer(
 )
 MAX_VALUE_CHARS = 80
 """Of a value of a goal, as it is shown."""
-MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError)
+BAR_WIDTH = 16
+LOG_FILE = "log.jsonl"
+"""In the folder of a training."""
+MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError, FloatingPointError)
 
 
 class Seat(str, Enum):
@@ -205,6 +209,7 @@ def _ask(heard: str) -> str:
 
 app.command()(rate)
 app.command()(export)
+app.command()(model)
 
 
 @app.command()
@@ -221,6 +226,7 @@ def train(
     config: ConfigOption = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
     validate_goals: Annotated[int, typer.Option(min=0, help="Validation goals to choose the model on; 0: none.")] = 200,
+    log: LogOption = None,
     seed: TrainingSeedOption = 0,
 ) -> None:
     """Train AGENT; Ctrl-C leaves a checkpoint that --resume goes on from. docs/agents.md lists the settings of each.
@@ -228,8 +234,13 @@ def train(
     `dialogym train preference --data FILE` fits a reward to judgements: `--set reward=preference:FOLDER` uses it.
     """
     from dialogym.agents.registry import make_agent
+    from dialogym.agents.training.trackers import check_trackers
 
+    trackers = list(dict.fromkeys(name.strip() for names in log or [] for name in names.split(",")))
+    check_trackers(trackers)
     if agent == PREFERENCE:
+        if trackers:
+            raise ValueError(f"--log is for agents, got it for {PREFERENCE}, which prints its few epochs")
         train_preference_model(
             data, out if out is not None else Path("runs") / PREFERENCE, options_of(config), resume, seed
         )
@@ -240,10 +251,12 @@ def train(
     learner = make_agent(agent, made, seed=seed, **options_of(config))
     if not learner.learns:
         raise ValueError(f"{agent} has nothing to learn; evaluate it with `dialogym evaluate {agent}`")
+    if learner.notice:
+        console.print(learner.notice, soft_wrap=True, markup=False, highlight=False)
     folder = out if out is not None else Path("runs") / f"{agent}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        _learn(learner, made, folder, resume, validate_goals)
+        _learn(learner, made, folder, resume, validate_goals, trackers)
     except KeyboardInterrupt:
         again = [part for part in sys.argv[1:] if part != "--resume"]
         if out is None:
@@ -263,34 +276,53 @@ def _evaluate_command(agent: Path, env_id: str, pairs: list[str] | None) -> str:
     return shlex.join(words)
 
 
-def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int) -> None:
+def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int, trackers: Sequence[str] = ()) -> None:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from dialogym.agents.training.log import log_file
+    from dialogym.agents.training.log import log_file, read_log
+    from dialogym.agents.training.progress import Pace, TimeLeftColumn, in_short, over_at, words_column
+    from dialogym.agents.training.trackers import open_trackers
     from dialogym.evaluation.score import frozen_goals, score
 
     def validation(agent: Any) -> float:
         return float(score(agent, made, goals, split="validation").success.mean())
 
     goals = frozen_goals(made, "validation", num_goals, seed=0).goals if num_goals else []
+    path, pace = folder / LOG_FILE, Pace(learner.budget, resume)
     columns = (
         TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[row]}"),
+        BarColumn(bar_width=BAR_WIDTH),
         TimeElapsedColumn(),
+        TimeLeftColumn(),
+        words_column("row"),
     )
-    with Progress(*columns, console=console) as progress, log_file(folder / "log.jsonl", resume) as write:
-        bar = progress.add_task(learner.name, total=None, row="")
+    before = (read_log(path) if path.is_file() else []) if resume else None
+    with (
+        open_trackers(trackers, folder, _settings(learner), before) as track,
+        Progress(*columns, console=console, expand=True) as progress,
+        log_file(path, resume) as write,
+    ):
+        bar = progress.add_task(learner.name, total=None, row="", over_at=None)
 
         def log(row: dict[str, Any]) -> None:
+            row = pace.measured(row, learner.budget)
             write(row)
-            shown = "  ".join(f"{key} {short(value)}" for key, value in row.items() if key in SHOWN)
-            share = row.get("progress")
-            progress.update(bar, row=shown, total=1.0 if share is not None else None, completed=share or 0)
+            track(row)
+            share, over = row.get("progress"), over_at(pace.seconds_left(row))
+            total = 1.0 if share is not None else None
+            progress.update(bar, row=in_short(row), total=total, completed=share or 0, over_at=over)
 
         learner.learn(
             made, log=log, validate=validation if goals else None, checkpoint=folder / "checkpoint", resume=resume
         )
+
+
+def _settings(learner: Any) -> dict[str, Any]:
+    """What a tracker shows beside a training; of data that is an object only what it is."""
+    env = None if learner.spec is None else learner.spec.id
+    settings = {field.name: getattr(learner.config, field.name) for field in dataclasses.fields(learner.config)}
+    shown = {name: value if _is_plain(value) else f"a {type(value).__name__}" for name, value in settings.items()}
+    return {"agent": learner.name, "env": env, "seed": learner.seed, **shown}
 
 
 @app.command()

@@ -31,12 +31,14 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.
 TrainingSeedOption = Annotated[
     int, typer.Option(min=0, help="Seed of the agent and its training; the goals it is scored on stay the same.")
 ]
-SHOWN = ("env_turns", "epoch", "success", "return", "validation", "validation_loss", "kl")
-
-
-def short(value: Any) -> str:
-    """A number as a progress line has room for it."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+LogOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="TRACKER",
+        help="Show the training in tensorboard or wandb too, beside --out/log.jsonl; repeat, or with a comma.",
+    ),
+]
 
 
 def options_of(pairs: list[str] | None) -> dict[str, Any]:

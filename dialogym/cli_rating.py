@@ -9,7 +9,6 @@ import typer
 
 from .cli_common import (
     DEFAULT_ENV,
-    SHOWN,
     EnvOption,
     SeedOption,
     SetOption,
@@ -18,7 +17,6 @@ from .cli_common import (
     make_env,
     options_of,
     player_of,
-    short,
 )
 
 PREFERENCE = "preference"
@@ -140,6 +138,7 @@ def train_preference_model(data: Path | None, out: Path, options: dict[str, Any]
     except ImportError as e:
         raise ImportError(f'a preference model needs {e.name}: pip install "dialogym[preference]"', name=e.name) from e
     from dialogym.agents.registry import checked_options
+    from dialogym.agents.training.progress import in_short
     from dialogym.evaluation.rating.agreement import pairwise_scores
 
     if data is None or resume:
@@ -148,7 +147,7 @@ def train_preference_model(data: Path | None, out: Path, options: dict[str, Any]
     judgements = read_judgements(data)
 
     def log(row: dict[str, Any]) -> None:
-        console.print("  ".join(f"{key} {short(value)}" for key, value in row.items() if key in SHOWN), soft_wrap=True)
+        console.print(in_short(row), soft_wrap=True)
 
     model = train_preference(judgements, out, config, seed, log)
     _, held_out = split_judgements(judgements, config.validation_share)

@@ -1,8 +1,9 @@
-"""Writes a page for each environment, and one of the settings of agents.
+"""Writes a page for each environment, one of the settings of agents, and one of what they log.
 
-The former are made from docstrings, registrations and conversations of the rules, the latter from configurations.
+The former are made from docstrings, registrations and conversations of the rules, the latter from configurations and
+the table of metrics.
 
-python docs/make_pages.py            # writes docs/environments/*.md and docs/agents.md
+python docs/make_pages.py            # writes docs/environments/*.md, docs/agents.md and docs/metrics.md
 python docs/make_pages.py --check    # only says whether they are as they would be written
 """
 
@@ -19,14 +20,18 @@ from typing import Any
 import gymnasium as gym
 
 import dialogym  # registers the environments # noqa: F401
+from dialogym.agents.language_model.defaults import DEFAULTS
 from dialogym.agents.preference.train import PreferenceConfig
 from dialogym.agents.registry import agent_class, agent_names, describe_agents, make_agent
 from dialogym.agents.rule import PolicyAgent
+from dialogym.agents.training.metrics import METRICS, OTHER
+from dialogym.agents.training.trackers import PROJECT
 from dialogym.envs import Task, TextEnv, remake, shipped_ids
 from dialogym.evaluation.validate import FLOORS
 
 FOLDER = Path(__file__).parent / "environments"
 AGENTS = Path(__file__).parent / "agents.md"
+METRICS_PAGE = Path(__file__).parent / "metrics.md"
 SUITE = Path(__file__).parent / "suite" / "suite.json"
 SEED = 1
 HEADER = re.compile(r"^(Args|Attributes|Raises|Returns|Reference|References|Example|Examples):", re.MULTILINE)
@@ -158,6 +163,12 @@ Of an agent made by name: `--config SETTING=VALUE` of `dialogym train` and `dial
 None), else as text. The folder of a trained agent holds the settings that it was trained with.
 """
 
+DEFAULTS_BY_MODEL = """What these settings are where nobody says. A model is from scratch where an agent of ours made
+it from random weights, `init` folders of such included; any other `model` or `init` is pretrained, with all its weights
+trained, or an adapter (`lora_rank`). `dialogym train` says what it took, and the agent's `agent.json` keeps it.
+Schulman et al. (2025): [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/); SmolLM2's recipe:
+[alignment-handbook](https://github.com/huggingface/alignment-handbook/tree/main/recipes/smollm2)."""
+
 
 def agents_page() -> str:
     """The settings of every agent, a table for those that share one configuration, as Markdown."""
@@ -176,8 +187,22 @@ def agents_page() -> str:
         "## `preference`\n\nNo agent but a reward model: `dialogym train preference --data FILE` "
         f"([how](preferences.md)).\n\n{settings(PreferenceConfig)}"
     )
+    parts.append(f"## Defaults by the model\n\n{DEFAULTS_BY_MODEL}\n\n{defaults_by_model()}")
     parts.append(f"## Without settings\n\n{in_code(bare)}.")
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def defaults_by_model() -> str:
+    """A table of the defaults that follow the kind of model."""
+    rows = [
+        "| setting | agents | from scratch | full fine-tuning | LoRA | source |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for setting, of_agents in DEFAULTS.items():
+        for name, default in of_agents.items():
+            numbers = f"{default.scratch:g} | {default.full:g} | {default.lora:g}"
+            rows.append(f"| `{setting}` | {f'`{name}`' if name else 'all others'} | {numbers} | {default.source} |")
+    return "\n".join(rows)
 
 
 def settings(config: type[Any]) -> str:
@@ -188,6 +213,8 @@ def settings(config: type[Any]) -> str:
         meanings.setdefault(meaning(config, field.name), []).append(field)
     for words, fields in meanings.items():
         defaults = [repr(default_of(field)) for field in fields]
+        if fields[0].name in DEFAULTS and default_of(fields[0]) is None:
+            words += " None: [by the model](#defaults-by-the-model)."
         rows.append(f"| {in_code([field.name for field in fields])} | {in_code(defaults)} | {words} |")
     return "\n".join(rows)
 
@@ -224,6 +251,45 @@ def in_code(words: list[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
+# What agents log
+
+LOGS = f"""# The log of a training
+
+`dialogym train AGENT --out FOLDER` writes `FOLDER/log.jsonl`: JSON Lines, a row each update, epoch or report, on disk
+when it was logged; what is not finite is `null`. Trackers show the same numbers:
+
+    pip install "dialogym[tensorboard,wandb]"
+    dialogym train ppo --log tensorboard      # tensorboard --logdir runs
+    dialogym train ppo --log tensorboard,wandb
+
+- The step is `env_turns`, so that agents that learn by reinforcement are compared at equal experience; of trainings in
+  epochs, `sft` and `bert`, it is the epoch, for their demonstrations stay as many.
+- With `--resume` the same run goes on. Rows between the checkpoint and the interruption are logged again: the log and
+  TensorBoard keep the later row; Weights & Biases, which takes no step twice, keeps the earlier. A tracker that joins
+  with `--resume` is told of the rows that the log holds. Without `--resume`, `FOLDER/tensorboard` is written anew and a
+  new run of Weights & Biases begins.
+- Weights & Biases goes by its own variables: `WANDB_MODE=offline` keeps the run in `FOLDER/wandb`, for `wandb sync`;
+  the project is `{PROJECT}` where `WANDB_PROJECT` names no other.
+- In Python: `with open_trackers(["tensorboard"], folder, settings) as log: agent.learn(env, log=log)`, from
+  `dialogym.agents.training.trackers`.
+
+The progress line of `dialogym train` and `dialogym compare` shows the speed of the last row and the time left, which is
+estimated from the share that is over, validation included; a training that stops early takes less.
+
+| in the log | in trackers | what it is |
+| --- | --- | --- |
+"""
+LOGS_END = f"""
+Anything else is shown as `{OTHER}/NAME`, or by its own name where that has a group (`group/name`).
+"""
+
+
+def metrics_page() -> str:
+    """What agents log, as Markdown."""
+    rows = [f"| `{key}` | `{metric.name}` | {metric.about} |" for key, metric in METRICS.items()]
+    return LOGS + "\n".join(rows) + "\n" + LOGS_END
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is out of date")
@@ -231,7 +297,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     stale = []
     pages = {FOLDER / f"{env_id}.md": page(env_id) for env_id in shipped_ids()}
-    for path, text in {**pages, AGENTS: agents_page()}.items():
+    for path, text in {**pages, AGENTS: agents_page(), METRICS_PAGE: metrics_page()}.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(path.stem)
             if not check:

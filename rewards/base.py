@@ -155,6 +155,7 @@ class ComposedReward(Reward):
 
     Attributes:
         names: keys of ``info["reward_terms"]``; equal names are told apart by a number, in order: "length", "length_2".
+        has_batch: a part of it scores many transcripts in one pass.
 
     Raises:
         ValueError: without parts.
@@ -170,7 +171,7 @@ class ComposedReward(Reward):
         self._scorers = [
             (name, part.weight, bare(part.reward)) for name, part in zip(self.names, self.parts, strict=True)
         ]
-        self._has_batch = any(batch_of(score) for _, _, score in self._scorers)
+        self.has_batch = any(batch_of(score) for _, _, score in self._scorers)
 
     def terms(self, transcript: Transcript) -> dict[str, float]:
         """The weighted terms of one transcript, a new dict.
@@ -198,7 +199,7 @@ class ComposedReward(Reward):
         Raises:
             RewardError: as ``terms``; also when a ``batch`` does not return one number for each transcript.
         """
-        if not self._has_batch or not transcripts:
+        if not self.has_batch or not transcripts:
             return [self.terms(transcript) for transcript in transcripts]
         columns = [
             [checked_term(name, weight, value) for value in values_of(name, score, transcripts)]

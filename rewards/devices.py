@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +41,16 @@ def resolve_device(device: str) -> torch.device:
         wanted = f"{count} CUDA device{'s' if count > 1 else ''}, counted from 0" if count else f"no {kind} device here"
         raise ValueError(f"device {device!r} is not there: torch finds {wanted}; device='auto' takes one of {there}")
     return torch.device(device)
+
+
+def check_stays(model: Any, device: str) -> None:
+    """Raises for a device other than "auto" beside a model object, which is not moved: others may be using it.
+
+    Raises:
+        ValueError: with the device it is on.
+    """
+    if device != AUTO:
+        raise ValueError(f"device is for a model loaded by name, got {device!r} for one that is on {model.device}")
 
 
 def _count(kind: str) -> int:

@@ -50,7 +50,7 @@ def test_help_names_every_command():
     done = dialogym("--help")
     assert all(
         command in done.stdout
-        for command in ("list", "play", "rate", "export", "train", "evaluate", "compare", "validate")
+        for command in ("list", "play", "rate", "export", "model", "train", "evaluate", "compare", "validate")
     )
 
 
@@ -79,8 +79,11 @@ def test_help_names_every_command():
         (("compare", "--model", "."), "--model and --amount are for --preset pretrained"),
         (("compare", "--env", "TextDialog-v0", "--env", "TextWordle-v0"), "several --env are for --suite"),
         (("compare", "--only", "tset"), "only must be among"),
+        (("train", "q_learning", "--log", "tensorbord"), "did you mean 'tensorboard'?"),
+        (("train", "preference", "--log", "wandb"), "--log is for agents, got it for preference"),
         (("compare", "--suite", "--set", "noise=0.3"), "--suite compares every environment as it is"),
         (("train", "q_learning", "--out", __file__), "File exists"),
+        (("model", "smolm2"), "did you mean 'smollm2'?"),
         (("validate", "NoSuch-v0"), "no environment 'NoSuch-v0'"),
         (("play", "--env", "TextWordle-v0", "--as", "user"), "TextWordle-v0 has no seat for a person on the user's"),
     ],
@@ -110,6 +113,25 @@ def test_a_table_is_trained_saved_and_scored(tmp_path):
     scored = dialogym("evaluate", tmp_path / "q" / "agent", "--goals", 20, "--show", 0)
     assert scored.returncode == 0, scored.stderr
     assert "q_learning on 20 test goals" in scored.stdout
+
+
+def test_a_training_is_shown_in_tensorboard_and_goes_on_there(tmp_path):
+    pytest.importorskip("tensorboard")
+    for more in ([], ["--resume"]):
+        done = dialogym(
+            "train", "q_learning", "--config", "env_turns=400", "--config", "num_reports=2", "--out", "q",
+            "--validate-goals", 0, "--log", "tensorboard", *more, folder=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "q" / "log.jsonl").read_text().splitlines()]
+    assert all(row["turns_per_second"] > 0 for row in rows)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    shown = EventAccumulator(str(tmp_path / "q" / "tensorboard"))
+    shown.Reload()
+    steps = [(event.step, event.value) for event in shown.Scalars("rollout/turns")]
+    assert steps == [(row["env_turns"], pytest.approx(row["turns"])) for row in rows]
+    assert len(steps) == 2
 
 
 def test_train_names_the_command_that_scores_in_the_same_environment(tmp_path):

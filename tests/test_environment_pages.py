@@ -35,6 +35,12 @@ def test_the_settings_of_agents_are_up_to_date():
     assert make_pages.AGENTS.read_text(encoding="utf-8") == make_pages.agents_page(), "run python docs/make_pages.py"
 
 
+def test_what_agents_log_is_up_to_date():
+    page = make_pages.metrics_page()
+    assert "| `return` | `rollout/return` | their mean sum of rewards, neither scaled nor discounted |" in page
+    assert make_pages.METRICS_PAGE.read_text(encoding="utf-8") == page, "run python docs/make_pages.py"
+
+
 def test_every_setting_of_every_agent_has_its_own_default_and_a_meaning():
     section = {part.split("\n")[0]: part for part in make_pages.agents_page().split("## ")}
     assert "| `learning_rate` | `0.0003` | of the policy, with AdamW without decay. |" in section["`ppo`"]

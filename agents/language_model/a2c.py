@@ -19,7 +19,7 @@ from ..training.learner import Training
 from ..training.run import Run
 from .advantages import normalised
 from .agent import LanguageModelAgent
-from .batch import Batch, gradient_step
+from .batch import Batch, gradient_step, warm_up
 from .critic import ValueHead, estimate_advantages, fit_critic
 from .memory import TokenBudget
 from .rollout import collect, count_tokens, count_turns, outcomes, playing
@@ -36,7 +36,6 @@ class A2CConfig(RLConfig):
         value_learning_rate: of the critic.
     """
 
-    learning_rate: float = 1e-4
     lam: float = 0.95
     value_steps: int = 50
     value_learning_rate: float = 3e-3
@@ -77,6 +76,7 @@ class A2CAgent(LanguageModelAgent):
         ):
             while run.goes_on:
                 rng = run.next_update()
+                warm_up(optimizer, config.learning_rate, run.num_updates, config.warmup_updates)
                 with run.timing("rollout_seconds"):
                     episodes = collect(lm, envs, config, rng)
                 batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -12,13 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..base import Info
+from ..base import Info, read_description
 from ..training.learner import Learner
 from .adapter import ADAPTER
+from .defaults import by_model, in_words
 from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
-from .sampler import Replies, Sampler
+from .sampler import Replies, Sampler, new_sampler
 from .settings import RLConfig
+
+_log = logging.getLogger(__name__)
 
 
 class LanguageModelAgent(Learner):
@@ -26,6 +30,10 @@ class LanguageModelAgent(Learner):
 
     Conversations are recognised from one call to the next by what was said in them, so that only what is new is read;
     one that is not recognised is read from its beginning.
+
+    Attributes:
+        model_kind: "scratch", "full" or "lora"; see ``defaults.py``.
+        taken: settings that were open, with what they became by the kind of model.
     """
 
     interface = "text"
@@ -33,6 +41,7 @@ class LanguageModelAgent(Learner):
 
     def __init__(self, env: Any, seed: int = 0, config: Any = None):
         super().__init__(env, seed, config)
+        self.config, self.model_kind, self.taken = by_model(self.name, self.config)
         self._lm: LanguageModel | None = None
         self._sampler: Sampler | None = None
         self._rows: dict[History, list[int]] = {}  # conversations so far, and where they are cached
@@ -48,6 +57,15 @@ class LanguageModelAgent(Learner):
     def _make_model(self) -> LanguageModel:
         init = self.config.init if isinstance(self.config, RLConfig) else None
         return LanguageModel.make(self.config, self.seed, init)
+
+    @property
+    def notice(self) -> str:
+        return in_words(self.model_kind, self.taken) if self.taken else ""
+
+    def learn(self, env: Any, **options: Any) -> None:
+        if self.notice:
+            _log.info("%s: %s", self.name, self.notice)
+        super().learn(env, **options)
 
     def act(self, observation: Any, info: Info) -> str:
         return self.act_batch([observation], [info])[0]
@@ -107,13 +125,16 @@ class LanguageModelAgent(Learner):
 
     def _new_sampler(self) -> Sampler:
         generator = torch.Generator(device=self.lm.device).manual_seed(self.seed)
-        return Sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
+        return new_sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
 
     def text(self, ids: Tensor, length: int) -> str:
         """What is heard of a sampled reply."""
         return self.lm.tokenizer.heard(ids[:length].tolist())
 
     # On disk: the agent's folder is one of transformers' too
+
+    def _about(self) -> dict[str, Any]:
+        return {"model_kind": self.model_kind, "by_model": self.taken}
 
     def _save(self, folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".tmp") as draft:
@@ -126,6 +147,9 @@ class LanguageModelAgent(Learner):
             shutil.rmtree(folder / ADAPTER, ignore_errors=True)  # of another model that was saved here
 
     def _load(self, folder: Path) -> None:
+        description = read_description(folder)
+        self.model_kind = description.get("model_kind", self.model_kind)
+        self.taken = description.get("by_model", self.taken)
         if self._lm is None:
             self._lm = LanguageModel.restore(folder, self.config)
         else:  # its weights may be in an optimizer's hands

@@ -213,6 +213,12 @@ def logprobs_under(lm: LanguageModel, batch: Batch, temperature: float, budget: 
     return found
 
 
+def warm_up(optimizer: torch.optim.Optimizer, peak: float, update: int, warmup_updates: int) -> None:
+    """Sets the learning rate of an update, counted from 0: a line up to the peak, then the peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = peak * min(1.0, (update + 1) / max(1, warmup_updates))
+
+
 def drawn_minibatches(num_rows: int, size: int, rng: random.Random) -> list[list[int]]:
     """The numbers of a batch's conversations, each once, in minibatches of ``size`` drawn at random."""
     order = rng.sample(range(num_rows), num_rows)

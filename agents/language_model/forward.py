@@ -36,6 +36,11 @@ class Forward:
         self.by_mask = self._takes_masks()
 
     @property
+    def base(self) -> Any:
+        """The model of transformers itself; its adapter's layers are in it."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
     def dtype(self) -> torch.dtype:
         """The type that is computed in."""
         return self.autocast or self.model.dtype
@@ -75,7 +80,7 @@ class Forward:
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
-        """In the right type and with or without the adapter. Around many passes, weights are cast once for all."""
+        """In the right type, and with or without the adapter."""
         with contextlib.ExitStack() as stack:
             if self.autocast is not None:
                 stack.enter_context(torch.autocast(self.model.device.type, self.autocast))

@@ -22,7 +22,7 @@ from ..training.learner import Training
 from ..training.run import Run
 from .advantages import discounted_returns, group_normalised
 from .agent import LanguageModelAgent
-from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row
+from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row, warm_up
 from .memory import TokenBudget
 from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing
 from .settings import RLConfig, above_zero, at_least, one_of
@@ -45,13 +45,13 @@ class GRPOConfig(RLConfig):
         refills: batches more that are played, at most, to replace groups in which all returned the same; 0 leaves these
             in the batch, where they teach nothing.
         kl_weight: of the KL from the model that the training started from, in the loss; 0 needs no such reference.
-        kl_estimate: "k3", an estimate from the sampled tokens, or "exact", of their whole distributions.
+        kl_estimate: "k3", an estimate from the sampled tokens; "k3_unbiased", that times the ratio of new to old
+            probability, so that its gradient is unbiased too; or "exact", of the whole distributions.
         importance_cap: log-probabilities are taken anew before the update, and a token counts as often as it is
             likelier to the policy than to its sampler, at most so often; None takes the sampler's word.
     """
 
     group_size: int = 8
-    learning_rate: float = 1e-4
     by_std: bool = True
     credit: str = "conversation"
     average: str = "token"
@@ -68,7 +68,7 @@ class GRPOConfig(RLConfig):
         super().__post_init__()
         at_least(self, group_size=2, num_epochs=1, num_minibatches=1, refills=0, kl_weight=0, clip_low=0, clip_high=0)
         one_of(self, credit=("conversation", "turn"), average=("token", "sequence", "constant"))
-        one_of(self, kl_estimate=("k3", "exact"))
+        one_of(self, kl_estimate=("k3", "k3_unbiased", "exact"))
         if self.importance_cap is not None:
             above_zero(self, "importance_cap")
 
@@ -126,13 +126,17 @@ class GRPOAgent(LanguageModelAgent):
                 kl = torch.zeros_like(found.logprobs)
             elif kl is None:
                 kl = kl_k3(found.logprobs, batch.tokens(batch.reference_logprobs))
+                if config.kl_estimate == "k3_unbiased":
+                    kl = kl * (found.logprobs - old_logprobs).exp()
             loss = grpo_loss(
                 found.logprobs, old_logprobs, batch.token_advantages, batch.rows, config.clip_low, config.clip_high,
                 config.average, config.max_reply_tokens, batch.tokens(batch.weights), kl, config.kl_weight,
             )  # fmt: skip
             entropy, ratio = found.entropies.mean(), (found.logprobs - old_logprobs).detach().exp()
             clipped = ((ratio < 1 - config.clip_low) | (ratio > 1 + config.clip_high)).float().mean()
-            row = {"loss": loss, "entropy": entropy, "kl": kl.mean(), "clipped": clipped}
+            row = {"loss": loss, "entropy": entropy, "clipped": clipped}
+            if reference is not None:
+                row["kl"] = kl.mean()
             return loss - config.entropy_weight * entropy, {name: value.item() for name, value in row.items()}
 
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, budget)
@@ -142,6 +146,7 @@ class GRPOAgent(LanguageModelAgent):
         ):
             while run.goes_on:
                 rng = run.next_update()
+                warm_up(optimizer, config.learning_rate, run.num_updates, config.warmup_updates)
                 with run.timing("rollout_seconds"):
                     episodes, played = collect_with_spread(lm, envs, config, config.refills, rng)
                 row = {**outcomes(played), "conversations_played": len(played), "conversations_learned": len(episodes)}

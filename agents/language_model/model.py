@@ -16,9 +16,10 @@ from transformers.utils import logging as transformers_logging
 from ...envs.tokenizer import Tokenizer, load_tokenizer
 from ...rewards.devices import AUTO, resolve_device
 from .adapter import ADAPTER, ALL_LINEAR, LoRA, add_adapter, base_of, is_adapted, load_adapter, lora_of, save_adapted
-from .exactness import check_model
+from .defaults import BY_MODEL
+from .exactness import keeps_what_it_read
 from .forward import Forward, checkpoint_layers
-from .logprobs import TokenLogprobs, token_logprobs
+from .logprobs import TokenLogprobs, possible, token_logprobs
 from .vocabulary import check_vocabulary, unsayable_ids
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
@@ -34,10 +35,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class ModelConfig:
     """The model of an agent that speaks.
 
+    Settings that are None where a number is wanted follow the kind of model; see ``defaults.py``.
+
     Attributes:
         model: a name or folder for ``AutoModelForCausalLM.from_pretrained``; None is a small Llama with random weights.
-            One whose sampled words would have another probability when they are learned from is refused as it loads;
-            Llama, Qwen, GPT-2, OPT, Mistral, Phi and Gemma 3 are taken, Bloom and GPT-Neo are not.
+            One whose sampled words would have another probability when they are learned from is refused as it loads.
         tokenizer: of the small one: a name or folder for ``AutoTokenizer.from_pretrained``, such as
             :func:`~dialogym.envs.tokenizer.fit_tokenizer` writes; None is the one that ships, made for restaurants.
         resize_embeddings: a pretrained model whose tokenizer has more tokens than it has rows of embeddings gets the
@@ -66,7 +68,7 @@ class ModelConfig:
     num_heads: int = 4
     num_key_value_heads: int = 1
     intermediate_size: int = 352
-    max_reply_tokens: int = 28
+    max_reply_tokens: int = BY_MODEL
     temperature: float = 0.0
     device: str = "auto"
     dtype: str = "auto"
@@ -78,10 +80,11 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.model is not None and self.tokenizer is not None:
             raise ValueError(f"tokenizer is for model=None, got {self.tokenizer!r} beside model={self.model!r}")
-        if self.max_reply_tokens < 1:
+        if self.max_reply_tokens is not None and self.max_reply_tokens < 1:
             raise ValueError(f"max_reply_tokens must be at least 1, got {self.max_reply_tokens}")
         if self.temperature < 0:
             raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        resolve_device(self.device)
         if self.dtype not in (AUTO, *DTYPES):
             raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}, got {self.dtype!r}")
         if self.adapter is not None and self.model is None and getattr(self, "init", None) is None:
@@ -104,10 +107,11 @@ class LanguageModel:
     Attributes:
         forward: the model's forward pass.
         forbidden: (F,) int64, tokens that no reply has.
+        keeps_what_it_read: it is sampled with what it has read kept from turn to turn; see ``exactness.py``.
 
     Raises:
         ValueError: if the tokenizer has more tokens than the model has rows of embeddings; if the model says something
-            else when it keeps what it has read from turn to turn than in one pass over the whole.
+            else when it is sampled than in one pass over the whole.
     """
 
     def __init__(self, model: Any, tokenizer: Tokenizer, autocast: torch.dtype | None = None):
@@ -115,7 +119,7 @@ class LanguageModel:
         self.model, self.tokenizer = model, tokenizer
         self.forward = Forward(model, autocast)
         self.forbidden = torch.tensor(unsayable_ids(model, tokenizer), dtype=torch.long, device=model.device)
-        check_model(self.forward)
+        self.keeps_what_it_read = keeps_what_it_read(self.forward)
 
     @classmethod
     def make(cls, config: ModelConfig, seed: int, init: str | None = None) -> LanguageModel:
@@ -278,6 +282,10 @@ class LanguageModel:
                 reference_logits = reference.logits(ids, mask)
         logits = self.logits(ids, mask)
         return token_logprobs(logits, ids[mask], self.forbidden, temperature, reference_logits)
+
+    def possible(self, logits: Tensor) -> Tensor:
+        """(..., V) logits in float32; tokens that no reply has are out."""
+        return possible(logits, self.forbidden)
 
     def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(N, V) logits of what may stand in place of each of the N sampled tokens; see :meth:`token_logprobs`."""

@@ -22,7 +22,7 @@ from ..training.learner import Training
 from ..training.run import Run
 from .advantages import normalised
 from .agent import LanguageModelAgent
-from .batch import Batch, drawn_minibatches, gradient_step, mean_row
+from .batch import Batch, drawn_minibatches, gradient_step, mean_row, warm_up
 from .critic import ValueHead, estimate_advantages, fit_critic
 from .memory import TokenBudget
 from .rollout import collect, count_tokens, count_turns, outcomes, playing
@@ -45,7 +45,6 @@ class PPOConfig(RLConfig):
         kl_weight: of the penalty at the start.
     """
 
-    learning_rate: float = 3e-4
     lam: float = 0.95
     value_steps: int = 50
     value_learning_rate: float = 3e-3
@@ -135,6 +134,7 @@ class PPOAgent(LanguageModelAgent):
         ):
             while run.goes_on:
                 rng = run.next_update()
+                warm_up(optimizer, config.learning_rate, run.num_updates, config.warmup_updates)
                 with run.timing("rollout_seconds"):
                     episodes = collect(lm, envs, config, rng)
                 batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)

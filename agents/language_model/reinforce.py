@@ -25,7 +25,7 @@ from ..training.learner import Training
 from ..training.run import Run
 from .advantages import discounted_returns, others_mean, scaled, turn_baseline
 from .agent import LanguageModelAgent
-from .batch import Batch, gradient_step
+from .batch import Batch, gradient_step, warm_up
 from .memory import TokenBudget
 from .rollout import collect, count_tokens, count_turns, outcomes, playing
 from .settings import RLConfig
@@ -34,8 +34,6 @@ from .settings import RLConfig
 @dataclasses.dataclass(frozen=True)
 class ReinforceConfig(RLConfig):
     """The whole configuration; see :class:`RLConfig`."""
-
-    learning_rate: float = 5e-5
 
 
 def reinforce_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
@@ -72,6 +70,7 @@ class ReinforceAgent(LanguageModelAgent):
         ):
             while run.goes_on:
                 rng = run.next_update()
+                warm_up(optimizer, config.learning_rate, run.num_updates, config.warmup_updates)
                 with run.timing("rollout_seconds"):
                     episodes = collect(lm, envs, config, rng)
                 batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)

@@ -21,7 +21,7 @@ from ..training.learner import Training
 from ..training.run import Run
 from .advantages import discounted_returns, leave_one_out
 from .agent import LanguageModelAgent
-from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row
+from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row, warm_up
 from .memory import TokenBudget
 from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing
 from .settings import RLConfig, above_zero, at_least, one_of
@@ -41,13 +41,13 @@ class RLOOConfig(RLConfig):
         refills: batches more that are played, at most, to replace groups in which all returned the same; 0 leaves these
             in the batch, where they teach nothing.
         kl_weight: of the KL from the model that the training started from, in the loss; 0 needs no such reference.
-        kl_estimate: "k3", an estimate from the sampled tokens, or "exact", of their whole distributions.
+        kl_estimate: "k3", an estimate from the sampled tokens; "k3_unbiased", that times the ratio of new to old
+            probability, so that its gradient is unbiased too; or "exact", of the whole distributions.
         importance_cap: log-probabilities are taken anew before the update, and an action counts as often as it is
             likelier to the policy than to its sampler, at most so often; None takes the sampler's word.
     """
 
     group_size: int = 8
-    learning_rate: float = 1e-4
     credit: str = "conversation"
     clip_low: float = 0.2
     clip_high: float = 0.2
@@ -61,7 +61,7 @@ class RLOOConfig(RLConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, group_size=2, num_epochs=1, num_minibatches=1, refills=0, kl_weight=0, clip_low=0, clip_high=0)
-        one_of(self, credit=("conversation", "turn"), kl_estimate=("k3", "exact"))
+        one_of(self, credit=("conversation", "turn"), kl_estimate=("k3", "k3_unbiased", "exact"))
         if self.importance_cap is not None:
             above_zero(self, "importance_cap")
 
@@ -117,6 +117,8 @@ class RLOOAgent(LanguageModelAgent):
                 kl = torch.zeros_like(found.logprobs)
             elif kl is None:
                 kl = kl_k3(found.logprobs, batch.tokens(batch.reference_logprobs))
+                if config.kl_estimate == "k3_unbiased":
+                    kl = kl * (found.logprobs - old_logprobs).exp()
             actions = batch.actions(per_turn)
             loss = rloo_loss(
                 found.logprobs, old_logprobs, batch.token_advantages, batch.rows, actions, config.clip_low,
@@ -127,7 +129,9 @@ class RLOOAgent(LanguageModelAgent):
                 sums(found.logprobs - old_logprobs, actions)[actions].detach().exp(),
             )
             clipped = ((ratio < 1 - config.clip_low) | (ratio > 1 + config.clip_high)).float().mean()
-            row = {"loss": loss, "entropy": entropy, "kl": kl.mean(), "clipped": clipped}
+            row = {"loss": loss, "entropy": entropy, "clipped": clipped}
+            if reference is not None:
+                row["kl"] = kl.mean()
             return loss - config.entropy_weight * entropy, {name: value.item() for name, value in row.items()}
 
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, budget)
@@ -137,6 +141,7 @@ class RLOOAgent(LanguageModelAgent):
         ):
             while run.goes_on:
                 rng = run.next_update()
+                warm_up(optimizer, config.learning_rate, run.num_updates, config.warmup_updates)
                 with run.timing("rollout_seconds"):
                     episodes, played = collect_with_spread(lm, envs, config, config.refills, rng)
                 row = {**outcomes(played), "conversations_played": len(played), "conversations_learned": len(episodes)}

@@ -16,7 +16,7 @@ from ...envs import TextVectorEnv, remake_vec
 from ..base import LogRow
 from .history import history_of, latest_ids
 from .model import LanguageModel
-from .sampler import Sampler
+from .sampler import Sampler, new_sampler
 from .settings import RLConfig
 
 
@@ -103,7 +103,7 @@ def sample_episodes(
         generator: of torch, for sampling.
     """
     envs.reset(seed=seeds, options={"goal_id": goals} if goals is not None else None)  # type: ignore[arg-type]
-    rollout = _Rollout(lm, envs, Sampler(lm, envs.num_envs, max_reply_tokens, temperature, generator))
+    rollout = _Rollout(lm, envs, new_sampler(lm, envs.num_envs, max_reply_tokens, temperature, generator))
     while rollout.active:
         rollout.play_turn()
     return rollout.episodes

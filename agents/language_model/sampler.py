@@ -1,20 +1,21 @@
-"""Replies of a language model in many conversations side by side, each token read once.
+"""Replies of a language model in many conversations side by side.
 
-The keys and values of what was read live on across the turns (``cache.py``), so that a turn reads only what is new.
-Rows whose reply has ended leave the batch as soon as that pays.
+Of a :class:`RaggedSampler` each token is read once: the keys and values of what was read live on across the turns
+(``cache.py``), so that a turn reads only what is new, and rows whose reply has ended leave the batch as soon as that
+pays. A :class:`GenerateSampler` has transformers' ``generate`` read every conversation anew: slower, and for any model.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from .cache import RaggedCache
-from .logprobs import possible
+from .generation import generate
 from .model import LanguageModel
 
 BELOW_ONE = 1 - 2.0**-23
@@ -37,16 +38,56 @@ class Replies(NamedTuple):
     hidden: Tensor
 
 
-class Sampler:
-    """Samples the replies of B conversations side by side, and keeps what it has read of them.
+class Sampler(Protocol):
+    """Samples the replies of B conversations side by side."""
+
+    lm: LanguageModel
+    max_reply_tokens: int
+
+    @property
+    def num_read(self) -> list[int]:
+        """Tokens so far of each conversation, read or said."""
+        ...
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Goes on with some of the conversations only, in that order; row -1 is a new one."""
+        ...
+
+    def reply(self, prompts: Sequence[Sequence[int]]) -> Replies:
+        """A reply in every conversation.
+
+        Args:
+            prompts: what each conversation gained since its last reply, at least one token each.
+        """
+        ...
+
+    def peek(self, rows: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
+        """(B, D) hidden states in which replies to prompts would begin in some rows, which stay as they are."""
+        ...
+
+
+def new_sampler(
+    lm: LanguageModel,
+    num_rows: int,
+    max_reply_tokens: int,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Sampler:
+    """The sampler of a model.
 
     Args:
         lm: whose words.
-        num_rows: B.
+        num_rows: B, conversations side by side.
         max_reply_tokens: limit of one reply.
         temperature: 1 samples from the model, 0 takes the likeliest token.
         generator: of torch, for sampling; None takes torch's own.
     """
+    kind = RaggedSampler if lm.keeps_what_it_read else GenerateSampler
+    return kind(lm, num_rows, max_reply_tokens, temperature, generator)
+
+
+class RaggedSampler:
+    """A :class:`Sampler` that keeps what it has read; arguments as for :func:`new_sampler`."""
 
     COMPACT = 0.8
     """When at most this share of the rows is still speaking, only those go on."""
@@ -157,13 +198,61 @@ class Sampler:
 
     def _sample(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """One token for each row of logits (B, V), and its log-probability."""
-        logits = possible(logits, self.lm.forbidden)
+        logits = self.lm.possible(logits)
         if self.temperature == 0:
             best = logits.log_softmax(-1).max(-1)
             return best.indices, best.values
         probabilities = torch.softmax(logits / self.temperature, dim=-1)
         tokens = sample_rows(probabilities, self.generator)
         return tokens, probabilities.gather(1, tokens[:, None])[:, 0].log()
+
+
+class GenerateSampler:
+    """A :class:`Sampler` that reads every conversation anew; arguments as for :func:`new_sampler`."""
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        num_rows: int,
+        max_reply_tokens: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ):
+        self.lm, self.max_reply_tokens = lm, max_reply_tokens
+        self.temperature, self.generator = temperature, generator
+        self._ids: list[list[int]] = [[] for _ in range(num_rows)]
+
+    @property
+    def num_read(self) -> list[int]:
+        """Tokens so far of each conversation, read or said."""
+        return [len(ids) for ids in self._ids]
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Goes on with some of the conversations only, in that order; row -1 is a new one."""
+        self._ids = [list(self._ids[row]) if row >= 0 else [] for row in rows]
+
+    @torch.inference_mode()
+    def reply(self, prompts: Sequence[Sequence[int]]) -> Replies:
+        """A reply in every conversation."""
+        tokenizer = self.lm.tokenizer
+        self._ids = [[*ids, *prompt] for ids, prompt in zip(self._ids, prompts, strict=True)]
+        found = generate(
+            self.lm.forward, self._ids, self.max_reply_tokens, tokenizer.end_id, tokenizer.pad_id, self.lm.forbidden,
+            self.temperature, self.generator,
+        )  # fmt: skip
+        before_end = (found.ids != tokenizer.end_id).long().cumprod(1).sum(1)
+        lengths = (before_end + 1).clamp(max=found.ids.shape[1])
+        for ids, said, length in zip(self._ids, found.ids.tolist(), lengths.tolist(), strict=True):
+            ids += said[:length]
+        return Replies(found.ids, found.logprobs, lengths, found.states)
+
+    @torch.inference_mode()
+    def peek(self, rows: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
+        """(B, D) hidden states in which replies to prompts would begin in some rows, which stay as they are."""
+        wholes = [[*self._ids[row], *prompt] for row, prompt in zip(rows, prompts, strict=True)]
+        ids, lengths = (tensor.to(self.lm.device) for tensor in pad(wholes, self.lm.tokenizer.pad_id))
+        last = torch.arange(ids.shape[1], device=ids.device) == lengths[:, None] - 1
+        return self.lm.forward.logits_and_states(ids, last)[1]
 
 
 def sample_rows(probabilities: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from .defaults import BY_MODEL
 from .model import ModelConfig
 
 
@@ -17,7 +18,7 @@ class RLConfig(ModelConfig):
         env_turns: agent turns to learn from; the last batch is finished.
         batch_conversations: conversations per update, at least 2: each is compared with the rest.
         group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups.
-        learning_rate: of the policy, with AdamW without decay.
+        learning_rate: of the policy, with AdamW without decay; after a linear warm-up over ``warmup_updates``.
         sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
             temperature. Below 1 it keeps a model that saw few demonstrations from stumbling over its own rare tokens.
         gamma: discount per agent turn.
@@ -31,10 +32,11 @@ class RLConfig(ModelConfig):
 
     init: str | None = None
     env_turns: int = 30_000
-    batch_conversations: int = 128
+    batch_conversations: int = BY_MODEL
     group_size: int = 1
-    learning_rate: float = 1e-4
-    sampling_temperature: float = 0.7
+    learning_rate: float = BY_MODEL
+    warmup_updates: int = BY_MODEL
+    sampling_temperature: float = BY_MODEL
     gamma: float = 1.0
     reward_scale: float = 1.0
     entropy_weight: float = 0.0
@@ -43,37 +45,39 @@ class RLConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, env_turns=1, batch_conversations=2, num_reports=1)
-        if self.group_size < 1 or self.batch_conversations % self.group_size:
+        at_least(self, env_turns=1, batch_conversations=2, warmup_updates=0, num_reports=1)
+        size = self.batch_conversations
+        if self.group_size < 1 or (size is not None and size % self.group_size):
             raise ValueError(
-                f"group_size must be at least 1 and divide batch_conversations ({self.batch_conversations}), "
-                f"got {self.group_size}"
+                f"group_size must be at least 1 and divide batch_conversations ({size}), got {self.group_size}"
             )
-        above_zero(self, "sampling_temperature", "max_grad_norm")
+        above_zero(self, "learning_rate", "sampling_temperature", "max_grad_norm")
         if not 0 <= self.gamma <= 1:
             raise ValueError(f"gamma must be in [0, 1], got {self.gamma}")
 
 
 def at_least(config: object, **limits: float) -> None:
-    """Refuses settings below their limits.
+    """Refuses settings below their limits; those that are still open (None) pass.
 
     Raises:
         ValueError: for the first of them.
     """
     for name, least in limits.items():
-        if not getattr(config, name) >= least:
-            raise ValueError(f"{name} must be at least {least}, got {getattr(config, name)}")
+        value = getattr(config, name)
+        if value is not None and not value >= least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def above_zero(config: object, *names: str) -> None:
-    """Refuses settings of 0 and less.
+    """Refuses settings of 0 and less; those that are still open (None) pass.
 
     Raises:
         ValueError: for the first of them.
     """
     for name in names:
-        if not getattr(config, name) > 0:
-            raise ValueError(f"{name} must be above 0, got {getattr(config, name)}")
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be above 0, got {value}")
 
 
 def one_of(config: object, **choices: tuple[str, ...]) -> None:

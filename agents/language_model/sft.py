@@ -20,8 +20,9 @@ from ..base import LogRow
 from ..training.epochs import learn_in_epochs, learning_rates, shuffled_batches, train_epoch
 from ..training.learner import Training
 from .agent import LanguageModelAgent
+from .defaults import BY_MODEL
 from .demonstrations import Demonstrations, demonstrate, hold_out, load_messages
-from .memory import MAX_TOKENS_AT_ONCE, length_batches
+from .memory import TokenBudget
 from .model import LanguageModel, ModelConfig
 from .sampler import pad
 
@@ -56,11 +57,11 @@ class SFTConfig(ModelConfig):
     fields: Mapping[str, str] | None = None
     on_error: str = "raise"
     validation_share: float = 0.1
-    epochs: int = 10
+    epochs: int = BY_MODEL
     patience: int = 4
-    batch_size: int = 8
-    learning_rate: float = 2e-3
-    warmup_updates: int = 50
+    batch_size: int = BY_MODEL
+    learning_rate: float = BY_MODEL
+    warmup_updates: int = BY_MODEL
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
 
@@ -70,8 +71,9 @@ class SFTConfig(ModelConfig):
             raise ValueError(f"demonstrations must be at least 2, got {self.demonstrations}")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"validation_share must be in (0, 1), got {self.validation_share}")
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(f"epochs and batch_size must be at least 1, got {self.epochs} and {self.batch_size}")
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 def sft_loss(lm: LanguageModel, examples: Sequence[Example]) -> tuple[Tensor, int]:
@@ -83,17 +85,26 @@ def sft_loss(lm: LanguageModel, examples: Sequence[Example]) -> tuple[Tensor, in
     """
     ids, _ = pad([ids for ids, _ in examples], lm.tokenizer.pad_id)  # (B, T)
     said, _ = pad([said for _, said in examples], False, torch.bool)  # (B, T)
+    said[:, 0] = False  # nothing stands before the first token that could predict it
     ids, said = ids.to(lm.device), said.to(lm.device)
     logprobs = lm.token_logprobs(ids, said).logprobs
     return -logprobs.mean(), len(logprobs)
 
 
 class SFTAgent(LanguageModelAgent):
-    """Imitates demonstrations."""
+    """Imitates demonstrations.
+
+    Attributes:
+        room: how many tokens pass at once.
+    """
 
     name = "sft"
     Config = SFTConfig
     config: SFTConfig
+
+    def __init__(self, env: Any, seed: int = 0, config: Any = None):
+        super().__init__(env, seed, config)
+        self.room = TokenBudget()
 
     def train(self, env: Any, training: Training) -> None:
         """Without ``validate`` the model with the lowest validation loss is kept; see :func:`learn_in_epochs`."""
@@ -144,10 +155,21 @@ class SFTAgent(LanguageModelAgent):
         config, lm, rng = self.config, self.lm, random.Random(f"{self.seed}/{epoch}")
         batches = shuffled_batches(examples, config.batch_size, rng, lambda example: len(example[0]))
         rates = learning_rates(config.learning_rate, epoch, len(batches), config.epochs, config.warmup_updates)
+
+        def backward(batch: Sequence[Example]) -> float:
+            """That of the mean loss over all tokens of a batch, of which as many pass at once as the memory holds."""
+            num_tokens = sum(sum(said[1:]) for _, said in batch)
+
+            def pass_some(numbers: list[int]) -> float:
+                loss, count = sft_loss(lm, [batch[number] for number in numbers])
+                (loss * (count / num_tokens)).backward()
+                return loss.item() * count / num_tokens
+
+            return sum(self.room.run([len(ids) for ids, _ in batch], pass_some, start=optimizer.zero_grad))
+
         losses = train_epoch(
-            lm.model, optimizer, batches, lambda batch: sft_loss(lm, batch)[0], rates, config.max_grad_norm,
-            seed=rng.getrandbits(31),
-        )  # fmt: skip
+            lm.model, optimizer, batches, backward, rates, config.max_grad_norm, seed=rng.getrandbits(31)
+        )
         self.budget.tokens += sum(len(ids) for ids, _ in examples)
         self.forget()
         return sum(losses) / len(batches)
@@ -156,6 +178,6 @@ class SFTAgent(LanguageModelAgent):
     def _loss(self, examples: Sequence[Example]) -> float:
         """Mean cross-entropy per token over the examples, in nats."""
         self.lm.model.eval()
-        groups = length_batches([len(ids) for ids, _ in examples], MAX_TOKENS_AT_ONCE)
-        losses = [sft_loss(self.lm, [examples[number] for number in group]) for group in groups]
+        sizes = [len(ids) for ids, _ in examples]
+        losses = self.room.run(sizes, lambda numbers: sft_loss(self.lm, [examples[number] for number in numbers]))
         return sum(loss.item() * count for loss, count in losses) / sum(count for _, count in losses)

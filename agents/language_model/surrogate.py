@@ -36,7 +36,11 @@ def kl_k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
 
     Never negative and unbiased; its variance is large where a token has become rare.
 
-    Reference: Schulman (2020), "Approximating KL divergence", http://joschu.net/blog/kl-approx.html.
+    The gradient of its mean is not that of the KL, as the tokens are drawn from the policy; that of r' times it is,
+    where r' is the ratio of the policy to what it was when they were drawn.
+
+    Reference: Schulman (2020), "Approximating KL divergence", http://joschu.net/blog/kl-approx.html; for r',
+        DeepSeek-AI (2025), https://arxiv.org/abs/2512.02556.
     """
     log_ratio = reference_logprobs - logprobs
     return log_ratio.exp() - 1 - log_ratio

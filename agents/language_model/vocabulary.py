@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import PreTrainedModel
 
@@ -35,10 +37,9 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: Tokenizer, resize: bool 
 
 def unsayable_ids(model: PreTrainedModel, tokenizer: Tokenizer) -> list[int]:
     """The ids that no reply has: those that the tokenizer forbids, and rows of the model that no token has."""
-    spare = set(range(_num_rows(model))) - set(tokenizer.hf.get_vocab().values())
-    return sorted(spare | set(tokenizer.forbidden_ids))
+    return [*tokenizer.forbidden_ids, *range(len(tokenizer), _num_rows(model))]
 
 
 def _num_rows(model: PreTrainedModel) -> int:
-    embeddings = (model.get_input_embeddings(), model.get_output_embeddings())
+    embeddings: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
     return min(len(one.weight) for one in embeddings if one is not None)

@@ -22,10 +22,11 @@ from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
 from ...envs.tokenizer import load_tokenizer
+from ...rewards.devices import AUTO, resolve_device
 from ...rewards.learned.preference import PREFERENCE_FILE, Normalisation, PreferenceModel, Scorer, save_scorer
 from ..base import Log, discard
 from ..files import atomic_folder
-from ..training.epochs import learning_rates, shuffled_batches, stalled, train_epoch
+from ..training.epochs import in_one_pass, learning_rates, shuffled_batches, stalled, train_epoch
 from ..training.quiet import quietly
 from .judgements import TIE, Judgement, split_judgements
 
@@ -48,6 +49,8 @@ class PreferenceConfig:
             5e-5 for one that was trained before.
         weight_decay: of AdamW.
         max_grad_norm: longer gradients are shortened to it.
+        device: where it computes: "auto" takes a CUDA GPU, Apple's or the CPU, the first there is; or "cuda", "cuda:1",
+            "mps", "cpu".
     """
 
     model: str | None = None
@@ -64,10 +67,12 @@ class PreferenceConfig:
     learning_rate: float | None = None
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
+    device: str = AUTO
 
     def __post_init__(self) -> None:
         if self.model is not None and self.tokenizer is not None:
             raise ValueError(f"tokenizer is for model=None, got {self.tokenizer!r} beside model={self.model!r}")
+        resolve_device(self.device)
         if self.max_length < 8:
             raise ValueError(f"max_length must be at least 8, got {self.max_length}")
         if self.num_heads < 1 or self.hidden_size % self.num_heads:
@@ -133,7 +138,7 @@ def train_preference(
     }  # fmt: skip
     with atomic_folder(out) as draft:
         save_scorer(draft, scorer, _normalisation(scorer, examples), facts)
-    return PreferenceModel(out)
+    return PreferenceModel(out, device=config.device)
 
 
 def make_scorer(config: PreferenceConfig, seed: int) -> Scorer:
@@ -145,7 +150,7 @@ def make_scorer(config: PreferenceConfig, seed: int) -> Scorer:
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id
     positions = getattr(model.config, "max_position_embeddings", None) or config.max_length
-    return Scorer(model, tokenizer, min(config.max_length, positions))
+    return Scorer(model.to(resolve_device(config.device)), tokenizer, min(config.max_length, positions))
 
 
 def _small(config: PreferenceConfig) -> tuple[Any, Any]:
@@ -205,7 +210,13 @@ class _Fit:
             self.learning_rate, epoch, len(batches), config.epochs, config.epochs * len(batches) // 10
         )
         losses = train_epoch(
-            model, self.optimizer, batches, self._batch_loss, rates, config.max_grad_norm, seed=rng.getrandbits(31)
+            model,
+            self.optimizer,
+            batches,
+            in_one_pass(self._batch_loss),
+            rates,
+            config.max_grad_norm,
+            seed=rng.getrandbits(31),
         )
         return sum(loss * len(batch) for loss, batch in zip(losses, batches, strict=True)) / len(examples)
 

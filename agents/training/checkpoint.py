@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..base import LAST, Agent, Budget
+from ..base import BEST, LAST, Agent, Budget
 from ..files import atomic_folder, existing_folder
 
 TRAINING_FILE = "training.pt"
@@ -21,20 +23,49 @@ def write_checkpoint(agent: Agent, folder: Path, state: dict[str, Any]) -> None:
         agent: as it is now.
         folder: of the checkpoint.
         state: tensors, numbers, lists and dicts of them.
+
+    Raises:
+        OSError: as :func:`draft_of`.
     """
-    with atomic_folder(folder / LAST) as draft:
+    with draft_of(folder / LAST) as draft:
         agent.save(draft)
         full = {**state, "budget": dataclasses.asdict(agent.budget), "torch_rng": torch.get_rng_state()}
         torch.save(full, draft / TRAINING_FILE)
 
 
+@contextlib.contextmanager
+def draft_of(folder: Path) -> Iterator[Path]:
+    """An empty folder to write into, which takes the place of ``folder`` when the block ends.
+
+    Raises:
+        OSError: where something could not be written (a full disk, say); ``folder`` is then as it was.
+    """
+    try:
+        with atomic_folder(folder) as draft:
+            yield draft
+    except Exception as e:
+        left = "what it held before is still there" if existing_folder(folder) is not None else "there is none yet"
+        raise OSError(f"could not write the checkpoint {folder} ({type(e).__name__}: {e}); {left}") from e
+
+
 def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:
-    """Gives the agent what ``write_checkpoint`` wrote, and returns the state; None when there is no checkpoint."""
+    """Gives the agent what ``write_checkpoint`` wrote, and returns the state; None when there is no checkpoint.
+
+    Raises:
+        ValueError: for one that is torn: a file of it is damaged or missing.
+    """
     last = existing_folder(folder / LAST)
-    if last is None or not (last / TRAINING_FILE).is_file():
+    if last is None:
         return None
-    state = torch.load(last / TRAINING_FILE, weights_only=True)
-    agent._load(last)
+    try:
+        state = torch.load(last / TRAINING_FILE, weights_only=True, map_location="cpu")  # of any device
+        agent._load(last)
+    except Exception as e:
+        best = existing_folder(folder / BEST)
+        left = "" if best is None else f"; the best agent so far is in {best}"
+        raise ValueError(
+            f"the checkpoint {last} is damaged ({type(e).__name__}: {e!s:.200}): train anew without resume{left}"
+        ) from e
     agent.budget = Budget(**state["budget"])
     torch.set_rng_state(state["torch_rng"])
     return state

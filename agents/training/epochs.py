@@ -37,6 +37,9 @@ def learn_in_epochs(
         patience: epochs without a lower validation loss before it stops.
         run_epoch: learns from all examples, given the number of epochs before, and returns the row of the log, with
             "validation_loss".
+
+    Raises:
+        FloatingPointError: for a loss or gradient that is not finite: which epoch and batch, and what was kept.
     """
     agent, losses = training.agent, list[float]()
     with training.begin(otherwise=lambda agent: -losses[-1]) as (folder, selection):
@@ -46,7 +49,15 @@ def learn_in_epochs(
             losses[:], selection.score = state["losses"], state["best"]
         while len(losses) < max_epochs and not stalled(losses, patience):
             began = time.perf_counter()
-            row = {"epoch": len(losses) + 1, **run_epoch(len(losses))}
+            try:
+                row = {"epoch": len(losses) + 1, **run_epoch(len(losses))}
+            except FloatingPointError as e:
+                kept = f"; the checkpoint in {training.checkpoint} is of epoch {len(losses)}" if losses else ""
+                kept = "" if training.checkpoint is None else kept
+                raise FloatingPointError(
+                    f"epoch {len(losses) + 1}, {e}; stopped before the weights were changed by it{kept}. "
+                    f"A smaller learning_rate or max_grad_norm may help"
+                ) from e
             losses.append(row["validation_loss"])
             agent.budget.seconds += time.perf_counter() - began
             best = selection.keep_best()
@@ -60,7 +71,7 @@ def train_epoch(
     model: Any,
     optimizer: torch.optim.Optimizer,
     batches: Sequence[Sequence[Example]],
-    loss_of: Callable[[Sequence[Example]], Tensor],
+    backward: Callable[[Sequence[Example]], float],
     learning_rates: Sequence[float],
     max_grad_norm: float,
     seed: int,
@@ -71,25 +82,40 @@ def train_epoch(
         model: of torch.
         optimizer: of its weights.
         batches: of examples.
-        loss_of: the loss of a batch, a scalar.
+        backward: adds the gradient of a batch's loss to those of the weights; returns the loss.
         learning_rates: of each update.
         max_grad_norm: longer gradients are shortened to it.
         seed: of dropout, where the model has any.
+
+    Raises:
+        FloatingPointError: for a loss or gradient that is not finite: which batch. It changed no weight.
     """
     losses = []
     model.train()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
         for batch, learning_rate in zip(batches, learning_rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
-            loss = loss_of(batch)
             optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+            losses.append(backward(batch))
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+            if not math.isfinite(norm) or not math.isfinite(losses[-1]):
+                which = f"batch {len(losses)} of {len(batches)}"
+                raise FloatingPointError(f"{which}: the loss is {losses[-1]}, the length of the gradient {float(norm)}")
             optimizer.step()
-            losses.append(loss.item())
     return losses
+
+
+def in_one_pass(loss_of: Callable[[Sequence[Example]], Tensor]) -> Callable[[Sequence[Example]], float]:
+    """The ``backward`` of :func:`train_epoch` for a loss, a scalar, of a batch that passes at once."""
+
+    def backward(batch: Sequence[Example]) -> float:
+        loss = loss_of(batch)
+        loss.backward()
+        return loss.item()
+
+    return backward
 
 
 def learning_rate_factor(update: int, num_updates: int, warmup_updates: int) -> float:

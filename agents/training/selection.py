@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..base import BEST, LAST, Agent, LogRow, Validate
-from ..files import atomic_folder, existing_folder
+from ..files import existing_folder
+from .checkpoint import draft_of
 
 
 @contextlib.contextmanager
@@ -58,7 +59,7 @@ class Selection:
         score = float(self.validate(self.agent))
         if self.score is None or score >= self.score:
             self.score = score
-            with atomic_folder(self.folder / BEST) as draft:
+            with draft_of(self.folder / BEST) as draft:
                 self.agent.save(draft)
         return {"validation": score}
 

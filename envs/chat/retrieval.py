@@ -87,7 +87,7 @@ class EmbeddingIndex(Index):
 
     def __init__(self, texts: Sequence[str]):
         super().__init__(texts)
-        self.encoder = sentence_encoder()
+        self.encoder = sentence_encoder(device="cpu")  # on another device, near ties would be decided otherwise
         self.vectors = self.encoder.embed(texts, EMBEDDING_TOKENS)  # (N, D)
 
     def scores(self, text: str) -> np.ndarray:

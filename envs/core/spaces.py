@@ -48,3 +48,25 @@ class Utterance(spaces.Text):
 
     def __repr__(self) -> str:
         return f"Utterance({self.max_length})"
+
+
+class TokenIds(spaces.Discrete):
+    """The token ids [0, V) of a vocabulary, so that a policy can tell whether they are ids of its own.
+
+    Equal to another one where size and vocabulary are, and to any ``Discrete`` of its size that names no vocabulary.
+
+    Args:
+        num_tokens: V.
+        vocabulary: which one, see :attr:`dialogym.envs.tokenizer.Tokenizer.fingerprint`.
+        seed: of the space's own random generator, as in every gymnasium space.
+    """
+
+    def __init__(self, num_tokens: int, vocabulary: str, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(num_tokens, seed=seed)
+        self.vocabulary = vocabulary
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) and getattr(other, "vocabulary", self.vocabulary) == self.vocabulary
+
+    def __repr__(self) -> str:
+        return f"TokenIds({self.n}, {self.vocabulary!r})"

@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..tokenizer import load_tokenizer
+from .spaces import TokenIds
 from .task import Task
 from .text_env import TextEnv, check_choice
 
@@ -23,7 +24,7 @@ class TokensEnv(TextEnv):
     """One token per step; the end-of-turn token, or the limit, hands the utterance to the conversation.
 
     Observation: (context_length,) int64 token ids of the conversation and of the reply so far, the latest at the right,
-        padded on the left.
+        padded on the left. What the agent said is in them token by token as it said it.
     Action: the next token, in [0, V).
     Reward: 0 while the reply is unfinished; then the conversation's reward for it.
     Episode end: the conversation's: truncates after ``max_turns`` replies. A step is a token, so a ``TimeLimit`` counts
@@ -64,7 +65,7 @@ class TokensEnv(TextEnv):
         self.context_length, self.max_reply_tokens = context_length, max_reply_tokens
         self.num_tokens = len(self.tokenizer)
         self.observation_space = gym.spaces.MultiDiscrete(np.full(context_length, self.num_tokens))
-        self.action_space = gym.spaces.Discrete(self.num_tokens)
+        self.action_space = TokenIds(self.num_tokens, self.tokenizer.fingerprint)
         self._mask = np.ones(self.num_tokens, dtype=np.int8)
         self._mask[list(self.tokenizer.forbidden_ids)] = 0
         self._prompt: list[int] = []
@@ -78,7 +79,7 @@ class TokensEnv(TextEnv):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         _, info = super().reset(seed=seed, options=options)
-        self._start_reply()
+        self._prompt, self._reply = self.tokenizer.encode_conversation(self.messages), []
         return self._token_observation(), self._with_mask(info)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -88,9 +89,9 @@ class TokensEnv(TextEnv):
         self._reply.append(token)
         if token != self.tokenizer.end_id and len(self._reply) < self.max_reply_tokens:
             return self._token_observation(), 0.0, False, False, self._with_mask(self._info())
-        said = self._reply[:-1] if token == self.tokenizer.end_id else self._reply
-        _, reward, terminated, truncated, info = super().step(self.tokenizer.decode(said))
-        self._start_reply()
+        _, reward, terminated, truncated, info = super().step(self.tokenizer.heard(self._reply))
+        self._prompt += self._reply + self.tokenizer.encode_since_reply(self.messages, token == self.tokenizer.end_id)
+        self._reply = []
         return self._token_observation(), reward, terminated, truncated, self._with_mask(info)
 
     def _draft(self) -> str | None:
@@ -102,10 +103,6 @@ class TokensEnv(TextEnv):
     def action_masks(self) -> np.ndarray:
         """(V,) bool: the tokens that may stand in a reply."""
         return self._mask.astype(bool)
-
-    def _start_reply(self) -> None:
-        self._prompt = self.tokenizer.encode_conversation(self.messages)
-        self._reply = []
 
     def _token_observation(self) -> np.ndarray:
         latest = (self._prompt + self._reply)[-self.context_length :]

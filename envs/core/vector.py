@@ -12,7 +12,7 @@ from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from ...rewards import resolve
+from ...rewards import RewardError, resolve
 from ...rewards.transcript import Message, Transcript
 from .conversation import Conversation, conversation_text, spoken_text
 from .task import PartnerFactory, Task
@@ -179,7 +179,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _score(self, spoke: list[int]) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         conversations = self.conversations
         transcripts = [conversations[row].transcript for row in spoke]
-        terms = self.reward.batch_terms(transcripts)
+        terms = self._terms(spoke, transcripts)
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         rewards[spoke] = [sum(parts.values()) for parts in terms]
         if self.render_mode is not None:
@@ -200,6 +200,27 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if spoke:
             infos["reward_terms"], infos["_reward_terms"] = self._columns(spoke, terms)
         return self._observations(), rewards, terminated, truncated, infos
+
+    def _terms(self, spoke: list[int], transcripts: Sequence[Transcript]) -> list[dict[str, float]]:
+        """The reward's terms for each of some rows.
+
+        Raises:
+            RewardError: with the row, its goal and its turn; with all rows, where the reward takes them in one batch.
+        """
+        place = None
+        try:
+            if self.reward.has_batch:
+                return self.reward.batch_terms(transcripts)
+            terms = []
+            for place, transcript in enumerate(transcripts):  # noqa: B007
+                terms.append(self.reward.terms(transcript))
+            return terms
+        except RewardError as e:
+            where = f"one of the conversations {', '.join(map(str, spoke))}"
+            if place is not None:
+                row = spoke[place]
+                where = f"conversation {row} (goal {self.conversations[row].goal_id!r}), turn {transcripts[place].turn}"
+            raise RewardError(f"{where}: {e}") from (e.__cause__ or e)
 
     # What the agent sees
 

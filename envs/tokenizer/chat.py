@@ -7,7 +7,9 @@ between that reply and the next.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'assistant:\\n' }}{% endif %}"
 )
 """For a tokenizer without a chat template: its end-of-text token ends every message, so that no text can forge one."""
+_UNUSUAL = "\x00 ü 漢 🙂"
 
 
 class Tokenizer:
@@ -39,11 +42,11 @@ class Tokenizer:
         end_id: the token that ends an agent's turn; a policy samples it.
         pad_id: fills up rows, is never read. It may be ``end_id``: masks go by place.
         forbidden_ids: tokens that may not stand in a reply: the markers that only the chat format writes, and whole
-            passages, which only a system message says. Those that thinking stands between may.
+            passages, which only a system message says; ids without a token, too. Markers of thinking may.
 
     Raises:
         ValueError: if the template does not show what is said, or ends the agent's turn with anything but a special
-            token.
+            token; if there are texts that it has no ids for, not even one for what is unknown.
     """
 
     def __init__(self, hf: Any):
@@ -51,14 +54,16 @@ class Tokenizer:
         if not hf.chat_template:
             hf.chat_template = _plain_template(hf)
         self._ids = Ids(hf)
+        self._ids.plain(_UNUSUAL)
         self._template = ChatTemplate(hf, self._ids.markers)
         self.end_id: int = hf.convert_tokens_to_ids(self._template.end)
         self.pad_id = self.end_id if hf.pad_token_id is None else int(hf.pad_token_id)
         thinking = self._template.thinking if self._template.has_thinking else ()
         self._thinking_ids = self._ids.special & {hf.convert_tokens_to_ids(marker) for marker in thinking}
-        sayable = {self.end_id, *self._thinking_ids}
-        self.forbidden_ids = sorted((self._ids.special | self._ids.passages()) - sayable)
-        self._num_ids = 1 + max(hf.get_vocab().values())
+        known = set(hf.get_vocab().values())
+        self._num_ids = 1 + max(known)
+        silent = self._ids.special | self._ids.passages() | (set(range(self._num_ids)) - known)
+        self.forbidden_ids = sorted(silent - {self.end_id, *self._thinking_ids})
         whole = WholeWriter(self._ids, self._template, self.end_id, thinking)
         self._writer: MessageWriter | WholeWriter = _by_message(self._ids, hf, whole, self.end_id) or whole
 
@@ -68,6 +73,18 @@ class Tokenizer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.hf,)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The same for tokenizers that mean the same by every id, and pad and end a turn alike."""
+        meanings = sorted(self.hf.get_vocab().items())
+        return blake2b(repr((meanings, self.pad_id, self.end_id)).encode(), digest_size=8).hexdigest()
+
+    @functools.cached_property
+    def num_opening_pads(self) -> int:
+        """How many ids like padding a conversation opens with: a beginning-of-text token may be the padding too."""
+        ids = self.encode_conversation([{"role": "system", "content": "."}])
+        return next((place for place, number in enumerate(ids) if number != self.pad_id), len(ids))
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The ids of plain text; what looks like a marker is spelt out."""
@@ -143,7 +160,8 @@ class Tokenizer:
             text = self.decode(said)
         template = self._template
         begun = template.thinking.begin if template.begins_thinking else ""
-        return without_thinking(begun + text, template.thinking).removeprefix(template.margin)
+        heard = without_thinking(begun + text, template.thinking)
+        return heard.removeprefix(template.margin).removesuffix(template.trail)
 
 
 def _plain_template(hf: Any) -> str:
@@ -177,10 +195,15 @@ def _by_message(ids: Ids, hf: Any, whole: WholeWriter, end_id: int) -> MessageWr
         writer = MessageWriter(hf, ids, end_id)
     except ValueError:
         return None
-    for messages in SAMPLES:
-        for prompt in (False, True):
-            if _conversation(writer, messages, end_id, prompt) != _conversation(whole, messages, end_id, prompt):
-                return None
-        if writer.since_reply(messages, False, True) != whole.since_reply(messages, False, True):
-            return None
-    return writer
+    return writer if all(_is_same(writer, whole, messages, end_id) for messages in SAMPLES) else None
+
+
+def _is_same(writer: MessageWriter, whole: WholeWriter, messages: Sequence[Mapping[str, Any]], end_id: int) -> bool:
+    """Both ways write a conversation alike, if it can be written at all."""
+    try:
+        expected = [_conversation(whole, messages, end_id, prompt) for prompt in (False, True)]
+        unended = whole.since_reply(messages, False, True)
+    except ValueError:
+        return True
+    got = [_conversation(writer, messages, end_id, prompt) for prompt in (False, True)]
+    return got == expected and writer.since_reply(messages, False, True) == unended

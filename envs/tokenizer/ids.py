@@ -34,11 +34,17 @@ class Ids:
 
     def _plain(self, text: str) -> tuple[int, ...]:
         """The ids of plain text; what looks like a marker is spelt out."""
-        return tuple(self._hf(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        return self._encode(text, split_special_tokens=True)
 
     def _written(self, text: str) -> tuple[int, ...]:
         """The ids of what a chat template wrote, markers included."""
-        return tuple(self._hf(text, add_special_tokens=False)["input_ids"])
+        return self._encode(text)
+
+    def _encode(self, text: str, **options: bool) -> tuple[int, ...]:
+        try:
+            return tuple(self._hf(text, add_special_tokens=False, **options)["input_ids"])
+        except Exception as e:  # the tokenizers library raises no other
+            raise ValueError(f"expected a tokenizer with ids for any text, got none for {text!r:.80}: {e}") from e
 
     def _text(self, ids: tuple[int, ...], skip_special_tokens: bool = True) -> str:
         """The text of ids."""

@@ -28,16 +28,17 @@ Shown = list[dict[str, str]]
 class Repair(NamedTuple):
     """How messages between two replies are changed for a template that does not take them as they are."""
 
-    has_more: bool = False
-    """A user's message without words is added where the user says nothing."""
     is_merged: bool = False
     """The user's messages are one, with an empty line between them."""
     system_as_user: bool = False
     """Instructions begin the user's message."""
     tool_as_user: bool = False
+    has_more: bool = False
+    """A user's message without words is added where the user says nothing."""
 
 
 _REPAIRS = sorted((Repair(*changes) for changes in itertools.product((False, True), repeat=4)), key=sum)
+"""Few changes before many; and of one change, an empty message before others."""
 
 
 class ChatTemplate:
@@ -111,7 +112,7 @@ class ChatTemplate:
         return f"{rest.lstrip() if thinks else f'{end}{_GAP}{content}'}{self.trail}"
 
     def _whole(self, messages: Sequence[Mapping[str, Any]], prompt: bool) -> str:
-        return self._write(self._shown(messages), prompt) + (self._rest_of_prompt if prompt else "")
+        return self._write(self._shown(messages, prompt), prompt) + (self._rest_of_prompt if prompt else "")
 
     def _write(self, messages: Shown, prompt: bool) -> str:
         written = self._hf.apply_chat_template(
@@ -122,19 +123,16 @@ class ChatTemplate:
     # How a reply begins and ends
 
     def _learn(self, markers: Sequence[str]) -> None:
-        shown = self._shown([{"role": "user", "content": "hello"}])
-        prompt = self._write(shown, True)
-        before, _, self._closing = self._write([*shown, {"role": "assistant", "content": _REPLY}], False).rpartition(
-            _REPLY
-        )
-        ending = self._closing.lstrip()
-        self.trail = self._closing[: len(self._closing) - len(ending)]
-        end = next((marker for marker in markers if ending.startswith(marker)), None)
-        if end is None:
+        asked, said = {"role": "user", "content": "hello"}, {"role": "assistant", "content": _REPLY}
+        prompt = self._whole([asked], True)
+        before, _, self._closing = self._whole([asked, said], False).rpartition(_REPLY)
+        self.trail, self.end = self._ending(self._closing, markers)
+        if not self.end:  # some write it only where the conversation goes on
+            self.trail, self.end = self._ending(self.before_reply([asked, said, asked]), markers)
+        if not self.end:
             raise ValueError(
                 f"the chat template of {self.name} must end a turn with a special token, got {self._closing!r}"
             )
-        self.end = end
         self.begins_thinking = self.has_thinking and is_open(prompt.rpartition("hello")[2], self.thinking)
         self.lead: str | None = before.removeprefix(prompt) if before.startswith(prompt) else None
         if self.lead is None and not self.begins_thinking:
@@ -145,6 +143,12 @@ class ChatTemplate:
             self._rest_of_prompt, self.lead = self.lead, ""
         self.margin = self.lead if self.lead and not self.lead.strip() else ""
 
+    def _ending(self, text: str, markers: Sequence[str]) -> tuple[str, str]:
+        """White space at the beginning of a text, and the marker behind it, "" if there is none."""
+        ending = text.lstrip()
+        marker = next((marker for marker in markers if ending.startswith(marker)), "")
+        return text[: len(text) - len(ending)] if marker else "", marker
+
     def _can_be_said(self, lead: str) -> bool:
         """White space and thinking are the policy's; other words before a reply are its prompt's."""
         markers = self.thinking if self.has_thinking else ()
@@ -154,11 +158,12 @@ class ChatTemplate:
 
     # Roles
 
-    def _shown(self, messages: Sequence[Mapping[str, Any]]) -> Shown:
+    def _shown(self, messages: Sequence[Mapping[str, Any]], prompt: bool = True) -> Shown:
         """The messages as the template takes them, with as few changes as that needs."""
         shown: Shown = []
         for block, reply in _blocks(messages):
-            shown += _repaired(block, self._repair(shown, block))
+            if block or prompt or reply is not None:
+                shown += _repaired(block, self._repair(shown, block))
             if reply is not None:
                 shown.append({"role": "assistant", "content": reply})
         return shown

@@ -16,6 +16,7 @@ KNOWN = (
     Thinking("<think>", "</think>"),
     Thinking("[THINK]", "[/THINK]"),
     Thinking("<thinking>", "</thinking>"),
+    Thinking("<thought>", "</thought>"),
     Thinking("<|START_THINKING|>", "<|END_THINKING|>"),
     Thinking("<seed:think>", "</seed:think>"),
     Thinking("◁think▷", "◁/think▷"),

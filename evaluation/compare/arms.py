@@ -20,6 +20,7 @@ from ...agents.base import AGENT_FILE, BEST, LAST, Agent
 from ...agents.files import atomic_folder, atomic_write, existing_folder
 from ...agents.registry import load_agent, make_agent
 from ...agents.training.log import log_file, read_log
+from ...agents.training.progress import Pace
 from ..contenders import (
     BY_NAME,
     CONTENDERS,
@@ -297,7 +298,7 @@ def _train(agent: Agent, arm: Arm, plan: Plan, folder: Path, report: Report) -> 
     """Learns, with a log on disk, and saves what it has become; returns the log."""
     checkpoint = folder / "checkpoint"
     resume = existing_folder(checkpoint / LAST) is not None
-    env, validation_env = plan.env("train"), plan.env("validation")
+    env, validation_env, pace = plan.env("train"), plan.env("validation"), Pace(agent.budget, resume)
 
     def validate(candidate: Agent) -> float:
         report({"stage": "validating"})
@@ -307,8 +308,9 @@ def _train(agent: Agent, arm: Arm, plan: Plan, folder: Path, report: Report) -> 
     with log_file(folder / LOG_FILE, resume) as write:
 
         def log(row: dict[str, Any]) -> None:
+            row = pace.measured(row, agent.budget)
             write(row)
-            report({"stage": "training", "row": row, "share": _share(row, arm)})
+            report({"stage": "training", "row": row, "share": _share(row, arm), "left": pace.seconds_left(row)})
 
         agent.learn(env, log=log, validate=validate, checkpoint=checkpoint, resume=resume)
     with atomic_folder(folder / "agent") as draft:
@@ -422,7 +424,7 @@ def _model_facts(agent: Agent) -> dict[str, Any]:
     facts: dict[str, Any] = {"interface": agent.interface, "config": _config(agent)}
     lm = getattr(agent, "lm", None)
     if lm is not None:
-        facts["class"] = type(lm.model).__name__
+        facts["class"] = type(lm.forward.base).__name__
         facts["parameters"] = int(lm.num_parameters)
     return facts
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...agents.files import atomic_write
+from ...rewards.devices import AUTO
 from .arms import Plan, read_record
 from .scheduler import Report
 
@@ -30,15 +31,16 @@ LABEL_SMOOTHING = 0.05
 """Keeps the reference from being certain: a word that it never saw costs much, not without bound."""
 
 
-def reference_model(env: Any, seed: int = 0) -> LanguageModel:
+def reference_model(env: Any, seed: int = 0, device: str = AUTO) -> LanguageModel:
     """A language model of how one speaks in a task.
 
     Args:
         env: an environment in any interface, whose task has a rule policy over a menu.
         seed: of the demonstrations, the weights and the order of learning.
+        device: where it learns and computes, see :func:`~dialogym.rewards.devices.resolve_device`.
 
     Raises:
-        ValueError: if the task has no such policy.
+        ValueError: if the task has no such policy, or for a device that is not there.
     """
     from ...agents.language_model.demonstrations import demonstrate
 
@@ -46,17 +48,19 @@ def reference_model(env: Any, seed: int = 0) -> LanguageModel:
     texts = [
         message["content"] for messages in shown.conversations for message in messages if message["role"] == "assistant"
     ]
-    return fit(texts, seed)
+    return fit(texts, seed, device)
 
 
-def fit(texts: Sequence[str], seed: int = 0) -> LanguageModel:
+def fit(texts: Sequence[str], seed: int = 0, device: str = AUTO) -> LanguageModel:
     """A small language model of ``texts``, each of which it learned alone."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
     from ...agents.language_model.model import LanguageModel, ModelConfig
 
-    config = ModelConfig(hidden_size=64, num_layers=2, num_heads=2, intermediate_size=128)
+    config = ModelConfig(
+        hidden_size=64, num_layers=2, num_heads=2, intermediate_size=128, device=device, dtype="float32"
+    )
     lm = LanguageModel.make(config, seed)
     end = lm.tokenizer.end_id
     encoded = [torch.tensor([end, *lm.tokenizer.encode(text), end]) for text in texts]
@@ -67,7 +71,7 @@ def fit(texts: Sequence[str], seed: int = 0) -> LanguageModel:
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * update / NUM_UPDATES))
         chosen = torch.randint(len(encoded), (BATCH_SIZE,), generator=generator).tolist()
-        ids = pad_sequence([encoded[i] for i in chosen], batch_first=True, padding_value=-100)  # (B, T)
+        ids = pad_sequence([encoded[i] for i in chosen], batch_first=True, padding_value=-100).to(lm.device)  # (B, T)
         logits = lm.model(input_ids=ids.clamp(min=0), use_cache=False).logits  # (B, T, V)
         loss = torch.nn.functional.cross_entropy(
             logits[:, :-1].transpose(1, 2), ids[:, 1:], ignore_index=-100, label_smoothing=LABEL_SMOOTHING

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ...agents.training.progress import TimeLeftColumn, in_short, over_at, words_column
 from .scheduler import DONE, INTERRUPTED, Outcome, Watcher
 
 MIN_NAME_WIDTH = 18
@@ -22,11 +23,13 @@ class Display:
         self.width = max(MIN_NAME_WIDTH, *map(len, names), 0)
         self.progress = Progress(
             TextColumn(f"{{task.description:<{self.width}}}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[text]}"),
+            TimeLeftColumn(),
+            words_column("text"),
             console=console,
+            expand=True,
         )
         self.names = names
         self.bars: dict[str, TaskID] = {}
@@ -45,15 +48,17 @@ class Display:
 
     def started(self, name: str) -> None:
         """A bar for the job."""
-        self.bars[name] = self.progress.add_task(escape(name), total=1.0, text="starting")
+        self.bars[name] = self.progress.add_task(escape(name), total=1.0, text="starting", over_at=None)
 
     def reported(self, name: str, row: dict[str, Any]) -> None:
         """How far it is."""
         fields: dict[str, Any] = {"text": row["stage"]}
         if "row" in row:
-            fields["text"] = f"{row['stage']}: {_in_short(row['row'])}"
+            fields["text"] = f"{row['stage']}: {in_short(row['row'])}"
         if "share" in row:
             fields["completed"] = row["share"]
+        if row["stage"] != "validating":  # which the time left of a training counts in
+            fields["over_at"] = over_at(row.get("left"))
         self.progress.update(self.bars[name], **fields)
 
     def ended(self, name: str, outcome: Outcome) -> None:
@@ -71,9 +76,3 @@ class Display:
             self.console.print(
                 f"[red]✗[/] {escape(name):<{self.width}} {outcome.status}\n{escape(outcome.error)}", highlight=False
             )
-
-
-def _in_short(row: Mapping[str, Any]) -> str:
-    names = ("env_turns", "epoch", "success", "validation", "loss", "kl")
-    shown = [(name, row[name]) for name in names if row.get(name) is not None]
-    return "  ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown)

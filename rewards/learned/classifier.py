@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base import Reward
+from ..devices import AUTO, check_stays, resolve_device
 from ..transcript import Transcript
 from .encoder import encodable
 from .fluency import _judging
@@ -29,12 +30,14 @@ class Classifier(Reward):
         include_prompt: read the message before the reply and the reply as one text.
         max_length: tokens of a text that are read, from the start; with the prompt both must fit.
         batch_size: replies in one padded forward pass of ``batch``.
+        device: where a model that is loaded here computes, see :func:`~dialogym.rewards.devices.resolve_device`; a
+            model object stays where it is.
 
     Raises:
         ImportError: without torch and transformers (``pip install "dialogym[lm]"``).
         TypeError: for a model object without a tokenizer.
-        ValueError: for a model of one label, or a label that it does not have; from a call, where no label was given
-            and the goal has no target.
+        ValueError: for a device that is not there, or one for a model object; for a model of one label, or a label that
+            it does not have; from a call, where no label was given and the goal has no target.
     """
 
     name: str = "classifier"
@@ -48,11 +51,12 @@ class Classifier(Reward):
         include_prompt: bool = False,
         max_length: int = 128,
         batch_size: int = 64,
+        device: str = AUTO,
     ):
         for option, value in (("max_length", max_length), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{option} must be at least 1, got {value}")
-        self.model, self.tokenizer = load_classifier(model, tokenizer)
+        self.model, self.tokenizer = load_classifier(model, tokenizer, device)
         self.labels = labels_of(self.model)
         self.label = None if label is None else self.number_of(label)
         self.include_prompt, self.max_length, self.batch_size = include_prompt, max_length, batch_size
@@ -107,7 +111,7 @@ class Classifier(Reward):
         return self.model(**batch.to(self.model.device)).logits.float().softmax(-1).tolist()
 
 
-def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
+def load_classifier(model: Any, tokenizer: Any = None, device: str = AUTO) -> tuple[Any, Any]:
     """A sequence classifier and its tokenizer, loaded where they are names or folders."""
     try:
         import torch  # noqa: F401 (transformers imports without it, and fails later)
@@ -119,7 +123,9 @@ def load_classifier(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
             raise TypeError(f"a model object needs its tokenizer too, got {type(model).__name__} and tokenizer=None")
         tokenizer = model
     if isinstance(model, (str, Path)):
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(str(model))
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(str(model)).to(resolve_device(device))
+    else:
+        check_stays(model, device)
     if isinstance(tokenizer, (str, Path)):
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(tokenizer))
     return model, tokenizer

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..base import Reward
+from ..devices import AUTO
 from ..registry import register_reward
 from ..transcript import Transcript, before_reply
 from .encoder import sentence_encoder
@@ -22,10 +23,11 @@ class EmbeddingSimilarity(Reward):
         or_last_message: where the task gives no references, compare with what the user said last before the reply (is
             it on the subject? An echo scores 1.0 then, so add ``novelty``); 0.0 where the user said nothing.
         max_tokens: of a text that are read.
+        device: where the encoder computes, see :func:`~dialogym.rewards.devices.resolve_device`.
 
     Raises:
-        ValueError: if ``max_tokens`` is below 1; when called, for a reference without words, or for no reference
-            (unless ``or_last_message``).
+        ValueError: if ``max_tokens`` is below 1, or for a device that is not there; when called, for a reference
+            without words, or for no reference (unless ``or_last_message``).
         ImportError: for a missing package, with the extra that brings it.
 
     Reference: Reimers and Gurevych (2019), https://aclanthology.org/D19-1410.
@@ -33,11 +35,18 @@ class EmbeddingSimilarity(Reward):
 
     name: str = "embedding"
 
-    def __init__(self, model: str | Path | None = None, *, or_last_message: bool = False, max_tokens: int = 256):
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        or_last_message: bool = False,
+        max_tokens: int = 256,
+        device: str = AUTO,
+    ):
         if max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, got {max_tokens}")
         self.or_last_message, self.max_tokens = or_last_message, max_tokens
-        self.encoder = sentence_encoder(model)
+        self.encoder = sentence_encoder(model, device)
 
     def __call__(self, transcript: Transcript) -> float:
         return self.batch([transcript])[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..base import Reward
+from ..devices import AUTO, check_stays, resolve_device
 from ..registry import register_reward
 from ..transcript import Transcript
 
@@ -37,18 +38,28 @@ class Fluency(Reward):
             not scored.
         max_tokens: of a reply that are scored; with the prefix they must fit the model's context.
         batch_size: replies in one padded forward pass of ``batch``.
+        device: where a model that is loaded here computes, see :func:`~dialogym.rewards.devices.resolve_device`; a
+            model object stays where it is.
 
     Raises:
         ImportError: without torch and transformers (``pip install "dialogym[lm]"``).
         TypeError: for a model object without a tokenizer.
+        ValueError: for a device that is not there, or one for a model object.
     """
 
     name: str = "fluency"
 
     def __init__(
-        self, model: Any, tokenizer: Any = None, *, prefix: str = "", max_tokens: int = 256, batch_size: int = 256
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        *,
+        prefix: str = "",
+        max_tokens: int = 256,
+        batch_size: int = 256,
+        device: str = AUTO,
     ):
-        self.model, self.tokenizer = load_judge(model, tokenizer)
+        self.model, self.tokenizer = load_judge(model, tokenizer, device)
         self.prefix, self.max_tokens, self.batch_size = prefix, max_tokens, batch_size
 
     def __call__(self, transcript: Transcript) -> float:
@@ -69,6 +80,7 @@ def perplexity(
     prefix: str = "",
     max_tokens: int = 256,
     batch_size: int = 32,
+    device: str = AUTO,
 ) -> float:
     """exp of the mean negative log-probability over all tokens of all texts (long texts weigh more).
 
@@ -80,7 +92,7 @@ def perplexity(
     Raises:
         ValueError: if no text has a token to score.
     """
-    model, tokenizer = load_judge(model, tokenizer)
+    model, tokenizer = load_judge(model, tokenizer, device)
     scores = likelihoods(texts, model, tokenizer, prefix, max_tokens, batch_size)
     num_tokens = sum(score.num_tokens for score in scores)
     if not num_tokens:
@@ -88,7 +100,7 @@ def perplexity(
     return math.exp(-math.fsum(score.logprob for score in scores) / num_tokens)
 
 
-def load_judge(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
+def load_judge(model: Any, tokenizer: Any = None, device: str = AUTO) -> tuple[Any, Any]:
     """A causal LM and its tokenizer, loaded in float32 where they are names or folders."""
     transformers = _transformers()
     if tokenizer is None:
@@ -96,7 +108,9 @@ def load_judge(model: Any, tokenizer: Any = None) -> tuple[Any, Any]:
             raise TypeError(f"a model object needs its tokenizer too, got {type(model).__name__} and tokenizer=None")
         tokenizer = model
     if isinstance(model, (str, Path)):
-        model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype="float32")
+        model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype="float32").to(resolve_device(device))
+    else:
+        check_stays(model, device)
     if isinstance(tokenizer, (str, Path)):
         tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer)
     return model, tokenizer
@@ -145,7 +159,7 @@ def _forward(model: Any, context: list[int], replies: list[list[int]]) -> list[L
     logits = model(input_ids=padded, attention_mask=attended, use_cache=False).logits  # (B, T, V)
     losses = cross_entropy(logits[:, :-1].float().transpose(1, 2), targets[:, 1:], reduction="none")  # (B, T - 1)
     counts = (targets[:, 1:] != -100).sum(1)
-    sums = losses.double().sum(1)
+    sums = losses.cpu().double().sum(1)  # Apple's GPUs have no float64
     return [Likelihood(-loss, count) for loss, count in zip(sums.tolist(), counts.tolist(), strict=True)]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..base import Reward
+from ..devices import AUTO, resolve_device
 from ..registry import register_reward_kind
 from ..transcript import Message, Transcript
 from .encoder import encodable
@@ -109,21 +110,22 @@ class PreferenceModel(Reward):
     Args:
         folder: what ``dialogym train preference --out`` wrote.
         batch_size: replies in one padded forward pass of ``batch``.
+        device: where it computes, see :func:`~dialogym.rewards.devices.resolve_device`.
 
     Attributes:
         scorer: the model.
         normalisation: of its scores.
 
     Raises:
-        ValueError: if ``folder`` holds no preference model.
+        ValueError: if ``folder`` holds no preference model, or for a device that is not there.
         ImportError: without torch and transformers (``pip install "dialogym[lm]"``).
     """
 
     name: str = "preference"
 
-    def __init__(self, folder: str | Path, batch_size: int = 64):
-        self.folder, self.batch_size = Path(folder), batch_size
-        self.scorer, self.normalisation = load_scorer(folder)
+    def __init__(self, folder: str | Path, batch_size: int = 64, device: str = AUTO):
+        self.folder, self.batch_size, self.device = Path(folder), batch_size, device
+        self.scorer, self.normalisation = load_scorer(folder, device)
 
     def __call__(self, transcript: Transcript) -> float:
         return self.batch([transcript])[0]
@@ -154,7 +156,7 @@ class PreferenceModel(Reward):
         return [first - second for first, second in zip(scores[::2], scores[1::2], strict=True)]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return PreferenceModel, (self.folder, self.batch_size)
+        return PreferenceModel, (self.folder, self.batch_size, self.device)
 
 
 def save_scorer(folder: str | Path, scorer: Scorer, normalisation: Normalisation, facts: Mapping[str, Any]) -> None:
@@ -172,7 +174,7 @@ def save_scorer(folder: str | Path, scorer: Scorer, normalisation: Normalisation
     (Path(folder) / PREFERENCE_FILE).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 
 
-def load_scorer(folder: str | Path) -> tuple[Scorer, Normalisation]:
+def load_scorer(folder: str | Path, device: str = AUTO) -> tuple[Scorer, Normalisation]:
     """What :func:`save_scorer` wrote.
 
     Raises:
@@ -193,7 +195,7 @@ def load_scorer(folder: str | Path) -> tuple[Scorer, Normalisation]:
     described = json.loads(path.read_text(encoding="utf-8"))
     model = transformers.AutoModelForSequenceClassification.from_pretrained(str(folder), dtype=torch.float32)
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
-    scorer = Scorer(model.eval(), tokenizer, int(described["max_length"]))
+    scorer = Scorer(model.to(resolve_device(device)).eval(), tokenizer, int(described["max_length"]))
     return scorer, Normalisation(**described["normalisation"])
 
 

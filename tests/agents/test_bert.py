@@ -13,9 +13,12 @@ pytest.importorskip("transformers")
 import torch
 import transformers
 
+from dialogym.agents import bert
 from dialogym.agents.bert import BertAgent, BertConfig
 from dialogym.agents.registry import load_agent, make_agent
 from dialogym.evaluation.score import frozen_goals, score
+
+from ..one_device import HandedOver, on_meta
 
 THINGS = ("shop", "staff", "parcel", "bread", "garden", "train")
 FEELINGS = {"good": ("lovely", "great", "fine"), "bad": ("awful", "broken", "late")}
@@ -149,3 +152,25 @@ def test_the_shipped_encoder_is_loaded_when_none_is_named():
     agent = make_agent("bert", "TextClassification-v0", max_length=16)
     assert agent.classifier.model.config.num_hidden_layers == 6
     assert agent.classifier.model.config.id2label == {0: "negative", 1: "positive"}
+
+
+def test_it_computes_where_it_is_told(env, encoder, monkeypatch):
+    monkeypatch.setattr(bert, "resolve_device", lambda device: torch.device("meta" if device == "cuda" else "cpu"))
+    agent = make_agent("bert", env, **config_of(encoder, device="cuda"))
+    with pytest.raises(HandedOver), on_meta(agent.classifier.model):
+        agent.classifier.probabilities(["the shop is lovely", "late"])
+
+
+def test_a_trained_one_loads_on_a_machine_without_the_device_it_was_trained_on(env, encoder, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(bert, "resolve_device", lambda device: torch.device("cpu"))
+        make_agent("bert", env, **config_of(encoder, device="cuda:1")).save(tmp_path)
+    assert "device" not in json.loads((tmp_path / "agent.json").read_text())["config"]
+    loaded = load_agent(tmp_path, env)
+    assert loaded.config.device == "auto"
+    assert len(loaded.classifier.probabilities(["late"])) == 1
+
+
+def test_a_device_that_is_none_is_told(encoder):
+    with pytest.raises(ValueError, match="device must be one of auto, cuda, cuda:N, mps, cpu, got 'gpu'"):
+        BertConfig(**config_of(encoder, device="gpu"))

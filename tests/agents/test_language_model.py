@@ -1,6 +1,7 @@
 """Sampling with a cache says what the model says without one, and what is saved is what transformers loads."""
 
 import dataclasses
+import logging
 import random
 
 import pytest
@@ -13,10 +14,10 @@ import torch
 import transformers
 
 from dialogym.agents import load_agent, make_agent
+from dialogym.agents.language_model import exactness
 from dialogym.agents.language_model.cache import FULL, Attention
-from dialogym.agents.language_model.logprobs import possible
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig
-from dialogym.agents.language_model.sampler import Sampler, pad, sample_rows
+from dialogym.agents.language_model.sampler import GenerateSampler, RaggedSampler, new_sampler, pad, sample_rows
 from dialogym.agents.language_model.sft import SFTAgent
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
@@ -29,6 +30,7 @@ ATTENTIONS = [
     ("gemma3_text", "sdpa"), ("gemma3_text", "eager"), ("qwen2-sliding", "sdpa"), ("phi", "eager"), ("phi3", "sdpa"),
     ("opt", "sdpa"), ("gemma2", "eager"), ("cohere", "sdpa"), ("granite", "sdpa"),
 ]  # fmt: skip
+OTHERS = ["bloom", "falcon", "gpt_neo", "mamba"]
 
 
 def terse(family, attention=None):
@@ -66,7 +68,7 @@ class Talk:
 
 def talk(lm, temperature, rng, num_turns=4):
     """Conversations of different lengths, of which some end and others begin as the turns go by."""
-    sampler = Sampler(lm, 9, max_reply_tokens=6, temperature=temperature, generator=torch.Generator().manual_seed(0))
+    sampler = new_sampler(lm, 9, 6, temperature, torch.Generator().manual_seed(0))
     rows, finished = [Talk() for _ in range(9)], []
     for _ in range(num_turns):
         prompts = [[rng.randrange(300, 900) for _ in range(rng.randint(1, 12))] for _ in rows]
@@ -85,7 +87,7 @@ def talk(lm, temperature, rng, num_turns=4):
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sampled_logprobs_are_those_of_a_forward_pass_of_the_whole(family, temperature, monkeypatch):
-    monkeypatch.setattr(Sampler, "READ_TOGETHER", 4)
+    monkeypatch.setattr(RaggedSampler, "READ_TOGETHER", 4)
     lm = terse(family)
     talks = talk(lm, temperature, random.Random(0))
     lengths = {sum(talk.mask) for talk in talks}
@@ -120,13 +122,13 @@ def test_at_temperature_zero_every_token_is_the_likeliest(family):
     for one in talk(lm, 0.0, random.Random(1)):
         ids, mask = torch.tensor([one.ids]), torch.tensor([one.mask])
         with torch.no_grad():
-            best = possible(lm.logits(ids, mask), lm.forbidden).argmax(-1)
+            best = lm.possible(lm.logits(ids, mask)).argmax(-1)
         assert best.tolist() == ids[mask].tolist()
 
 
 def test_a_reply_ends_with_its_end_of_turn_token_or_at_the_limit_and_has_no_other_marker():
     lm = terse("llama")
-    replies = Sampler(lm, 200, 5, generator=torch.Generator().manual_seed(0)).reply([[400]] * 200)
+    replies = RaggedSampler(lm, 200, 5, generator=torch.Generator().manual_seed(0)).reply([[400]] * 200)
     said = [ids[:length] for ids, length in zip(replies.ids.tolist(), replies.lengths.tolist(), strict=True)]
     assert {len(ids) for ids in said} == {1, 2, 3, 4, 5}
     assert all(lm.tokenizer.end_id not in ids[:-1] for ids in said)
@@ -138,7 +140,7 @@ def test_peeking_leaves_the_conversations_as_they_were():
     lm = terse("llama")
     results = []
     for peek in (False, True):
-        sampler = Sampler(lm, 3, 4, temperature=0.0)
+        sampler = RaggedSampler(lm, 3, 4, temperature=0.0)
         sampler.reply([[400], [500, 501], [600]])
         if peek:
             sampler.peek([2, 0], [[700, 701, 702], [800]])
@@ -166,11 +168,64 @@ def test_the_first_possible_token_is_drawn_at_the_beginning_of_the_unit_interval
     assert sample_rows(torch.tensor([[-1e9, -1e9, -0.1, -2.4]]).softmax(-1)).tolist() == [2]
 
 
-@pytest.mark.parametrize("family", ["bloom", "gpt_neo"])
-def test_a_model_that_cannot_keep_what_it_has_read_is_refused_and_told_what_to_do(family):
-    tokenizer = tiny_tokenizer()
-    with pytest.raises(ValueError, match=r"cannot keep what it has read from turn to turn.*take another family: Llama"):
-        LanguageModel(tiny_transformer(family, len(tokenizer)), tokenizer)
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("family", OTHERS)
+def test_another_model_is_sampled_by_generate_with_the_logprobs_that_it_is_trained_on(family, temperature, caplog):
+    with caplog.at_level(logging.INFO):
+        lm = terse(family, "eager")
+    assert not lm.keeps_what_it_read
+    assert f"{type(lm.model).__name__} is sampled by transformers' generate" in caplog.text
+    talks = talk(lm, temperature, random.Random(0))
+    assert len({sum(talk.mask) for talk in talks}) > 3  # ragged
+    for one in talks:
+        ids, mask = torch.tensor([one.ids]), torch.tensor([one.mask])
+        with torch.no_grad():
+            hidden, logprobs = states_of(lm, ids), lm.token_logprobs(ids, mask, temperature).logprobs
+        assert torch.allclose(logprobs, torch.tensor(one.logprobs), atol=1e-4)
+        for position, state in one.states:
+            assert torch.allclose(hidden[0, position], state, atol=1e-4)
+
+
+def test_both_samplers_say_the_same_where_both_are_exact():
+    lm = terse("llama")
+    results = []
+    for kind in (RaggedSampler, GenerateSampler):
+        sampler = kind(lm, 5, 6, temperature=0.0)
+        first = sampler.reply([[400], [500, 501], [600] * 7, [700, 701], [800]])
+        sampler.keep([3, 0, -1, 2])
+        states = sampler.peek([2, 0], [[410, 411], [510]])
+        second = sampler.reply([[310], [320], [330, 331], [340]])
+        said = [
+            ids[:n] for got in (first, second) for ids, n in zip(got.ids.tolist(), got.lengths.tolist(), strict=True)
+        ]
+        results.append((said, torch.cat([states, first.hidden, second.hidden]), sampler.num_read))
+    (said, states, num_read), (said_too, states_too, num_read_too) = results
+    assert said == said_too
+    assert len({len(ids) for ids in said}) > 2
+    assert num_read == num_read_too
+    assert torch.allclose(states, states_too, atol=1e-4)
+
+
+def test_generate_draws_from_the_distribution_whatever_settings_the_model_brings_along():
+    lm = terse("llama")
+    lm.model.generation_config.update(do_sample=False, top_k=1, repetition_penalty=5.0, temperature=0.1)
+    brought = lm.model.generation_config
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    draws = [
+        GenerateSampler(lm, 400, 2, 1.0, torch.Generator().manual_seed(seed)).reply([[400]] * 400) for seed in (0, 0, 1)
+    ]
+    assert torch.equal(torch.rand(2), expected)  # torch's own generator was left alone
+    assert torch.equal(draws[0].ids, draws[1].ids)
+    assert not torch.equal(draws[0].ids, draws[2].ids)
+    assert len(draws[0].ids[:, 0].unique()) > 20
+    assert not set(draws[0].ids.flatten().tolist()) - {lm.tokenizer.pad_id} & set(lm.tokenizer.forbidden_ids)
+    share = (draws[0].ids[:, 0] == lm.tokenizer.end_id).float().mean().item()
+    ids, mask = torch.tensor([[400, lm.tokenizer.end_id]]), torch.tensor([[False, True]])
+    probability = lm.token_logprobs(ids, mask).logprobs.exp().item()
+    assert share == pytest.approx(probability, abs=4 * (probability * (1 - probability) / 400) ** 0.5)
+    assert lm.model.generation_config is brought
 
 
 @pytest.mark.parametrize(
@@ -181,13 +236,22 @@ def test_a_model_that_cannot_keep_what_it_has_read_is_refused_and_told_what_to_d
         ("gemma3_text", "sdpa", {"kinds": (FULL,), "by_kind": False}),
     ],
 )
-def test_a_model_whose_sampled_and_trained_distributions_differ_is_refused(family, attention, wrong, monkeypatch):
-    tokenizer, right = load_tokenizer(), Attention.of
+def test_a_model_whose_cache_is_wrong_is_sampled_by_generate_and_refused_where_that_is_wrong_too(
+    family, attention, wrong, monkeypatch
+):
+    tokenizer, right, generate = load_tokenizer(), Attention.of, exactness.generate
     model = tiny_transformer(family, len(tokenizer), attention)
-    LanguageModel(model, tokenizer)
+    assert LanguageModel(model, tokenizer).keeps_what_it_read
     monkeypatch.setattr(Attention, "of", lambda *settings: dataclasses.replace(right(*settings), **wrong))
+    assert not LanguageModel(model, tokenizer).keeps_what_it_read
+
+    def hotter(*args):
+        found = generate(*args)
+        return found._replace(logprobs=found.logprobs / 2)
+
+    monkeypatch.setattr(exactness, "generate", hotter)
     with pytest.raises(
-        ValueError, match=r"expected the same log-probabilities from .*; load it with attn_implementation"
+        ValueError, match=r"expected the same log-probabilities from .* nats when it keeps .* nats from its generate"
     ):
         LanguageModel(model, tokenizer)
 

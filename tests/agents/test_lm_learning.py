@@ -16,6 +16,8 @@ from .tiny_lm import dawdle_env, echo_env, tiny_model, tiny_tokenizer
 SETTINGS = {
     "reinforce": {"learning_rate": 1e-2, "batch_conversations": 48, "env_turns": 10_000},
     "a2c": {"learning_rate": 1e-2, "batch_conversations": 48, "env_turns": 10_000},
+    "grpo": {"learning_rate": 5e-3, "batch_conversations": 96, "env_turns": 10_000},
+    "rloo": {"learning_rate": 5e-3, "batch_conversations": 96, "env_turns": 10_000},
     "ppo": {"learning_rate": 3e-3, "batch_conversations": 128, "env_turns": 6_000, "kl_target": None},
 }
 

@@ -16,12 +16,14 @@ import transformers
 from typer.testing import CliRunner
 
 from dialogym import cli
+from dialogym.agents.preference import train
 from dialogym.agents.preference.judgements import append_judgement, split_judgements
 from dialogym.agents.preference.train import PreferenceConfig, bradley_terry_loss, make_scorer, train_preference
 from dialogym.evaluation.rating.agreement import pairwise_scores
 from dialogym.rewards import PreferenceModel, Transcript, resolve
 from dialogym.rewards.learned.preference import Normalisation
 
+from ..one_device import on_meta
 from .judged import asking, by_taste, judgement
 
 SMALL = PreferenceConfig(
@@ -260,3 +262,14 @@ def test_what_the_command_line_cannot_do_is_told(tmp_path, monkeypatch, argument
     done = runner.invoke(cli.app, ["train", *arguments])
     assert message in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_learns_where_it_is_told(monkeypatch):
+    monkeypatch.setattr(train, "resolve_device", lambda device: torch.device("meta" if device == "cuda" else "cpu"))
+    config = PreferenceConfig(hidden_size=16, num_layers=1, num_heads=2, intermediate_size=16, device="cuda")
+    scorer = make_scorer(config, seed=0)
+    pair = train._Example([5, 6, 7], [5, 6], 1.0)
+    with on_meta(scorer.model):
+        train._Fit(scorer, config, seed=0)._batch_loss([pair, pair]).backward()
+    gradients = [weights.grad for weights in scorer.model.parameters() if weights.grad is not None]
+    assert {gradient.device.type for gradient in gradients} == {"meta"}

@@ -18,7 +18,7 @@ NAMES = [
     "do_nothing", "random", "repeat_last", "inform_everything", "claim_success", "rule", "human", "api",
     "q_learning", "sarsa", "expected_sarsa", "double_q_learning",
     "sb3_ppo", "sb3_a2c", "sb3_dqn", "sb3_maskable_ppo",
-    "sft", "reinforce", "a2c", "ppo", "bert",
+    "sft", "reinforce", "a2c", "ppo", "grpo", "rloo", "bert",
 ]  # fmt: skip
 NEEDS_TORCH = NAMES[NAMES.index("sb3_ppo") :]
 LIGHT = [name for name in ENTRIES if name not in NEEDS_TORCH and name != "api"]  # needs a model: test_api.py

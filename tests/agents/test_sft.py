@@ -14,6 +14,7 @@ import gymnasium as gym
 import torch
 
 from dialogym.agents import load_agent, make_agent
+from dialogym.agents.language_model import sft
 from dialogym.agents.language_model.demonstrations import demonstrate, hold_out, load_messages, save_messages
 from dialogym.agents.language_model.sft import SFTConfig, sft_loss
 from dialogym.agents.training.epochs import learning_rate_factor, shuffled_batches
@@ -166,6 +167,31 @@ def test_padding_does_not_change_the_loss():
     )
 
 
+def test_a_batch_that_does_not_fit_the_memory_has_the_gradient_of_the_whole(folder, monkeypatch):
+    """The same weights after an epoch of two updates, whether all passed at once or the memory ran out."""
+    tokenizer = tiny_tokenizer()
+    examples = [tokenizer.encode_demonstration(TALK[: 2 * (1 + number % 2)]) for number in range(8)]
+    results, sizes = [], []
+    for room in (10_000, 25):
+        agent = make_agent("sft", echo_env(), model=folder, batch_size=4, learning_rate=1e-3, warmup_updates=1)
+
+        def loss_of(lm, some, room=room):
+            sizes.append(len(some))
+            if sum(len(ids) for ids, _ in some) > room:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return sft_loss(lm, some)
+
+        monkeypatch.setattr(sft, "sft_loss", loss_of)
+        optimizer = torch.optim.SGD(agent.lm.trainable_parameters())
+        loss = agent._epoch(examples, optimizer, epoch=0)
+        results.append((loss, weights(agent)))
+        assert agent.room.max_tokens == 2048 if room == 10_000 else agent.room.max_tokens <= 25
+    assert {2, 4} <= set(sizes)
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-5)
+    assert torch.allclose(results[0][1], results[1][1], atol=1e-6)
+    assert not torch.equal(results[0][1], weights(make_agent("sft", echo_env(), model=folder)))
+
+
 def test_the_learning_rate_warms_up_and_falls_as_a_cosine():
     factors = [learning_rate_factor(update, 100, 10) for update in range(101)]
     assert factors[0] == pytest.approx(0.1)
@@ -294,7 +320,7 @@ def test_resuming_needs_a_checkpoint(folder):
     [
         ({"demonstrations": 1}, "demonstrations must be at least 2, got 1"),
         ({"validation_share": 1.0}, r"validation_share must be in \(0, 1\), got 1.0"),
-        ({"epochs": 0}, "epochs and batch_size must be at least 1, got 0 and 8"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
     ],
 )
 def test_a_wrong_setting_is_named(config, message):

@@ -2,6 +2,7 @@
 
 import json
 
+from dialogym.agents.base import Agent
 from dialogym.agents.training.log import log_file, read_log
 from dialogym.cli import _learn
 from dialogym.envs import remake
@@ -46,15 +47,18 @@ def test_what_is_not_finite_is_null(tmp_path):
 def test_the_command_line_writes_no_row_twice_when_it_goes_on(tmp_path):
     env = remake("TextDialog-v0", interface="choices")
 
-    class Forgetful:
+    class Forgetful(Agent):
         """Logs on from its checkpoint, which is older than its last row."""
 
         name = "forgetful"
+
+        def act(self, observation, info):
+            raise NotImplementedError
 
         def learn(self, env, *, log, resume, **options):
             for turns in (20, 30, 40) if resume else (10, 20, 30):
                 log({"env_turns": turns, "success": 0.0, "return": 0.0})
 
     for resume in (False, True):
-        _learn(Forgetful(), env, tmp_path, resume, 0)
+        _learn(Forgetful(env), env, tmp_path, resume, 0)
     assert [row["env_turns"] for row in lines(tmp_path / "log.jsonl")] == [10, 20, 30, 40]

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from dialogym.agents import make_agent
 from dialogym.agents.language_model.model import LanguageModel
-from dialogym.agents.language_model.sampler import Sampler
+from dialogym.agents.language_model.sampler import RaggedSampler
 from dialogym.envs.tokenizer import load_tokenizer
 
 from .tiny_lm import tiny_transformer
@@ -60,7 +60,7 @@ def test_rows_that_no_token_has_are_never_said():
     model = tiny_transformer("phi", len(tokenizer) + 40)
     with torch.no_grad():
         model.lm_head.bias[len(tokenizer) :] = 50.0  # it would say nothing else
-    replies = Sampler(LanguageModel(model, tokenizer), 20, 5, generator=torch.Generator().manual_seed(0)).reply(
+    replies = RaggedSampler(LanguageModel(model, tokenizer), 20, 5, generator=torch.Generator().manual_seed(0)).reply(
         [[400]] * 20
     )
     said = [ids[:length] for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]

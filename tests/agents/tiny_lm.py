@@ -61,12 +61,14 @@ def tiny_model(tokenizer: Tokenizer, family: str = "llama", seed: int = 0, **con
 SHAPES: dict[str, dict[str, Any]] = {
     "bloom": {"n_layer": 2, "n_head": 4},
     "cohere": {"logit_scale": 0.25},
+    "falcon": {"alibi": True, "new_decoder_architecture": False, "multi_query": True, "parallel_attn": True},
     "gemma2": {"head_dim": 8, "sliding_window": 16, "final_logit_softcapping": 2.0, "attn_logit_softcapping": 5.0},
     "gemma3_text": {"num_hidden_layers": 6, "head_dim": 8, "sliding_window": 16},  # five of six layers slide
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256},
     "gpt_neo": {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]], "window_size": 16},
     "granite": {"logits_scaling": 4.0},
     "llama": {},
+    "mamba": {"state_size": 4, "expand": 2},
     "mistral": {"sliding_window": 16},
     "opt": {"ffn_dim": 64, "word_embed_proj_dim": 32},
     "phi": {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,4 +92,4 @@ def _empty(kind: Kind) -> tuple[Rust, list[str]]:
     else:
         rust.pre_tokenizer = pre_tokenizers.Split(Regex(r" ?\w+|\s|[^\w\s]"), "isolated")
         rust.decoder = decoders.Fuse()
-    return rust, []
+    return rust, sorted(string.ascii_letters + string.digits + string.punctuation)

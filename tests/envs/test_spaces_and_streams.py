@@ -1,11 +1,15 @@
 """The utterance space and the random streams."""
 
+import copy
 import pickle
 
 import numpy as np
 import pytest
+from gymnasium.spaces import Discrete, MultiDiscrete
+from gymnasium.vector.utils import batch_space
 
 from dialogym.envs import Stream, Utterance, pick
+from dialogym.envs.core.spaces import TokenIds
 
 
 def test_any_text_up_to_the_limit_is_an_utterance():
@@ -20,6 +24,15 @@ def test_samples_are_plausible_utterances_of_the_task():
     space = Utterance(50, examples=("hello .", "goodbye ."), seed=0)
     assert {space.sample() for _ in range(50)} == {"hello .", "goodbye ."}
     assert all(Utterance(50, seed=seed).sample() in Utterance(50) for seed in range(20))
+
+
+def test_token_ids_of_two_vocabularies_are_two_spaces():
+    space = TokenIds(5, "one")
+    assert space == pickle.loads(pickle.dumps(space)) == copy.deepcopy(space) == TokenIds(5, "one")
+    assert TokenIds(5, "other") != space != TokenIds(6, "one")
+    assert space == Discrete(5) == space
+    assert batch_space(space, 3) == MultiDiscrete([5, 5, 5])
+    assert all(space.sample() in space for _ in range(20))
 
 
 def test_a_stream_is_a_function_of_its_seed():

@@ -190,6 +190,23 @@ def test_it_loads_from_its_folder_and_survives_pickling():
     assert load_tokenizer() is load_tokenizer(load_tokenizer())
 
 
+def test_a_fingerprint_tells_vocabularies_and_their_padding_apart(tmp_path):
+    for name, text in (("one", "a red bus"), ("other", "the blue car")):
+        fit_tokenizer([text], tmp_path / name, size=262, whole=text.split())
+    one, again, other = (load_tokenizer(tmp_path / name) for name in ("one", "one", "other"))
+    assert len(one) == len(other)
+    assert one.fingerprint == again.fingerprint != other.fingerprint
+    again.hf.pad_token = again.hf.eos_token
+    assert Tokenizer(again.hf).fingerprint != one.fingerprint
+
+
+def test_a_conversation_that_opens_with_what_pads_says_so():
+    hf = with_template("{{ '<|end|>' }}" + CHATML)
+    assert Tokenizer(hf).num_opening_pads == 0
+    hf.pad_token = "<|end|>"
+    assert Tokenizer(hf).num_opening_pads == 1
+
+
 def test_building_it_twice_gives_the_same_files(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "NUM_CONVERSATIONS", 20)
     for name in ("one", "two"):

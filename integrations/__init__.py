@@ -1,0 +1,1 @@
+"""Our environments in the trainers of other libraries; ``import dialogym`` imports none of it."""

@@ -1,0 +1,118 @@
+"""One conversation of a rollout as token ids: what the model reads, and what is learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ...agents.language_model.history import history_of, latest_ids
+from ...envs.tokenizer import Tokenizer
+from ...rewards.transcript import Message, Transcript
+from .speaker import Reply
+
+
+class Limits(NamedTuple):
+    """How long a conversation may be when a reply begins.
+
+    Attributes:
+        context: tokens that the model may have read.
+        completion: tokens since the first reply began, for the next one to be learned from.
+    """
+
+    context: int
+    completion: int
+
+    @classmethod
+    def of(cls, trainer: Any, max_reply_tokens: int) -> Limits:
+        """Those of a trainer.
+
+        Raises:
+            ValueError: if there is no room for a reply.
+        """
+        completion, context = trainer.max_completion_length, max_context(trainer)
+        if max_reply_tokens > completion:
+            raise ValueError(f"max_completion_length must be at least {max_reply_tokens} tokens, got {completion}")
+        if 2 * max_reply_tokens >= context:
+            raise ValueError(
+                f"max_reply_tokens must be below half of the model's context of {context} tokens, "
+                f"got {max_reply_tokens}"
+            )
+        return cls(context - max_reply_tokens, completion - max_reply_tokens)
+
+
+def max_context(trainer: Any) -> int:
+    """Tokens that the trainer's model has positions for, and vLLM room for where it speaks."""
+    config = trainer.accelerator.unwrap_model(trainer.model).config.get_text_config()
+    limits = [getattr(config, "max_position_embeddings", None)]
+    if trainer.use_vllm:
+        limits.append(trainer.args.vllm_max_model_length)
+    return min([limit for limit in limits if limit], default=2**31)
+
+
+class Conversation:
+    """A conversation, as it is being had.
+
+    Args:
+        tokenizer: of the model.
+        limits: of its length.
+        messages: before the first reply.
+
+    Attributes:
+        context: the ids that the model reads before its next reply.
+        ids: of what is learned from; up to ``num_prompt`` the prompt, from there on the completion.
+        sampled: of each of these 1 if the policy sampled it, else 0.
+        logprobs: of each of these, 0 where it was not sampled.
+        total_reward, terms: sums over the turns so far.
+        success, turns, text: how it went, once it has ended.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, limits: Limits, messages: Sequence[Message]):
+        self.tokenizer, self.limits = tokenizer, limits
+        self.ids = tokenizer.encode_conversation(messages)[-limits.context :]
+        self.num_prompt = len(self.ids)
+        self.sampled = [0] * len(self.ids)
+        self.logprobs: list[float | None] = [0.0] * len(self.ids)
+        self.context, self._is_learned = list(self.ids), True
+        self._ended = False  # whether the last reply has its end-of-turn token
+        self.total_reward = 0.0
+        self.terms: dict[str, float] = {}
+        self.success, self.turns, self.text = False, 0, ""
+
+    def say(self, reply: Reply) -> str:
+        """Takes in a reply; what the partner hears of it."""
+        self._ended = reply.ids[-1] == self.tokenizer.end_id
+        self._add(reply.ids, 1, reply.logprobs)
+        return self.tokenizer.heard(reply.ids)
+
+    def earn(self, reward: float, terms: Mapping[str, float]) -> None:
+        """Takes in what the last reply was rewarded with."""
+        self.total_reward += reward
+        for name, value in terms.items():
+            self.terms[name] = self.terms.get(name, 0.0) + value
+
+    def hear(self, messages: Sequence[Message]) -> None:
+        """Takes in what was said since the last reply, up to where the next one begins.
+
+        Args:
+            messages: of the whole conversation; the agent's own stay as they were sampled.
+        """
+        new = self.tokenizer.encode_since_reply(messages, self._ended)
+        if len(self.ids) + len(new) - self.num_prompt > self.limits.completion:
+            self._is_learned = False
+        if len(self.context) + len(new) > self.limits.context:
+            self._is_learned = False
+            self.context = latest_ids(self.tokenizer, history_of(messages), self.limits.context)
+        else:
+            self._add(new, 0, [0.0] * len(new))
+
+    def end(self, transcript: Transcript) -> None:
+        """Notes how the conversation went."""
+        self.success, self.turns = bool(transcript.success), transcript.turn
+        self.text = "\n".join([f"{message['role']}: {message['content']}" for message in transcript.spoken_messages])
+
+    def _add(self, ids: Sequence[int], sampled: int, logprobs: Sequence[float | None]) -> None:
+        self.context += ids
+        if self._is_learned:
+            self.ids += ids
+            self.sampled += [sampled] * len(ids)
+            self.logprobs += logprobs
