@@ -6,7 +6,9 @@ python examples/train_pretrained.py
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,21 @@ def model_folder(given: str | None, out: Path, quick: bool) -> str:
         return str(out / "tiny")
     from dialogym.agents.language_model.pretrained import check_packages, write_pretrained
 
-    check_packages("smollm2")
+    try:
+        check_packages("smollm2")
+    except ImportError as e:
+        raise SystemExit(f"{e}\nOr give another model: --model FOLDER, a chat model that transformers loads") from None
     write_pretrained("smollm2", out / "smollm2")
     return str(out / "smollm2")
+
+
+def claim(out: Path, settings: dict[str, Any]) -> None:
+    """Notes the settings in a new folder; refuses one with others."""
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "settings.json"
+    if file.is_file() and (before := json.loads(file.read_text())) != settings:
+        raise SystemExit(f"{out} holds a training with other settings, {before}: choose another --out")
+    atomic_write(file, json.dumps(settings) + "\n")
 
 
 def trained(agent: Agent, env: Any, out: Path, num_goals: int) -> Agent:
@@ -93,14 +107,22 @@ def main() -> None:
     parser.add_argument("--goals", type=int, default=6, help="of an update")
     parser.add_argument("--replies", type=int, default=8, help="to each goal")
     parser.add_argument("--test", type=int, default=100, help="test goals; validation takes a third as many")
-    parser.add_argument("--out", type=Path, default=Path("runs/pretrained"), help="what is there is gone on with")
+    parser.add_argument("--out", type=Path, help="default: runs/pretrained; what is there is gone on with")
     parser.add_argument("--quick", action="store_true", help="a moment of each, of a tiny random model")
     options = parser.parse_args()
     if options.quick:
         options.demonstrations, options.epochs, options.updates = 8, 1, 1
         options.goals, options.replies, options.test = 2, 2, 6
-    options.out.mkdir(parents=True, exist_ok=True)
-    model = model_folder(options.model, options.out, options.quick)
+    with contextlib.ExitStack() as stack:
+        if options.out is None and options.quick:
+            options.out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        run(options, options.out or Path("runs/pretrained"))
+
+
+def run(options: argparse.Namespace, out: Path) -> None:
+    """All of it; what an interrupted call left in the folder is gone on with."""
+    claim(out, {name: value for name, value in vars(options).items() if name not in ("out", "model")})
+    model = model_folder(options.model, out, options.quick)
 
     env = gym.make(ENV, interface="text")
     batch, limit = options.goals * options.replies, 16 if options.quick else 48
@@ -108,17 +130,16 @@ def main() -> None:
     found = [tested(make_agent("sft", env, model=model, max_reply_tokens=limit), env, options.test, "zero-shot")]
     sft = make_agent(
         "sft", env, model=model, demonstrations=options.demonstrations, flaw_rate=0.0, epochs=options.epochs,
-        learning_rate=2e-4, warmup_updates=10, **settings,
+        **settings,
     )  # fmt: skip
-    sft = trained(sft, env, options.out / "sft", options.test // 3)
+    sft = trained(sft, env, out / "sft", options.test // 3)
     found.append(tested(sft, env, options.test, "SFT"))
     grpo = make_agent(
-        "grpo", env, init=str(options.out / "sft" / "agent"), env_turns=options.updates * batch,
-        batch_conversations=batch, group_size=options.replies, learning_rate=1e-4, sampling_temperature=1.0,
-        num_reports=max(1, options.updates // 5), **settings,
+        "grpo", env, init=str(out / "sft" / "agent"), env_turns=options.updates * batch,
+        batch_conversations=batch, group_size=options.replies, num_reports=max(1, options.updates // 5), **settings,
     )  # fmt: skip
-    found.append(tested(trained(grpo, env, options.out / "grpo", options.test // 3), env, options.test, "SFT → GRPO"))
-    atomic_write(options.out / "results.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    found.append(tested(trained(grpo, env, out / "grpo", options.test // 3), env, options.test, "SFT → GRPO"))
+    atomic_write(out / "results.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
