@@ -10,10 +10,12 @@ fluent: the replies before and after stand beside it, to be read.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..contenders import BY_NAME, CEILING, CONTENDERS, TURNS, Contender
 
+Pair: TypeAlias = Sequence[float | None]
+"""A measure before and after."""
 MAX_DRIFT = 1.2
 """Perplexity over that before, or over the rule's, up to which it counts as the same language."""
 MIN_VARIETY = 0.5
@@ -74,25 +76,28 @@ def _rose(one: Contender, results: Mapping[str, Any]) -> bool:
 
 
 def _signs(gain: Mapping[str, Any], rule: Mapping[str, Any]) -> list[str]:
-    found = [_fluency_fell(*gain["fluency"], rule.get("fluency"))]
-    found += [_variety_fell(n, *gain[f"distinct_{n}"], rule.get(f"distinct_{n}")) for n in (1, 2)]
-    found.append(_limit_hit(*gain["cut_share"]))
+    found = [_fluency_fell(gain["fluency"], rule.get("fluency"))]
+    found += [_variety_fell(n, gain[f"distinct_{n}"], rule.get(f"distinct_{n}")) for n in (1, 2)]
+    found.append(_limit_hit(gain["cut_share"]))
     return [sign for sign in found if sign is not None]
 
 
-def _fluency_fell(before: float | None, after: float | None, rule: float | None) -> str | None:
+def _fluency_fell(pair: Pair, rule: float | None) -> str | None:
+    before, after = pair
     if before is None or after is None or after <= MAX_DRIFT * max(before, rule or 0.0):
         return None
     return f"perplexity rose from {before:.1f} to {after:.1f}{_of_the_rule(rule, 1)}"
 
 
-def _variety_fell(n: int, before: float | None, after: float | None, rule: float | None) -> str | None:
+def _variety_fell(n: int, pair: Pair, rule: float | None) -> str | None:
+    before, after = pair
     if before is None or after is None or after >= MIN_VARIETY * min(before, before if rule is None else rule):
         return None
     return f"distinct-{n} fell from {before:.2f} to {after:.2f}{_of_the_rule(rule, 2)}"
 
 
-def _limit_hit(before: float | None, after: float | None) -> str | None:
+def _limit_hit(pair: Pair) -> str | None:
+    before, after = pair
     if before is None or after is None or after - before <= MAX_CUT:
         return None
     return f"{after:.0%} of the replies run into the limit of length ({before:.0%} before)"
