@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +71,18 @@ def compare_suite(
     console, folder = console or Console(), Path(out)
     failed: dict[str, str] = {}
     begun: dict[str, Comparison] = {}
-    for env_id in _registered(env_ids):
+    ids = _registered(env_ids)
+    for env_id in ids:
         with _left_out(env_id, failed, console), console.status(f"{env_id}: goals and vocabulary"):
             begun[env_id] = _begin(env_id, folder / env_id, seed, _preset_of(env_id, preset), only)
     begun = {env_id: comparison for env_id, comparison in begun.items() if not is_idle(comparison)}
-    rows = _earlier_rows(folder, seed, {one.settings["preset"] for one in begun.values()}, failed)
+    if not begun and not failed:
+        raise ValueError(f"none of {', '.join(only or AGENTS)} has a place in {', '.join(ids)}")
+    rows = _earlier_rows(folder, seed, _preset_of(ids[0], preset))
     for (env_id, comparison), failures in zip(begun.items(), run(list(begun.values()), jobs, console), strict=True):
         with _left_out(env_id, failed, console):
             rows[env_id] = _row(write(comparison, failures))
-    rows = {env_id: rows[env_id] for env_id in sorted(rows)}
+    rows = {env_id: rows[env_id] for env_id in sorted(rows) if env_id not in failed}
     results = {"schema": 1, "seed": seed, "environments": rows, "left_out": failed}
     atomic_write(folder / RESULTS_FILE, json.dumps(results, indent=1, allow_nan=False) + "\n")
     atomic_write(folder / TABLE_FILE, markdown(results))
@@ -89,14 +92,15 @@ def compare_suite(
     return results
 
 
-def _earlier_rows(folder: Path, seed: int, presets: Collection[str], failed: Collection[str]) -> dict[str, Any]:
-    """The rows of environments that earlier calls finished something of, in the same way."""
+def _earlier_rows(folder: Path, seed: int, preset: Preset) -> dict[str, Any]:
+    """The rows of environments that earlier calls finished something of, with this seed, preset and model."""
     rows = {}
     for path in sorted(folder.glob(f"*/{RESULTS_OF_ONE}")):
         results = read_results(path)
-        env_id, settings = path.parent.name, results["settings"]
-        if env_id not in failed and settings["seed"] == seed and settings["preset"] in presets:
-            rows[env_id] = _row(results)
+        settings = results["settings"]
+        models = {arm["config"].get("model") for arm in settings["arms"].values()} - {None}
+        if (settings["seed"], settings["preset"]) == (seed, preset.name) and models <= {preset.model}:
+            rows[path.parent.name] = _row(results)
     return rows
 
 

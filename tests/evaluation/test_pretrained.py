@@ -31,11 +31,11 @@ def model(tmp_path_factory):
     return str(folder)
 
 
-def run(out, model, only):
+def run(out, model, only, seed=0):
     assert tasks.WORDS
     with open(os.devnull, "w") as nowhere:
         return compare_suite(
-            out, [ENV], jobs=1, preset=lambda env_id: pretrained_preset(model, env_id, SMALL), only=only,
+            out, [ENV], jobs=1, seed=seed, preset=lambda env_id: pretrained_preset(model, env_id, SMALL), only=only,
             console=Console(file=nowhere),
         )  # fmt: skip
 
@@ -60,6 +60,8 @@ def test_pieces_gather_in_one_table_and_what_is_finished_is_not_run_again(tmp_pa
         assert all(value is not None for name in ("distinct_1", "reply_words", "cut_share") for value in gain[name])
         assert len(gain["replies"]) == 3
     assert gains["lora_sft"]["kl"] > 0.0
+    with pytest.raises(ValueError, match="other settings"):
+        run(tmp_path, model, ["rule"], seed=1)
     text = (tmp_path / "suite.md").read_text()
     assert "| zero_shot | lora_sft | lora_rl | lora_sft_rl |" in text
     assert "## What the gains cost" in text
@@ -121,9 +123,12 @@ def test_a_model_that_is_none_is_refused_before_anything_runs(tmp_path, model, m
             check_model(name)
     with pytest.raises(ValueError, match="that transformers loads, got"):
         check_model(str(tmp_path))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "peft" else object())
-    with pytest.raises(ImportError, match=r'needs peft: pip install "dialogym\[lora\]"'):
-        check_model(model)
+    with monkeypatch.context() as patched:
+        patched.setattr("importlib.util.find_spec", lambda name: None if name == "peft" else object())
+        with pytest.raises(ImportError, match=r'needs peft: pip install "dialogym\[lora\]"'):
+            check_model(model)
     with pytest.raises(ValueError, match=r"only must be among do_nothing, .*got sft"):
         run(tmp_path / "out", model, ["sft"])
-    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match=f"none of bert has a place in {ENV}"):
+        run(tmp_path / "out", model, ["bert"])
+    assert not (tmp_path / "out" / "suite.json").exists()
