@@ -1,6 +1,17 @@
 """What does reinforcement learning add to a pretrained model? SFT, then GRPO, with LoRA, on TextKeywords-v0.
 
-python examples/train_pretrained.py
+    python examples/train_pretrained.py
+
+With SmolLM2-135M-Instruct and one thread of a busy machine (SFT took 50 minutes by the clock, about 12 of processor
+time; an update of GRPO 100 seconds by the clock) it printed, of 100 test goals and, as "validation", the mean reward
+of 33 others:
+
+    zero-shot: reward 0.28, success 0.05, 12.0 words a reply, distinct-2 0.43
+      sft: epoch 1  loss 3.39  validation 0.477  (2284 s)
+      sft: epoch 2  loss 3.04  validation 0.465  (2996 s)
+    SFT: reward 0.46, success 0.10, 15.1 words a reply, distinct-2 0.61
+
+What GRPO adds to that has not been measured to its end yet; the curves so far are in docs/pretrained/keywords.json.
 """
 
 from __future__ import annotations
