@@ -157,9 +157,10 @@ def test_fluency_and_preferences_are_computed_where_they_are_told(tmp_path, else
 
 
 def test_the_reference_of_fluency_learns_where_it_is_told(monkeypatch):
+    from dialogym.agents.language_model import model
     from dialogym.evaluation.compare import fluency
 
-    monkeypatch.setattr(fluency, "resolve_device", lambda device: torch.device("meta" if device == "cuda" else "cpu"))
+    monkeypatch.setattr(model, "resolve_device", lambda device: torch.device("meta" if device == "cuda" else "cpu"))
     monkeypatch.setattr(fluency, "NUM_UPDATES", 2)
     with OneDevice():
         assert fluency.fit(["yes", "which area ?"], device="cuda").model.device.type == "meta"
