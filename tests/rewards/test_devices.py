@@ -13,7 +13,7 @@ import transformers
 
 from dialogym.rewards.devices import resolve_device
 
-from ..one_device import HandedOver, OneDevice, on_meta
+from ..one_device import HandedOver, on_meta
 
 
 @pytest.fixture
