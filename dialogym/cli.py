@@ -7,7 +7,7 @@ import dataclasses
 import shlex
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,6 +70,7 @@ class PresetName(str, Enum):
 
     quick = "quick"
     full = "full"
+    pretrained = "pretrained"
 
 
 def main() -> None:
@@ -370,9 +371,16 @@ def evaluate(
 
 @app.command()
 def compare(
-    env: EnvOption = DEFAULT_ENV,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", help=f"Id of a registered environment; repeat with --suite. [default: {DEFAULT_ENV}]"),
+    ] = None,
     preset: Annotated[
-        PresetName, typer.Option(help="quick: minutes, one seed; full: three seeds, more goals.")
+        PresetName,
+        typer.Option(
+            help="quick: minutes, one seed; full: three seeds, more goals; pretrained: with LoRA on --model, as it is, "
+            "after SFT, after RL and after both."
+        ),
     ] = PresetName.quick,
     out: Annotated[Path, typer.Option(help="Folder for the report; a second call goes on where it stopped.")] = Path(
         "runs/compare"
@@ -383,29 +391,75 @@ def compare(
     set_: SetOption = None,
     seed: TrainingSeedOption = 0,
     suite: Annotated[
-        bool, typer.Option("--suite", help="Every environment with a small budget, in one table.")
+        bool, typer.Option("--suite", help="Every environment with a small budget, or those of --env, in one table.")
     ] = False,
+    model: Annotated[
+        str | None, typer.Option(help="For --preset pretrained: folder of a chat model, or its name on the hub.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Run this agent now, with what it starts from; later calls add others. Repeat."),
+    ] = None,
+    amount: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="For --preset pretrained: how much of what, such as updates=10; repeat."
+        ),
+    ] = None,
 ) -> None:
     """Train and score floors, the rule, Q-learning, PPO and language models (SFT, RL, both), and write a report.
 
     All of them are scored on the same held-out goals.
     """
+    _check_preset(preset, model, amount)
+    if suite:
+        if set_ is not None or preset is PresetName.full:
+            raise ValueError("--suite compares every environment as it is: --set and --preset full are not for it")
+        _compare_suite(out, env, jobs, seed, _preset_for(preset, model, amount), only)
+        return
+    if len(env or ()) > 1:
+        raise ValueError(f"several --env are for --suite, got {', '.join(env or ())}")
+    (env_id,) = env or (DEFAULT_ENV,)
+    make_env(env_id)
     from dialogym.evaluation.compare.run import compare as run
 
-    if suite:
-        if (env, preset, set_) != (DEFAULT_ENV, PresetName.quick, None):
-            raise ValueError("--suite compares every environment as it is: --env, --preset and --set are not for it")
-        _compare_suite(out, jobs, seed)
-        return
-    make_env(env)
-    run(env, preset=preset.value, out=out, jobs=jobs, seed=seed, env_kwargs=options_of(set_))
+    own = _preset_for(preset, model, amount)
+    chosen = preset.value if own is None else own(env_id)
+    run(env_id, preset=chosen, out=out, jobs=jobs, seed=seed, env_kwargs=options_of(set_), only=only)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
 
 
-def _compare_suite(out: Path, jobs: int | None, seed: int) -> None:
+def _check_preset(preset: PresetName, model: str | None, amounts: list[str] | None) -> None:
+    """Refuses what does not go together, and a pretrained model that cannot be trained, before anything runs."""
+    if preset is PresetName.pretrained:
+        from dialogym.evaluation.compare.pretrained import check_model, pretrained_preset
+
+        check_model(model)
+        pretrained_preset(model, DEFAULT_ENV, options_of(amounts))
+    elif model is not None or amounts is not None:
+        raise ValueError(f"--model and --amount are for --preset {PresetName.pretrained.value}")
+
+
+def _preset_for(preset: PresetName, model: str | None, amounts: list[str] | None) -> Callable[[str], Any] | None:
+    """What makes the preset of an environment; None where it is the same for all."""
+    if preset is not PresetName.pretrained:
+        return None
+    from dialogym.evaluation.compare.pretrained import pretrained_preset
+
+    return lambda env_id: pretrained_preset(model, env_id, options_of(amounts))
+
+
+def _compare_suite(
+    out: Path,
+    env_ids: list[str] | None,
+    jobs: int | None,
+    seed: int,
+    preset: Callable[[str], Any] | None,
+    only: list[str] | None,
+) -> None:
     from dialogym.evaluation.suite import PICTURE_FILE, TABLE_FILE, compare_suite
 
-    compare_suite(out, jobs=jobs, seed=seed, console=console)
+    compare_suite(out, env_ids, jobs=jobs, seed=seed, preset=preset, console=console, only=only)
     console.print(f"Table: {out / TABLE_FILE}, picture: {out / PICTURE_FILE}", soft_wrap=True)
 
 

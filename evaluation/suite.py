@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,19 @@ from rich.table import Table
 from ..agents.files import atomic_write
 from ..envs import shipped_ids
 from .compare.arms import Preset, is_labelled
-from .compare.run import Comparison, begin, run, write
-from .contenders import CONTENDERS, LABELS, SFT, SFT_RL, suite_columns
+from .compare.run import RESULTS_FILE as RESULTS_OF_ONE
+from .compare.run import Comparison, begin, is_idle, run, write
+from .contenders import CONTENDERS, LABELS, stages_of, suite_columns, takes_part
 from .report.charts import heat_map
-from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE
+from .report.gains import MAX_DRIFT
+from .report.page import gain_lines, gain_rows, markdown_table
+from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE, read_results
 from .score import made, task_of
 from .statistics import MODELS, RUNS
 
 AGENTS = tuple(contender.name for contender in CONTENDERS if contender.in_suite)
-COLUMNS = tuple(suite_columns())
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
 NUM_DEMONSTRATIONS, NUM_PPO_TURNS = 200, 10_000
-MAX_DRIFT = 1.2
-"""Perplexity of the words after RL over that before, up to which they count as the same language."""
 DEMONSTRATIONS = {"TextDialog-v0": 170, "TextSummary-v0": 45}
 """Where fewer than usual leave reinforcement learning something to show, or are as many as there are texts."""
 VERDICTS = {BETTER: "adds", WORSE: "harms"} | {one: one for one in (NOTHING_SHOWN, DIFFER, NO_DIFFERENCE)}
@@ -45,42 +45,63 @@ def compare_suite(
     env_ids: Sequence[str] | None = None,
     jobs: int | None = None,
     seed: int = 0,
-    preset: Preset | None = None,
+    preset: Preset | Callable[[str], Preset] | None = None,
     console: Console | None = None,
+    only: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Compares the agents on every environment, and writes ``suite.json``, ``suite.md`` and ``suite.png`` into ``out``.
 
     Args:
-        out: folder; each environment has one of its own in it, and what an interrupted call finished is kept.
+        out: folder; each environment has one of its own in it, and what an interrupted call finished is kept. The
+            table has those of earlier calls too, where preset and seed were the same.
         env_ids: of registered environments; None takes every one of this package.
         jobs, seed: as for :func:`~dialogym.evaluation.compare.compare`.
-        preset: how thorough; None is a small one: 200 test goals, or as many different ones as there are, and 10,000
-            turns with those of the demonstrations.
+        preset: how thorough, or what says so for the id of an environment; None is a small one: 200 test goals, or as
+            many different ones as there are, and 10,000 turns with those of the demonstrations.
         console: of rich, for the progress.
+        only: names of agents to run now, with what they start from; None runs all.
 
     Returns:
         {"schema": 1, "environments": {ID: {AGENT: {"success", "normalised", "return"}, ..., "rl_after_sft": {...}}}}.
 
     Raises:
-        ValueError: for an unknown environment.
+        ValueError: for an unknown environment or agent.
         KeyboardInterrupt: when interrupted; a second call goes on.
     """
     console, folder = console or Console(), Path(out)
-    rows: dict[str, Any] = {}
     failed: dict[str, str] = {}
     begun: dict[str, Comparison] = {}
-    for env_id in _registered(env_ids):
+    ids = _registered(env_ids)
+    for env_id in ids:
         with _left_out(env_id, failed, console), console.status(f"{env_id}: goals and vocabulary"):
-            begun[env_id] = _begin(env_id, folder / env_id, seed, preset)
+            begun[env_id] = _begin(env_id, folder / env_id, seed, _preset_of(env_id, preset), only)
+    begun = {env_id: comparison for env_id, comparison in begun.items() if not is_idle(comparison)}
+    if not begun and not failed:
+        raise ValueError(f"none of {', '.join(only or AGENTS)} has a place in {', '.join(ids)}")
+    rows = _earlier_rows(folder, seed, _preset_of(ids[0], preset))
     for (env_id, comparison), failures in zip(begun.items(), run(list(begun.values()), jobs, console), strict=True):
         with _left_out(env_id, failed, console):
             rows[env_id] = _row(write(comparison, failures))
+    rows = {env_id: rows[env_id] for env_id in sorted(rows) if env_id not in failed}
     results = {"schema": 1, "seed": seed, "environments": rows, "left_out": failed}
     atomic_write(folder / RESULTS_FILE, json.dumps(results, indent=1, allow_nan=False) + "\n")
     atomic_write(folder / TABLE_FILE, markdown(results))
-    heat_map(_cells(rows), list(rows), list(COLUMNS), folder / PICTURE_FILE)
+    columns = _columns(results)
+    heat_map(_cells(rows, columns), list(rows), columns, folder / PICTURE_FILE)
     console.print(table(results))
     return results
+
+
+def _earlier_rows(folder: Path, seed: int, preset: Preset) -> dict[str, Any]:
+    """The rows of environments that earlier calls finished something of, with this seed, preset and model."""
+    rows = {}
+    for path in sorted(folder.glob(f"*/{RESULTS_OF_ONE}")):
+        results = read_results(path)
+        settings = results["settings"]
+        models = {arm["config"].get("model") for arm in settings["arms"].values()} - {None}
+        if (settings["seed"], settings["preset"]) == (seed, preset.name) and models <= {preset.model}:
+            rows[path.parent.name] = _row(results)
+    return rows
 
 
 def _registered(env_ids: Sequence[str] | None) -> Sequence[str]:
@@ -95,14 +116,22 @@ def _registered(env_ids: Sequence[str] | None) -> Sequence[str]:
 # One environment
 
 
-def _begin(env_id: str, folder: Path, seed: int, preset: Preset | None) -> Comparison:
+def _preset_of(env_id: str, preset: Preset | Callable[[str], Preset] | None) -> Preset:
+    if preset is None:
+        return suite_preset(DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS), PPO_TURNS.get(env_id, NUM_PPO_TURNS))
+    return preset if isinstance(preset, Preset) else preset(env_id)
+
+
+def _begin(env_id: str, folder: Path, seed: int, preset: Preset, only: Sequence[str] | None) -> Comparison:
     env = made(env_id)
-    chosen = preset or suite_preset(
-        DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS), PPO_TURNS.get(env_id, NUM_PPO_TURNS)
-    )
+    known = [one for one in CONTENDERS if one.in_suite and takes_part(one, preset.model is not None)]
+    names = [one.name for one in known]
+    for name in only or ():
+        if name not in names:
+            raise ValueError(f"only must be among {', '.join(names)}, got {name}")
     labelled = is_labelled(task_of(env))
-    agents = [one.name for one in CONTENDERS if one.in_suite and (labelled or LABELS not in one.needs)]
-    return begin(env, chosen, folder, seed, agents=agents)
+    agents = [one.name for one in known if labelled or LABELS not in one.needs]
+    return begin(env, preset, folder, seed, agents=agents, only=only and [name for name in only if name in agents])
 
 
 @contextlib.contextmanager
@@ -142,14 +171,16 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
         for name, agent in results["agents"].items()
         if name in AGENTS
     }
-    test = next((t for t in results["tests"] if (t["first"], t["second"]) == (SFT_RL, SFT)), None)
+    before, _, after = stages_of(agents)
+    test = next((t for t in results["tests"] if (t["first"], t["second"]) == (after, before)), None)
     verdict = None if test is None else rl_after_sft(test)
     if verdict is not None:
-        verdict["perplexity"] = [agents[name]["fluency"] for name in (SFT, SFT_RL)]
+        verdict["perplexity"] = [agents[name]["fluency"] for name in (before, after)]
     return {
         "goals": results["goals"]["count"],
         "agents": agents,
         "rl_after_sft": verdict,
+        "gains": [gain for gain in results.get("gains", ()) if gain["agent"] in AGENTS and gain["before"] in AGENTS],
         "left_out": results["left_out"],
     }
 
@@ -168,17 +199,22 @@ def rl_after_sft(test: Mapping[str, Any]) -> dict[str, Any]:
 # The table
 
 
-def _cells(rows: Mapping[str, Any]) -> list[list[float | None]]:
+def _columns(results: Mapping[str, Any]) -> list[str]:
+    """The agents that take part in these comparisons."""
+    return suite_columns(stages_of({name for row in results["environments"].values() for name in row["agents"]}))
+
+
+def _cells(rows: Mapping[str, Any], columns: Sequence[str]) -> list[list[float | None]]:
     """Normalised success, environments × agents; None where an agent has no place."""
     return [
-        [row["agents"][name]["normalised"] if name in row["agents"] else None for name in COLUMNS]
+        [row["agents"][name]["normalised"] if name in row["agents"] else None for name in columns]
         for row in rows.values()
     ]
 
 
 def _lines(results: Mapping[str, Any]) -> Iterable[list[str]]:
     for env_id, row in results["environments"].items():
-        cells = [_cell(row["agents"].get(name)) for name in COLUMNS]
+        cells = [_cell(row["agents"].get(name)) for name in _columns(results)]
         yield [env_id, str(row["goals"]), *cells, _verdict(row["rl_after_sft"])]
 
 
@@ -204,7 +240,10 @@ def _drift(before: float | None, after: float | None) -> str:
     return f"; the words drift, perplexity {before:.1f} to {after:.1f}"
 
 
-HEADINGS = ("environment", "goals", *COLUMNS, "RL after SFT")
+def _headings(results: Mapping[str, Any]) -> list[str]:
+    return ["environment", "goals", *_columns(results), "RL after SFT"]
+
+
 CAPTION = (
     "success normalised between the better of do-nothing and random (0) and the rule (1); success itself in brackets"
 )
@@ -212,7 +251,7 @@ CAPTION = (
 
 def table(results: Mapping[str, Any]) -> Table:
     """The normalised success as a ``rich`` table, narrow enough for a terminal."""
-    shown = Table(*HEADINGS, title="Environments × agents", caption=CAPTION.partition(";")[0])
+    shown = Table(*_headings(results), title="Environments × agents", caption=CAPTION.partition(";")[0])
     for env_id, goals, *cells, verdict in _lines(results):
         shown.add_row(env_id, goals, *(cell.partition(" ")[0] for cell in cells), verdict.partition(" [")[0])
     return shown
@@ -220,12 +259,28 @@ def table(results: Mapping[str, Any]) -> Table:
 
 def markdown(results: Mapping[str, Any]) -> str:
     """The results as a Markdown table."""
-    rows = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
+    headings = _headings(results)
+    rows = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
     rows += ["| " + " | ".join(line) + " |" for line in _lines(results)]
     notes = [f"- {env_id} was left out: {why}" for env_id, why in results["left_out"].items()]
     notes += _summary([row["rl_after_sft"] for row in results["environments"].values() if row["rl_after_sft"]])
     text = "\n".join([f"# Environments × agents\n\nCells: {CAPTION}.\n", *rows, "", *notes])
-    return text + f"\n\n![normalised success, environments × agents]({PICTURE_FILE})\n"
+    text += f"\n\n![normalised success, environments × agents]({PICTURE_FILE})\n"
+    costs = _costs(results["environments"])
+    return f"{text}\n## What the gains cost\n\n" + "\n".join(costs) + "\n" if costs else text
+
+
+def _costs(rows: Mapping[str, Any]) -> list[str]:
+    """What each gain cost, whether a reward is being gamed, and replies to read."""
+    shown = {env_id: row["gains"] for env_id, row in rows.items() if row.get("gains")}
+    if not shown:
+        return []
+    head, *_ = gain_rows([])
+    cells = [[env_id, *cells] for env_id, gains in shown.items() for cells in gain_rows(gains)[1:]]
+    lines = [*markdown_table([["environment", *head], *cells]), ""]
+    for env_id, gains in shown.items():
+        lines += [f"### {env_id}", "", *[line for gain in gains for line in gain_lines(gain)]]
+    return lines
 
 
 HOW = {

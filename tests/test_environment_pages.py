@@ -43,9 +43,9 @@ def test_what_agents_log_is_up_to_date():
 
 def test_every_setting_of_every_agent_has_its_own_default_and_a_meaning():
     section = {part.split("\n")[0]: part for part in make_pages.agents_page().split("## ")}
-    assert "| `learning_rate` | `0.0003` | of the policy, with AdamW without decay. |" in section["`ppo`"]
-    assert "| `learning_rate` | `5e-05` | of the policy, with AdamW without decay. |" in section["`reinforce`"]
-    assert "| `warmup_updates` | `50` | see `learning_rate`. |" in section["`sft`"]
+    assert "| `learning_rate` | `None` | of the policy, with AdamW without decay; after" in section["`ppo`"]
+    assert "| `clip` | `0.2` | epsilon, how far the ratio of new to old probability counts. |" in section["`ppo`"]
+    assert "| `value_learning_rate` | `0.003` | of the critic. |" in section["`a2c`"]
     for name in agent_names():
         fields = dataclasses.fields(agent_class(name).Config)
         (part,) = (part for title, part in section.items() if f"`{name}`" in (title if fields else part))

@@ -167,7 +167,8 @@ def gradient_step(
         per_conversation: the loss is a mean over conversations instead.
 
     Returns:
-        The means over all tokens of what ``loss_of`` logs, and "grad_norm" before clipping.
+        The means over all tokens of what ``loss_of`` logs, its "loss" averaged as the loss is, and "grad_norm" before
+        clipping.
 
     Raises:
         FloatingPointError: for a gradient that is not finite; the weights stay as they were.
@@ -175,11 +176,12 @@ def gradient_step(
     lengths, num_sampled = batch.lengths[list(rows)].tolist(), batch.num_sampled[list(rows)].tolist()
     num_tokens = sum(num_sampled)
 
-    def backward(numbers: list[int]) -> tuple[float, LogRow]:
+    def backward(numbers: list[int]) -> tuple[float, float, LogRow]:
         share = sum(num_sampled[number] for number in numbers) / num_tokens
+        share_of_loss = len(numbers) / len(rows) if per_conversation else share
         loss, row = loss_of(batch.select([rows[number] for number in numbers]))
-        ((len(numbers) / len(rows) if per_conversation else share) * loss).backward()
-        return share, row
+        (share_of_loss * loss).backward()
+        return share, share_of_loss, row
 
     parts = budget.run(lengths, backward, start=optimizer.zero_grad)
     norm = torch.nn.utils.clip_grad_norm_(lm.trainable_parameters(), max_grad_norm)
@@ -188,14 +190,14 @@ def gradient_step(
         raise FloatingPointError(f"the length of the gradient is {float(norm)}, and the losses are {_losses(parts)}")
     optimizer.step()
     totals: LogRow = {}
-    for share, row in parts:
+    for share, share_of_loss, row in parts:
         for name, value in row.items():
-            totals[name] = totals.get(name, 0.0) + share * float(value)
+            totals[name] = totals.get(name, 0.0) + (share_of_loss if name == "loss" else share) * float(value)
     return {**totals, "grad_norm": float(norm)}
 
 
-def _losses(parts: Sequence[tuple[float, LogRow]]) -> str:
-    return ", ".join(f"{row.get('loss', math.nan):.4g}" for _, row in parts[:8])
+def _losses(parts: Sequence[tuple[float, float, LogRow]]) -> str:
+    return ", ".join(f"{row.get('loss', math.nan):.4g}" for _, _, row in parts[:8])
 
 
 @torch.no_grad()

@@ -37,6 +37,7 @@ class Attention:
         by_kind: masks are handed over in a dict, one for each kind; else there is one for all layers.
         additive: the type of masks that are added to attention scores, as eager attention does; None has masks that
             are True where a token may look, as SDPA takes them.
+        num_positions: see :func:`num_positions`.
     """
 
     num_layers: int
@@ -44,6 +45,7 @@ class Attention:
     window: int | None = None
     by_kind: bool = False
     additive: torch.dtype | None = None
+    num_positions: int | None = None
 
     @classmethod
     def of(cls, config: Any, dtype: torch.dtype) -> Attention:
@@ -66,7 +68,8 @@ class Attention:
             raise ValueError(f"expected layers of {FULL} or {SLIDING}, got {', '.join(kinds)}")
         additive = dtype if implementation == "eager" else None
         by_kind = layer_types is not None and SLIDING in kinds
-        return cls(config.num_hidden_layers, kinds, window if SLIDING in kinds else None, by_kind, additive)
+        window = window if SLIDING in kinds else None
+        return cls(config.num_hidden_layers, kinds, window, by_kind, additive, num_positions(config))
 
     def masks(self, positions: Tensor, width: int) -> Tensor | dict[str, Tensor]:
         """The masks of new tokens at ``positions`` (R, T), among the first ``width``; each is (R, 1, T, width)."""
@@ -87,6 +90,20 @@ class Attention:
             return visible
         lowest = torch.finfo(self.additive).min
         return torch.zeros(visible.shape, dtype=self.additive, device=visible.device).masked_fill_(~visible, lowest)
+
+
+def num_positions(config: Any) -> int | None:
+    """Tokens that a model of transformers has positions for, from its configuration; None where that does not say.
+
+    Where rotary positions are scaled anew for longer texts ("longrope"), those before that: keys that were kept
+    would have been turned by other angles than those of one pass over the whole.
+    """
+    found = getattr(config, "max_position_embeddings", None)
+    rope = getattr(config, "rope_parameters", None) or {}
+    for scaling in (rope, *rope.values()):  # of all layers, or of each kind of them
+        if found and isinstance(scaling, dict) and scaling.get("rope_type") in ("longrope", "dynamic"):
+            found = min(found, scaling.get("original_max_position_embeddings") or found)
+    return int(found) if found else None
 
 
 class RaggedLayer(CacheLayerMixin):
@@ -185,15 +202,17 @@ class RaggedCache(Cache):
 
         Returns:
             The model's keyword arguments: ``position_ids`` (R, T), ``attention_mask``, see :meth:`Attention.masks`, and
-            ``past_key_values``.
+            ``past_key_values``. What pads a row that is nearly full has the model's last position, beyond which
+            some have none, and others turn all positions by other angles.
         """
         self.rows, self.in_order = (self._all_rows, True) if rows is None else (rows, False)
         lengths = self.lengths if self.in_order else self.lengths[rows]
         self.positions = lengths[:, None] + torch.arange(num_tokens, device=lengths.device)
         self.width = int(lengths.max()) + num_tokens
         self.reserve(self.width)
-        masks = self.attention.masks(self.positions, self.width)
-        return {"position_ids": self.positions, "attention_mask": masks, "past_key_values": self}
+        masks, limit = self.attention.masks(self.positions, self.width), self.attention.num_positions
+        position_ids = self.positions if limit is None else self.positions.clamp(max=limit - 1)
+        return {"position_ids": position_ids, "attention_mask": masks, "past_key_values": self}
 
     def commit(self, num_tokens: Tensor | int) -> None:
         """Says how many of the tokens just passed each of the rows keeps: an int, or (R,) int64."""

@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 from ...envs.tokenizer import Tokenizer, load_tokenizer
 from ...rewards.devices import AUTO, resolve_device
 from .adapter import ADAPTER, ALL_LINEAR, LoRA, add_adapter, base_of, is_adapted, load_adapter, lora_of, save_adapted
+from .cache import num_positions
 from .defaults import BY_MODEL
 from .exactness import keeps_what_it_read
 from .forward import Forward, checkpoint_layers
@@ -220,18 +221,8 @@ class LanguageModel:
 
     @property
     def max_context(self) -> int:
-        """Tokens of a conversation that the model has positions for.
-
-        Where rotary positions are scaled anew for longer texts ("longrope"), those before that: keys that were kept
-        would have been turned by other angles than those of one pass over the whole.
-        """
-        config = self.model.config.get_text_config()
-        num_positions = int(getattr(config, "max_position_embeddings", None) or MAX_CONTEXT)
-        rope = getattr(config, "rope_parameters", None) or {}
-        for scaling in (rope, *rope.values()):  # of all layers, or of each kind of them
-            if isinstance(scaling, dict) and scaling.get("rope_type") in ("longrope", "dynamic"):
-                num_positions = min(num_positions, scaling.get("original_max_position_embeddings") or num_positions)
-        return num_positions
+        """Tokens of a conversation that the model has positions for; see :func:`~.cache.num_positions`."""
+        return num_positions(self.model.config.get_text_config()) or MAX_CONTEXT
 
     @property
     def num_parameters(self) -> int:

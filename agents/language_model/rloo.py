@@ -25,7 +25,7 @@ from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean
 from .memory import TokenBudget
 from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing
 from .settings import RLConfig, above_zero, at_least, one_of
-from .surrogate import clipped_surrogate, kl_k3, sums, truncated_weights
+from .surrogate import clipped_surrogate, kl_k3, mean_of_conversations, sums, truncated_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +132,8 @@ class RLOOAgent(LanguageModelAgent):
             row = {"loss": loss, "entropy": entropy, "clipped": clipped}
             if reference is not None:
                 row["kl"] = kl.mean()
-            return loss - config.entropy_weight * entropy, {name: value.item() for name, value in row.items()}
+            bonus = mean_of_conversations(found.entropies, batch.rows)
+            return loss - config.entropy_weight * bonus, {name: value.item() for name, value in row.items()}
 
         parts = {"optimizer": optimizer, **reference_state(lm, reference)}
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, budget)

@@ -49,3 +49,8 @@ def kl_k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
 def sums(values: Tensor, index: Tensor) -> Tensor:
     """(M,) sums of values (N,) by their index (N,), which runs from 0 to M - 1."""
     return values.new_zeros(int(index.max()) + 1).index_add(0, index, values)
+
+
+def mean_of_conversations(values: Tensor, rows: Tensor) -> Tensor:
+    """The mean over conversations of the mean over their tokens, a scalar, of values (N,); ``rows`` (N,) is whose."""
+    return (sums(values, rows) / torch.bincount(rows)).mean()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import filecmp
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,19 +31,19 @@ from ..contenders import (
     RULE,
     TURNS,
     Contender,
+    takes_part,
 )
 from ..score import FrozenGoals, Scores, score, with_noise
 from .conversations import CONVERSATIONS_FILE, LAST_CONVERSATIONS_FILE, write_conversations
 from .provenance import commit
 from .scheduler import Report
+from .speech import MAX_REPLIES, NUM_KL, kl_spent, measures
 
 ARM_FILE, LOG_FILE = "arm.json", "log.jsonl"
 SPEAKERS = frozenset(contender.agent for contender in CONTENDERS if contender.is_language_model)
 """Agents that are language models."""
 NUM_CONVERSATIONS = 3
 """Conversations of each agent that a report shows: those about the first goals of the list."""
-MAX_REPLIES = 2000
-"""Replies of each agent that its fluency is measured on."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,11 @@ class Preset:
         demonstration_curve: other numbers of demonstrations, to draw SFT's success against.
         num_noise_seeds: that pass^k is measured over, on ``num_noise_goals`` of the test goals.
         labels: labelled texts that a BERT-like classifier learns from, where the task has labels; 0 leaves it out.
-        config: settings of agents, by name in the registry.
+        config: settings of agents, by name in the registry; those by name of a contender go before them.
+        name: what reports call it.
+        model: folder or name of the pretrained language model that takes part in place of the small one, if any.
+        demonstrations_count: whether the turns of the demonstrations count as turns of who starts from them.
+        conversations_at_once: that are played side by side when agents are scored.
     """
 
     num_goals: int
@@ -72,6 +77,10 @@ class Preset:
     num_noise_goals: int = 100
     labels: int = 0
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    name: str = "own"
+    model: str | None = None
+    demonstrations_count: bool = True
+    conversations_at_once: int = 128
 
 
 PRESETS: dict[str, Preset] = {
@@ -84,6 +93,7 @@ PRESETS: dict[str, Preset] = {
         demonstration_curve=(100, 240),
         num_noise_seeds=4,
         labels=1000,
+        name="quick",
     ),
     "full": Preset(
         num_goals=1000,
@@ -95,6 +105,7 @@ PRESETS: dict[str, Preset] = {
         num_noise_seeds=4,
         num_noise_goals=250,
         labels=4000,
+        name="full",
     ),
 }
 
@@ -110,6 +121,7 @@ class Arm:
         trains: False for agents that are scored as they are made.
         config: settings that differ from the agent's defaults.
         start_from: key of the arm whose weights it starts from.
+        turns_left: the turns of what it starts from count as its own.
         section: "agents" for the table, "curve" for the curve over the number of demonstrations.
     """
 
@@ -119,6 +131,7 @@ class Arm:
     trains: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     start_from: str | None = None
+    turns_left: bool = True
     section: str = "agents"
 
     @property
@@ -131,7 +144,7 @@ def arms_of(preset: Preset, seed: int) -> list[Arm]:
     """Every arm of a preset; those that others wait for, and the long ones, come first."""
     trained = [one for one in _in_turn(CONTENDERS) if one.learns_from is not None and _has_place(one, preset)]
     seeds = range(seed, seed + preset.num_seeds)
-    arms = [_arm(one, preset, number) for number in seeds for one in trained if one.is_language_model]
+    arms = [_arm(one, preset, number) for number in seeds for one in trained if _speaks(one)]
     for one in trained:
         if one.learns_from == DEMONSTRATIONS:
             arms += [
@@ -139,8 +152,12 @@ def arms_of(preset: Preset, seed: int) -> list[Arm]:
                 for count in sorted(preset.demonstration_curve, reverse=True)
                 for number in seeds
             ]
-    arms += [_arm(one, preset, number) for one in trained if not one.is_language_model for number in seeds]
-    return arms + [_arm(one, preset, seed) for one in CONTENDERS if one.learns_from is None]
+    arms += [_arm(one, preset, number) for one in trained if not _speaks(one) for number in seeds]
+    return arms + [_arm(one, preset, seed) for one in CONTENDERS if one.learns_from is None and _has_place(one, preset)]
+
+
+def _speaks(contender: Contender) -> bool:
+    return contender.is_language_model or contender.is_pretrained
 
 
 def _in_turn(contenders: Sequence[Contender]) -> list[Contender]:
@@ -154,7 +171,11 @@ def _in_turn(contenders: Sequence[Contender]) -> list[Contender]:
 
 
 def _has_place(contender: Contender, preset: Preset) -> bool:
-    """A preset without labelled texts leaves out who learns from them."""
+    """A preset has one language model, small or pretrained; one without turns or texts for an agent leaves it out."""
+    if not takes_part(contender, preset.model is not None):
+        return False
+    if contender.learns_from == TURNS:
+        return (contender.turns_of or contender.agent) in preset.env_turns
     return contender.learns_from != LABELLED_TEXTS or preset.labels > 0
 
 
@@ -166,12 +187,12 @@ def _amount(contender: Contender, preset: Preset) -> int:
 
 
 def _arm(contender: Contender, preset: Preset, seed: int) -> Arm:
-    config = dict(preset.config.get(contender.agent, {}))
+    config = dict(preset.config.get(contender.name, preset.config.get(contender.agent, {})))
     if contender.learns_from is None:
         return Arm(contender.name, contender.agent, seed, False, config)
     config[contender.learns_from] = _amount(contender, preset)
     before = None if contender.starts_from is None else f"{contender.starts_from}/seed-{seed}"
-    return Arm(contender.name, contender.agent, seed, True, config, before)
+    return Arm(contender.name, contender.agent, seed, True, config, before, preset.demonstrations_count)
 
 
 def _curve_arm(contender: Contender, preset: Preset, count: int, seed: int) -> Arm:
@@ -191,6 +212,8 @@ class Plan:
         num_noise_seeds, num_noise_goals: of pass^k.
         out: folder of the comparison.
         speech: settings of the small language model that suit the environment; those of an arm come before them.
+        judge: folder or name of the language model that fluency is measured with; None is one of the task's own words.
+        conversations_at_once: when agents are scored.
     """
 
     spec: EnvSpec
@@ -201,6 +224,8 @@ class Plan:
     num_noise_goals: int
     out: Path
     speech: Mapping[str, Any] = field(default_factory=dict)
+    judge: str | None = None
+    conversations_at_once: int = 128
 
     def env(self, split: str) -> gym.Env[Any, Any]:
         """The environment, in this process."""
@@ -237,15 +262,17 @@ def run_arm(arm: Arm, plan: Plan, *, report: Report) -> str:
         "inherited": inherited,
         "model": _model_facts(agent),
         "log": log,
-        "best": _scored(agent, plan, report, "scoring", folder / CONVERSATIONS_FILE),
+        "best": _scored(agent, arm, plan, report, "scoring", folder / CONVERSATIONS_FILE),
         "last": None
         if last is None
-        else _scored(last, plan, report, "scoring the last", folder / LAST_CONVERSATIONS_FILE, in_short=True),
+        else _scored(last, arm, plan, report, "scoring the last", folder / LAST_CONVERSATIONS_FILE, in_short=True),
         "noise": _under_noise(agent, plan, report),
         "seconds": time.perf_counter() - began,
         "commit": commit(),
     }
     atomic_write(folder / ARM_FILE, json.dumps(record, allow_nan=False) + "\n")
+    if arm.config.get("model") is not None:
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)  # two more copies of a large model
     return f"success {np.mean(record['best']['success']):.3f}"
 
 
@@ -265,7 +292,8 @@ def _make(arm: Arm, plan: Plan) -> tuple[Agent, dict[str, Any] | None]:
         assert before is not None, f"{arm.key} starts from {arm.start_from}, which is not finished"
         inherited = before["budget"]
         config["init"] = str(plan.folder(arm.start_from) / "agent")
-        config["env_turns"] = max(1, config["env_turns"] - inherited["env_turns"])
+        if arm.turns_left:
+            config["env_turns"] = max(1, config["env_turns"] - inherited["env_turns"])
     return make_agent(arm.agent, plan.env("train"), seed=arm.seed, **config), inherited
 
 
@@ -277,7 +305,8 @@ def _train(agent: Agent, arm: Arm, plan: Plan, folder: Path, report: Report) -> 
 
     def validate(candidate: Agent) -> float:
         report({"stage": "validating"})
-        return float(score(candidate, validation_env, plan.validation_goals.goals, split="validation").success.mean())
+        goals, size = plan.validation_goals.goals, plan.conversations_at_once
+        return float(score(candidate, validation_env, goals, split="validation", batch_size=size).success.mean())
 
     with log_file(folder / LOG_FILE, resume) as write:
 
@@ -312,18 +341,31 @@ def _same_files(best: Path, last: Path) -> bool:
     return bool(names) and not any(filecmp.cmpfiles(best, last, names, shallow=False)[1:])
 
 
-def _scored(agent: Agent, plan: Plan, report: Report, stage: str, keep: Path, in_short: bool = False) -> dict[str, Any]:
+def _scored(
+    agent: Agent, arm: Arm, plan: Plan, report: Report, stage: str, keep: Path, in_short: bool = False
+) -> dict[str, Any]:
     goals = plan.goals.goals
 
     def progress(num_over: int) -> None:
         report({"stage": stage, "share": num_over / len(goals)})
 
+    scores = score(
+        agent, plan.env("test"), goals, split="test", batch_size=plan.conversations_at_once, progress=progress
+    )
     scores = score(agent, plan.env("test"), goals, split="test", progress=progress)
     core: Any = plan.env("test").unwrapped
     write_conversations(keep, scores, goals, core.max_turns, core.task.num_parts)
     if in_short:
         return _in_numbers(scores)
-    return {**_in_numbers(scores), **_in_words(scores), "labels": _in_labels(agent, plan, scores)}
+    report({"stage": "measuring its replies"})
+    return {
+        **_in_numbers(scores),
+        **measures(scores, agent),
+        "kl": _kl_spent(agent, arm, plan, scores),
+        "replies": scores.replies[:MAX_REPLIES],
+        "conversations": scores.conversations[:NUM_CONVERSATIONS],
+        "labels": _in_labels(agent, plan, scores),
+    }
 
 
 def _in_numbers(scores: Scores) -> dict[str, Any]:
@@ -335,12 +377,19 @@ def _in_numbers(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _in_words(scores: Scores) -> dict[str, Any]:
-    return {
-        "distinct_2": scores.distinct_n(2),
-        "replies": scores.replies[:MAX_REPLIES],
-        "conversations": scores.conversations[:NUM_CONVERSATIONS],
-    }
+def _kl_spent(agent: Agent, arm: Arm, plan: Plan, scores: Scores) -> float | None:
+    """How far a trained language model went from what it started as; None where that was random weights."""
+    lm: Any = getattr(agent, "lm", None)
+    if lm is None or not arm.trains:
+        return None
+    from ...agents.language_model.model import LanguageModel
+
+    if getattr(agent.config, "lora_rank", None) is not None:
+        start = lm.frozen_copy()  # with its adapter off
+    else:
+        folder = arm.config.get("model") if arm.start_from is None else plan.folder(arm.start_from) / "agent"
+        start = None if folder is None else LanguageModel.load(folder)
+    return None if start is None else kl_spent(lm, start, scores.conversations[:NUM_KL])
 
 
 def _in_labels(agent: Agent, plan: Plan, scores: Scores) -> dict[str, Any] | None:
@@ -371,7 +420,9 @@ def _under_noise(agent: Agent, plan: Plan, report: Report) -> list[list[int]]:
     outcomes = []
     for number in range(1, plan.num_noise_seeds):
         report({"stage": "other noise", "share": number / plan.num_noise_seeds})
-        again = score(agent, plan.env("test"), with_noise(goals, number), split="test")
+        again = score(
+            agent, plan.env("test"), with_noise(goals, number), split="test", batch_size=plan.conversations_at_once
+        )
         outcomes.append(again.success.astype(int).tolist())
     return outcomes
 

@@ -3,7 +3,8 @@
 The reference is a small language model of its own, trained within seconds on conversations about *validation* goals,
 from which no agent under test learned. Every other reply in them is any that makes sense, so that it hears all of the
 task's wordings; and each utterance stands alone, without the conversation before it. So the measure is of words, not of
-decisions. Its tokenizer takes no account of case and spacing, and so neither does the measure.
+decisions. Its tokenizer takes no account of case and spacing, and so neither does the measure. Where a pretrained model
+is compared, that model as it is, without any training of ours, is the reference.
 """
 
 from __future__ import annotations
@@ -82,14 +83,20 @@ def fit(texts: Sequence[str], seed: int = 0, device: str = AUTO) -> LanguageMode
     return lm
 
 
-def fluency(replies: Sequence[str], reference: LanguageModel) -> float | None:
+def fluency(replies: Sequence[str], reference: LanguageModel, batch_size: int = 128) -> float | None:
     """Perplexity per token of an agent's replies under ``reference``; None for an agent that says nothing."""
     from ...rewards.learned.fluency import perplexity
 
     spoken = [reply for reply in replies if reply.strip()]
     if not spoken:
         return None
-    return perplexity(spoken, reference.model, reference.tokenizer.hf, batch_size=128)
+    return perplexity(spoken, reference.model, reference.tokenizer.hf, batch_size=batch_size)
+
+
+def _judge(name: str) -> LanguageModel:
+    from ...agents.language_model.model import LanguageModel
+
+    return LanguageModel.load(name)
 
 
 # In a comparison
@@ -104,12 +111,12 @@ def known_fluency(plan: Plan) -> dict[str, float | None]:
 def measure_fluency(keys: Sequence[str], plan: Plan, *, report: Report) -> str:
     """Writes the perplexity of what each arm said, in a process of its own."""
     report({"stage": "a reference language model"})
-    reference = reference_model(plan.env("validation"))
+    reference = reference_model(plan.env("validation")) if plan.judge is None else _judge(plan.judge)
     measured: dict[str, float | None] = {}
     for number, key in enumerate(keys):
         record = read_record(plan, key)
         assert record is not None
-        measured[key] = fluency(record["best"]["replies"], reference)
+        measured[key] = fluency(record["best"]["replies"], reference, 128 if plan.judge is None else 8)
         report({"stage": key, "share": number / len(keys)})
     atomic_write(plan.out / FLUENCY_FILE, json.dumps(measured) + "\n")
     return f"of {len(keys)} agents"

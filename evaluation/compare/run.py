@@ -25,7 +25,7 @@ from ...agents.files import atomic_write
 from ...envs import Task, spec_of
 from ...envs.core.make import TOKENS_ONLY, given_options
 from ..grading import grading
-from ..report.results import results_of, write_results
+from ..report.results import REQUIRED, results_of, write_results
 from ..score import FrozenGoals, frozen_goals, made, task_of
 from .arms import (
     ARM_FILE,
@@ -48,7 +48,7 @@ from .suited import speech_settings, suited_preset
 
 SETTINGS_FILE, RESULTS_FILE = "settings.json", "results.json"
 TOKENIZER_FOLDER = "tokenizer"
-NOT_ASKED = "not asked for"
+NOT_ASKED, NOT_YET, NOT_IN_PRESET = "not asked for", "not run yet", "not in this preset"
 
 
 def compare(
@@ -60,6 +60,7 @@ def compare(
     env_kwargs: Mapping[str, Any] | None = None,
     agents: Sequence[str] | None = None,
     console: Console | None = None,
+    only: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Trains and scores every agent, and writes ``results.json``, ``report.html`` and ``report.md`` into ``out``.
 
@@ -73,6 +74,8 @@ def compare(
         env_kwargs: keyword arguments of ``gym.make``.
         agents: names to compare, of those in the report, to which what they start from is added; None compares all.
         console: of rich, for the progress; None is standard output.
+        only: names of agents to run now, with what they start from; the others, which are no less part of the
+            comparison, are left for later calls. None runs all.
 
     Returns:
         The results, as in ``results.json``.
@@ -82,7 +85,7 @@ def compare(
         RuntimeError: if every arm failed.
         KeyboardInterrupt: when interrupted, after what was trained so far was saved.
     """
-    comparison = begin(env_id, preset, out, seed, env_kwargs, agents)
+    comparison = begin(env_id, preset, out, seed, env_kwargs, agents, only)
     (failures,) = run([comparison], jobs, console or Console())
     return write(comparison, failures)
 
@@ -96,6 +99,7 @@ class Comparison:
         plan, settings: what all arms share, and what has to be the same for two calls to be one comparison.
         arms: that are trained and scored.
         left_out: names of agents that are not, and why.
+        now: keys of the arms that are run now.
     """
 
     env: gym.Env[Any, Any]
@@ -103,6 +107,7 @@ class Comparison:
     settings: Mapping[str, Any]
     arms: Sequence[Arm]
     left_out: Mapping[str, str]
+    now: Set[str]
 
 
 def begin(
@@ -112,20 +117,22 @@ def begin(
     seed: int = 0,
     env_kwargs: Mapping[str, Any] | None = None,
     agents: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
 ) -> Comparison:
     """Claims the folder and settles what is to be run; arguments and errors are those of :func:`compare`."""
     env = made(env_id, **(env_kwargs or {}))
     chosen = suited_preset(_preset(preset), env)
     plan = _plan(env, chosen, Path(out))
-    arms = _arms(chosen, seed, agents)
+    arms = _those(arms_of(chosen, seed), agents, "agents")
     left_out = {**_not_asked_for(chosen, agents), **unfit(arms, env)}
+    now = {arm.key for arm in _those(arms, only, "only")}
     arms = [arm for arm in arms if arm.name not in left_out]
-    settings = _settings(plan, arms, preset if isinstance(preset, str) else "own", seed)
+    settings = _settings(plan, arms, chosen.name, seed)
     settings["grading"] = grading(task_of(env), env.unwrapped.reward)  # type: ignore[attr-defined]
     _claim_folder(plan.out, settings)
-    if any(arm.agent in SPEAKERS for arm in arms):
+    if any(arm.agent in SPEAKERS and arm.config.get("model") is None for arm in arms):
         plan = dataclasses.replace(plan, speech=speech_settings(env, plan.out / TOKENIZER_FOLDER, seed))
-    return Comparison(env, plan, settings, arms, left_out)
+    return Comparison(env, plan, settings, arms, left_out, now)
 
 
 def run(comparisons: Sequence[Comparison], jobs: int | None, console: Console) -> list[dict[str, str]]:
@@ -140,6 +147,11 @@ def run(comparisons: Sequence[Comparison], jobs: int | None, console: Console) -
     failures = _run_arms(comparisons, jobs, console)
     _measure_fluency(comparisons, jobs, console)
     return failures
+
+
+def is_idle(comparison: Comparison) -> bool:
+    """There is nothing to run of a comparison now, and nothing was run before."""
+    return not _finished(comparison) and not any(arm.key in comparison.now for arm in comparison.arms)
 
 
 def write(comparison: Comparison, failures: Mapping[str, str]) -> dict[str, Any]:
@@ -157,9 +169,11 @@ def write(comparison: Comparison, failures: Mapping[str, str]) -> dict[str, Any]
     """
     plan = comparison.plan
     records = _records(comparison)
-    left_out = {**comparison.left_out, **_failed_names(failures, records)}
+    later = dict.fromkeys((arm.name for arm in comparison.arms if arm.name not in records), NOT_YET)
+    left_out = {**later, **comparison.left_out, **_failed_names(failures, records)}
     if not records:
-        reasons = "\n".join(f"{name}: {why}" for name, why in left_out.items() if why != NOT_ASKED)
+        silent = (NOT_ASKED, NOT_YET, NOT_IN_PRESET)
+        reasons = "\n".join(f"{name}: {why}" for name, why in left_out.items() if why not in silent)
         raise RuntimeError(f"every arm failed:\n{reasons}")
     facts = {
         **_facts(comparison),
@@ -197,25 +211,27 @@ def _plan(env: gym.Env[Any, Any], preset: Preset, out: Path) -> Plan:
         preset.num_noise_seeds,
         min(preset.num_noise_goals, len(goals.goals)),
         out.resolve(),
+        judge=preset.model,
+        conversations_at_once=preset.conversations_at_once,
     )
 
 
-def _arms(preset: Preset, seed: int, agents: Sequence[str] | None) -> list[Arm]:
-    """The arms of a preset, or those of some agents and what they start from."""
-    arms = arms_of(preset, seed)
-    if agents is None:
-        return arms
-    names = list(dict.fromkeys(arm.name for arm in arms))
-    unknown = [name for name in agents if name not in names]
+def _those(arms: Sequence[Arm], names: Sequence[str] | None, what: str) -> list[Arm]:
+    """The arms of some agents and what they start from; all of them for None."""
+    if names is None:
+        return list(arms)
+    known = list(dict.fromkeys(arm.name for arm in arms))
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"agents must be among {', '.join(names)}, got {', '.join(unknown)}")
-    needed = {arm.start_from for arm in arms if arm.name in agents}
-    return [arm for arm in arms if arm.name in agents or arm.key in needed]
+        raise ValueError(f"{what} must be among {', '.join(known)}, got {', '.join(unknown)}")
+    needed = {arm.start_from for arm in arms if arm.name in names}
+    return [arm for arm in arms if arm.name in names or arm.key in needed]
 
 
 def _not_asked_for(preset: Preset, agents: Sequence[str] | None) -> dict[str, str]:
     names = {arm.name for arm in arms_of(preset, 0) if arm.section == "agents"}
-    return {} if agents is None else dict.fromkeys(sorted(names - set(agents)), NOT_ASKED)
+    absent = dict.fromkeys((name for name in REQUIRED if name not in names), NOT_IN_PRESET)
+    return {**absent, **({} if agents is None else dict.fromkeys(sorted(names - set(agents)), NOT_ASKED))}
 
 
 def _settings(plan: Plan, arms: Sequence[Arm], preset: str, seed: int) -> dict[str, Any]:
@@ -310,7 +326,7 @@ def _queue(comparison: Comparison, prefix: str, console: Console) -> list[Job]:
     return [
         Job(prefix + arm.key, run_arm, (arm, plan), _needs(arm, finished, prefix))
         for arm in comparison.arms
-        if arm.key not in finished
+        if arm.key in comparison.now - finished
     ]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from ..contenders import CONTENDERS, MENU, SFT, SFT_RL, TURNS, Contender, named
+from ..contenders import CONTENDERS, MENU, TURNS, Contender, named, stages_of
 
 INK, FAINT = "#010203", "#040506"
 """Colours that stand for the page's own: they are replaced in the SVG."""
@@ -145,17 +145,18 @@ def learning_chart(results: Mapping[str, Any]) -> str:
 def learning_figure(results: Mapping[str, Any]) -> Iterator[Any]:
     """Success on validation goals against environment turns: language models left, agents with a menu right."""
     agents = results["agents"]
+    shown = stages_of(agents).before
     with _drawing(8.8, 3.5, columns=2) as (figure, (left, right)):
-        sft = agents.get(SFT)
+        sft = agents.get(shown)
         starts = _sft_points(sft) if sft is not None else []
         if starts:
-            left.axvspan(0, starts[0][0], color=colour(SFT), alpha=0.15, linewidth=0)
-            left.text(0, 1.04, "demonstrations", fontsize=8, va="bottom", color=colour(SFT))
+            left.axvspan(0, starts[0][0], color=colour(shown), alpha=0.15, linewidth=0)
+            left.text(0, 1.04, "demonstrations", fontsize=8, va="bottom", color=colour(shown))
         for one in _learners(with_menu=False):
             if one.name in agents:
-                _curves(left, one.name, agents[one.name], starts if one.starts_from == SFT else [])
+                _curves(left, one.name, agents[one.name], starts if one.starts_from == shown else [])
         if starts:
-            left.plot(*zip(*starts, strict=True), "D", color=colour(SFT), markersize=6, label=label(SFT))
+            left.plot(*zip(*starts, strict=True), "D", color=colour(shown), markersize=6, label=label(shown))
         for one in _learners(with_menu=True):
             if one.name in agents:
                 _curves(right, one.name, agents[one.name], [])
@@ -267,21 +268,22 @@ def demonstration_chart(results: Mapping[str, Any]) -> str | None:
     points = results["demonstration_curve"]
     if len(points) < 2:
         return None
+    sft, _, sft_rl = stages_of(results["agents"])
     with _drawing(8.4, 3.0) as (figure, axes):
         x = [point["demonstrations"] for point in points]
         mean, low, high = ([point["success"][part] for point in points] for part in ("mean", "low", "high"))
-        axes.fill_between(x, low, high, color=colour(SFT), alpha=0.2, linewidth=0)
-        axes.plot(x, mean, "o-", color=colour(SFT), label=label(SFT))
-        if {SFT, SFT_RL} <= results["agents"].keys():
-            success = results["agents"][SFT_RL]["success"]
-            start = results["agents"][SFT]["budget"]["demonstrations"]
+        axes.fill_between(x, low, high, color=colour(sft), alpha=0.2, linewidth=0)
+        axes.plot(x, mean, "o-", color=colour(sft), label=label(sft))
+        if {sft, sft_rl} <= results["agents"].keys():
+            success = results["agents"][sft_rl]["success"]
+            start = results["agents"][sft]["budget"]["demonstrations"]
             below = next(point["success"]["mean"] for point in points if point["demonstrations"] == start)
             axes.annotate(
                 "", (start, success["mean"]), (start, below),
-                arrowprops={"arrowstyle": "->", "color": colour(SFT_RL), "linewidth": 1.8},
+                arrowprops={"arrowstyle": "->", "color": colour(sft_rl), "linewidth": 1.8},
             )  # fmt: skip
             spread = [[success["mean"] - success["low"]], [success["high"] - success["mean"]]]
-            axes.errorbar([start], [success["mean"]], spread, fmt="o", color=colour(SFT_RL), label=label(SFT_RL))
+            axes.errorbar([start], [success["mean"]], spread, fmt="o", color=colour(sft_rl), label=label(sft_rl))
         axes.set_ylim(-0.02, 1.02)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
         axes.set_xlabel("demonstrations")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...agents.files import atomic_write
-from ..contenders import RL, SFT, SFT_RL
+from ..contenders import BY_NAME, SMALL, Stages, stages_of
 from ..grading import in_words
 from .charts import (
     colour,
@@ -59,7 +59,8 @@ def html_report(results: Mapping[str, Any]) -> str:
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         results=results, agents=results["agents"], charts=charts, labels=label_rows(results),
-        question=question(results), shown_bold=SFT_RL, answers=answers(results), notes=notes(results),
+        question=question(results), shown_bold=_stages(results).after, answers=answers(results), notes=notes(results),
+        gains=gain_rows(results["gains"]), gamed=[gain for gain in results["gains"] if gain["signs"]],
         missed=[aim for aim in results["aims"] if not aim["met"]], provenance=results["provenance"],
     )  # fmt: skip
 
@@ -140,7 +141,7 @@ def wish(value: Any) -> str:
 
 def question(results: Mapping[str, Any]) -> str:
     """What the report is about: of one training run, the model that came of it."""
-    test = _test(results, SFT_RL, SFT)
+    test = _gain_test(results)
     if test is not None and test["speaks_of"] == MODELS:
         return "How far does supervised fine-tuning get, and is the model after reinforcement learning another?"
     return "How far does supervised fine-tuning get, what does reinforcement learning add, and is the gain real?"
@@ -153,7 +154,8 @@ def answers(results: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _how_far_sft_gets(results: Mapping[str, Any]) -> dict[str, str] | None:
-    sft = results["agents"].get(SFT)
+    name = _stages(results).before
+    sft = results["agents"].get(name)
     if sft is None:
         return None
     success, budget = sft["success"], sft["budget"]
@@ -162,37 +164,38 @@ def _how_far_sft_gets(results: Mapping[str, Any]) -> dict[str, str] | None:
     rule = results["agents"].get("rule")
     if rule is not None:
         text += f" The rule that knows the task reaches {percent(rule['success']['mean'])}."
-    return {"question": "How far does SFT get?", "figure": percent(success["mean"]), "text": text, "agent": SFT}
+    return {"question": "How far does SFT get?", "figure": percent(success["mean"]), "text": text, "agent": name}
 
 
 def _what_rl_adds(results: Mapping[str, Any]) -> dict[str, str] | None:
-    agents, test = results["agents"], _test(results, SFT_RL, SFT)
+    agents, test, stages = results["agents"], _gain_test(results), _stages(results)
     if test is None:
         return None
-    after, difference = agents[SFT_RL], test["difference"]
+    after, difference, algorithm = agents[stages.after], test["difference"], BY_NAME[stages.after].agent.upper()
     turns = after["budget"]["env_turns"] - after["budget"]["demonstration_turns"]
     text = f"of success [95% interval {signed_points(difference['low'])} to {signed_points(difference['high'])}]: "
     text += f"{percent(after['success']['mean'])} succeed {_interval(after['success'])} after {count(turns)} more "
-    text += "environment turns of PPO."
-    if RL in agents:
-        text += f" From scratch, on equally many turns in all, PPO reaches {percent(agents['rl']['success']['mean'])}."
+    text += f"environment turns of {algorithm}."
+    if stages.alone in agents:
+        alone = "From scratch, on equally many turns in all," if stages == SMALL else "Without SFT"
+        text += f" {alone} {algorithm} reaches {percent(agents[stages.alone]['success']['mean'])}."
     of_models = test["speaks_of"] == MODELS
     return {
         "question": "How does this model differ after RL?" if of_models else "What does RL add?",
         "figure": f"{signed_points(difference['mean'])} points",
         "text": text,
-        "agent": SFT_RL,
+        "agent": stages.after,
     }
 
 
 def _is_the_gain_real(results: Mapping[str, Any]) -> dict[str, str] | None:
-    test = _test(results, SFT_RL, SFT)
+    test, stages = _gain_test(results), _stages(results)
     if test is None:
         return None
     of_models = test["speaks_of"] == MODELS
     text = _of_models(test) if of_models else _of_runs(test)
     figure = {BETTER: "yes", WORSE: "it is a loss", DIFFER: "yes"}.get(test["verdict"], "not shown")
-    before, after = results["agents"][SFT]["fluency"], results["agents"][SFT_RL]["fluency"]
+    before, after = (results["agents"][name]["fluency"] for name in (stages.before, stages.after))
     if before and after:
         drift = after / before - 1
         judged = "the words stay those of the task" if abs(drift) <= 0.2 else "the words drift"
@@ -202,7 +205,7 @@ def _is_the_gain_real(results: Mapping[str, Any]) -> dict[str, str] | None:
         "question": "Do these two models differ?" if of_models else "Is the gain real?",
         "figure": figure,
         "text": text,
-        "agent": "rule" if figure == "yes" else RL,
+        "agent": "rule" if figure == "yes" else stages.alone,
     }
 
 
@@ -219,6 +222,16 @@ def _of_runs(test: Mapping[str, Any]) -> str:
     """What several training runs show."""
     text = f"Over {test['runs'][0]} training runs, each against the run of SFT that it began from, and over goals: "
     return text + f"Student's t, p {_equals(test['p_holm'])} after Holm's correction."
+
+
+def _stages(results: Mapping[str, Any]) -> Stages:
+    return stages_of(results["agents"])
+
+
+def _gain_test(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What comes after SFT against SFT."""
+    stages = _stages(results)
+    return _test(results, stages.after, stages.before)
 
 
 def _test(results: Mapping[str, Any], first: str, second: str) -> Mapping[str, Any] | None:
@@ -250,10 +263,11 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         "the tokenizer that ships with the package knows their words.",
         "The reported model is the one with the best success on validation goals; “final” is where training stopped.",
     ]
-    if SFT_RL in agents and RL in agents:
-        a, b = agents[SFT_RL]["budget"], agents[RL]["budget"]
+    _, alone, after = _stages(results)
+    if after in agents and alone in agents:
+        a, b = agents[after]["budget"], agents[alone]["budget"]
         found.append(
-            f"RL from scratch had {count(b['env_turns'])} environment turns, SFT → RL {count(a['env_turns'])}, of "
+            f"{label(alone)} had {count(b['env_turns'])} environment turns, {label(after)} {count(a['env_turns'])}, of "
             f"which {count(a['demonstration_turns'])} are the demonstrations; the last batch of each was finished."
         )
     commits = results["provenance"]["arm_commits"]
@@ -287,11 +301,15 @@ def markdown_report(results: Mapping[str, Any]) -> str:
     lines = [f"# {_cell(env['id'])}: {question(results)}", ""]
     for answer in answers(results):
         lines += [f"**{answer['question']}** {answer['figure']}: {_cell(answer['text'])}", ""]
-    lines += ["![success of each agent with 95% intervals](success.png)", "", *_table(_rows(results)), ""]
+    lines += ["![success of each agent with 95% intervals](success.png)", "", *markdown_table(_rows(results)), ""]
     lines += ["![success on validation goals against environment turns](learning.png)", ""]
     if any(agent.get("labels") for agent in results["agents"].values()):
-        lines += ["## Labels", "", *_table(label_rows(results)), ""]
-    lines += ["## Paired tests", "", *_table(_test_rows(results)), "", "## Notes", ""]
+        lines += ["## Labels", "", *markdown_table(label_rows(results)), ""]
+    lines += ["## Paired tests", "", *markdown_table(_test_rows(results)), ""]
+    if results["gains"]:
+        lines += ["## What the gains cost", "", *markdown_table(gain_rows(results["gains"])), ""]
+        lines += [line for gain in results["gains"] for line in gain_lines(gain)]
+    lines += ["## Notes", ""]
     lines += [f"- {_cell(note)}" for note in notes(results)]
     for aim in results["aims"]:
         if not aim["met"]:
@@ -351,7 +369,39 @@ def _test_rows(results: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def gain_rows(gains: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What changed beside the reward, before → after; the first row has the headings."""
+    rows = [[
+        "agent", "before", "return", "success", "perplexity", "words a reply", "distinct-1", "distinct-2",
+        "at the limit", "KL, nats a token",
+    ]]  # fmt: skip
+    for gain in gains:
+        rows.append([
+            label(gain["agent"]), label(gain["before"]), _change(gain["return"], number),
+            _change(gain["success"], percent), _change(gain["fluency"], number),
+            _change(gain["reply_words"], lambda value: number(value, 1)), _change(gain["distinct_1"], number),
+            _change(gain["distinct_2"], number), _change(gain["cut_share"], percent), number(gain["kl"], 3),
+        ])  # fmt: skip
+    return rows
+
+
+def _change(pair: Sequence[float | None], written: Callable[[float | None], str]) -> str:
+    before, after = map(written, pair)
+    return f"{before} → {after}"
+
+
+def gain_lines(gain: Mapping[str, Any]) -> list[str]:
+    """The sentence about a gain and the replies to read, in Markdown."""
+    said = _cell(gain["says"])
+    lines = [f"**{said}**" if gain["signs"] else said, ""]
+    for reply in gain["replies"]:
+        lines += [f"- {_cell(reply['asked']) or '(nothing was asked)'}"]
+        lines += [f"  - {when}: {_cell(reply[when]) or '(says nothing)'}" for when in ("before", "after")]
+    return [*lines, ""]
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown; the first row has the headings, and cells are escaped."""
     head, *body = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
     return [head, f"|{'---|' * len(rows[0])}", *body]
 

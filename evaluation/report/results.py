@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...agents.files import atomic_write
-from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, RL, SFT, SFT_RL, pairs
+from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, SMALL, pairs, stages_of
 from ..statistics import (
     MODELS,
     RUNS,
@@ -27,6 +27,7 @@ from ..statistics import (
     pass_hat_k,
     success_interval,
 )
+from .gains import gains
 
 SCHEMA = 1
 NAMES = tuple(contender.name for contender in CONTENDERS)
@@ -78,6 +79,7 @@ def results_of(
         "samples": _samples(records, facts["sample_goals"]),
         "left_out": dict(left_out),
     }
+    results["gains"] = gains(results)
     results["aims"] = _aims(results)
     return results
 
@@ -92,7 +94,10 @@ METHODS = {
     "a paired bootstrap, which speak of these two models. Several: Student's t over runs and goals, paired by seed "
     "where one agent began from the other, which speaks of what training yields",
     "normalised": "success, 0 at the better of do_nothing and random, 1 at rule",
-    "fluency": "perplexity per token of the agent's utterances, each alone, under a small reference language model",
+    "fluency": "perplexity per token of the agent's utterances, each alone, under a reference language model: a small "
+    "one of the task's own words, or the pretrained model as it is, where one is compared",
+    "kl": "exact KL(agent || what it started as) per token that it said in the scored conversations, in nats; in "
+    "comparisons of earlier versions, the last of the training log",
     "labels": "accuracy and macro F1 of the labels in the replies (scikit-learn; one that names none is wrong), and "
     "the expected calibration error of classifiers over 10 bins",
     "pass_k": "chance that k tries at a goal, under different noise, all succeed",
@@ -111,9 +116,9 @@ def _agent(records: Sequence[Record], fluency: Mapping[str, float | None]) -> di
         "per_seed": [_one_seed(record, fluency.get(key)) for record, key in zip(records, keys, strict=True)],
         "final": _intervals([record["last"] or record["best"] for record in records]) if _trained(records) else None,
         "invalid_rate": _rounded(np.mean([record["best"]["invalid_rate"] for record in records])),
-        "distinct_2": _rounded(np.mean([record["best"]["distinct_2"] for record in records])),
+        **{name: _mean_known(records, name) for name in ("distinct_1", "distinct_2", "reply_words", "cut_share")},
         "pass_k": _pass_k(records),
-        "kl_to_reference": _last_kl(records),
+        "kl_to_reference": _kl(records),
         "labels": _mean_labels(records),
         "model": records[0]["model"],
     }
@@ -191,6 +196,18 @@ def _mean_labels(records: Sequence[Record]) -> dict[str, float | None] | None:
         name: None if found[0][name] is None else _rounded(np.mean([labels[name] for labels in found]))
         for name in found[0]
     }
+
+
+def _mean_known(records: Sequence[Record], name: str) -> float | None:
+    """The mean of a measure over seeds; None where it was not taken."""
+    values = [record["best"][name] for record in records if record["best"].get(name) is not None]
+    return _rounded(np.mean(values)) if values else None
+
+
+def _kl(records: Sequence[Record]) -> float | None:
+    """What was measured on the scored conversations; else the last of the log."""
+    measured = _mean_known(records, "kl")
+    return _last_kl(records) if measured is None else measured
 
 
 def _last_kl(records: Sequence[Record]) -> float | None:
@@ -330,22 +347,25 @@ def _aims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name, share in [(one.name, one.aim) for one in CONTENDERS]:
         if share is not None and name in success:
             aim(name, f"success of at least {share:g} of the rule's", success[name], success[name] >= share * rule)
+    before, alone, after = stages_of(agents)
     for test in results["tests"]:
-        if (test["first"], test["second"]) == (SFT_RL, SFT):
+        if (test["first"], test["second"]) == (after, before):
             gain = test["difference"]
-            aim(SFT_RL, "success above sft's, interval of the difference above 0", gain["mean"], gain["low"] > 0)
-    for name, worse in ((SFT_RL, False), (RL, True)):
-        ratio = _fluency_ratio(agents, name)
+            aim(after, f"success above {before}'s, interval of the difference above 0", gain["mean"], gain["low"] > 0)
+    texts = {after: (f"perplexity within 20% of {before}'s", False)}
+    if before == SMALL.before:  # a pretrained model has words to lose, but none that it must
+        texts[alone] = (f"drift visible: perplexity over 1.2 times {before}'s", True)
+    for name, (text, worse) in texts.items():
+        ratio = _fluency_ratio(agents, name, before)
         if ratio is not None:
-            text = "perplexity within 20% of sft's" if not worse else "drift visible: perplexity over 1.2 times sft's"
             aim(name, text, ratio, (ratio > 1.2) == worse)
     return aims
 
 
-def _fluency_ratio(agents: Mapping[str, Any], name: str) -> float | None:
-    if name not in agents or SFT not in agents or not agents[name]["fluency"] or not agents[SFT]["fluency"]:
+def _fluency_ratio(agents: Mapping[str, Any], name: str, before: str) -> float | None:
+    if name not in agents or before not in agents or not agents[name]["fluency"] or not agents[before]["fluency"]:
         return None
-    return agents[name]["fluency"] / agents[SFT]["fluency"]
+    return agents[name]["fluency"] / agents[before]["fluency"]
 
 
 # The file

@@ -144,6 +144,7 @@ def test_means_over_conversations_add_up_as_well(collected):
     whole = stepped(*collected, loss_of=loss_of, per_conversation=True)
     parts = stepped(*collected, loss_of=loss_of, per_conversation=True, max_tokens=10)
     assert torch.allclose(whole[2], parts[2], atol=1e-5)
+    assert whole[0] == pytest.approx(parts[0], rel=1e-4)
 
 
 def test_a_longer_gradient_is_shortened(collected):

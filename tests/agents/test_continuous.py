@@ -9,11 +9,14 @@ import torch
 
 from dialogym.agents.language_model.batch import Batch
 from dialogym.agents.language_model.continuous import ContinuousSlots, SlotsInTurns, open_slots
+from dialogym.agents.language_model.model import LanguageModel
 from dialogym.agents.language_model.rollout import _Rollout, sample_episodes
 from dialogym.agents.language_model.sampler import GenerateSampler, RaggedSampler
 from dialogym.envs import remake_vec
+from dialogym.envs.tokenizer import load_tokenizer
 
 from .test_language_model import terse
+from .tiny_lm import tiny_transformer
 
 SEEDS = list(range(9))
 
@@ -92,3 +95,43 @@ def test_slots_that_are_closed_leave_the_others_what_they_read(lm):
 def test_nobody_speaks_who_was_not_asked(lm):
     assert open_slots(lm, 3, 5).advance() == []
     assert SlotsInTurns(GenerateSampler(lm, 0, 5)).advance() == []
+
+
+LONGROPE = {"rope_type": "longrope", "rope_theta": 10_000.0, "original_max_position_embeddings": 64}
+LONGROPE |= {"short_factor": [1.0] * 4, "long_factor": [9.0] * 4, "factor": 4.0}
+
+
+SHORT = {
+    "gpt2": {"n_positions": 64, "max_position_embeddings": 64},
+    "opt": {"max_position_embeddings": 64},
+    "phi3": {"rope_parameters": LONGROPE, "original_max_position_embeddings": 64},
+}
+"""Models that have no more positions than 64, or turn them otherwise beyond."""
+
+
+@pytest.mark.parametrize("family", SHORT)
+def test_one_that_has_nearly_filled_the_context_goes_on_beside_one_that_begins(family):
+    tokenizer = load_tokenizer()
+    lm = LanguageModel(tiny_transformer(family, len(tokenizer), **SHORT[family]), tokenizer)
+    assert lm.max_context == 64
+    assert lm.keeps_what_it_read
+    full, beginning = list(range(300, 350)), list(range(400, 430))
+    sampler = RaggedSampler(lm, 2, 4, 0.0)
+    sampler.reply([full, [400]])
+    sampler.keep([0, -1])
+    together = sampler.reply([[401, 402], beginning])
+    slots = ContinuousSlots(lm, 2, 4, 0.0)
+    slots.ask(0, full)
+    said = slots.advance()[0].ids
+    slots.ask(0, [401, 402])
+    slots.ask(1, beginning)
+    replies = dict[int, list[int]]()
+    while ended := slots.advance():
+        replies |= {reply.slot: reply.ids for reply in ended}
+    alone = GenerateSampler(lm, 2, 4, 0.0).reply([[*full, *said, 401, 402], beginning])
+    assert [replies[0], replies[1]] == said_in(together) == said_in(alone)
+    assert torch.allclose(together.logprobs, alone.logprobs, atol=1e-4)
+
+
+def said_in(replies):
+    return [ids[:length] for ids, length in zip(replies.ids.tolist(), replies.lengths.tolist(), strict=True)]

@@ -1,5 +1,6 @@
 """GRPO and RLOO: their losses against numbers worked by hand and against TRL's, their settings, and that they learn."""
 
+import importlib
 import random
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from dialogym.agents import make_agent
 from dialogym.agents.language_model.advantages import leave_one_out
 from dialogym.agents.language_model.grpo import GRPOConfig, grpo_loss
+from dialogym.agents.language_model.memory import TokenBudget
 from dialogym.agents.language_model.rloo import RLOOConfig, rloo_loss
 from dialogym.agents.language_model.rollout import collect_with_spread
 from dialogym.agents.language_model.surrogate import clipped_surrogate, kl_k3, sums, truncated_weights
@@ -178,6 +180,20 @@ def test_every_setting_trains(name, changed, folder):
         assert rows[-1]["kl"] > 1e-6
     if "importance_cap" in changed:  # the sampler is the policy, but for rounding
         assert all(row["importance_weight"] == pytest.approx(1.0, abs=1e-4) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [("rloo", {}), *[("grpo", {"average": average}) for average in ("token", "sequence", "constant")]],
+)
+def test_an_update_is_the_same_however_much_passes_at_once(name, changed, folder, monkeypatch):
+    changed = {**changed, "env_turns": 1, "entropy_weight": 0.5, "kl_weight": 0.1, "kl_estimate": "exact"}
+    _, (whole,) = trained(name, folder, **changed)
+    kind = importlib.import_module(f"dialogym.agents.language_model.{name}")
+    monkeypatch.setattr(kind, "TokenBudget", lambda: TokenBudget(1))
+    _, (parts,) = trained(name, folder, **changed)
+    for column in ("loss", "grad_norm", "entropy", "kl"):
+        assert parts[column] == pytest.approx(whole[column], rel=1e-3, abs=1e-6)
 
 
 def test_both_kl_estimates_hold_the_policy_to_where_it_started(folder):

@@ -88,7 +88,12 @@ def fake_results(seeds=1, without=()):
     }
     fluency = {f"{name}/seed-{seed}": 1.8 + 40 * (name == "rl") for name in records for seed in range(seeds)}
     fluency["do_nothing/seed-0"] = None
-    facts = {
+    return results_of(records, fluency, fake_facts(seeds), dict.fromkeys(without, "it failed"))
+
+
+def fake_facts(seeds=1):
+    """What is known of a comparison beside its records."""
+    return {
         "env": {"id": "TextDialog-v0", "kwargs": {"max_turns": 20}},
         "goals": {"split": "test", "count": NUM_GOALS, "hash": "ab" * 32},
         "task": {"name": "TextDialog", "floor": 0.05, "ceiling": 0.98, "menu": ["wait"]},
@@ -108,4 +113,3 @@ def fake_results(seeds=1, without=()):
             "seconds": 480.0,
         },
     }
-    return results_of(records, fluency, facts, dict.fromkeys(without, "it failed"))

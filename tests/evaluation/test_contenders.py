@@ -10,7 +10,20 @@ import pytest
 
 from dialogym.agents.registry import agent_names
 from dialogym.evaluation.compare.arms import PRESETS, arms_of
-from dialogym.evaluation.contenders import BY_NAME, CONTENDERS, FLOOR, MENU, TURNS, pairs, suite_columns
+from dialogym.evaluation.compare.pretrained import pretrained_preset
+from dialogym.evaluation.contenders import (
+    BY_NAME,
+    CONTENDERS,
+    FLOOR,
+    MENU,
+    PRETRAINED,
+    SMALL,
+    TURNS,
+    pairs,
+    stages_of,
+    suite_columns,
+    takes_part,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -19,25 +32,34 @@ def test_every_entry_names_what_there_is():
     assert len(BY_NAME) == len(CONTENDERS)
     for one in CONTENDERS:
         assert one.agent in agent_names()
-        assert {*one.against, *filter(None, [one.starts_from])} <= BY_NAME.keys() - {one.name}
+        assert {*one.against, *filter(None, [one.starts_from, one.was])} <= BY_NAME.keys() - {one.name}
     for field in ("label", "colour"):
         assert len({getattr(one, field) for one in CONTENDERS}) == len(CONTENDERS)
 
 
-@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+EVERY_PRESET = {**PRESETS, "pretrained": pretrained_preset("a/model", "TextKeywords-v0")}
+
+
+@pytest.mark.parametrize("preset", EVERY_PRESET.values(), ids=EVERY_PRESET)
 def test_an_arm_comes_after_the_one_that_it_starts_from(preset):
     keys = []
     for arm in arms_of(preset, 0):
         assert arm.start_from is None or arm.start_from in keys
         keys.append(arm.key)
-    assert {key.partition("/")[0] for key in keys} >= BY_NAME.keys()
+    took_part = {key.partition("/")[0] for key in keys}
+    expected = {one.name for one in CONTENDERS if takes_part(one, preset.model is not None)}
+    assert took_part >= expected - ({"sb3_ppo"} if preset.model else set())
+    assert not took_part & (BY_NAME.keys() - expected)
 
 
 def test_every_pair_is_tested_once_and_the_table_across_environments_ends_with_the_ceiling():
     assert len({frozenset(pair) for pair in pairs()}) == len(pairs()) >= 10
-    columns = suite_columns()
-    assert columns[-1] == "rule"
-    assert [BY_NAME[name].role for name in columns[:2]] == [FLOOR, FLOOR]
+    for stages in (SMALL, PRETRAINED):
+        columns = suite_columns(stages)
+        assert columns[-1] == "rule"
+        assert [BY_NAME[name].role for name in columns[:2]] == [FLOOR, FLOOR]
+        assert {stages.before, stages.after} <= set(columns)
+        assert stages_of(columns) == stages
 
 
 SCRIPT = """
@@ -52,9 +74,9 @@ contenders.BY_NAME["sarsa"] = one
 from rich.console import Console
 from dialogym.evaluation.compare.arms import Preset
 from dialogym.evaluation.compare.run import compare
-from dialogym.evaluation.suite import AGENTS, COLUMNS
+from dialogym.evaluation.suite import AGENTS
 if __name__ == "__main__":
-    assert "sarsa" in AGENTS and "sarsa" in COLUMNS
+    assert "sarsa" in AGENTS and "sarsa" in contenders.suite_columns()
     preset = Preset(30, 10, 2, {"q_learning": 3000, "sb3_ppo": 1, "ppo": 1}, 2, config={"sarsa": {"gamma": 0.9}})
     compare("TextDialog-v0", preset, sys.argv[1], 1, agents=["random", "rule", "sarsa"], console=Console(width=100))
 """
@@ -83,6 +105,6 @@ def test_a_new_algorithm_is_one_entry(tmp_path):
 def test_who_learns_by_acting_has_turns_in_every_preset():
     for preset in PRESETS.values():
         for one in CONTENDERS:
-            if one.learns_from == TURNS:
+            if one.learns_from == TURNS and takes_part(one, pretrained=False):
                 assert preset.env_turns[one.turns_of or one.agent] > 0, one
     assert {one.name for one in CONTENDERS if MENU in one.needs} == {"q_learning", "sb3_ppo"}

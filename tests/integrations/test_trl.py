@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -318,6 +319,6 @@ def test_two_processes_learn_what_one_does_resume_and_end_together(tmp_path):
         assert [len(replies) for replies in split] == [2] * (1 + 2 * rank)
         assert [reply.ids for turn in split for reply in turn] == [reply.ids for turn in whole for reply in turn]
     # a reward that fails in one ends both
-    broke = "RewardError: reward 'breaks_in_the_second_process' raised RuntimeError: the reward broke at turn 2"
-    assert second["failure"] == broke
-    assert first["failure"] == f"RuntimeError: process 1 stopped: {broke}"
+    reward = "reward 'breaks_in_the_second_process' raised RuntimeError: the reward broke at turn 2"
+    assert re.fullmatch(rf"RewardError: conversation \d+ \(goal '\d+'\), turn 2: {reward}", second["failure"])
+    assert first["failure"] == f"RuntimeError: process 1 stopped: {second['failure']}"

@@ -13,7 +13,7 @@ import transformers
 
 from dialogym.rewards.devices import resolve_device
 
-from ..one_device import HandedOver, OneDevice, on_meta
+from ..one_device import HandedOver, on_meta
 
 
 @pytest.fixture
@@ -156,14 +156,14 @@ def test_fluency_and_preferences_are_computed_where_they_are_told(tmp_path, else
     assert there.__reduce__()[1] == (tmp_path / "likes", 64, "cuda")
 
 
-def test_the_reference_of_fluency_learns_where_it_is_told(monkeypatch):
+def test_the_reference_of_fluency_learns_where_it_is_told(monkeypatch, machine):
     from dialogym.evaluation.compare import fluency
 
-    monkeypatch.setattr(fluency, "resolve_device", lambda device: torch.device("meta" if device == "cuda" else "cpu"))
+    machine()
     monkeypatch.setattr(fluency, "NUM_UPDATES", 2)
-    with OneDevice():
-        assert fluency.fit(["yes", "which area ?"], device="cuda").model.device.type == "meta"
     assert fluency.fit(["yes", "which area ?"], device="cpu").model.device.type == "cpu"
+    with pytest.raises(ValueError, match="cuda"):
+        fluency.fit(["yes", "which area ?"], device="cuda")
 
 
 def test_a_model_object_stays_where_it_is(encoder_folder):
