@@ -246,7 +246,8 @@ class LanguageModel:
     def frozen_copy(self) -> LanguageModel:
         """The model it started from, as a reference that learns nothing.
 
-        With an adapter that is the same model with its adapter off; else a copy of the weights as they are now.
+        With an adapter that is the same model with its adapter off, whatever it has learned before; else a copy of the
+        weights as they are now.
         """
         other = copy.copy(self)
         if is_adapted(self.model):

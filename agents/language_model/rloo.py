@@ -41,6 +41,7 @@ class RLOOConfig(RLConfig):
         refills: batches more that are played, at most, to replace groups in which all returned the same; 0 leaves these
             in the batch, where they teach nothing.
         kl_weight: of the KL from the model that the training started from, in the loss; 0 needs no such reference.
+            With an adapter that is the model below it, where a saved agent learns on as well.
         kl_estimate: "k3", an estimate from the sampled tokens; "k3_unbiased", that times the ratio of new to old
             probability, so that its gradient is unbiased too; or "exact", of the whole distributions.
         importance_cap: log-probabilities are taken anew before the update, and an action counts as often as it is

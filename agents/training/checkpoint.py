@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..base import BEST, LAST, Agent, Budget
+from ..base import BEST, LAST, Agent, Budget, read_description
 from ..files import existing_folder
 from .selection import draft_of
 
@@ -36,20 +37,36 @@ def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:
     """Gives the agent what ``write_checkpoint`` wrote, and returns the state; None when there is no checkpoint.
 
     Raises:
-        ValueError: for one that is torn: a file of it is damaged or missing.
+        ValueError: for one that is torn: a file of it is damaged or missing; for one of another kind of agent.
     """
     last = existing_folder(folder / LAST)
     if last is None:
         return None
     try:
         state = torch.load(last / TRAINING_FILE, weights_only=True, map_location="cpu")  # of any device
-        agent._load(last)
+        made_by = read_description(last)["agent"]
+        if made_by == agent.name:
+            agent._load(last)
     except Exception as e:
         best = existing_folder(folder / BEST)
         left = "" if best is None else f"; the best agent so far is in {best}"
+        changed = changed_settings(agent, last)
+        what = f"is damaged, or does not go with {changed}" if changed else "is damaged"
         raise ValueError(
-            f"the checkpoint {last} is damaged ({type(e).__name__}: {e!s:.200}): train anew without resume{left}"
+            f"the checkpoint {last} {what} ({type(e).__name__}: {e!s:.200}): train anew without resume{left}"
         ) from e
+    if made_by != agent.name:
+        raise ValueError(f"expected a checkpoint of an agent {agent.name!r} in {folder}, got one of {made_by!r}")
     agent.budget = Budget(**state["budget"])
     torch.set_rng_state(state["torch_rng"])
     return state
+
+
+def changed_settings(agent: Agent, last: Path) -> str:
+    """The settings of an agent that are not those of its checkpoint, in words; "" where there are none."""
+    try:
+        before = read_description(last)["config"]
+    except (KeyError, ValueError):
+        return ""
+    now = json.loads(json.dumps(dataclasses.asdict(agent.config), default=str))
+    return ", ".join(f"{name}={now[name]!r} (it was {value!r})" for name, value in before.items() if now[name] != value)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..base import LogRow
-from .checkpoint import read_checkpoint, write_checkpoint
+from ..base import LAST, LogRow
+from .checkpoint import changed_settings, read_checkpoint, write_checkpoint
 from .learner import Training
 from .selection import Selection
 
@@ -119,6 +119,13 @@ class Run:
             self._selection.keep_best()
             self._leave()
             return
+        missing = ", ".join(name for name in self.parts if name not in state)
+        if missing:
+            changed = changed_settings(self.agent, self._folder / LAST)
+            raise ValueError(
+                f"the checkpoint in {self._folder} holds no {missing}, which {changed or 'this training'} needs: "
+                "resume with the settings it was begun with, or train anew without resume"
+            )
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         self.env_turns, self.num_updates = int(state["turns"]), int(state["updates"])

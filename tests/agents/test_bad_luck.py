@@ -213,6 +213,19 @@ def test_a_torn_checkpoint_is_told_and_kept(name, damage, folder, tmp_path):
     assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
 
 
+def test_a_checkpoint_of_another_algorithm_or_of_other_settings_is_refused(folder, tmp_path):
+    trained("rloo", folder, checkpoint=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"expected a checkpoint of an agent 'grpo' in .*run, got one of 'rloo'"):
+        trained("grpo", folder, checkpoint=tmp_path / "run", resume=True)
+    plain = make_agent("grpo", echo_env(), init=folder, **{**options_of("grpo"), "kl_weight": 0.0})
+    plain.learn(echo_env(), checkpoint=tmp_path / "plain")
+    with pytest.raises(ValueError, match=r"holds no reference, which kl_weight=0\.1 \(it was 0\.0\) needs: resume"):
+        trained("grpo", folder, checkpoint=tmp_path / "plain", resume=True)
+    adapted = make_agent("grpo", echo_env(), init=folder, **{**options_of("grpo"), "lora_rank": 2})
+    with pytest.raises(ValueError, match=r"does not go with .*lora_rank=2 \(it was None\)"):
+        adapted.learn(echo_env(), checkpoint=tmp_path / "plain", resume=True)
+
+
 def test_supervised_learning_stops_at_a_loss_that_is_not_a_number(tmp_path, monkeypatch):
     from dialogym.agents.language_model import sft
 
