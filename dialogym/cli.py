@@ -51,6 +51,8 @@ app = typer.Typer(
 )
 MAX_VALUE_CHARS = 80
 """Of a value of a goal, as it is shown."""
+BAR_WIDTH = 16
+"""Of a progress bar, in characters: there is room for what stands beside it."""
 LOG_FILE = "log.jsonl"
 """In the folder of a training."""
 MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError, FloatingPointError)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..base import BEST, LAST, Agent, Budget
-from ..files import atomic_folder, existing_folder
+from ..files import existing_folder
+from .selection import draft_of
 
 TRAINING_FILE = "training.pt"
 
@@ -31,21 +30,6 @@ def write_checkpoint(agent: Agent, folder: Path, state: dict[str, Any]) -> None:
         agent.save(draft)
         full = {**state, "budget": dataclasses.asdict(agent.budget), "torch_rng": torch.get_rng_state()}
         torch.save(full, draft / TRAINING_FILE)
-
-
-@contextlib.contextmanager
-def draft_of(folder: Path) -> Iterator[Path]:
-    """An empty folder to write into, which takes the place of ``folder`` when the block ends.
-
-    Raises:
-        OSError: where something could not be written (a full disk, say); ``folder`` is then as it was.
-    """
-    try:
-        with atomic_folder(folder) as draft:
-            yield draft
-    except Exception as e:
-        left = "what it held before is still there" if existing_folder(folder) is not None else "there is none yet"
-        raise OSError(f"could not write the checkpoint {folder} ({type(e).__name__}: {e}); {left}") from e
 
 
 def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..base import BEST, LAST, Agent, LogRow, Validate
-from ..files import existing_folder
-from .checkpoint import draft_of
+from ..files import atomic_folder, existing_folder
 
 
 @contextlib.contextmanager
@@ -30,6 +29,21 @@ def checkpoint_folder(checkpoint: str | Path | None, resume: bool) -> Iterator[P
             for leftover in (name, f"{name}.old", f"{name}.tmp"):
                 shutil.rmtree(folder / leftover, ignore_errors=True)
     yield folder
+
+
+@contextlib.contextmanager
+def draft_of(folder: Path) -> Iterator[Path]:
+    """An empty folder to write into, which takes the place of ``folder`` when the block ends.
+
+    Raises:
+        OSError: where something could not be written (a full disk, say); ``folder`` is then as it was.
+    """
+    try:
+        with atomic_folder(folder) as draft:
+            yield draft
+    except Exception as e:
+        left = "what it held before is still there" if existing_folder(folder) is not None else "there is none yet"
+        raise OSError(f"could not write the checkpoint {folder} ({type(e).__name__}: {e}); {left}") from e
 
 
 class Selection:
