@@ -141,8 +141,8 @@ class ReasoningTask(Task):
             if self.split_of(goal) == split:
                 return goal_id, goal
         raise ValueError(
-            f"{self.name}: none of {MAX_DRAWS} items fell into the split {split!r} (8 of 10 questions go to train, 1 to "
-            "validation, 1 to test, by a hash of their words): these settings have too few questions"
+            f"{self.name}: none of {MAX_DRAWS} items fell into the split {split!r} (8 of 10 questions go to train, "
+            "1 to validation, 1 to test, by a hash of their words): these settings have too few questions"
         )
 
     def content(self, goal: Mapping[str, Any]) -> str:

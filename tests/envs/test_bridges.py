@@ -11,6 +11,7 @@ import pytest
 
 from dialogym.envs import bridged_ids, remake, shipped_ids, task_class
 from dialogym.envs.bridges import REASONING_GYM
+from dialogym.rewards import RewardError
 
 INSTALLED = importlib.util.find_spec("reasoning_gym") is not None
 needs_it = pytest.mark.skipif(not INSTALLED, reason='needs reasoning-gym: pip install "dialogym[reasoning-gym]"')
@@ -94,12 +95,12 @@ def test_their_own_score_is_a_reward_with_its_part_marks():
     _, info = env.reset(seed=0)
     key, goal_id = env.unwrapped.transcript.goal["answer"], info["goal_id"]
     _, reward, _, _, info = play(env, goal_id, f"<answer>{key}, surely</answer>")
-    assert reward == info["reward_terms"]["reasoning_gym_score"] == len(key) / len(f"{key}, surely")
+    assert reward == info["reward_terms"]["reasoning_gym"] == len(key) / len(f"{key}, surely")
     assert not info["success"]
     assert play(env, goal_id, key)[1] == 1.0
     env = gym.make("TextArithmetic-v0", interface="text", reward="reasoning_gym")
     env.reset(seed=0)
-    with pytest.raises(ValueError, match="is for the ids reasoning_gym/"):
+    with pytest.raises(RewardError, match="is for the ids reasoning_gym/"):
         env.step("7")
 
 
@@ -123,9 +124,11 @@ def test_seeds_42_and_43_have_nothing_in_common_and_each_gives_the_same_again():
 @needs_it
 def test_a_split_without_a_question_is_an_error_and_no_endless_search():
     task = make("ab", length=1).unwrapped.task
-    with pytest.raises(ValueError, match="these settings have too few questions"):
-        for split in ("train", "validation", "test"):
-            task.sample_goal(0, split)
+    (split,) = {task.split_of(task.goal(str(number))) for number in range(5)}
+    (other, _) = (name for name in ("train", "validation", "test") if name != split)
+    assert task.sample_goal(0, split)
+    with pytest.raises(ValueError, match=f"into the split '{other}' .*these settings have too few questions"):
+        task.sample_goal(0, other)
 
 
 @needs_it
@@ -195,7 +198,7 @@ def test_a_scorer_that_runs_replies_is_not_called_unless_they_are_trusted(tmp_pa
         env = make("n_queens", **options)
         _, info = env.reset(seed=0)
         if options:
-            with pytest.raises(ValueError, match="trust_replies=True"):
+            with pytest.raises(RewardError, match="trust_replies=True"):
                 env.step(attack)
         else:
             assert env.step(attack)[1] == 0.0
