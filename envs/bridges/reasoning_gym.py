@@ -31,8 +31,8 @@ MAX_TRIES = 20
 """Items in a row that a generator may fail to make."""
 MAX_DRAWS = 500
 """Items of other splits in a row, after which a split counts as empty; with a tenth of the items in it, 1 in 10^22."""
-FINITE = {"acre": 2000}
-"""How many items to draw from, of generators that make all of them at once."""
+FINITE = {"acre": 2000, "gsm_symbolic": 100_000, "list_functions": 100_000, "word_ladder": 20_000}
+"""How many items to draw from, of generators that prepare all of them at once, or permit no more."""
 _RUNS_REPLIES = (
     "binary_matrix countdown intermediate_integration n_queens polynomial_multiplication puzzle24 simple_integration "
     "spiral_matrix string_insertion"
@@ -247,12 +247,12 @@ def _items(generator: str, level: int | None, key: str, settings: _Given) -> _It
     """
     factory = _factory()
     kind, config_class = factory.DATASETS[generator]
-    size = FINITE.get(generator, NUM_GOALS)
     given = dict(settings)
     generators = {generator}
     if generator == "composite":
         given["datasets"], inner = _parts(given.get("datasets"))
         generators |= inner
+    size = min(FINITE.get(name, NUM_GOALS) for name in generators)
     try:
         config = _config(generator, config_class, level, {**given, "seed": 0, "size": size})
         dataset = kind(config=config)

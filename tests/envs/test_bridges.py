@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import pathlib
 import pickle
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dialogym.envs import bridged_ids, remake, shipped_ids, task_class
 from dialogym.envs.bridges import REASONING_GYM
 from dialogym.rewards import RewardError
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 INSTALLED = importlib.util.find_spec("reasoning_gym") is not None
 needs_it = pytest.mark.skipif(not INSTALLED, reason='needs reasoning-gym: pip install "dialogym[reasoning-gym]"')
 
@@ -255,3 +257,21 @@ def test_the_task_of_an_id_is_a_class_of_its_own_with_the_settings_of_its_genera
     assert [*inspect.signature(task_class("reasoning_gym/gcd-v0")).parameters][:4] == [
         "level", "accept", "trust_replies", "min_numbers",
     ]  # fmt: skip
+
+
+@needs_it
+def test_the_page_of_all_ids_is_what_was_found():
+    spec = importlib.util.spec_from_file_location("bridged_tasks", ROOT / "benchmarks" / "bridged_tasks.py")
+    bridged_tasks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bridged_tasks)
+    found = ROOT / "docs" / "bridges" / "reasoning_gym.json"
+    results = json.loads(found.read_text(encoding="utf-8"))
+    assert sorted(results["ids"]) == bridged_ids("reasoning_gym")
+    assert found.with_suffix(".md").read_text(encoding="utf-8") == bridged_tasks.page("reasoning_gym", results)
+    loose = bridged_tasks.row_of("reasoning_gym/acre-v0", results["ids"]["reasoning_gym/acre-v0"])
+    assert "| failed | loose floor: random" in loose
+    checks = [["determinism", "fail", "a | b"], ["floor: random", "pass", "0.000 [0, 1]"]]
+    row = {"goals": 3, "answers": "key", "their_score": None, "checks": checks}
+    assert bridged_tasks.row_of("x/y-v0", row) == (
+        "| `y-v0` | key | 3 | failed | determinism: a \\| b | 0.00 | – | – | – |"
+    )
