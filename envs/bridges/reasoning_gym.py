@@ -210,7 +210,7 @@ class _Given(dict):  # type: ignore[type-arg]
         return isinstance(other, _Given)
 
 
-class _Items(Sequence[Any]):
+class _Items:
     """The items of a generator by number, made when they are asked for; the latest are kept."""
 
     def __init__(self, generator: str, dataset: Any, generators: frozenset[str], size: int):
@@ -220,7 +220,7 @@ class _Items(Sequence[Any]):
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, number: Any) -> dict[str, Any]:
+    def __getitem__(self, number: int) -> dict[str, Any]:
         return self._made(number)
 
     def _make(self, number: int) -> dict[str, Any]:
@@ -229,13 +229,17 @@ class _Items(Sequence[Any]):
         Raises:
             RuntimeError: where it fails again and again.
         """
+        failures: list[Exception] = []
         for place in range(number, number + MAX_TRIES):
             try:
                 return self.dataset[place % self.size]
             except Exception as error:
-                failure = error
+                failures.append(error)
                 self.dataset.size = self.size  # word_ladder gives up for good
-        raise RuntimeError(f"reasoning_gym/{self.generator} fails to make items {number} to {place}") from failure
+        raise RuntimeError(
+            f"reasoning_gym/{self.generator} fails to make {MAX_TRIES} items in a row, from number {number} on: "
+            f"{failures[-1]}"
+        ) from failures[-1]
 
 
 @functools.lru_cache(maxsize=64)
