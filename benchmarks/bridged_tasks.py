@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -34,7 +35,6 @@ OPTIONS = {"reasoning_gym/composite-v0": {"datasets": [{"name": "gcd"}, {"name":
 NUM_GOALS, NUM_SLOW = 20, 3
 SLOW = 0.015
 """Seconds an item, from which fewer goals have to do."""
-NUM_TRACED = 2
 TRACES = """
 import dialogym, json, sys
 from dialogym.envs import remake
@@ -63,7 +63,6 @@ def examined(id: str) -> dict[str, Any]:
         "checks": [[check.name, check.status, check.found] for check in report.checks],
         "their_score": None if RUNS_REPLIES & task.items.generators else their_scores(task, goals),
         "seconds_per_item": round(seconds, 5),
-        "traced": task.goal_ids("test", NUM_TRACED),
     }
 
 
@@ -80,19 +79,21 @@ def their_scores(task: ReasoningTask, goals: Iterable[Mapping[str, Any]]) -> dic
 
 
 def differing(found: Mapping[str, Any]) -> list[str]:
-    """Ids whose conversations depend on how a process hashes strings."""
-    request = json.dumps([
-        [id, OPTIONS.get(id, {}), [[goal_id, 0] for goal_id in row["traced"]]]
-        for id, row in found.items()
-        if "traced" in row
-    ])  # fmt: skip
+    """Ids whose conversations are others in another process, with other hashes of strings."""
+    request = json.dumps(
+        [
+            [id, OPTIONS.get(id, {}), [[str(number), 0] for number in range(row["asked"])]]
+            for id, row in found.items()
+            if "asked" in row
+        ]
+    )
     seen = []
     for hash_seed in ("1", "2"):
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", TRACES],
             input=request, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        seen.append(dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")))
+        seen.append(dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')))
     return [id for id in seen[0] if seen[0][id] != seen[1][id]]
 
 
@@ -112,20 +113,24 @@ env = gym.make("dialogym:reasoning_gym/chain_sum-v0", interface="text", level=2,
 
 {docstring}
 
-Their `eval` on a reply: {running} are scored by code that runs what the agent wrote. Success by the answer key never
-calls it, and their score is refused there unless you say `trust_replies=True`.
+Some scorers run what the agent wrote (`eval`, or sympy's parser, which calls it). Success by the answer key never calls
+them, and their score is refused there unless you say `trust_replies=True`:
+{running}.
 
 What is lost: their `seed` and `size` (`reset(seed=...)` and `goal_id` take their place), and a curriculum that rises by
 itself: `level` stays where it is. Templates of the same text with other numbers (`gsm_symbolic`) may be in two splits.
-Goals are drawn from 2^31 items; of {finite}, which prepare all of them at once or permit no more, from so many.
+Goals are drawn from 2^31 items, and from fewer of generators that prepare all of them at once or permit no more:
+{finite}.
 
 ## Every id, validated
 
 Written by `python benchmarks/bridged_tasks.py reasoning_gym`, from `reasoning_gym.json` beside this page: `dialogym
-validate` on up to {goals} held-out goals ({slow} where an item takes longer than {ms:g} ms), and some conversations
-once more in two processes with other hashes. These are few goals: `dialogym validate ID` plays 500. **{passed} of
+validate` on up to {goals} held-out goals ({slow} where an item takes longer than {ms:g} ms), and as many
+conversations in two processes with other hashes. These are few goals: `dialogym validate ID` plays 500. **{passed} of
 {count} passed.** A loose floor says that an agent which does not read the question succeeds on more than 5 %, as where
-the answers are yes and no: read a score beside that floor.
+the answers are yes and no: read a score beside that floor. Where it says so, a goal id or a seed
+stands for other questions in another process, as their generator goes by the order of a set (begin Python with
+`PYTHONHASHSEED=0` there) or by randomness that no seed governs.
 
 - answers: success by the answer `key`, or by full marks of their `score`.
 - highest floor: the success of the best of those agents; `claim_success` gives the most frequent of {examples} training
@@ -144,10 +149,10 @@ def page(family: str, results: Mapping[str, Any]) -> str:
     passed = sum("| passed |" in row for row in rows)
     docstring = (ReasoningTask.__doc__ or "").partition("\n\n")[2]
     docstring = "\n".join(line.removeprefix("    ") for line in docstring.partition("Args:")[0].rstrip().splitlines())
-    running = ", ".join(f"`{name}`" for name in sorted(RUNS_REPLIES))
+    running = in_lines(sorted(RUNS_REPLIES))
     about = ABOUT.format(
         count=len(rows), version=results["version"], docstring=docstring.replace("``", "`"), running=running,
-        finite=", ".join(f"`{name}` ({size:,})" for name, size in FINITE.items()),
+        finite=", ".join(f"`{name}` {size:,}" for name, size in FINITE.items()),
         goals=NUM_GOALS, slow=NUM_SLOW, ms=1000 * SLOW, passed=passed,
         examples=NUM_EXAMPLES,
     )  # fmt: skip
@@ -164,9 +169,9 @@ def row_of(id: str, row: Mapping[str, Any]) -> str:
     failed = [check for check, status, _ in row["checks"] if status == FAIL]
     if any(check.startswith("floor: ") for check in failed):
         why.append("loose floor: " + ", ".join(c.partition(": ")[2] for c in failed if c.startswith("floor: ")))
-    if row.get("depends_on_hash"):
-        why.append("depends on PYTHONHASHSEED")
-    verdict = "failed" if failed or row.get("depends_on_hash") else "passed"
+    if row.get("differs"):
+        why.append("other questions in another process")
+    verdict = "failed" if failed or row.get("differs") else "passed"
     if ["ceiling: rule", "not applicable", "the task has no rule policy"] in row["checks"]:
         why.append("no answer key, so no rule")
     highest = max((float(found.split()[0]) for found in floors.values() if found[0].isdigit()), default=0.0)
@@ -174,6 +179,11 @@ def row_of(id: str, row: Mapping[str, Any]) -> str:
     scores = [f"{theirs[name]:.2f}" if name in theirs else "–" for name in ("nothing", "question", "key_within")]
     cells = [f"`{name}`", row["answers"], str(row["goals"]), verdict, in_a_cell("; ".join(why)), f"{highest:.2f}"]
     return "| " + " | ".join([*cells, *scores]) + " |"
+
+
+def in_lines(names: Iterable[str]) -> str:
+    """Names in code, in lines of the usual length."""
+    return textwrap.fill(", ".join(f"`{name}`" for name in names), 120, break_long_words=False)
 
 
 def is_floor(check: str) -> bool:
@@ -208,8 +218,9 @@ def main() -> None:
                 found[id] = {"error": f"{type(error).__name__}: {error}"}
             print(f"{id} {time.perf_counter() - began:.1f} s", flush=True)
             atomic_write(path, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-        for id in differing(found):
-            found[id]["depends_on_hash"] = True
+        differ = {*differing(found)}
+        for id, row in found.items():
+            row["differs"] = id in differ
         atomic_write(path, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     atomic_write(path.with_suffix(".md"), page(options.family, results))
 
