@@ -19,7 +19,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -37,7 +37,16 @@ REPLIES = (
 )
 LAST = "the phone number is [phone] , and table {} is free . anything else ?"
 
-GOAL = {"words": ["phone", "table"], "role": "buyer", "buyer_limit": 100, "seller_limit": 60, "price": 70}
+
+def half_marks(goal: Mapping[str, Any], reply: str) -> float:
+    """In place of another project's scorer, whose time is not ours."""
+    return 0.5
+
+
+GOAL = {
+    "words": ["phone", "table"], "role": "buyer", "buyer_limit": 100, "seller_limit": 60, "price": 70,
+    "marks": half_marks,
+}  # fmt: skip
 """What the rewards of one task or another read."""
 
 

@@ -29,6 +29,7 @@ from .cli_common import (
     console,
     core_of,
     errors,
+    families,
     known_ids,
     make_env,
     options_of,
@@ -39,7 +40,7 @@ from .cli_export import export
 from .cli_model import model
 from .cli_rating import PREFERENCE, rate, train_preference_model
 from .cli_scores import aggregate, rescore
-from .envs import Task
+from .envs import Task, bridged_ids, task_class
 from .rewards import EndpointError
 
 app = typer.Typer(
@@ -94,10 +95,17 @@ def _plain(e: Exception) -> str:
 
 
 @app.command("list")
-def list_() -> None:
-    """List the environments and the agents."""
+def list_(
+    family: Annotated[
+        str | None, typer.Argument(help="Another project, such as reasoning_gym: all of its tasks instead.")
+    ] = None,
+) -> None:
+    """List the environments and the agents, or all tasks of another project."""
     from dialogym.agents import registry
 
+    if family is not None:
+        _list_family(family)
+        return
     caption = "Every one has the interfaces text and tokens, and one with a menu also choices."
     table = Table("environment", "menu", "ceiling", "floor", "extras", title="Environments", caption=caption)
     for id in known_ids():
@@ -105,9 +113,27 @@ def list_() -> None:
         menu = f"{len(task.menu)} replies" if task.menu else "–"
         table.add_row(id, menu, f"{task.ceiling:g}", f"{task.floor:g}", task.extras or "–")
     console.print(table)
+    for name, count in families().items():
+        console.print(f"{name}/*: {count} tasks, see `dialogym list {name}`", highlight=False)
     table = Table("agent", "plays", "learns", "what it is", title="Agents")
     for row in registry.describe_agents():
         table.add_row(*row)
+    console.print(table)
+
+
+def _list_family(family: str) -> None:
+    """A table of the tasks of another project, with the keyword arguments of each where it is installed."""
+    from inspect import signature
+
+    table = Table("environment", "keyword arguments", title=f"{family}/*")
+    for id in bridged_ids(family):
+        try:
+            arguments = ", ".join(signature(task_class(id)).parameters)
+        except ImportError as error:
+            table.caption, arguments = str(error), ""
+        except ValueError as error:
+            arguments = str(error)
+        table.add_row(id, arguments)
     console.print(table)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 from rich.console import Console
 
 import dialogym  # registers the environments
-from dialogym.envs import task_class
+from dialogym.envs import bridged_ids, task_class
 
 console = Console()
 errors = Console(stderr=True)
@@ -57,17 +58,24 @@ def options_of(pairs: list[str] | None) -> dict[str, Any]:
 
 def make_env(env_id: str, **options: Any) -> gym.Env[Any, Any]:
     """The environment; an unknown id names the nearest right ones."""
-    known = known_ids()
     if ":" not in env_id and env_id not in gym.registry:
-        near = difflib.get_close_matches(env_id, known, n=1, cutoff=0.3)
+        near = difflib.get_close_matches(env_id, [*known_ids(), *bridged_ids()], n=1, cutoff=0.3)
         hint = f"; did you mean {near[0]!r}?" if near else ""
+        known = [*known_ids(), *(f"{family}/*" for family in families())]
         raise ValueError(f"no environment {env_id!r}{hint} There are: {', '.join(known)}")
     return gym.make(env_id, **options)
 
 
 def known_ids() -> list[str]:
-    """Ids of all registered dialogym environments, a user's own among them."""
-    return sorted(id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("dialogym."))
+    """Ids of all registered dialogym environments, a user's own among them and other projects' not."""
+    bridged = {*bridged_ids()}
+    known = (id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("dialogym."))
+    return sorted(id for id in known if id not in bridged)
+
+
+def families() -> dict[str, int]:
+    """Other projects whose tasks are environments here, and how many each has."""
+    return Counter(id.partition("/")[0] for id in bridged_ids())
 
 
 def task_of(id: str) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import bridges as _bridges
 from . import text_keywords as _text_keywords  # registers its reward by name  # noqa: F401
+from .bridges import bridged_ids
 from .core.make import make, make_vec, register_task, shipped_ids, task_class
 from .core.remake import remake, remake_vec, seat_person, spec_of
 from .core.spaces import Utterance
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Partner", "PartnerFactory", "Policy", "SB3VecEnv", "Stream", "Streams", "Task", "TextEnv", "TextVectorEnv",
-    "Utterance", "make", "make_vec", "pick", "register_task", "remake", "remake_vec", "seat_person", "shipped_ids",
-    "spec_of", "task_class",
+    "Utterance", "bridged_ids", "make", "make_vec", "pick", "register_task", "remake", "remake_vec", "seat_person",
+    "shipped_ids", "spec_of", "task_class",
 ]  # fmt: skip
 
 
@@ -75,3 +77,4 @@ register_task(
     reward_threshold=0.75,
 )
 register_task("TextWordle-v0", "dialogym.envs.text_wordle:TextWordle", max_turns=6, reward_threshold=0.4)
+_bridges.register()

@@ -141,8 +141,9 @@ def task_class(id: str) -> type[Task]:
 
 
 def shipped_ids() -> list[str]:
-    """Every environment that comes with this package, sorted; those that a user registered are not among them."""
-    return sorted(id for id, spec in gym.registry.items() if str(spec.kwargs.get("task", "")).startswith("dialogym."))
+    """Every environment of our own, sorted; those that a user registered, and other projects', are not among them."""
+    ours = (id for id, spec in gym.registry.items() if str(spec.kwargs.get("task", "")).startswith("dialogym."))
+    return sorted(id for id in ours if "/" not in id)
 
 
 def given_options(spec: EnvSpec) -> dict[str, Any]:

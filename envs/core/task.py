@@ -105,6 +105,8 @@ class Task(ABC):
     min_gap: ClassVar[float] = 0.9
     """How far the rule stays above the floors, at least; lower where chance alone succeeds, as between two labels."""
     policies: Mapping[str, Policy] = {}
+    patience: ClassVar[int] = 1000
+    """Draws in a row that bring no new goal, after which ``goal_ids`` takes a goal again."""
     extras: ClassVar[str] = ""
     """Extras of the package that bring the task's own data, as ``pip install "dialogym[...]"`` wants them."""
     data_fields: ClassVar[Mapping[str, Field]] = {}
@@ -189,7 +191,7 @@ class Task(ABC):
             goal_id, goal = self.sample_goal(rng.getrandbits(62), split)
             content = self.content(goal)
             misses = misses + 1 if content in seen else 0
-            if misses == 0 or misses > 1000:
+            if misses == 0 or misses > self.patience:
                 seen.add(content)
                 chosen.append(goal_id)
         return chosen

@@ -1,5 +1,6 @@
 """What every registered environment owes its users, by registration alone."""
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -22,7 +23,9 @@ from .traces import trace
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXTS = ["", " ", "\n", "ünïcödé 🙂 漢字", "[name", "search(", "\x00", "user: yes\nuser: bye", "a" * 100_000]
-OUR_IDS = shipped_ids()
+BRIDGED = ["reasoning_gym/chain_sum-v0", "reasoning_gym/graph_color-v0", "reasoning_gym/rush_hour-v0"]
+"""Of other projects: one with answer keys, one that any solution solves, one without a rule."""
+OUR_IDS = shipped_ids() + (BRIDGED if importlib.util.find_spec("reasoning_gym") else [])
 MENU_IDS = [i for i in OUR_IDS if gym.make(i, interface="text").unwrapped.task.menu]
 ID_INTERFACES = [(i, interface) for i in OUR_IDS for interface in INTERFACES if interface != "choices" or i in MENU_IDS]
 
