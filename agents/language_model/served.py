@@ -313,8 +313,8 @@ class TokenEndpoint(Endpoint):
         if ids != [words.end_id] or logprobs[0] < -0.01:
             raise EndpointError(
                 f"expected log-probabilities after temperature and logit_bias from {self.base_url}{self.PATH}, got "
-                f"token {ids[0]} with {logprobs[0]:.4g} where {words.end_id} is certain: start vLLM with --logprobs-mode "
-                f"processed_logprobs, or train with sampling_temperature=1, not {words.temperature:g}"
+                f"token {ids[0]} with {logprobs[0]:.4g} where {words.end_id} is certain: start vLLM with "
+                f"--logprobs-mode processed_logprobs, or train with sampling_temperature=1, not {words.temperature:g}"
             )
 
     def load_adapter(self, name: str, folder: Path) -> None:
