@@ -29,7 +29,7 @@ from dialogym.rewards.served import endpoint
 from ..rewards.stub_server import Answer, serving
 from .served_model import served
 from .test_sft import weights
-from .tiny_lm import echo_env, tiny_model, tiny_tokenizer
+from .tiny_lm import WORDS, echo_env, tiny_model, tiny_tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -299,37 +299,42 @@ def test_a_training_whose_server_died_goes_on_from_its_checkpoint_when_it_is_bac
     assert torch.allclose(weights(again), weights(whole), atol=1e-6)
 
 
-def test_grpo_learns_to_echo_from_what_a_server_says(folder):
-    """At random, the right word is said and nothing else about once in nine."""
-    pytest.importorskip("peft")
-    env, rows = echo_env(num_words=1), []
-    with served(LanguageModel.load(folder)) as (_, stub):
+def says_red(transcript):
+    """Reward: 1 for the word, whatever was heard."""
+    return float(transcript.reply == "red")
+
+
+def test_grpo_learns_from_what_a_server_says(folder):
+    """One word, red in one case of three at first. The server has the very weights that learn."""
+    env, rows = echo_env(num_words=1, reward=says_red), []
+    with served(LanguageModel.load(folder)) as (server, stub):
         agent = agent_of(
-            "grpo", folder, stub.url, env_turns=20 * 16, batch_conversations=16, group_size=8, max_reply_tokens=2,
-            lora_rank=8, learning_rate=2e-2, sampler_sync="lora", sampler_sync_every=2,
+            "grpo", folder, stub.url, env_turns=8 * 16, batch_conversations=16, group_size=16, max_reply_tokens=1,
+            learning_rate=3e-2, warmup_updates=0,
         )  # fmt: skip
+        server.lm = agent.lm
         agent.learn(env, log=rows.append)
-    success = [row["success"] for row in rows]
-    print(success)
-    assert sum(success[:3]) / 3 < 0.35
-    assert sum(success[-3:]) / 3 > 0.8
+    returns = [row["return"] for row in rows]
+    assert returns[0] < 0.65
+    assert sum(returns[-2:]) / 2 > 0.9
+    assert all(row["importance_weight"] == pytest.approx(1.0, abs=1e-4) for row in rows)
 
 
 def test_with_weights_the_direction_is_right_whatever_the_server_draws_from(lm, tmp_path):
     """One word to repeat, in one token: the gradient of the expected reward is known."""
-    envs = remake_vec(echo_env(num_words=1), 8, interface="text", autoreset_mode="Disabled")
-    with served(lm, temperature=0.4) as (_, stub):
+    envs = remake_vec(echo_env(num_words=1), 96, interface="text", autoreset_mode="Disabled")
+    with served(lm, temperature=4.0) as (_, stub):
         server = ServedModel(config_of(stub.url), tmp_path)
         generator = torch.Generator().manual_seed(0)
-        episodes = sample_episodes(lm, envs, 1, seeds=list(range(64)), generator=generator, slots_of=server.open_slots)
+        episodes = sample_episodes(lm, envs, 1, seeds=list(range(96)), generator=generator, slots_of=server.open_slots)
         server.pool.shutdown()
     batch, old = recomputed(lm, episodes)
     prompts = sorted({tuple(one.ids[:-1]) for one in episodes})
     batch = dataclasses.replace(batch, group=torch.tensor([prompts.index(tuple(one.ids[:-1])) for one in episodes]))
 
-    expected = torch.zeros(())
+    expected, words = torch.zeros(()), {lm.tokenizer.encode(word)[0] for word in WORDS}
     for prompt, share in zip(prompts, torch.bincount(batch.group) / len(batch), strict=True):
-        (right,) = {one.ids[-1] for one in episodes if tuple(one.ids[:-1]) == prompt and one.total_reward == 1}
+        (right,) = set(prompt) & words
         logits = lm.model(torch.tensor([prompt])).logits[0, -1].float()
         expected = expected + share * lm.possible(logits).softmax(-1)[right]
     right_way, found = gradient_in(lm, -expected), {}
@@ -339,8 +344,9 @@ def test_with_weights_the_direction_is_right_whatever_the_server_draws_from(lm, 
         advantages = leave_one_out(batch.rewards, batch.group)[batch.rows, 0]
         way = gradient_in(lm, grpo_loss(logprobs, batch.tokens(old), advantages, batch.rows, weights=weight))
         found[name] = float((way - right_way).norm() / right_way.norm())
-    assert found["weighted"] < 0.15  # of the length of the right one
-    assert found["plain"] > 0.3
+    print(found)
+    assert found["weighted"] < 0.5  # of the length of the right one
+    assert found["plain"] > 0.8
 
 
 def gradient_in(lm, value):
