@@ -344,9 +344,8 @@ def test_with_weights_the_direction_is_right_whatever_the_server_draws_from(lm, 
         advantages = leave_one_out(batch.rewards, batch.group)[batch.rows, 0]
         way = gradient_in(lm, grpo_loss(logprobs, batch.tokens(old), advantages, batch.rows, weights=weight))
         found[name] = float((way - right_way).norm() / right_way.norm())
-    print(found)
-    assert found["weighted"] < 0.5  # of the length of the right one
-    assert found["plain"] > 0.8
+    assert found["weighted"] < 0.28  # of the length of the right one
+    assert found["plain"] > 0.33
 
 
 def gradient_in(lm, value):
