@@ -86,9 +86,14 @@ def save_adapted(model: Any, folder: str | Path) -> None:
     """Writes the merged model into a folder, and the adapter into its folder ``adapter``."""
     base = model.get_base_model()
     base.save_pretrained(str(folder), state_dict=merged_weights(base))
-    model.save_pretrained(str(Path(folder) / ADAPTER), save_embedding_layers=False)
+    save_adapter(model, Path(folder) / ADAPTER)
     below = {"name": model.peft_config["default"].base_model_name_or_path, "fingerprint": fingerprint(base)}
     (Path(folder) / ADAPTER / BASE_FILE).write_text(json.dumps(below, indent=2) + "\n")
+
+
+def save_adapter(model: Any, folder: str | Path) -> None:
+    """Writes the adapter alone into a folder, as peft and vLLM load it."""
+    model.save_pretrained(str(folder), save_embedding_layers=False)
 
 
 def load_adapter(model: Any, folder: str | Path) -> None:

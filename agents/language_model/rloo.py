@@ -24,13 +24,14 @@ from .agent import LanguageModelAgent
 from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row, reference_state, warm_up
 from .memory import TokenBudget
 from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing
-from .settings import RLConfig, above_zero, at_least, one_of
+from .served import SampledConfig, sampling
+from .settings import at_least, one_of
 from .surrogate import clipped_surrogate, kl_k3, mean_of_conversations, sums, truncated_weights
 
 
 @dataclasses.dataclass(frozen=True)
-class RLOOConfig(RLConfig):
-    """The whole configuration; see :class:`RLConfig`.
+class RLOOConfig(SampledConfig):
+    """The whole configuration; see :class:`SampledConfig`.
 
     Attributes:
         credit: "conversation": every reply is credited with the return of the whole conversation; "turn": with the
@@ -44,8 +45,6 @@ class RLOOConfig(RLConfig):
             With an adapter that is the model below it, where a saved agent learns on as well.
         kl_estimate: "k3", an estimate from the sampled tokens; "k3_unbiased", that times the ratio of new to old
             probability, so that its gradient is unbiased too; or "exact", of the whole distributions.
-        importance_cap: log-probabilities are taken anew before the update, and an action counts as often as it is
-            likelier to the policy than to its sampler, at most so often; None takes the sampler's word.
     """
 
     group_size: int = 8
@@ -57,14 +56,11 @@ class RLOOConfig(RLConfig):
     refills: int = 0
     kl_weight: float = 0.0
     kl_estimate: str = "k3"
-    importance_cap: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, group_size=2, num_epochs=1, num_minibatches=1, refills=0, kl_weight=0, clip_low=0, clip_high=0)
         one_of(self, credit=("conversation", "turn"), kl_estimate=("k3", "k3_unbiased", "exact"))
-        if self.importance_cap is not None:
-            above_zero(self, "importance_cap")
 
 
 def rloo_loss(
@@ -140,14 +136,17 @@ class RLOOAgent(LanguageModelAgent):
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, budget)
         with (
             playing(env, config) as envs,
+            sampling(config) as sampler,
             Run.begin(training, config.env_turns, config.num_reports, **parts) as run,
         ):
             while run.goes_on:
                 rng = run.next_update()
                 warm_up(optimizer, config.learning_rate, run.num_updates, config.warmup_updates)
                 with run.timing("rollout_seconds"):
-                    episodes, played = collect_with_spread(lm, envs, config, config.refills, rng)
-                row = {**outcomes(played), "conversations_played": len(played), "conversations_learned": len(episodes)}
+                    behind = sampler.catch_up(lm, run.num_updates)
+                    episodes, played = collect_with_spread(lm, envs, config, config.refills, rng, sampler.open_slots)
+                row = {**outcomes(played), **behind}
+                row |= {"conversations_played": len(played), "conversations_learned": len(episodes)}
                 if episodes:  # there may be none where groups without spread are played again
                     batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)
 
@@ -163,6 +162,7 @@ class RLOOAgent(LanguageModelAgent):
                         weights[batch.action_mask] = truncated_weights(log_ratio, config.importance_cap)
                         batch = dataclasses.replace(batch, old_logprobs=old, weights=weights)
                         row["importance_weight"] = batch.tokens(weights).mean().item()
+                        row["sampler_kl"] = batch.tokens(batch.sampled_logprobs - old).mean().item()
                     if reference is not None and exact is None:
                         known = logprobs_under(reference, batch, temperature, budget)
                         batch = dataclasses.replace(batch, reference_logprobs=known)

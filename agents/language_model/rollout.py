@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from .continuous import Reply, Slots, open_slots
 from .history import history_of, latest_ids
 from .model import LanguageModel
 from .settings import RLConfig
+
+OpenSlots: TypeAlias = Callable[[LanguageModel, int, int, float, torch.Generator | None], Slots]
+"""Opens the slots of a model, as :func:`~.continuous.open_slots` does."""
 
 
 @dataclass
@@ -89,6 +92,7 @@ def sample_episodes(
     goals: Sequence[str | None] | None = None,
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
+    slots_of: OpenSlots = open_slots,
 ) -> list[Episode]:
     """Whole conversations, sampled from the model; at most one in each row of ``envs`` at a time.
 
@@ -101,10 +105,11 @@ def sample_episodes(
         goals: goal ids of the conversations; None draws them.
         temperature: of sampling.
         generator: of torch, for sampling.
+        slots_of: opens the slots that the conversations are had in; the model's own, or a server's (``served.py``).
     """
     seeds = [None] * envs.num_envs if seeds is None else seeds
     goals = [None] * len(seeds) if goals is None else goals
-    slots = open_slots(lm, min(envs.num_envs, len(seeds)), max_reply_tokens, temperature, generator)
+    slots = slots_of(lm, min(envs.num_envs, len(seeds)), max_reply_tokens, temperature, generator)
     return _Rollout(lm, envs, slots, seeds, goals).play()
 
 
@@ -197,7 +202,13 @@ class _Rollout:
             self._ask(row, prompt, anew=full)
 
 
-def collect(lm: LanguageModel, envs: TextVectorEnv, config: RLConfig, rng: random.Random) -> list[Episode]:
+def collect(
+    lm: LanguageModel,
+    envs: TextVectorEnv,
+    config: RLConfig,
+    rng: random.Random,
+    slots_of: OpenSlots = open_slots,
+) -> list[Episode]:
     """Fresh conversations, sampled from the policy as it is: groups of ``config.group_size`` in a row, a goal each."""
     lm.model.eval()
     size, groups = config.group_size, range(config.batch_conversations // config.group_size)
@@ -209,6 +220,7 @@ def collect(lm: LanguageModel, envs: TextVectorEnv, config: RLConfig, rng: rando
         seeds=seeds,
         temperature=config.sampling_temperature,
         generator=torch.Generator(device=lm.device).manual_seed(rng.getrandbits(31)),
+        slots_of=slots_of,
     )
     for number, episode in enumerate(episodes):
         episode.group = number // size
@@ -241,22 +253,27 @@ def outcomes(episodes: Sequence[Episode]) -> LogRow:
 
 
 def collect_with_spread(
-    lm: LanguageModel, envs: TextVectorEnv, config: RLConfig, refills: int, rng: random.Random
+    lm: LanguageModel,
+    envs: TextVectorEnv,
+    config: RLConfig,
+    refills: int,
+    rng: random.Random,
+    slots_of: OpenSlots = open_slots,
 ) -> tuple[list[Episode], list[Episode]]:
     """Conversations of groups in which some returned more than others, and all that were played to find them.
 
     Args:
-        lm, envs, config, rng: as for :func:`collect`.
+        lm, envs, config, rng, slots_of: as for :func:`collect`.
         refills: batches more that are played, at most, to fill one; 0 keeps the groups without spread as well.
 
     Reference: "dynamic sampling" of Yu et al. (2025), section 3.2, https://arxiv.org/abs/2503.14476.
     """
-    played = collect(lm, envs, config, rng)
+    played = collect(lm, envs, config, rng, slots_of)
     if refills == 0:
         return played, played
     kept = with_spread(played)
     while refills > 0 and len(kept) < config.batch_conversations:
-        more = collect(lm, envs, config, rng)
+        more = collect(lm, envs, config, rng, slots_of)
         for episode in more:
             episode.group += len(played)
         played, kept, refills = played + more, kept + with_spread(more), refills - 1

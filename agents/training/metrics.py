@@ -71,6 +71,14 @@ METRICS: dict[str, Metric] = {
         "mean truncated weight of the sampled tokens, by which a sampler that is not quite the policy is put right; 1 "
         "where they agree",
     ),
+    "sampler_kl": Metric(
+        "loss/sampler_kl",
+        "KL divergence KL(sampler || policy), estimated from the sampled tokens, in nats per token; near 0 where they "
+        "agree",
+    ),
+    "sampler_lag": Metric(
+        "rollout/sampler_lag", "by how many updates the weights of a server that samples are older than the policy's"
+    ),
     "grad_norm": Metric("loss/grad_norm", "norm of the gradient before it is clipped, mean over the updates"),
     "validation": Metric(
         "validation/score",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from ...rewards.served.endpoint import EndpointError
 from ..base import LAST, LogRow
 from .checkpoint import changed_settings, read_checkpoint, write_checkpoint
 from .learner import Training
@@ -65,6 +66,7 @@ class Run:
 
         Raises:
             FloatingPointError: for a loss or gradient that is not finite: which update, and what was kept.
+            EndpointError: for a server that was asked in vain; likewise.
         """
         run = cls(training, env_turns, num_reports, parts)
         with training.begin() as (run._folder, run._selection):
@@ -72,7 +74,12 @@ class Run:
             try:
                 yield run
             except FloatingPointError as e:
-                raise FloatingPointError(run._about(e)) from e
+                stopped = f"{e}; stopped before the weights were changed by it"
+                raise FloatingPointError(
+                    f"{run._about(stopped)}. A smaller learning_rate or max_grad_norm may help"
+                ) from e
+            except EndpointError as e:
+                raise EndpointError(f"{run._about(f'{e}; stopped')}, to be resumed when the server is back") from e
 
     @property
     def goes_on(self) -> bool:
@@ -138,11 +145,9 @@ class Run:
         write_checkpoint(self.agent, self._folder, state)
         self._reported = self.env_turns
 
-    def _about(self, error: FloatingPointError) -> str:
+    def _about(self, what: str) -> str:
+        """What stopped the training, when, and what is kept of it."""
         kept = "no checkpoint was asked for"
         if self.training.checkpoint is not None:
             kept = f"the checkpoint in {self.training.checkpoint} is of {self._reported} agent turns"
-        return (
-            f"update {self.num_updates + 1}, after {self.env_turns} agent turns learned from: {error}; stopped before "
-            f"the weights were changed by it, and {kept}. A smaller learning_rate or max_grad_norm may help"
-        )
+        return f"update {self.num_updates + 1}, after {self.env_turns} agent turns learned from: {what}, and {kept}"

@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible chat-completions endpoint, asked with patience: the shared leaf of the judge and the api agent.
+"""Any OpenAI-compatible endpoint, asked with patience: the shared leaf of the judge, the api agent and served samplers.
 
 The ``openai`` package (extra ``api``) asks; pauses and the words of errors are ours. The key travels in one header,
 never in a message, a ``repr`` or a redirected request.
@@ -6,13 +6,14 @@ never in a message, a ``repr`` or a redirected request.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import sleep
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
@@ -21,6 +22,7 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 MAX_WAIT = 60.0
 """Seconds; the longest pause between two tries. A server that asks for more is not asked again."""
 _RETRIED = {408, 409, 425, 429}
+T = TypeVar("T")
 _jitter = random.Random()  # of pauses alone; the global stream stays where it is
 
 
@@ -28,7 +30,7 @@ class EndpointError(RuntimeError):
     """An endpoint that could not be asked, or did not answer as it should."""
 
 
-class _PassingError(EndpointError):
+class PassingError(EndpointError):
     """An error that may be gone at the next try; ``wait`` is what the server asked for, in seconds, or None."""
 
     def __init__(self, message: str, wait: float | None = None):
@@ -36,19 +38,18 @@ class _PassingError(EndpointError):
         self.wait = wait
 
 
-class ChatEndpoint:
-    """Asks one model of one server.
+class Endpoint:
+    """Asks one model of one server; subclasses say what.
 
     Args:
         model: as the server calls it.
-        base_url: where ``/chat/completions`` is; None takes the environment variable ``OPENAI_BASE_URL``, else
-            OpenAI's.
+        base_url: where ``/chat/completions`` and the like are; None takes the environment variable
+            ``OPENAI_BASE_URL``, else OpenAI's.
         api_key: None takes the environment variable of the name ``key_variable``; "" sends none, as local servers want
             it. A key given here is pickled with the object; one from the variable is not.
-        options: further fields of the request, such as ``temperature``; sent as they are.
         timeout: seconds that the server may be silent.
         max_retries: tries after the first on a timeout, a lost connection, HTTP 408, 409, 425, 429 and 5xx, and an
-            answer that is no chat completion. Any other HTTP error is raised at once.
+            answer that is not what was asked for. Any other HTTP error is raised at once.
         backoff: seconds before the second try, doubled for each further one, up to ``MAX_WAIT``, and cut at random by
             up to a half. A ``Retry-After`` of the server goes before.
 
@@ -63,7 +64,6 @@ class ChatEndpoint:
         base_url: str | None = None,
         api_key: str | None = None,
         key_variable: str = KEY_VARIABLE,
-        options: Mapping[str, Any] | None = None,
         timeout: float = 60.0,
         max_retries: int = 5,
         backoff: float = 1.0,
@@ -74,26 +74,24 @@ class ChatEndpoint:
             got = f"timeout={timeout}, max_retries={max_retries} and backoff={backoff}"
             raise ValueError(f"expected timeout > 0, max_retries >= 0 and backoff >= 0, got {got}")
         self.model, self.base_url = model, _checked_url(base_url or os.environ.get(BASE_URL_VARIABLE) or None)
-        self.options = dict(options or {})
         self.timeout, self.max_retries, self.backoff = timeout, max_retries, backoff
         self.key_variable, self._given_key = key_variable, api_key
         self._key()  # what is missing is told now, not in the middle of an episode
         _package()
 
     def __repr__(self) -> str:
-        return f"ChatEndpoint({self.model!r}, {self.base_url!r})"
+        return f"{type(self).__name__}({self.model!r}, {self.base_url!r})"
 
-    def complete(self, messages: Iterable[Mapping[str, str]]) -> str:
-        """What the model says to ``messages``: ``choices[0].message.content``, or its refusal.
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """What ``ask`` returns, which is tried again where it raises a :class:`PassingError`.
 
         Raises:
             EndpointError: when the last try failed, or one that no retry can help.
         """
-        said = [{key: _whole(text) for key, text in message.items()} for message in messages]
         for attempt in range(self.max_retries + 1):
             try:
-                return self._ask(said)
-            except _PassingError as error:
+                return ask()
+            except PassingError as error:
                 if attempt == self.max_retries or (error.wait or 0.0) > MAX_WAIT:
                     tries = f"{attempt + 1} {'try' if attempt == 0 else 'tries'}"
                     asked = f"; it asks to wait {error.wait:.0f} seconds" if error.wait else ""
@@ -101,23 +99,37 @@ class ChatEndpoint:
                 sleep(self._pause(attempt) if error.wait is None else error.wait)
         raise AssertionError("unreachable")
 
-    def _pause(self, attempt: int) -> float:
-        return min(MAX_WAIT, self.backoff * 2**attempt) * _jitter.uniform(0.5, 1.0)
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """One try: the ``httpx.Response`` to a request of any kind, such as "/completions".
 
-    def _ask(self, messages: list[Any]) -> str:
-        """One try."""
-        openai, key = _package(), self._key()
-        url = f"{self.base_url}/chat/completions"
-        asked = _client(os.getpid(), self.base_url, key or "none", self.timeout).chat.completions.with_raw_response
+        Raises:
+            EndpointError: where there is none, or it tells an error; a :class:`PassingError` if that may pass.
+        """
+        import httpx  # of the openai package
+
+        with self._asking(path) as (client, headers):
+            return client.post(path, body=dict(body), cast_to=httpx.Response, options={"headers": headers})
+
+    def unexpected(self, path: str, expected: str, response: Any) -> PassingError:
+        """The error that a response is not what was expected."""
+        text = self._safe(response.text)  # before it is cut, or half a key may be left
+        return PassingError(f"expected {expected} from {self.base_url}{path}, got {text!r:.200}")
+
+    @contextlib.contextmanager
+    def _asking(self, path: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """The client and the headers of one try; its errors are told as ours."""
+        openai, key, url = _package(), self._key(), f"{self.base_url}{path}"
         headers = {} if key else {"Authorization": openai.Omit()}
         try:
-            answer = asked.create(model=self.model, messages=messages, extra_body=self.options, extra_headers=headers)
+            yield _client(os.getpid(), self.base_url, key or "none", self.timeout), headers
         except openai.APIStatusError as error:
             raise self._status_error(url, error) from None
         except openai.APIConnectionError as error:  # refused, reset, timed out, cut off
             reason = str(error.__cause__ or "") or error.message
-            raise _PassingError(self._safe(f"no answer from {url}: {reason}")) from error
-        return self._content(url, answer)
+            raise PassingError(self._safe(f"no answer from {url}: {reason}")) from error
+
+    def _pause(self, attempt: int) -> float:
+        return min(MAX_WAIT, self.backoff * 2**attempt) * _jitter.uniform(0.5, 1.0)
 
     def _status_error(self, url: str, error: Any) -> EndpointError:
         code, response = error.status_code, error.response
@@ -125,7 +137,7 @@ class ChatEndpoint:
         hint = f" (the key is that of {self._key_source()})" if code in (401, 403) else ""
         message = f"HTTP {code} from {url}{hint}: {said}"
         if code in _RETRIED or code >= 500:
-            return _PassingError(message, retry_after(response.headers.get("Retry-After")))
+            return PassingError(message, retry_after(response.headers.get("Retry-After")))
         return EndpointError(message)
 
     def _key(self) -> str:
@@ -144,23 +156,63 @@ class ChatEndpoint:
     def _key_source(self) -> str:
         return "api_key" if self._given_key is not None else f"the environment variable {self.key_variable}"
 
-    def _content(self, url: str, answer: Any) -> str:
+    def _safe(self, message: str) -> str:
+        """``message`` without the key, which some servers repeat."""
+        key = self._key()
+        return message.replace(key, "***") if key else message
+
+
+class ChatEndpoint(Endpoint):
+    """An :class:`Endpoint` of chat completions.
+
+    Args:
+        model, base_url, api_key, key_variable, timeout, max_retries, backoff: see :class:`Endpoint`.
+        options: further fields of the request, such as ``temperature``; sent as they are.
+    """
+
+    PATH = "/chat/completions"
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        key_variable: str = KEY_VARIABLE,
+        options: Mapping[str, Any] | None = None,
+        timeout: float = 60.0,
+        max_retries: int = 5,
+        backoff: float = 1.0,
+    ):
+        super().__init__(model, base_url, api_key, key_variable, timeout, max_retries, backoff)
+        self.options = dict(options or {})
+
+    def complete(self, messages: Iterable[Mapping[str, str]]) -> str:
+        """What the model says to ``messages``: ``choices[0].message.content``, or its refusal.
+
+        Raises:
+            EndpointError: when the last try failed, or one that no retry can help.
+        """
+        said = [{key: _whole(text) for key, text in message.items()} for message in messages]
+        return self.patiently(lambda: self._ask(said))
+
+    def _ask(self, messages: list[Any]) -> str:
+        """One try."""
+        with self._asking(self.PATH) as (client, headers):
+            answer = client.chat.completions.with_raw_response.create(
+                model=self.model, messages=messages, extra_body=self.options, extra_headers=headers
+            )
+        return self._content(answer)
+
+    def _content(self, answer: Any) -> str:
         """What the model said in an answer, as the package reads it."""
         try:
             message = answer.parse().choices[0].message
             content = message.refusal if message.content is None else message.content
         except (ValueError, LookupError, TypeError, AttributeError) as error:  # the package lets any shape pass
-            text = self._safe(answer.http_response.text)  # before it is cut, or half a key may be left
-            raise _PassingError(f"expected a chat completion from {url}, got {text!r:.200}") from error
+            raise self.unexpected(self.PATH, "a chat completion", answer.http_response) from error
         if not isinstance(content, str):
-            text = self._safe(answer.http_response.text)
-            raise _PassingError(f"expected a text in the message from {url}, got {text!r:.200}")
+            raise self.unexpected(self.PATH, "a text in the message", answer.http_response)
         return self._safe(content)
-
-    def _safe(self, message: str) -> str:
-        """``message`` without the key, which some servers repeat."""
-        key = self._key()
-        return message.replace(key, "***") if key else message
 
 
 def threaded(function: Any, arguments: Sequence[Any], num_threads: int) -> list[Any]:
