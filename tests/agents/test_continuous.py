@@ -83,7 +83,7 @@ def test_slots_that_are_closed_leave_the_others_what_they_read(lm):
     for slot in (0, 2, 3):
         slots.close(slot)
     assert slots.num_read(1) == alone.num_read(0) == len(prompts[1]) + len(expected.ids)
-    assert torch.allclose(slots.peek(1, prompts[0]), alone.peek(0, prompts[0]), atol=1e-5)
+    assert torch.allclose(slots.peek([1], [prompts[0]]), alone.peek([0], [prompts[0]]), atol=1e-5)
     slots.ask(1, prompts[0])
     alone.ask(0, prompts[0])
     assert slots.advance()[0].ids == alone.advance()[0].ids
