@@ -3,14 +3,14 @@
     pip install "dialogym[trl]"
     python benchmarks/grpo_step.py --model FOLDER --side ours --turns 5
 
-plays ``TextDialog-v0``, cut after so many turns, and learns from it; prints JSON: tokens that the policy said, and seconds
-for them, of every step but the first. Seconds are of this process's own processor time on a CPU, and of the wall clock
-elsewhere. ``lm_speed.py`` and ``gpu.py`` start it in turn for each side:
+plays ``TextDialog-v0``, cut after so many turns, and learns from it; prints JSON: tokens that the policy said, and
+seconds for them, of every step but the first. Seconds are of this process's own processor time on a CPU, and of the
+wall clock elsewhere. ``lm_speed.py`` and ``gpu.py`` start it in turn for each side:
 
 - ``ours``: ``GRPOAgent``.
 - ``trl``: TRL's ``GRPOTrainer``, as it comes: one turn, its own generation, the environment as a reward function.
-- ``trl-plain``: the same trainer with a ``rollout_func`` as one writes it: every turn, the model's ``generate`` reads all
-  conversations that go on, from their beginning.
+- ``trl-plain``: the same trainer with a ``rollout_func`` as one writes it: every turn, the model's ``generate`` reads
+  all conversations that go on, from their beginning.
 - ``trl-ours``: with ``dialogym.integrations.trl.Rollout`` for it, which reads anew as well.
 
 All with the same model, the same distribution of conversations, groups of 8, no reference, no gradient checkpointing.
@@ -123,8 +123,9 @@ def trl_trainer(chosen: argparse.Namespace, clock: Clock) -> Any:
         model=AutoModelForCausalLM.from_pretrained(chosen.model, dtype=torch.float32),
         reward_funcs=environment_reward if chosen.side == "trl-ours" else returned if multi else one_turn(envs),
         args=TRLConfig(
-            output_dir=tempfile.mkdtemp(), use_cpu=on_cpu, bf16=chosen.dtype == "bfloat16", gradient_checkpointing=False,
-            max_steps=steps, per_device_train_batch_size=chosen.conversations, num_generations=GROUP,
+            output_dir=tempfile.mkdtemp(), use_cpu=on_cpu, bf16=chosen.dtype == "bfloat16",
+            gradient_checkpointing=False, max_steps=steps, num_generations=GROUP,
+            per_device_train_batch_size=chosen.conversations,
             max_completion_length=chosen.reply * chosen.turns + 100 * (chosen.turns - 1), temperature=TEMPERATURE,
             learning_rate=LEARNING_RATE, lr_scheduler_type="constant", beta=0.0, report_to=[], disable_tqdm=True,
             save_strategy="no", logging_steps=10**6, generation_kwargs={} if multi else {"top_k": 0},
@@ -201,7 +202,11 @@ class PlainRollout:
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, Any]:
         from dialogym.envs.tokenizer import load_tokenizer
 
-        envs, tokenizer, goals = self.envs, load_tokenizer(trainer.processing_class), [json.loads(one) for one in prompts]
+        envs, tokenizer, goals = (
+            self.envs,
+            load_tokenizer(trainer.processing_class),
+            [json.loads(one) for one in prompts],
+        )
         envs.reset(seed=[one["seed"] for one in goals], options={"goal_id": [one["goal_id"] for one in goals]})
         first = [tokenizer.encode_conversation(envs.messages(row)) for row in range(len(goals))]
         ids, masks, returns = [list(one) for one in first], [[0] * len(one) for one in first], [0.0] * len(goals)

@@ -75,7 +75,7 @@ class Slots(Protocol):
         ...
 
     def peek(self, slots: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
-        """(P, D) hidden states in which replies would begin, if they were asked for; the conversations stay as they are.
+        """(P, D) hidden states in which replies would begin, if they were asked for; conversations stay as they are.
 
         Args:
             slots: P; slot -1 is a conversation of which nothing was read.

@@ -132,7 +132,8 @@ class RLOOAgent(LanguageModelAgent):
             row = {"loss": loss, "entropy": entropy, "clipped": clipped}
             if reference is not None:
                 row["kl"] = kl.mean()
-            return loss - config.entropy_weight * entropy, {name: value.item() for name, value in row.items()}
+            logged = {name: value.item() for name, value in row.items()}
+            return loss - config.entropy_weight * entropy if config.entropy_weight else loss, logged
 
         parts = {"optimizer": optimizer, **reference_state(lm, reference)}
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, budget)
