@@ -5,10 +5,14 @@ from the softmax; the same model, as many conversations, and as many tokens read
 average. It plays no environment, and its rows are all of one length. Both are timed in turn, in seconds of this
 process's own processor time, and the medians are compared: shared machines drift.
 
-Measured on one core of an AMD EPYC with the default model: 0.68 at 256 conversations, 0.40 at 16. A profile at 256
-says: about 73 % of the rollout are the model's own forward passes, 14 % taking rows out of the cache and back, 3 %
-the draws, 3 % the environment. The gap is mostly replies of different lengths: a turn lasts as long as its longest
-reply, so 16 conversations took 278 forward passes where rows of one length take 120.
+Measured on one core of an AMD EPYC that others used as well, with the default model after SFT: 0.52 at 16 conversations
+and a queue of 96 (three rounds, 0.51 to 0.54). Of 5.0 seconds 4.2 were the model's own forward passes: 944, of which
+214 read prompts, where rows of one length, which all read and end together, take 730; 2.5 of the 4.2 milliseconds of a
+pass of 16 tokens are what a pass costs however few they are. Taking larger passes for prompts and replies together
+(``MIXED_WORK_ON_CPU`` of 3e8) was slower: 1,765 tokens a second after 2,111. Not measured since conversations go on by
+themselves: 256 at once.
+
+``--trl`` compares a step of GRPO with TRL's (``grpo_step.py``) instead. docs/results.md has its figures.
 """
 
 from __future__ import annotations
