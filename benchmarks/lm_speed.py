@@ -7,7 +7,7 @@ process's own processor time, and the medians are compared: shared machines drif
 
 Measured on one core of an AMD EPYC that others used as well, with the default model after SFT: 0.52 at 16 conversations
 and a queue of 96 (three rounds, 0.51 to 0.54). Of 5.0 seconds 4.2 were the model's own forward passes: 944, of which
-214 read prompts, where rows of one length, which all read and end together, take 730; 2.5 of the 4.2 milliseconds of a
+214 read prompts, where rows of one length, which all read and end together, take 665; 2.5 of the 4.2 milliseconds of a
 pass of 16 tokens are what a pass costs however few they are. Taking larger passes for prompts and replies together
 (``MIXED_WORK_ON_CPU`` of 3e8) was slower: 1,765 tokens a second after 2,111. Not measured since conversations go on by
 themselves: 256 at once.
