@@ -240,6 +240,14 @@ class RaggedCache(Cache):
         for layer, newer in zip(self.layers, part.layers, strict=True):
             layer.put_back(rows, newer, positions)  # type: ignore[attr-defined]
 
+    def copy_rows(self, sources: Tensor, targets: Tensor) -> None:
+        """Overwrites some rows (P,) with what others (P,) hold, none of which is another row's target."""
+        self.lengths = self.lengths.index_copy(0, targets, self.lengths[sources])
+        used = int(self.lengths[targets].max())
+        for layer in self.layers:
+            for states in layer.grown():  # type: ignore[attr-defined]
+                states[targets, :, :used] = states[sources, :, :used]
+
     def reserve(self, width: int) -> None:
         """Makes room for ``width`` positions; the layers grow when they are next written."""
         self.capacity = max(self.capacity, -(-width // CHUNK) * CHUNK)

@@ -43,6 +43,7 @@ class _Slot:
 
     number: int
     row: int
+    num_cached: int = 0
     unread: list[int] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -73,8 +74,13 @@ class Slots(Protocol):
         """Goes on until some replies have ended, and returns these; none where nobody was asked."""
         ...
 
-    def peek(self, slot: int, prompt: Sequence[int], anew: bool = False) -> Tensor:
-        """(D,) hidden state in which a reply would begin, if it was asked for; the conversation stays as it is."""
+    def peek(self, slots: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
+        """(P, D) hidden states in which replies would begin, if they were asked for; conversations stay as they are.
+
+        Args:
+            slots: P; slot -1 is a conversation of which nothing was read.
+            prompts: of each.
+        """
         ...
 
     def close(self, slot: int) -> None:
@@ -136,10 +142,10 @@ class SlotsInTurns:
             for slot, ids, logprobs, length, state in zip(self._rows, *columns, strict=True)
         ]
 
-    def peek(self, slot: int, prompt: Sequence[int], anew: bool = False) -> Tensor:
+    def peek(self, slots: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
         copied = copy.copy(self.sampler)
-        copied.keep([-1 if anew else self._rows.get(slot, -1)])
-        return copied.peek([0], [prompt])[0]
+        copied.keep([self._rows.get(slot, -1) for slot in slots])
+        return copied.peek(range(len(slots)), prompts)
 
     def close(self, slot: int) -> None:
         self._rows.pop(slot, None)
@@ -177,14 +183,14 @@ class ContinuousSlots:
 
     def num_read(self, slot: int) -> int:
         found = self._slots[slot]
-        return int(self.cache.lengths[found.row]) + len(found.unread)
+        return found.num_cached + len(found.unread)
 
     @torch.inference_mode()
     def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
         found = self._slots[slot]
         if anew:
             self.cache.lengths[found.row] = 0
-            found.unread = []
+            found.num_cached, found.unread = 0, []
         found.unread = [*found.unread, *prompt]
         found.ids, found.logprobs, found.state, found.speaks = [], [], None, True
 
@@ -214,13 +220,13 @@ class ContinuousSlots:
         return ended
 
     @torch.inference_mode()
-    def peek(self, slot: int, prompt: Sequence[int], anew: bool = False) -> Tensor:
-        found = self._slots[slot]
-        cache = self.cache.select(torch.tensor([-1 if anew else found.row], device=self.lm.device))
-        ids = torch.tensor([[*([] if anew else found.unread), *prompt]], device=self.lm.device)
-        last = torch.arange(ids.shape[1], device=self.lm.device)[None] == ids.shape[1] - 1
-        _, states = self.lm.forward.logits_and_states(ids, last, **cache.place(ids.shape[1]))
-        return states[0]
+    def peek(self, slots: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
+        nobody = _Slot(-1, -1)
+        found = [self._slots[slot] if slot >= 0 else nobody for slot in slots]
+        cache = self.cache.select(torch.tensor([one.row for one in found], device=self.lm.device))
+        unread = [[*one.unread, *prompt] for one, prompt in zip(found, prompts, strict=True)]
+        ids, _, last = self._padded(unread)
+        return self.lm.forward.logits_and_states(ids, last, **cache.place(ids.shape[1]))[1]
 
     def _read_in_order(self, slots: Sequence[_Slot]) -> list[Reply]:
         """A pass of all rows, those with nothing to read as well: nothing is copied."""
@@ -230,35 +236,56 @@ class ContinuousSlots:
         return self._read(slots, unread, None)
 
     def _read_apart(self, slots: Sequence[_Slot]) -> list[Reply]:
-        """A pass of some rows alone."""
-        rows = torch.tensor([slot.row for slot in slots], device=self.lm.device)
-        return self._read(slots, [slot.unread for slot in slots], rows)
+        """A pass of some rows alone; of conversations that begin alike, as those of a group do, one is read for all."""
+        first, places = dict[object, int](), list[int]()
+        for slot in slots:
+            key = slot.number if slot.num_cached else tuple(slot.unread)
+            places.append(first.setdefault(key, len(first)))
+        read = [slots[places.index(place)] for place in range(len(first))]
+        rows = torch.tensor([slot.row for slot in read], device=self.lm.device)
+        return self._read(slots, [slot.unread for slot in read], rows, places if len(read) < len(slots) else None)
 
-    def _read(self, slots: Sequence[_Slot], unread: Sequence[Sequence[int]], rows: Tensor | None) -> list[Reply]:
+    def _read(
+        self,
+        slots: Sequence[_Slot],
+        unread: Sequence[Sequence[int]],
+        rows: Tensor | None,
+        places: Sequence[int] | None = None,
+    ) -> list[Reply]:
         """Reads, and draws the next token of each slot; the replies that end with it.
 
         Args:
             slots: P, in the order of their rows here.
             unread: R lists of tokens, P of them not empty.
             rows: (R,) of the cache; None is all of them.
+            places: among the R, of what each of the slots reads; None where it reads its own.
         """
-        ids, counts = (part.to(self.lm.device) for part in pad(unread, self.lm.tokenizer.pad_id))
-        last = torch.arange(ids.shape[1], device=self.lm.device) == counts[:, None] - 1  # (R, T)
+        ids, counts, last = self._padded(unread)
         placed = self.cache.place(ids.shape[1], rows)
         if all(slot.ids for slot in slots):
-            logits = self.lm.forward.logits(ids, last, **placed)  # (P, V)
+            logits, states = self.lm.forward.logits(ids, last, **placed), None  # (P, V)
         else:
             logits, states = self.lm.forward.logits_and_states(ids, last, **placed)
-            for slot, state in zip(slots, states, strict=True):
-                slot.state = slot.state if slot.ids else state
         self.cache.commit(counts)
+        if rows is not None and places is not None:
+            own = torch.tensor([slot.row for slot in slots], device=rows.device)
+            self.cache.copy_rows(rows[list(places)], own)
+            logits, states = logits[list(places)], None if states is None else states[list(places)]
         tokens, logprobs = sample_tokens(self.lm.possible(logits), self.temperature, self.generator)
-        for slot, token, logprob in zip(slots, tokens.tolist(), logprobs.tolist(), strict=True):
+        for place, (slot, token, logprob) in enumerate(zip(slots, tokens.tolist(), logprobs.tolist(), strict=True)):
+            if states is not None and not slot.ids:
+                slot.state = states[place]
             slot.ids.append(token)
             slot.logprobs.append(logprob)
+            slot.num_cached += len(slot.unread)
             slot.unread = [token]
             slot.speaks = token != self.lm.tokenizer.end_id and len(slot.ids) < self.max_reply_tokens
         return [self._reply(slot) for slot in slots if not slot.speaks]
+
+    def _padded(self, unread: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
+        """(R, T) ids, (R,) how many there are, and (R, T) where the last of each row stands."""
+        ids, counts = (part.to(self.lm.device) for part in pad(unread, self.lm.tokenizer.pad_id))
+        return ids, counts, torch.arange(ids.shape[1], device=self.lm.device) == counts[:, None] - 1
 
     def _reply(self, slot: _Slot) -> Reply:
         assert slot.state is not None

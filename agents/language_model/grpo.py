@@ -134,8 +134,11 @@ class GRPOAgent(LanguageModelAgent):
             row = {"loss": loss, "entropy": entropy, "clipped": clipped}
             if reference is not None:
                 row["kl"] = kl.mean()
+            logged = {name: value.item() for name, value in row.items()}
+            if not config.entropy_weight:
+                return loss, logged
             bonus = entropy if config.average == "token" else mean_of_conversations(found.entropies, batch.rows)
-            return loss - config.entropy_weight * bonus, {name: value.item() for name, value in row.items()}
+            return loss - config.entropy_weight * bonus, logged
 
         parts = {"optimizer": optimizer, **reference_state(lm, reference)}
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, budget)

@@ -283,9 +283,7 @@ class LanguageModel:
 
     def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(N, V) logits of what may stand in place of each of the N sampled tokens; see :meth:`token_logprobs`."""
-        keep = torch.zeros_like(mask)
-        keep[:, :-1] = mask[:, 1:]
-        return self.forward.logits(ids, keep)
+        return self.forward.logits(ids[:, :-1], mask[:, 1:])  # nobody asks what follows the last column
 
 
 def compute_type(device: torch.device, dtype: str, adapted: bool = False) -> tuple[torch.dtype, torch.dtype | None]:

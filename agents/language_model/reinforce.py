@@ -72,7 +72,7 @@ class ReinforceAgent(LanguageModelAgent):
                 rng = run.next_update()
                 warm_up(optimizer, config.learning_rate, run.num_updates, config.warmup_updates)
                 with run.timing("rollout_seconds"):
-                    episodes = collect(lm, envs, config, rng)
+                    episodes = collect(lm, envs, config, rng, next_states=False)
                 batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)
 
                 returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)

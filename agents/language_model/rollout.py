@@ -93,6 +93,7 @@ def sample_episodes(
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
     slots_of: OpenSlots = open_slots,
+    next_states: bool = True,
 ) -> list[Episode]:
     """Whole conversations, sampled from the model; at most one in each row of ``envs`` at a time.
 
@@ -106,11 +107,12 @@ def sample_episodes(
         temperature: of sampling.
         generator: of torch, for sampling.
         slots_of: opens the slots that the conversations are had in; the model's own, or a server's (``served.py``).
+        next_states: keep the ``next_state`` of episodes; only a critic reads it, and it costs a pass.
     """
     seeds = [None] * envs.num_envs if seeds is None else seeds
     goals = [None] * len(seeds) if goals is None else goals
     slots = slots_of(lm, min(envs.num_envs, len(seeds)), max_reply_tokens, temperature, generator)
-    return _Rollout(lm, envs, slots, seeds, goals).play()
+    return _Rollout(lm, envs, slots, seeds, goals, next_states).play()
 
 
 class _Rollout:
@@ -129,7 +131,9 @@ class _Rollout:
         slots: Slots,
         seeds: Sequence[int | None],
         goals: Sequence[str | None],
+        next_states: bool = True,
     ):
+        self.next_states = next_states
         self.lm, self.envs, self.slots, self.seeds, self.goals = lm, envs, slots, seeds, goals
         self.room = lm.max_context - slots.max_reply_tokens
         if self.room <= slots.max_reply_tokens:
@@ -179,27 +183,40 @@ class _Rollout:
                 self._episode[reply.slot].read(self._prompt[reply.slot])
                 self._episode[reply.slot].say(reply.ids, reply.logprobs, reply.state)
         heard = {reply.slot: self.lm.tokenizer.heard(reply.ids) for reply in replies}
+        over, cut = list[int](), list[tuple[Episode, int, list[int]]]()
         for reply, reward, terminated, truncated in zip(replies, *self.envs.play(heard), strict=True):
             row, episode = reply.slot, self._episode[reply.slot]
             (episode.later_rewards if row in self._outgrown else episode.rewards).append(float(reward))
-            if not terminated:
-                ended = reply.ids[-1] == self.lm.tokenizer.end_id
-                self._go_on(row, self.lm.tokenizer.encode_since_reply(self.envs.messages(row), ended), truncated)
             if terminated or truncated:
                 episode.success = self.envs.transcripts[row].success
-                self._begin_next(row)
+                episode.truncated = not terminated
+                over.append(row)
+            if not terminated and (self.next_states or not truncated):
+                ended = reply.ids[-1] == self.lm.tokenizer.end_id
+                prompt, anew = self._next_prompt(row, ended)
+                if truncated:
+                    cut.append((episode, -1 if anew else row, prompt))
+                else:
+                    self._ask(row, prompt, anew)
+        if cut:
+            episodes, rows, prompts = zip(*cut, strict=True)
+            for episode, state in zip(episodes, self.slots.peek(rows, prompts), strict=True):
+                episode.next_state = state
+        for row in over:
+            self._begin_next(row)
 
-    def _go_on(self, row: int, prompt: list[int], truncated: bool) -> None:
-        """Asks for the next reply, or, where the turn limit cut the conversation, keeps the state it would begin in."""
-        full = self.slots.num_read(row) + len(prompt) > self.room
-        if full:  # the next reply might not fit: on with the latest messages
-            self._outgrown.add(row)
-            prompt = latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room)
-        if truncated:
-            self._episode[row].truncated = True
-            self._episode[row].next_state = self.slots.peek(row, prompt, anew=full)
-        else:
-            self._ask(row, prompt, anew=full)
+    def _next_prompt(self, row: int, ended: bool) -> tuple[list[int], bool]:
+        """What is read before the next reply, and whether all that was read before is forgotten.
+
+        Args:
+            row: of the conversation.
+            ended: its last reply has its end-of-turn token.
+        """
+        prompt = self.lm.tokenizer.encode_since_reply(self.envs.messages(row), ended)
+        if self.slots.num_read(row) + len(prompt) <= self.room:
+            return prompt, False
+        self._outgrown.add(row)  # the next reply might not fit: on with the latest messages
+        return latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room), True
 
 
 def collect(
@@ -208,8 +225,12 @@ def collect(
     config: RLConfig,
     rng: random.Random,
     slots_of: OpenSlots = open_slots,
+    next_states: bool = True,
 ) -> list[Episode]:
-    """Fresh conversations, sampled from the policy as it is: groups of ``config.group_size`` in a row, a goal each."""
+    """Fresh conversations, sampled from the policy as it is: groups of ``config.group_size`` in a row, a goal each.
+
+    Without ``next_states`` there is nothing for a critic to say how cut conversations would have gone on.
+    """
     lm.model.eval()
     size, groups = config.group_size, range(config.batch_conversations // config.group_size)
     seeds = [seed for seed in [rng.getrandbits(31) for _ in groups] for _ in range(size)]
@@ -221,6 +242,7 @@ def collect(
         temperature=config.sampling_temperature,
         generator=torch.Generator(device=lm.device).manual_seed(rng.getrandbits(31)),
         slots_of=slots_of,
+        next_states=next_states,
     )
     for number, episode in enumerate(episodes):
         episode.group = number // size
@@ -268,12 +290,12 @@ def collect_with_spread(
 
     Reference: "dynamic sampling" of Yu et al. (2025), section 3.2, https://arxiv.org/abs/2503.14476.
     """
-    played = collect(lm, envs, config, rng, slots_of)
+    played = collect(lm, envs, config, rng, slots_of, next_states=False)
     if refills == 0:
         return played, played
     kept = with_spread(played)
     while refills > 0 and len(kept) < config.batch_conversations:
-        more = collect(lm, envs, config, rng, slots_of)
+        more = collect(lm, envs, config, rng, slots_of, next_states=False)
         for episode in more:
             episode.group += len(played)
         played, kept, refills = played + more, kept + with_spread(more), refills - 1

@@ -397,8 +397,8 @@ class ServedSlots:
             replies.append(Reply(slot, ids, logprobs, torch.empty(0)))
         return replies
 
-    def peek(self, slot: int, prompt: Sequence[int], anew: bool = False) -> Tensor:
-        return torch.empty(0)
+    def peek(self, slots: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
+        return torch.empty(len(slots), 0)  # a server shows no hidden states
 
     def close(self, slot: int) -> None:
         self._ids.pop(slot, None)

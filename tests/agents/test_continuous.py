@@ -8,6 +8,7 @@ pytest.importorskip("transformers")
 import torch
 
 from dialogym.agents.language_model.batch import Batch
+from dialogym.agents.language_model.cache import RaggedCache
 from dialogym.agents.language_model.continuous import ContinuousSlots, SlotsInTurns, open_slots
 from dialogym.agents.language_model.model import LanguageModel
 from dialogym.agents.language_model.rollout import _Rollout, sample_episodes
@@ -86,7 +87,7 @@ def test_slots_that_are_closed_leave_the_others_what_they_read(lm):
     for slot in (0, 2, 3):
         slots.close(slot)
     assert slots.num_read(1) == alone.num_read(0) == len(prompts[1]) + len(expected.ids)
-    assert torch.allclose(slots.peek(1, prompts[0]), alone.peek(0, prompts[0]), atol=1e-5)
+    assert torch.allclose(slots.peek([1], [prompts[0]]), alone.peek([0], [prompts[0]]), atol=1e-5)
     slots.ask(1, prompts[0])
     alone.ask(0, prompts[0])
     assert slots.advance()[0].ids == alone.advance()[0].ids
@@ -135,3 +136,51 @@ def test_one_that_has_nearly_filled_the_context_goes_on_beside_one_that_begins(f
 
 def said_in(replies):
     return [ids[:length] for ids, length in zip(replies.ids.tolist(), replies.lengths.tolist(), strict=True)]
+
+
+def test_the_prompt_of_a_group_is_read_once_and_answered_as_if_each_had_read_it(lm, monkeypatch):
+    monkeypatch.setattr(ContinuousSlots, "MIXED_WORK_ON_CPU", 0.0)
+    rows_read, run = [], lm.forward._run
+
+    def counted(ids, *rest):
+        rows_read.append(len(ids))
+        return run(ids, *rest)
+
+    monkeypatch.setattr(lm.forward, "_run", counted)
+    envs = remake_vec("TextDialog-v0", 6, interface="text", autoreset_mode="Disabled", max_turns=3)
+    seeds, generator = [1, 1, 1, 2, 2, 2], torch.Generator().manual_seed(0)
+    episodes = sample_episodes(lm, envs, 6, seeds=seeds, generator=generator, next_states=False)
+    assert rows_read[0] == 2
+    assert len({tuple(one.ids) for one in episodes}) == 6
+    batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)
+    with torch.no_grad():
+        found = lm.token_logprobs(batch.ids, batch.action_mask).logprobs
+    assert torch.allclose(found, batch.tokens(batch.sampled_logprobs), atol=1e-4)
+
+
+def test_what_only_a_critic_reads_is_kept_where_it_is_asked_for(lm):
+    envs = remake_vec("TextDialog-v0", 4, interface="text", autoreset_mode="Disabled", max_turns=2)
+    with_states, without = (
+        sample_episodes(lm, envs, 6, seeds=SEEDS, temperature=0.0, next_states=keep) for keep in (True, False)
+    )
+    assert [content(one) for one in with_states] == [content(one) for one in without]
+    assert any(one.truncated for one in without)
+    assert all((one.next_state is None) != one.truncated for one in with_states)
+    assert all(one.next_state is None for one in without)
+
+
+def test_rows_copied_in_a_cache_go_on_like_the_row_they_are_of(lm):
+    ids = lm.tokenizer.encode_conversation([{"role": "user", "content": "thai food in the north"}])
+    more = ids[:3]
+    cache = RaggedCache.of(lm.model, 3)
+    everything = torch.ones(1, len(ids), dtype=torch.bool)
+    with torch.inference_mode():
+        lm.forward.logits(torch.tensor([ids]), everything, **cache.place(len(ids), torch.tensor([1])))
+        cache.commit(torch.tensor([len(ids)]))
+        cache.copy_rows(torch.tensor([1, 1]), torch.tensor([2, 1]))
+        assert cache.lengths.tolist() == [0, len(ids), len(ids)]
+        last = torch.tensor([[False, False, True]]).expand(2, 3)
+        found = lm.forward.logits(torch.tensor([more, more]), last, **cache.place(3, torch.tensor([1, 2])))
+        whole = torch.tensor([[*ids, *more]])
+        plain = lm.forward.last_logits(whole)
+    assert torch.allclose(found, plain.expand_as(found), atol=1e-4)
