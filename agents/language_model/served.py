@@ -247,7 +247,7 @@ class TokenEndpoint(Endpoint):
         Raises:
             EndpointError: when the server gave up, or says what no reply may have again and again.
         """
-        ids, logprobs = list[int](), list[float]()
+        ids, logprobs, refused = list[int](), list[float](), -1
         for number in range(MAX_REDRAWS + 1):
             body = self._body([*prompt, *ids], max_tokens - len(ids), words, f"{seed}/{number}")
             said, drawn = self.patiently(lambda body=body: self._draw(body, words))
@@ -255,8 +255,9 @@ class TokenEndpoint(Endpoint):
             ids, logprobs = [*ids, *said[:good]], [*logprobs, *drawn[:good]]
             if good == len(said):
                 return ids, logprobs
+            refused = said[good]
         raise EndpointError(
-            f"{self.base_url} said {MAX_REDRAWS + 1} tokens in one reply that no reply has, such as {said[good]}: "
+            f"{self.base_url} said {MAX_REDRAWS + 1} tokens in one reply that no reply has, such as {refused}: "
             f"expected {self.model} to have the vocabulary of the model that is trained, {words.num_tokens} tokens"
         )
 
