@@ -38,7 +38,7 @@ def threads(report):
     return torch.get_num_threads()
 
 
-def meet(folder, name, number, patience=120.0):
+def meet(folder, name, number, report, patience=120.0):
     """Whether so many jobs have begun before this one ends."""
     (folder / name).touch()
     deadline = time.monotonic() + patience
