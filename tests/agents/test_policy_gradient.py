@@ -143,8 +143,8 @@ def test_the_tokens_of_the_budget_are_those_learned_from_once_for_every_pass(nam
     agent = make_agent(name, echo_env(), **settings(folder, **epochs))
     module, lengths = sys.modules[type(agent).__module__], []
 
-    def counted(*arguments):
-        episodes = collect(*arguments)
+    def counted(*arguments, **options):
+        episodes = collect(*arguments, **options)
         lengths.extend(len(episode.ids) for episode in episodes)
         return episodes
 

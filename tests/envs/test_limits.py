@@ -44,8 +44,11 @@ def test_every_id_is_registered_with_its_limit_and_its_threshold(env_id):
 def test_the_rule_reaches_the_threshold_and_no_floor_does(env_id):
     env = gym.make(env_id)
     goals = frozen_goals(env, count=25).goals
-    returns = {name: score(make_agent(name, env), env, goals).returns.mean() for name in ("rule", *FLOORS)}
-    assert returns.pop("rule") >= gym.spec(env_id).reward_threshold > max(returns.values())
+    threshold = gym.spec(env_id).reward_threshold
+    returns = {name: score(make_agent(name, env), env, goals).returns.mean() for name in FLOORS}
+    assert threshold > max(returns.values())
+    if "rule" in env.unwrapped.task.policies:  # a bridged task may have no answer key
+        assert score(make_agent("rule", env), env, goals).returns.mean() >= threshold
 
 
 @pytest.mark.parametrize(("env_id", "interface"), ID_INTERFACES)

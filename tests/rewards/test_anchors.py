@@ -26,6 +26,8 @@ WORDS = {"goal": {"words": ["music", "film"]}}
 HAGGLE = {"role": "buyer", "buyer_limit": 100, "seller_limit": 60}
 WON = {"ended": True, "success": True}
 LOST = {"ended": True, "success": False}
+MARKED = {"marks": lambda goal, reply: float(reply == GOLD)}
+"""A goal as a bridge to reasoning-gym draws it, with a scorer."""
 
 
 class Anchor(NamedTuple):
@@ -110,6 +112,8 @@ ANCHORS: dict[str, Anchor] = {
     "keywords": UNIT._replace(gold=SENTENCE, facts=WORDS, empty=WORDS),
     "plausibility": UNIT._replace(gold=SENTENCE),
     "steering": UNIT._replace(gold=PRAISE, facts={"goal": {"target": "positive"}}, within=0.01),
+    # bridges
+    "reasoning_gym": UNIT._replace(facts={"ended": True}, empty={"ended": True}),
     # models
     "fluency": UNIT._replace(gold="no , music was better", make=certain),
     "judge": UNIT._replace(make=judged),
@@ -125,7 +129,7 @@ NAMES = reward_names()
 def transcript_of(reply: str, facts: dict[str, Any]) -> Transcript:
     said = [("system", "chat ."), ("user", ASKED), ("assistant", reply), ("user", "goodbye")]
     messages: list[Message] = [{"role": role, "content": content} for role, content in said]
-    goal = {"expected": [(GOLD,)], **WORDS["goal"], **HAGGLE, "price": None}
+    goal = {"expected": [(GOLD,)], **WORDS["goal"], **HAGGLE, **MARKED, "price": None}
     given = {"references": (GOLD,), "goal": goal, "max_turns": 20}
     return Transcript.of(messages, **{**given, **facts})
 
