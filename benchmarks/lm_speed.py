@@ -9,8 +9,8 @@ Measured on one core of an AMD EPYC, another busy, with the default model after 
 conversations at once of 96, 0.61 at 256 of 512; on a busier machine 0.52 at 16. Of 5.0 seconds of that 4.2 were the
 model's own forward passes: 944, of which 214 read prompts, where rows of one length, which all read and end together,
 take 665; 2.5 of the 4.2 milliseconds of a pass of 16 tokens are what a pass costs however few they are. Taking larger
-passes for prompts and replies together (``MIXED_WORK_ON_CPU`` of 3e8) was slower: 1,765 tokens a second after 2,111. How
-many replies are waited for (``ENOUGH``, 0.25 to 0.6) made no difference above noise.
+passes for prompts and replies together (``MIXED_WORK_ON_CPU`` of 3e8) was slower: 1,765 tokens a second after 2,111.
+How many replies are waited for (``ENOUGH``, 0.25 to 0.6) made no difference above noise.
 
 ``--trl`` compares a step of GRPO with TRL's (``grpo_step.py``) instead. docs/results.md has its figures.
 """
