@@ -72,7 +72,7 @@ def cache_error(forward: Forward) -> float:
     """
     ids = _ids(forward.model)
     read = torch.arange(ids.shape[1], device=ids.device) < torch.tensor(LENGTHS, device=ids.device)[:, None]
-    with _evaluating(forward.model), _narrow_window(forward.model.config.get_text_config()):
+    with evaluating(forward.model), _narrow_window(forward.model.config.get_text_config()):
         whole, cached = forward.logits(ids, read), _logits_with_cache(forward, ids)[read]
     expected, got = (torch.log_softmax(logits.float(), -1) for logits in (whole, cached))
     return float((expected - got).abs().max())
@@ -84,7 +84,7 @@ def generate_error(forward: Forward) -> float:
     ids = _ids(model).tolist()
     prompts = [row[:size] for row, size in zip(ids, FIRST_PROMPTS, strict=True)]
     nothing = torch.zeros(0, dtype=torch.long, device=model.device)
-    with _evaluating(model), _narrow_window(model.config.get_text_config()), torch.inference_mode():
+    with evaluating(model), _narrow_window(model.config.get_text_config()), torch.inference_mode():
         found = generate(forward, prompts, NUM_GENERATED, None, 0, nothing, 0.0)
         wholes = [prompt + said for prompt, said in zip(prompts, found.ids.tolist(), strict=True)]
         longest = max(map(len, wholes))
@@ -139,7 +139,7 @@ def _logits_with_cache(forward: Forward, ids: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """Without dropout; a model in training goes on training afterwards."""
     was_training = model.training
     model.eval()

@@ -27,8 +27,8 @@ from trl.distributed import DistributedBackend
 from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.utils import pad
 
-BELOW_ONE = 1 - 2.0**-23
-"""The largest factor by which a float32 certainly becomes smaller."""
+from ...agents.language_model.exactness import evaluating
+from ...agents.language_model.sampler import rows_at
 
 
 class Reply(NamedTuple):
@@ -68,7 +68,7 @@ class Speaker:
             _sync_vllm(trainer)
             self._open.enter_context(_vllm_options(trainer.vllm_generation, self))
             return self
-        self._open.enter_context(_evaluating(trainer.model))
+        self._open.enter_context(evaluating(trainer.model))
         self._open.enter_context(torch.no_grad())
         self._model = self._open.enter_context(
             unwrap_model_for_generation(
@@ -202,22 +202,9 @@ class Draw(LogitsProcessor):
         if self.greedy:
             tokens = logprobs.argmax(dim=-1, keepdim=True)
         else:
-            cumulative = logprobs.exp().cumsum(dim=-1)
-            target = self.uniform[:, len(self.logprobs), None] * BELOW_ONE * cumulative[:, -1:]
-            tokens = torch.searchsorted(cumulative, target, right=True)  # (B, 1)
+            tokens = rows_at(logprobs.exp(), self.uniform[:, len(self.logprobs), None])[:, None]  # (B, 1)
         self.logprobs.append(logprobs.gather(1, tokens)[:, 0])
         return torch.full_like(scores, -torch.inf).scatter(1, tokens, 0.0)
-
-
-@contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Without dropout."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 def _sync_vllm(trainer: Any) -> None:
