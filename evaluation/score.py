@@ -214,14 +214,14 @@ class _Scoring:
             rows = [row for row, number in enumerate(playing) if number is not None]
             actions = self._act(rows, observations, infos)
             observations, rewards, terminated, truncated, infos = envs.step(actions)
+            transcripts = envs.transcripts
             for row in rows:
                 number: Any = playing[row]
                 self.returns[number] += rewards[row]
-                transcript = envs.transcripts[row]
-                self.marks[number].append([len(transcript), int(transcript.parts_done)])
+                self.marks[number].append([len(transcripts[row]), int(transcripts[row].parts_done)])
             freed = [row for row in rows if terminated[row] or truncated[row]]
             for row in freed:
-                self._note(playing[row], envs.transcripts[row])
+                self._note(playing[row], transcripts[row])
                 playing[row] = None
             if freed:
                 num_over += len(freed)

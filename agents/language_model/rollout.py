@@ -151,10 +151,7 @@ class _Rollout:
 
     def play(self) -> list[Episode]:
         """The episodes, in the order of their seeds."""
-        rows = range(min(self.envs.num_envs, len(self.seeds)))
-        first = [*self.seeds[: len(rows)], *[None] * (self.envs.num_envs - len(rows))]
-        self.envs.reset(seed=first if any(seed is not None for seed in first) else None)
-        for row in rows:
+        for row in range(min(self.envs.num_envs, len(self.seeds))):
             self._begin_next(row)
         while replies := self.slots.advance():
             self._play_turn(replies)
@@ -184,11 +181,12 @@ class _Rollout:
                 self._episode[reply.slot].say(reply.ids, reply.logprobs, reply.state)
         heard = {reply.slot: self.lm.tokenizer.heard(reply.ids) for reply in replies}
         over, cut = list[int](), list[tuple[Episode, int, list[int]]]()
-        for reply, reward, terminated, truncated in zip(replies, *self.envs.play(heard), strict=True):
+        played, transcripts = self.envs.play(heard), self.envs.transcripts
+        for reply, reward, terminated, truncated in zip(replies, *played, strict=True):
             row, episode = reply.slot, self._episode[reply.slot]
             (episode.later_rewards if row in self._outgrown else episode.rewards).append(float(reward))
             if terminated or truncated:
-                episode.success = self.envs.transcripts[row].success
+                episode.success = transcripts[row].success
                 episode.truncated = not terminated
                 over.append(row)
             if not terminated and (self.next_states or not truncated):
