@@ -119,20 +119,18 @@ class GRPOAgent(LanguageModelAgent):
         def loss_of(batch: Batch) -> tuple[Tensor, LogRow]:
             found = lm.token_logprobs(batch.ids, batch.action_mask, temperature, exact)
             old_logprobs, kl = batch.tokens(batch.old_logprobs), found.kl
-            if reference is None:
-                kl = torch.zeros_like(found.logprobs)
-            elif kl is None:
-                kl = kl_k3(found.logprobs, batch.tokens(batch.reference_logprobs))
-                if config.kl_estimate == "k3_unbiased":
-                    kl = kl * (found.logprobs - old_logprobs).exp()
+            if reference is not None and kl is None:
+                drawn_at = old_logprobs if config.kl_estimate == "k3_unbiased" else None
+                kl = kl_k3(found.logprobs, batch.tokens(batch.reference_logprobs), drawn_at)
             loss = grpo_loss(
                 found.logprobs, old_logprobs, batch.token_advantages, batch.rows, config.clip_low, config.clip_high,
-                config.average, config.max_reply_tokens, batch.tokens(batch.weights), kl, config.kl_weight,
+                config.average, config.max_reply_tokens, batch.tokens(batch.weights), 0.0 if kl is None else kl,
+                config.kl_weight,
             )  # fmt: skip
             entropy, ratio = found.entropies.mean(), (found.logprobs - old_logprobs).detach().exp()
             clipped = ((ratio < 1 - config.clip_low) | (ratio > 1 + config.clip_high)).float().mean()
             row = {"loss": loss, "entropy": entropy, "clipped": clipped}
-            if reference is not None:
+            if kl is not None:
                 row["kl"] = kl.mean()
             logged = {name: value.item() for name, value in row.items()}
             if not config.entropy_weight:

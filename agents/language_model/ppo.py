@@ -27,6 +27,7 @@ from .critic import ValueHead, estimate_advantages, fit_critic
 from .memory import TokenBudget
 from .rollout import collect, count_tokens, count_turns, outcomes, playing
 from .settings import RLConfig, at_least
+from .surrogate import clipped_surrogate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,7 @@ def ppo_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip: f
         clip: epsilon.
     """
     ratio = (logprobs - old_logprobs).exp()
-    return -torch.min(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
+    return -clipped_surrogate(ratio, advantages, clip, clip).mean()
 
 
 class KLWeight:

@@ -1,4 +1,4 @@
-"""What GRPO and RLOO share around their losses: clipped ratios, truncated importance weights, the KL's estimator."""
+"""What PPO, GRPO and RLOO share in their losses: clipped ratios, truncated importance weights, estimates of the KL."""
 
 from __future__ import annotations
 
@@ -31,19 +31,21 @@ def truncated_weights(log_ratio: Tensor, cap: float) -> Tensor:
     return log_ratio.detach().exp().clamp(max=cap)
 
 
-def kl_k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+def kl_k3(logprobs: Tensor, reference_logprobs: Tensor, drawn_at: Tensor | None = None) -> Tensor:
     """(N,) estimates of KL(policy || reference) from the sampled tokens alone: r - 1 - log r, r = reference / policy.
 
     Never negative and unbiased; its variance is large where a token has become rare.
 
     The gradient of its mean is not that of the KL, as the tokens are drawn from the policy; that of r' times it is,
-    where r' is the ratio of the policy to what it was when they were drawn.
+    where r' is the ratio of the policy to what it was when they were drawn: with ``drawn_at`` (N,), its
+    log-probabilities then, estimates are multiplied by it.
 
     Reference: Schulman (2020), "Approximating KL divergence", http://joschu.net/blog/kl-approx.html; for r',
         DeepSeek-AI (2025), https://arxiv.org/abs/2512.02556.
     """
     log_ratio = reference_logprobs - logprobs
-    return log_ratio.exp() - 1 - log_ratio
+    estimates = log_ratio.exp() - 1 - log_ratio
+    return estimates if drawn_at is None else estimates * (logprobs - drawn_at).exp()
 
 
 def sums(values: Tensor, index: Tensor) -> Tensor:
