@@ -9,16 +9,16 @@ https://www.usenix.org/conference/osdi22/presentation/yu). Every token is still 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
 from .cache import RaggedCache
 from .model import LanguageModel
-from .sampler import Sampler, new_sampler, pad, sample_tokens
+from .sampler import Sampler, is_last, new_sampler, pad, sample_tokens
 
 
 class Reply(NamedTuple):
@@ -86,6 +86,10 @@ class Slots(Protocol):
     def close(self, slot: int) -> None:
         """No conversation will go on in this slot."""
         ...
+
+
+OpenSlots: TypeAlias = Callable[[LanguageModel, int, int, float, "torch.Generator | None"], Slots]
+"""Opens the slots of a model, as :func:`open_slots` does."""
 
 
 def open_slots(
@@ -285,7 +289,7 @@ class ContinuousSlots:
     def _padded(self, unread: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
         """(R, T) ids, (R,) how many there are, and (R, T) where the last of each row stands."""
         ids, counts = (part.to(self.lm.device) for part in pad(unread, self.lm.tokenizer.pad_id))
-        return ids, counts, torch.arange(ids.shape[1], device=self.lm.device) == counts[:, None] - 1
+        return ids, counts, is_last(counts, ids.shape[1])
 
     def _reply(self, slot: _Slot) -> Reply:
         assert slot.state is not None

@@ -16,7 +16,7 @@ from torch import Tensor
 from .cache import RaggedCache
 from .memory import MAX_TOKENS_AT_ONCE, length_batches
 from .model import LanguageModel
-from .sampler import pad
+from .sampler import is_last, pad
 
 
 class ObservationReader:
@@ -81,7 +81,7 @@ class ObservationReader:
         for rows in _alike([len(tokens) for tokens in new]):
             ids, lengths = (part.to(device) for part in pad([new[row] for row in rows], self.lm.tokenizer.pad_id))
             places = None if len(rows) == len(new) else torch.tensor(rows, device=device)
-            last = torch.arange(ids.shape[1], device=device) == lengths[:, None] - 1  # (R, T)
+            last = is_last(lengths, ids.shape[1])  # (R, T)
             found, found_states = self.lm.forward.logits_and_states(ids, last, **cache.place(ids.shape[1], places))
             cache.commit(lengths)
             if logits is None or states is None:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...envs import TextVectorEnv, remake_vec
 from ..base import LogRow
-from .continuous import Reply, Slots, open_slots
+from .continuous import OpenSlots, Reply, Slots, open_slots
 from .history import history_of, latest_ids
 from .model import LanguageModel
 from .settings import RLConfig
-
-OpenSlots: TypeAlias = Callable[[LanguageModel, int, int, float, torch.Generator | None], Slots]
-"""Opens the slots of a model, as :func:`~.continuous.open_slots` does."""
 
 
 @dataclass

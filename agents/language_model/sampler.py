@@ -159,7 +159,7 @@ class RaggedSampler:
         return copied.read(prompts)[1]
 
     def _read_rows(self, ids: Tensor, num_tokens: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
-        last = torch.arange(ids.shape[1], device=ids.device) == num_tokens[:, None] - 1
+        last = is_last(num_tokens, ids.shape[1])
         found = self.lm.forward.logits_and_states(ids, last, **self.cache.place(ids.shape[1], rows))
         self.cache.commit(num_tokens)
         return found
@@ -253,7 +253,7 @@ class GenerateSampler:
         """(B, D) hidden states in which replies to prompts would begin in some rows, which stay as they are."""
         wholes = [[*self._ids[row], *prompt] for row, prompt in zip(rows, prompts, strict=True)]
         ids, lengths = (tensor.to(self.lm.device) for tensor in pad(wholes, self.lm.tokenizer.pad_id))
-        last = torch.arange(ids.shape[1], device=ids.device) == lengths[:, None] - 1
+        last = is_last(lengths, ids.shape[1])
         return self.lm.forward.logits_and_states(ids, last)[1]
 
 
@@ -281,3 +281,8 @@ def pad(sequences: Sequence[Sequence[Any]], value: Any, dtype: torch.dtype = tor
     longest = max(lengths)
     rows = [[*sequence, *[value] * (longest - len(sequence))] for sequence in sequences]
     return torch.tensor(rows, dtype=dtype), torch.tensor(lengths)
+
+
+def is_last(lengths: Tensor, width: int) -> Tensor:
+    """(B, width) bool, True on the last token of each row that is padded on the right; nowhere in an empty row."""
+    return torch.arange(width, device=lengths.device) == lengths[:, None] - 1

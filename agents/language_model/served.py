@@ -34,7 +34,7 @@ from torch import Tensor
 from ...rewards.served.endpoint import Endpoint, EndpointError
 from ..base import LogRow
 from .adapter import save_adapter
-from .continuous import Reply, Slots, open_slots
+from .continuous import OpenSlots, Reply, Slots, open_slots
 from .model import LanguageModel
 from .settings import RLConfig, above_zero, at_least, one_of
 
@@ -106,15 +106,9 @@ class Sampling(Protocol):
         """Brings new weights to it where that is due; what there is to log. ``num_updates``: of the training so far."""
         ...
 
-    def open_slots(
-        self,
-        lm: LanguageModel,
-        num_slots: int,
-        max_reply_tokens: int,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> Slots:
-        """Slots for conversations; see :func:`~.continuous.open_slots`."""
+    @property
+    def open_slots(self) -> OpenSlots:
+        """Opens slots for conversations."""
         ...
 
 
