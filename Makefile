@@ -1,10 +1,10 @@
-# `make demo` and `make test` do all the set-up they need; a second call does not reinstall.
+# `make demo`, `make test` and `make docs` do all the set-up they need; a second call does not reinstall.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/dialogym compare --preset quick --out $(OUT)
@@ -15,6 +15,9 @@ test: $(VENV)/ready
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: $(VENV)/ready
+	$(BIN)/python docs/build_site.py
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

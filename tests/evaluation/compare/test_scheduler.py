@@ -1,0 +1,183 @@
+"""Jobs: order, failure, death, interruption."""
+
+import os
+import pathlib
+import signal
+import sys
+import time
+
+import pytest
+
+from dialogym.evaluation.compare.scheduler import Job, Watcher, _quota, run_jobs
+
+from ...children import child
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def add(a, b, report):
+    report({"sum": a + b})
+    return a + b
+
+
+def fail(report):
+    raise ValueError("the oven is cold")
+
+
+def die(report):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def unpicklable(report):
+    return lambda: None
+
+
+def threads(report):
+    import torch
+
+    return torch.get_num_threads()
+
+
+def meet(folder, name, number, report, patience=120.0):
+    """Whether so many jobs have begun before this one ends."""
+    (folder / name).touch()
+    deadline = time.monotonic() + patience
+    while len(list(folder.iterdir())) < number and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return len(list(folder.iterdir())) >= number
+
+
+def stamp(folder, name, report):
+    """Writes when it began and ended, so that overlap can be seen."""
+    begin = time.monotonic()
+    time.sleep(0.3)
+    (pathlib.Path(folder) / name).write_text(f"{begin} {time.monotonic()}")
+
+
+def checkpointing(folder, report):
+    """Works until it is interrupted, then takes a while to write its checkpoint."""
+    report({"process": os.getpid()})
+    try:
+        while True:
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        time.sleep(0.5)
+        (pathlib.Path(folder) / "checkpoint").write_text("whole")
+        raise
+
+
+def test_results_and_reports_come_back():
+    rows, ended = [], []
+    watcher = Watcher(
+        reported=lambda name, row: rows.append((name, row)), ended=lambda name, outcome: ended.append(name)
+    )
+    outcomes = run_jobs([Job("one", add, (1, 2)), Job("two", add, (3, 4))], workers=2, watcher=watcher)
+    assert {name: outcome.result for name, outcome in outcomes.items()} == {"one": 3, "two": 7}
+    assert sorted(rows) == [("one", {"sum": 3}), ("two", {"sum": 7})]
+    assert sorted(ended) == ["one", "two"]
+
+
+def test_a_failing_job_shows_its_error_and_stops_only_what_needs_it():
+    jobs = [Job("bad", fail), Job("after", add, (1, 1), needs=("bad",)), Job("good", add, (1, 2))]
+    outcomes = run_jobs(jobs, workers=1)
+    assert outcomes["bad"].status == "failed"
+    assert "ValueError: the oven is cold" in outcomes["bad"].error
+    assert (outcomes["after"].status, outcomes["good"].result) == ("skipped", 3)
+    assert "bad" in outcomes["after"].error
+
+
+def test_a_killed_process_is_a_failed_job():
+    outcomes = run_jobs([Job("victim", die), Job("good", add, (1, 2))], workers=2)
+    assert outcomes["victim"].status == "failed"
+    assert "-9" in outcomes["victim"].error
+    assert outcomes["good"].result == 3
+
+
+def test_jobs_wait_for_what_they_need_and_for_a_worker(tmp_path):
+    jobs = [Job("b", stamp, (tmp_path, "b"), needs=("a",)), Job("a", stamp, (tmp_path, "a"))]
+    run_jobs(jobs, workers=2)
+    (_, a_end), (b_begin, _) = (map(float, (tmp_path / name).read_text().split()) for name in "ab")
+    assert b_begin > a_end
+
+
+def test_jobs_run_side_by_side(tmp_path):
+    outcomes = run_jobs([Job(name, meet, (tmp_path, name, 3)) for name in "abc"], workers=3)
+    assert [outcomes[name].result for name in "abc"] == [True] * 3
+
+
+def test_a_job_has_one_thread():
+    pytest.importorskip("torch")
+    assert run_jobs([Job("count", threads)])["count"].result == 1
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        [Job("a", add), Job("a", add)],
+        [Job("a", add, needs=("nobody",))],
+        [Job("a", add, needs=("b",)), Job("b", add, needs=("a",))],
+    ],
+)
+def test_jobs_that_cannot_be_ordered_are_refused(jobs):
+    with pytest.raises(ValueError, match=r"jobs need|names must differ"):
+        run_jobs(jobs)
+
+
+def test_a_result_that_cannot_travel_is_a_failure():
+    outcome = run_jobs([Job("local", unpicklable)])["local"]
+    assert outcome.status == "failed"
+    assert "pickle" in outcome.error.lower()
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [("200000 100000", 2), ("150000 100000", 2), ("max 100000", 8), ("", 8)]
+)
+def test_a_containers_share_of_the_cpus_is_kept_to(tmp_path, written, expected):
+    (tmp_path / "cpu.max").write_text(written)
+    assert _quota(8, str(tmp_path / "cpu.max")) == expected
+    assert _quota(8, str(tmp_path / "missing")) == 8
+
+
+SCRIPT = """
+import sys
+from dialogym.evaluation.compare.scheduler import Job, Watcher, run_jobs
+from tests.evaluation.compare.test_scheduler import add, checkpointing
+if __name__ == "__main__":
+    say = Watcher(reported=lambda name, row: print(row["process"], flush=True))
+    run_jobs([Job("long", checkpointing, (sys.argv[1],)), Job("never", add, (1, 1), needs=("long",))], watcher=say)
+"""
+
+
+def start_script(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return child([sys.executable, str(script), str(tmp_path)], cwd=ROOT, env=environment, start_new_session=True)
+
+
+def wait_for(path, seconds=15):
+    deadline = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return path.exists()
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "parent only"])
+def test_an_interrupt_leaves_whole_checkpoints_and_no_process(tmp_path, whole_group):
+    with start_script(tmp_path) as process:
+        job = int(process.stdout.readline())
+        (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in stderr
+    assert (tmp_path / "checkpoint").read_text() == "whole"
+    with pytest.raises(ProcessLookupError):
+        os.kill(job, 0)
+
+
+def test_a_killed_parent_leaves_whole_checkpoints_too(tmp_path):
+    with start_script(tmp_path) as process:
+        assert int(process.stdout.readline())
+        process.kill()
+        process.communicate(timeout=20)
+    assert wait_for(tmp_path / "checkpoint")
