@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ...agents.language_model.history import history_of, latest_ids
 from ...envs.tokenizer import Tokenizer
 from ...rewards.transcript import Message, Transcript
+from ..earned import Earned
 from .speaker import Reply
 
 
@@ -62,7 +63,7 @@ class Conversation:
         ids: of what is learned from; up to ``num_prompt`` the prompt, from there on the completion.
         sampled: of each of these 1 if the policy sampled it, else 0.
         logprobs: of each of these, 0 where it was not sampled.
-        total_reward, terms: sums over the turns so far.
+        earned: sums over the turns so far.
         success, turns, text: how it went, once it has ended.
     """
 
@@ -74,8 +75,7 @@ class Conversation:
         self.logprobs: list[float | None] = [0.0] * len(self.ids)
         self.context, self._is_learned = list(self.ids), True
         self._ended = False  # whether the last reply has its end-of-turn token
-        self.total_reward = 0.0
-        self.terms: dict[str, float] = {}
+        self.earned = Earned()
         self.success, self.turns, self.text = False, 0, ""
 
     def say(self, reply: Reply) -> str:
@@ -83,12 +83,6 @@ class Conversation:
         self._ended = reply.ids[-1] == self.tokenizer.end_id
         self._add(reply.ids, 1, reply.logprobs)
         return self.tokenizer.heard(reply.ids)
-
-    def earn(self, reward: float, terms: Mapping[str, float]) -> None:
-        """Takes in what the last reply was rewarded with."""
-        self.total_reward += reward
-        for name, value in terms.items():
-            self.terms[name] = self.terms.get(name, 0.0) + value
 
     def hear(self, messages: Sequence[Message]) -> None:
         """Takes in what was said since the last reply, up to where the next one begins.

@@ -11,8 +11,9 @@ import torch
 
 from ...envs import TextVectorEnv, remake_vec
 from ...envs.tokenizer import Tokenizer, load_tokenizer
+from ..goals import Goal
 from .conversation import Conversation, Limits
-from .goals import Goal, read_goals
+from .goals import read_goals
 from .speaker import Speaker
 
 
@@ -55,8 +56,8 @@ class Rollout:
             "completion_ids": [one.ids[one.num_prompt :] for one in played],
             "logprobs": [one.logprobs[one.num_prompt :] for one in played],
             "env_mask": [one.sampled[one.num_prompt :] for one in played],
-            "env_return": [one.total_reward for one in played],
-            "reward_terms": [one.terms for one in played],
+            "env_return": [one.earned.total for one in played],
+            "reward_terms": [one.earned.terms for one in played],
             "success": [one.success for one in played],
             "turns": [one.turns for one in played],
             "conversation": [one.text for one in played],
@@ -80,7 +81,7 @@ class Rollout:
             _, rewards, terminated, truncated, infos = envs.step(actions)
             for row in active:
                 terms = {name: float(column[row]) for name, column in infos.get("reward_terms", {}).items()}
-                played[row].earn(float(rewards[row]), terms)
+                played[row].earned.add(float(rewards[row]), terms)
             active = [row for row in active if not (terminated[row] or truncated[row])]
             for row in active:
                 played[row].hear(envs.messages(row))
