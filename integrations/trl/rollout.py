@@ -11,9 +11,10 @@ import torch
 
 from ...envs import TextVectorEnv, remake_vec
 from ...envs.tokenizer import Tokenizer, load_tokenizer
+from ..conversation import Conversation
 from ..goals import Goal
-from .conversation import Conversation, Limits
 from .goals import read_goals
+from .limits import limits_of
 from .speaker import Speaker
 
 
@@ -69,7 +70,7 @@ class Rollout:
             seed=[goal.seed for goal in goals],
             options={"goal_id": [goal.goal_id for goal in goals]},
         )
-        limits = Limits.of(speaker.trainer, self.max_reply_tokens)
+        limits = limits_of(speaker.trainer, self.max_reply_tokens)
         noise = noise_of(speaker.trainer, goals)
         played = [Conversation(tokenizer, limits, envs.messages(row)) for row in range(len(goals))]
         active = list(range(len(goals)))

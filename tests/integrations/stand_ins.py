@@ -5,6 +5,7 @@ Where a package is installed, a test takes the package itself, so that both are 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import importlib.util
@@ -44,18 +45,18 @@ def modules_of(**contents: dict[str, Any]) -> dict[str, ModuleType]:
 
 def openenv() -> dict[str, ModuleType]:
     """OpenEnv's types and its environment, as in openenv-core 0.3; it has no server."""
-    from pydantic import BaseModel, ConfigDict
+    from pydantic import BaseModel, ConfigDict, Field
 
     class Strict(BaseModel):
         model_config = ConfigDict(extra="forbid", validate_assignment=True, arbitrary_types_allowed=True)
 
     class Action(Strict):
-        metadata: dict[str, Any] = {}
+        metadata: dict[str, Any] = Field(default_factory=dict)
 
     class Observation(Strict):
         done: bool = False
         reward: bool | int | float | None = None
-        metadata: dict[str, Any] = {}
+        metadata: dict[str, Any] = Field(default_factory=dict)
 
     class State(BaseModel):
         model_config = ConfigDict(extra="allow")
@@ -81,3 +82,31 @@ def openenv() -> dict[str, ModuleType]:
         openenv__core__env_server={**served, "create_app": create_app},
         openenv__core__env_server__types={"EnvironmentMetadata": EnvironmentMetadata},
     )
+
+
+def verl() -> dict[str, ModuleType]:
+    """verl's base of agent loops and its output, as in verl 0.9."""
+    from pydantic import BaseModel, Field
+
+    class AgentLoopOutput(BaseModel):
+        prompt_ids: list[int]
+        response_ids: list[int]
+        response_mask: list[int]
+        response_logprobs: list[float] | None = None
+        reward_score: float | None = None
+        num_turns: int = 0
+        metrics: dict[str, float]
+        extra_fields: dict[str, Any] = Field(default_factory=dict)
+
+    class AgentLoopBase:
+        def __init__(self, trainer_config: Any, server_manager: Any, tokenizer: Any, processor: Any, **_: Any):
+            self.config = trainer_config.config
+            self.rollout_config = self.config.actor_rollout_ref.rollout
+            self.server_manager, self.tokenizer, self.processor = server_manager, tokenizer, processor
+            self.loop = asyncio.get_running_loop()
+
+    def register(agent_name: str) -> Callable[[Any], Any]:
+        return lambda subclass: subclass
+
+    names = {"AgentLoopOutput": AgentLoopOutput, "AgentLoopBase": AgentLoopBase, "register": register}
+    return modules_of(verl__experimental__agent_loop__agent_loop=names)

@@ -201,11 +201,14 @@ def test_a_server_that_goes_away_is_an_error_and_no_end_of_a_conversation(bridge
         await client.reset(seed=1)
         server.should_exit = True
         with pytest.raises(ConnectionClosed):
-            for _ in range(200):
-                await client.step({"text": "Hello."})
-                await client.reset(seed=1)
-                await asyncio.sleep(0.05)
+            await go_on(client)
         await client.disconnect()
+
+    async def go_on(client: Any) -> None:
+        for _ in range(200):
+            await client.step({"text": "Hello."})
+            await client.reset(seed=1)
+            await asyncio.sleep(0.05)
 
     with serving(bridge.server_of("TextDialog-v0")) as (url, server):
         asyncio.run(goes(url, server))

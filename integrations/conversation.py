@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ...agents.language_model.history import history_of, latest_ids
-from ...envs.tokenizer import Tokenizer
-from ...rewards.transcript import Message, Transcript
-from ..earned import Earned
-from .speaker import Reply
+from ..agents.language_model.history import history_of, latest_ids
+from ..envs.tokenizer import Tokenizer
+from ..rewards.transcript import Message, Transcript
+from .earned import Earned
 
 
 class Limits(NamedTuple):
@@ -23,31 +22,17 @@ class Limits(NamedTuple):
     context: int
     completion: int
 
-    @classmethod
-    def of(cls, trainer: Any, max_reply_tokens: int) -> Limits:
-        """Those of a trainer.
 
-        Raises:
-            ValueError: if there is no room for a reply.
-        """
-        completion, context = trainer.max_completion_length, max_context(trainer)
-        if max_reply_tokens > completion:
-            raise ValueError(f"max_completion_length must be at least {max_reply_tokens} tokens, got {completion}")
-        if 2 * max_reply_tokens >= context:
-            raise ValueError(
-                f"max_reply_tokens must be below half of the model's context of {context} tokens, "
-                f"got {max_reply_tokens}"
-            )
-        return cls(context - max_reply_tokens, completion - max_reply_tokens)
+class Reply(NamedTuple):
+    """What was said.
 
+    Attributes:
+        ids: as they were sampled, an end-of-turn token included; at least one.
+        logprobs: of each, in nats, under the distribution it was drawn from; None where the engine tells none.
+    """
 
-def max_context(trainer: Any) -> int:
-    """Tokens that the trainer's model has positions for, and vLLM room for where it speaks."""
-    config = trainer.accelerator.unwrap_model(trainer.model).config.get_text_config()
-    limits = [getattr(config, "max_position_embeddings", None)]
-    if trainer.use_vllm:
-        limits.append(trainer.args.vllm_max_model_length)
-    return min([limit for limit in limits if limit], default=2**31)
+    ids: list[int]
+    logprobs: list[float | None]
 
 
 class Conversation:
