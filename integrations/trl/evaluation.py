@@ -15,7 +15,8 @@ from ...agents.base import Agent, Info
 from ...agents.language_model.history import History, history_of
 from ...envs.tokenizer import load_tokenizer
 from ...evaluation.score import FrozenGoals, score
-from .conversation import Conversation, Limits
+from ..conversation import Conversation
+from .limits import limits_of
 from .speaker import Speaker
 
 
@@ -101,7 +102,7 @@ class SpeakerAgent(Agent):
         super().__init__(env)
         self.speaker = speaker
         self.tokenizer = load_tokenizer(speaker.trainer.processing_class)
-        self._limits = Limits.of(speaker.trainer, speaker.max_reply_tokens)
+        self._limits = limits_of(speaker.trainer, speaker.max_reply_tokens)
         self._conversations: dict[History, list[Conversation]] = {}
 
     def act(self, observation: Any, info: Info) -> str:

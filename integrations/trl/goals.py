@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from datasets import Dataset
 
-from ...evaluation.score import frozen_goals
-
-
-class Goal(NamedTuple):
-    """What a conversation is about.
-
-    Attributes:
-        split: of the environment that it is from.
-        goal_id: which goal.
-        seed: noise seed of the environment: user behaviour, wording and channel noise hang on it.
-    """
-
-    split: str
-    goal_id: str
-    seed: int
+from ..goals import Goal, list_goals
 
 
 def goal_dataset(env: Any, count: int, split: str = "train", seed: int = 0) -> Dataset:
@@ -39,10 +24,10 @@ def goal_dataset(env: Any, count: int, split: str = "train", seed: int = 0) -> D
     Returns:
         Columns "prompt" (str, the goal for :class:`Rollout` to read; TRL hands it on as it is), "goal_id" and "seed".
     """
-    goals = [Goal(split, *trial) for trial in frozen_goals(env, split, count, seed).goals]
+    goals = list_goals(env, count, split, seed)
     return Dataset.from_dict(
         {
-            "prompt": [json.dumps(goal._asdict()) for goal in goals],
+            "prompt": [goal.to_json() for goal in goals],
             "goal_id": [goal.goal_id for goal in goals],
             "seed": [goal.seed for goal in goals],
         }
@@ -64,6 +49,6 @@ def read_goals(prompts: Sequence[Any]) -> list[Goal]:
 
 def _read(prompt: Any) -> Goal:
     try:
-        return Goal(**json.loads(prompt))
-    except (TypeError, ValueError) as error:
+        return Goal.from_json(prompt)
+    except ValueError as error:
         raise ValueError(f"prompt must be a goal of goal_dataset, got {prompt!r:.200}") from error

@@ -11,8 +11,10 @@ import torch
 
 from ...envs import TextVectorEnv, remake_vec
 from ...envs.tokenizer import Tokenizer, load_tokenizer
-from .conversation import Conversation, Limits
-from .goals import Goal, read_goals
+from ..conversation import Conversation
+from ..goals import Goal
+from .goals import read_goals
+from .limits import limits_of
 from .speaker import Speaker
 
 
@@ -55,8 +57,8 @@ class Rollout:
             "completion_ids": [one.ids[one.num_prompt :] for one in played],
             "logprobs": [one.logprobs[one.num_prompt :] for one in played],
             "env_mask": [one.sampled[one.num_prompt :] for one in played],
-            "env_return": [one.total_reward for one in played],
-            "reward_terms": [one.terms for one in played],
+            "env_return": [one.earned.total for one in played],
+            "reward_terms": [one.earned.terms for one in played],
             "success": [one.success for one in played],
             "turns": [one.turns for one in played],
             "conversation": [one.text for one in played],
@@ -68,7 +70,7 @@ class Rollout:
             seed=[goal.seed for goal in goals],
             options={"goal_id": [goal.goal_id for goal in goals]},
         )
-        limits = Limits.of(speaker.trainer, self.max_reply_tokens)
+        limits = limits_of(speaker.trainer, self.max_reply_tokens)
         noise = noise_of(speaker.trainer, goals)
         played = [Conversation(tokenizer, limits, envs.messages(row)) for row in range(len(goals))]
         active = list(range(len(goals)))
@@ -80,7 +82,7 @@ class Rollout:
             _, rewards, terminated, truncated, infos = envs.step(actions)
             for row in active:
                 terms = {name: float(column[row]) for name, column in infos.get("reward_terms", {}).items()}
-                played[row].earn(float(rewards[row]), terms)
+                played[row].earned.add(float(rewards[row]), terms)
             active = [row for row in active if not (terminated[row] or truncated[row])]
             for row in active:
                 played[row].hear(envs.messages(row))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from accelerate.utils import gather_object
@@ -29,18 +29,7 @@ from trl.trainer.utils import pad
 
 from ...agents.language_model.exactness import evaluating
 from ...agents.language_model.sampler import rows_at
-
-
-class Reply(NamedTuple):
-    """What was said.
-
-    Attributes:
-        ids: as they were sampled, an end-of-turn token included; at least one.
-        logprobs: of each, in nats, under the distribution it was drawn from; None where vLLM has none.
-    """
-
-    ids: list[int]
-    logprobs: list[float | None]
+from ..conversation import Reply
 
 
 class Speaker:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from ...agents.language_model.history import history_of, latest_ids
-from ...envs.tokenizer import Tokenizer
-from ...rewards.transcript import Message, Transcript
-from .speaker import Reply
+from ..agents.language_model.history import history_of, latest_ids
+from ..envs.tokenizer import Tokenizer
+from ..rewards.transcript import Message, Transcript
+from .earned import Earned
 
 
 class Limits(NamedTuple):
@@ -22,31 +22,17 @@ class Limits(NamedTuple):
     context: int
     completion: int
 
-    @classmethod
-    def of(cls, trainer: Any, max_reply_tokens: int) -> Limits:
-        """Those of a trainer.
 
-        Raises:
-            ValueError: if there is no room for a reply.
-        """
-        completion, context = trainer.max_completion_length, max_context(trainer)
-        if max_reply_tokens > completion:
-            raise ValueError(f"max_completion_length must be at least {max_reply_tokens} tokens, got {completion}")
-        if 2 * max_reply_tokens >= context:
-            raise ValueError(
-                f"max_reply_tokens must be below half of the model's context of {context} tokens, "
-                f"got {max_reply_tokens}"
-            )
-        return cls(context - max_reply_tokens, completion - max_reply_tokens)
+class Reply(NamedTuple):
+    """What was said.
 
+    Attributes:
+        ids: as they were sampled, an end-of-turn token included; at least one.
+        logprobs: of each, in nats, under the distribution it was drawn from; None where the engine tells none.
+    """
 
-def max_context(trainer: Any) -> int:
-    """Tokens that the trainer's model has positions for, and vLLM room for where it speaks."""
-    config = trainer.accelerator.unwrap_model(trainer.model).config.get_text_config()
-    limits = [getattr(config, "max_position_embeddings", None)]
-    if trainer.use_vllm:
-        limits.append(trainer.args.vllm_max_model_length)
-    return min([limit for limit in limits if limit], default=2**31)
+    ids: list[int]
+    logprobs: list[float | None]
 
 
 class Conversation:
@@ -62,7 +48,7 @@ class Conversation:
         ids: of what is learned from; up to ``num_prompt`` the prompt, from there on the completion.
         sampled: of each of these 1 if the policy sampled it, else 0.
         logprobs: of each of these, 0 where it was not sampled.
-        total_reward, terms: sums over the turns so far.
+        earned: sums over the turns so far.
         success, turns, text: how it went, once it has ended.
     """
 
@@ -74,8 +60,7 @@ class Conversation:
         self.logprobs: list[float | None] = [0.0] * len(self.ids)
         self.context, self._is_learned = list(self.ids), True
         self._ended = False  # whether the last reply has its end-of-turn token
-        self.total_reward = 0.0
-        self.terms: dict[str, float] = {}
+        self.earned = Earned()
         self.success, self.turns, self.text = False, 0, ""
 
     def say(self, reply: Reply) -> str:
@@ -83,12 +68,6 @@ class Conversation:
         self._ended = reply.ids[-1] == self.tokenizer.end_id
         self._add(reply.ids, 1, reply.logprobs)
         return self.tokenizer.heard(reply.ids)
-
-    def earn(self, reward: float, terms: Mapping[str, float]) -> None:
-        """Takes in what the last reply was rewarded with."""
-        self.total_reward += reward
-        for name, value in terms.items():
-            self.terms[name] = self.terms.get(name, 0.0) + value
 
     def hear(self, messages: Sequence[Message]) -> None:
         """Takes in what was said since the last reply, up to where the next one begins.
