@@ -19,9 +19,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from dialogym.envs.tokenizer import load_tokenizer
+from dialogym.integrations.conversation import Reply
 from dialogym.integrations.trl import Rollout, goal_dataset
 from dialogym.integrations.trl.goals import read_goals
-from dialogym.integrations.conversation import Reply
 
 ENV_ID = "dialogym:TextDialog-v0"
 SAID = (
