@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 try:
-    import verifiers.v1 as vf
+    import verifiers.v1 as vf  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise ImportError('a taskset of verifiers needs verifiers: pip install "dialogym[verifiers]"') from error
 
