@@ -135,6 +135,11 @@ class Episode:
         self.goal_id, self.success, self.turns = info["goal_id"], bool(info["success"]), info["turn"]
 
 
+def conversation_ids() -> list[str]:
+    """Every environment of a dialogym task that gymnasium knows of, those of users and of bridges too, sorted."""
+    return sorted([id for id, spec in gym.registry.items() if "task" in spec.kwargs])
+
+
 def text_of(messages: Sequence[Message]) -> str:
     """Messages as one text, for a trainer whose observations are texts.
 

@@ -13,9 +13,9 @@ import gymnasium as gym
 import pytest
 
 from dialogym.agents import load_agent, make_agent
-from dialogym.agents.api import SILENCE, chat_messages
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.rewards import EndpointError
+from dialogym.rewards.served.chat import SILENCE, chat_messages
 
 from ..rewards.stub_server import Answer, saying, serving
 

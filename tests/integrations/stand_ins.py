@@ -16,10 +16,16 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def bridge_to(package: str, stand_in: Callable[[], dict[str, ModuleType]]) -> Iterator[Any]:
-    """The module ``dialogym.integrations.<package>``, on the package where it is installed, else on a stand-in."""
-    name = f"dialogym.integrations.{package}"
-    if importlib.util.find_spec(package) is not None:
+def bridge_to(bridge: str, stand_in: Callable[[], dict[str, ModuleType]], package: str | None = None) -> Iterator[Any]:
+    """The module ``dialogym.integrations.<bridge>``, on its package where that is installed, else on a stand-in.
+
+    Args:
+        bridge: the name of the module.
+        stand_in: makes the modules that stand in.
+        package: of the other library; None where it has the name of the module.
+    """
+    name = f"dialogym.integrations.{bridge}"
+    if importlib.util.find_spec(package or bridge) is not None:
         yield importlib.import_module(name)
         return
     modules = stand_in()
