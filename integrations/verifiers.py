@@ -16,12 +16,10 @@ try:
 except ImportError as error:
     raise ImportError('a taskset of verifiers needs verifiers: pip install "dialogym[verifiers]"') from error
 
+from ..rewards.served.chat import chat_messages
 from ..rewards.transcript import Message
-from .episode import Episode, text_of
+from .episode import Episode
 from .goals import list_goals
-
-SILENCE = "(says nothing)"
-"""What stands for a user who has said nothing, since some endpoints refuse an empty message."""
 
 
 class DialogymConfig(vf.TasksetConfig):
@@ -165,6 +163,10 @@ def _system(messages: Sequence[Message]) -> str | None:
     return "\n\n".join(said) or None
 
 
-def _said(messages: Sequence[Message]) -> str:
-    """What the agent hears, the system's messages aside, which verifiers keeps apart."""
-    return text_of([message for message in messages if message["role"] != "system"]) or SILENCE
+def _said(messages: Sequence[Message]) -> Any:
+    """What the agent hears, as our agent of an endpoint hears it; the system's messages aside, which verifiers adds.
+
+    Words where it is one message of the user, as it is after every reply; else the messages.
+    """
+    chat = chat_messages([message for message in messages if message["role"] != "system"])
+    return chat[0]["content"] if len(chat) == 1 else chat
