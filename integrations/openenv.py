@@ -11,8 +11,8 @@ import json
 from typing import Annotated, Any
 
 try:
-    from openenv.core.env_server import Action, Environment, Observation, State, create_app
-    from openenv.core.env_server.types import EnvironmentMetadata
+    from openenv.core.env_server import Action, Environment, Observation, State, create_app  # pyright: ignore[reportMissingImports]
+    from openenv.core.env_server.types import EnvironmentMetadata  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise ImportError('an OpenEnv server needs openenv-core: pip install "dialogym[openenv]"') from error
 
@@ -171,6 +171,6 @@ def serve(env: Any, host: str = "127.0.0.1", port: int = 8000, max_sessions: int
         host: the address to listen on.
         port: 0 takes a free one, which uvicorn prints.
     """
-    import uvicorn  # of openenv-core
+    import uvicorn  # pyright: ignore[reportMissingImports]
 
     uvicorn.run(server_of(env, max_sessions, **options), host=host, port=port)

@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 try:
-    from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
+    from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise ImportError('an agent loop of verl needs verl: pip install "dialogym[verl]"') from error
 
 from ..envs.tokenizer import Tokenizer, load_tokenizer
+from ..rewards.served.chat import chat_messages
 from .conversation import Conversation, Limits, Reply
 from .episode import Episode
 from .goals import Goal, list_goals
@@ -47,8 +48,8 @@ def goal_rows(env: str, count: int, split: str = "train", seed: int = 0, **optio
         **options: keyword arguments of ``gym.make`` that JSON can hold: reward, max_turns, and those of the task.
 
     Returns:
-        "prompt" (messages before the first reply), "data_source" (the id), "agent_name", "reward_model", and
-        "extra_info": its "index", and all that :class:`DialogymAgentLoop` reads, as text.
+        "prompt" (messages before the first reply, for verl to measure), "data_source" (the id), "agent_name",
+        "reward_model", and "extra_info": its "index", and all that :class:`DialogymAgentLoop` reads, as text.
 
     Raises:
         TypeError: for an environment that is no id, or options that JSON cannot hold.
@@ -63,7 +64,7 @@ def goal_rows(env: str, count: int, split: str = "train", seed: int = 0, **optio
             {
                 "data_source": env,
                 "agent_name": NAME,
-                "prompt": opening,
+                "prompt": chat_messages(opening),
                 "reward_model": {"style": "environment", "ground_truth": goal.goal_id},
                 "extra_info": {"index": index, "goal": goal.to_json(), "played": played},
             }

@@ -18,6 +18,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from dialogym.envs.tokenizer import Tokenizer, load_tokenizer
+from dialogym.rewards.served.chat import chat_messages
 
 from . import stand_ins
 from .played import Played, replay, rule_plays
@@ -132,7 +133,7 @@ def run(bridge: Any, tokenizer: Tokenizer, server: Any, rows: list[dict[str, Any
 @pytest.mark.parametrize("env_id", TALKS)
 def test_its_rewards_are_those_of_the_environment_and_its_tokens_those_that_were_sampled(bridge, tokenizer, env_id):
     rows, talks = talks_of(bridge, env_id, TALKS[env_id])
-    assert [row["prompt"] for row in rows] == [one.messages[: one.opening] for one in talks]
+    assert [row["prompt"] for row in rows] == [chat_messages(one.messages[: one.opening]) for one in talks]
     server = Server(tokenizer, talks)
     outputs = run(bridge, tokenizer, server, rows)
     for row, played, output in zip(rows, talks, outputs, strict=True):
