@@ -22,6 +22,7 @@ from ..envs.core.make import given_options
 from ..envs.core.remake import time_limit_of
 from ..envs.core.wrappers import WATCHERS
 from .files import atomic_write, existing_folder
+from .trust import check_trusted
 
 LogRow: TypeAlias = dict[str, Any]
 """One row of a training log. Always there: "env_turns" (int, agent turns so far), "success" (float, share of the
@@ -158,21 +159,25 @@ class Agent(ABC):
         atomic_write(folder / AGENT_FILE, json.dumps(description, indent=2, default=str) + "\n")
 
     @classmethod
-    def load(cls: type[SomeAgent], folder: str | Path, env: Any = None) -> SomeAgent:
+    def load(cls: type[SomeAgent], folder: str | Path, env: Any = None, trust: bool = False) -> SomeAgent:
         """The agent that ``save`` wrote.
 
         Args:
-            folder: where it was saved.
+            folder: where it was saved; no pickle in it is loaded.
             env: what it shall play; None is the environment it was saved with.
+            trust: whoever wrote the folder may name code to import and servers to talk to; see ``trust.py``.
 
         Raises:
-            ValueError: if ``folder`` holds another agent, or none, or does not say which environment it was made for.
+            ValueError: if ``folder`` holds another agent, or none, or does not say which environment it was made for,
+                or names what ``trust`` is needed for.
         """
         found = existing_folder(folder)
         description = read_description(folder)
         assert found is not None
         if description["agent"] != cls.name:
             raise ValueError(f"expected an agent {cls.name!r} in {folder}, got {description['agent']!r}")
+        if not trust:
+            check_trusted(description, folder, with_env=env is None)
         if env is None:
             env = _remember(description["env"], folder)
         agent = cls(env, seed=description["seed"], config=_config_from_json(cls.Config, description["config"]))

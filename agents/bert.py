@@ -101,9 +101,11 @@ class SequenceClassifier:
             names = dict(enumerate(labels))
             options.update(num_labels=len(labels), id2label=names, label2id={name: i for i, name in names.items()})
         with quietly():  # that the head is fresh is no news
-            model = AutoModelForSequenceClassification.from_pretrained(str(source), **options)
+            model = AutoModelForSequenceClassification.from_pretrained(str(source), **options, trust_remote_code=False)
         model = model.to(resolve_device(config.device))
-        tokenizer = AutoTokenizer.from_pretrained(str(source), truncation_side=config.truncation_side)
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(source), truncation_side=config.truncation_side, trust_remote_code=False
+        )
         return cls(model, tokenizer, config.max_length)
 
     def save(self, folder: str | Path) -> None:

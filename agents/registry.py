@@ -154,6 +154,6 @@ def _is_of(kind: Any, value: Any) -> bool:
     return type(value) in kinds or (isinstance(value, int) and not isinstance(value, bool) and float in kinds)
 
 
-def load_agent(folder: str | Path, env: Any = None) -> Agent:
+def load_agent(folder: str | Path, env: Any = None, trust: bool = False) -> Agent:
     """The agent that was saved in ``folder``, whichever it is; see :meth:`Agent.load`."""
-    return agent_class(read_description(folder)["agent"]).load(folder, env)
+    return agent_class(read_description(folder)["agent"]).load(folder, env, trust)

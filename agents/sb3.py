@@ -4,6 +4,9 @@ Raffin et al. (2021), https://jmlr.org/papers/v22/20-1364.html. The algorithms a
 file gives them many conversations at once, a log, the choice of the best on validation, and checkpoints. A training
 that was interrupted plays the rollout again that it had not wholly learned from, in other conversations: it learns from
 as many turns as one that was not, and ends with other weights.
+
+The library's archive ``model.zip`` holds pickles, as its own ``load`` wants them. Nothing here reads those: an agent is
+made from its configuration and takes over the weights, so a folder may come from anybody.
 """
 
 from __future__ import annotations
@@ -32,7 +35,13 @@ from .files import atomic_folder, atomic_write, existing_folder
 from .training.learner import Learner, Training
 from .training.selection import Selection
 
-MODEL_FILE, REPLAY_FILE, TRAINING_FILE = "model.zip", "replay.pkl", "training.json"
+MODEL_FILE, REPLAY_FILE, TRAINING_FILE = "model.zip", "replay.npz", "training.json"
+PROGRESS = (
+    "num_timesteps", "_n_updates", "_episode_num", "_n_calls", "_current_progress_remaining", "exploration_rate",
+)  # fmt: skip
+"""What an algorithm counts while it learns, where it has it."""
+REPLAYED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+"""The arrays of a replay buffer, a row for each step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,16 +185,21 @@ class SB3Agent(Learner):
         atomic_write(folder / MODEL_FILE, content.getvalue())
 
     def _load(self, folder: Path) -> None:
-        self.model.set_parameters(str(folder / MODEL_FILE), device="cpu")
+        self.model.set_parameters(str(folder / MODEL_FILE), device="cpu")  # weights alone, no pickle
 
     def _resume(self, folder: Path, selection: Selection, envs: VecEnv) -> dict[str, Any] | None:
         last = existing_folder(folder / LAST)
         if last is None:
             return None
-        self.model = self.algorithm.load(last / MODEL_FILE, env=envs, device="cpu")
-        if isinstance(self.model, OffPolicyAlgorithm) and (last / REPLAY_FILE).is_file():
-            self.model.load_replay_buffer(last / REPLAY_FILE)
+        self.model.set_env(envs)
+        try:
+            self._load(last)
+        except RuntimeError as e:
+            raise ValueError(f"the checkpoint {last} does not go with these settings: {e!s:.200}") from e
         state = json.loads((last / TRAINING_FILE).read_text())
+        vars(self.model).update({name: value for name, value in state["progress"].items() if name in PROGRESS})
+        if isinstance(self.model, OffPolicyAlgorithm) and (last / REPLAY_FILE).is_file():
+            read_replay(self.model.replay_buffer, last / REPLAY_FILE)
         selection.score, self.budget = state["best"], Budget(**state["budget"])
         return state
 
@@ -303,9 +317,10 @@ class Reports(BaseCallback):
         with atomic_folder(self.selection.folder / LAST) as draft:
             self.agent.save(draft)
             if isinstance(model, OffPolicyAlgorithm):
-                model.save_replay_buffer(draft / REPLAY_FILE)
+                write_replay(model.replay_buffer, draft / REPLAY_FILE)
             state = {
                 "best": self.selection.score,
+                "progress": {name: vars(model)[name] for name in PROGRESS if name in vars(model)},
                 "budget": dataclasses.asdict(self.agent.budget),
                 "reported": self.reported,
                 "episodes": self.episodes,
@@ -318,6 +333,29 @@ class Reports(BaseCallback):
         budget.env_turns += self.agent.model.num_timesteps - self.counted
         budget.seconds += now - self.since
         self.counted, self.since = self.agent.model.num_timesteps, now
+
+
+def write_replay(buffer: Any, path: Path) -> None:
+    """Writes what a replay buffer holds as arrays; the library's own file would be a pickle."""
+    rows = buffer.size()
+    np.savez(path, position=buffer.pos, **{name: getattr(buffer, name)[:rows] for name in REPLAYED})
+
+
+def read_replay(buffer: Any, path: Path) -> None:
+    """Gives a replay buffer what :func:`write_replay` wrote.
+
+    Raises:
+        ValueError: for arrays of another shape than the buffer's, or a file that holds objects.
+    """
+    with np.load(path, allow_pickle=False) as found:
+        arrays, position = {name: found[name] for name in REPLAYED}, int(found["position"])
+    rows = len(arrays["rewards"])
+    for name, array in arrays.items():
+        own = getattr(buffer, name)
+        if array.shape != (rows, *own.shape[1:]) or rows > len(own):
+            raise ValueError(f"expected {name} of at most {own.shape} in {path}, got {array.shape}")
+        own[:rows] = array
+    buffer.pos, buffer.full = position % len(buffer.rewards), rows == len(buffer.rewards)
 
 
 def many_of(env: Any, config: SB3Config) -> VecEnv:

@@ -26,6 +26,7 @@ from .cli_common import (
     SeedOption,
     SetOption,
     TrainingSeedOption,
+    TrustOption,
     console,
     core_of,
     errors,
@@ -164,11 +165,12 @@ def play(
     ] = ("rule"),
     set_: SetOption = None,
     seed: SeedOption = 0,
+    trust: TrustOption = False,
 ) -> None:
     """Talk: as the agent with a simulated user, or as the user with an agent."""
     options = options_of(set_)
     if as_ is Seat.user:
-        _play_as_user(env, agent, options, seed)
+        _play_as_user(env, agent, options, seed, trust)
     else:
         _play_as_agent(env, options, seed)
 
@@ -206,7 +208,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or type(value) in (str, int, float, bool)
 
 
-def _play_as_user(env_id: str, agent: str, options: dict[str, Any], seed: int) -> None:
+def _play_as_user(env_id: str, agent: str, options: dict[str, Any], seed: int, trust: bool) -> None:
     from dialogym.envs import seat_person
 
     base = make_env(env_id, **{"interface": "text", **options})
@@ -215,7 +217,7 @@ def _play_as_user(env_id: str, agent: str, options: dict[str, Any], seed: int) -
             f"{env_id} has no seat for a person on the user's side: --as user is for {DEFAULT_ENV}, or a task of your "
             "own that gives `person`"
         )
-    player = player_of(agent, base, seed)
+    player = player_of(agent, base, seed, trust=trust)
     core = seat_person(base, player.interface, _ask)
     console.print("[dim]You are the user; say goodbye to end.[/]")
     observation, info = core.reset(seed=seed)
@@ -365,6 +367,7 @@ def evaluate(
     config: ConfigOption = None,
     seed: TrainingSeedOption = 0,
     show: Annotated[int, typer.Option(min=0, help="Print so many conversations.")] = 1,
+    trust: TrustOption = False,
 ) -> None:
     """Score an agent on frozen held-out goals, with 95% intervals over goals.
 
@@ -377,7 +380,7 @@ def evaluate(
     from dialogym.evaluation.statistics import bootstrap_interval, wilson_interval
 
     made = make_env(env, **options_of(set_))
-    player = player_of(agent, made, seed, options_of(config))
+    player = player_of(agent, made, seed, options_of(config), trust)
     frozen = frozen_goals(made, split, goals, seed=0)
     scores, count = score(player, made, frozen.goals, split=split), len(frozen.goals)
     table = Table("", "mean", "95% low", "95% high", title=f"{player.name} on {count} {split} goals of {env}")

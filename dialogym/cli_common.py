@@ -32,6 +32,10 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.
 TrainingSeedOption = Annotated[
     int, typer.Option(min=0, help="Seed of the agent and its training; the goals it is scored on stay the same.")
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust", help="Load agents whose folder names a server to send your key to; see docs/agents.md."),
+]
 LogOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,14 +97,14 @@ def core_of(env: gym.Env[Any, Any]) -> dialogym.TextEnv:
     return core
 
 
-def player_of(agent: str, env: Any, seed: int, config: dict[str, Any] | None = None) -> Any:
+def player_of(agent: str, env: Any, seed: int, config: dict[str, Any] | None = None, trust: bool = False) -> Any:
     """The agent of a folder, or of a name and its settings."""
     from dialogym.agents.registry import load_agent, make_agent
 
     if Path(agent).is_dir():
         if config:
             raise ValueError(f"--config is for an agent made by name; that of {agent} was saved with it")
-        return load_agent(agent, env=env)
+        return load_agent(agent, env=env, trust=trust)
     if len(Path(agent).parts) > 1:
         raise FileNotFoundError(
             f"expected the name of an agent or the folder of a trained one, got {agent!r}: no folder"

@@ -12,6 +12,7 @@ from .cli_common import (
     EnvOption,
     SeedOption,
     SetOption,
+    TrustOption,
     console,
     errors,
     make_env,
@@ -47,6 +48,7 @@ def rate(
         Path | None, typer.Option(help="Print what a file of judgements says: win rates, agreement; nothing is rated.")
     ] = None,
     seed: SeedOption = 0,
+    trust: TrustOption = False,
 ) -> None:
     """Compare replies of AGENT_A and AGENT_B, blind and side by side; or print a --summary of what was judged."""
     from dialogym.agents.preference.judgements import judgements_file
@@ -64,7 +66,8 @@ def rate(
         what = "--env, --set, --split, --num-pairs and --temperature"
         console.print(f"These pairs were sampled before; for others ({what}), give another --out.", soft_wrap=True)
     elif pairs is None:
-        _sample_pairs(kept, (agent_a, agent_b), num_pairs, make_env(env, **options_of(set_)), split, temperature, seed)
+        made = make_env(env, **options_of(set_))
+        _sample_pairs(kept, (agent_a, agent_b), num_pairs, made, split, temperature, seed, trust)
     session = RatingSession(_kept_pairs(kept, agent_a, agent_b), out, rater, seed)
     console.print(f"{session.total} pairs, kept in {kept}", soft_wrap=True)
     if session.mended:
@@ -73,7 +76,14 @@ def rate(
 
 
 def _sample_pairs(
-    path: Path, agents: tuple[str | None, str | None], num: int, env: Any, split: str, temperature: float, seed: int
+    path: Path,
+    agents: tuple[str | None, str | None],
+    num: int,
+    env: Any,
+    split: str,
+    temperature: float,
+    seed: int,
+    trust: bool,
 ) -> None:
     from dialogym.agents.preference.judgements import save_pairs
     from dialogym.evaluation.rating.pairs import PairSampler, sampled_at
@@ -82,7 +92,8 @@ def _sample_pairs(
     if first is None or second is None:
         raise ValueError("expected two agents to compare, or --pairs FILE: dialogym rate AGENT_A AGENT_B --rater NAME")
     players = [
-        sampled_at(player_of(agent, env, seed), temperature, seed + n) for n, agent in enumerate((first, second))
+        sampled_at(player_of(agent, env, seed, trust=trust), temperature, seed + n)
+        for n, agent in enumerate((first, second))
     ]
     found = PairSampler(env, *players, names=(first, second), split=split, seed=seed).sample(num)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -161,6 +161,16 @@ SETTINGS = """# Settings of agents
 Of an agent made by name: `--config SETTING=VALUE` of `dialogym train` and `dialogym evaluate`, repeated for several;
 `make_agent(NAME, env, SETTING=VALUE)` in Python. A value is read as JSON where it is some (`0.5`, `true`, `null` for
 None), else as text. The folder of a trained agent holds the settings that it was trained with.
+
+## Folders from strangers
+
+`load_agent(FOLDER)`, `dialogym evaluate FOLDER` and `--resume` run no code of whoever wrote the folder: they read
+JSON, weights as safetensors or as tensors alone, and arrays without objects. No pickle is loaded. stable-baselines3's
+archive `model.zip` holds pickles for the library's own `PPO.load`, which does run them; our agents take only the
+weights from it. A model that brings its own code (`auto_map`, "trust_remote_code") is refused, and nobody is asked.
+What a folder names is refused too, unless you pass `trust=True` (on the command line `--trust`): a module or a task to
+import for its environment, a wrapper that neither gymnasium, dialogym nor your program has, and a server that would
+get the key in your environment variable.
 """
 
 DEFAULTS_BY_MODEL = """What these settings are where nobody says. A model is from scratch where an agent of ours made

@@ -141,7 +141,6 @@ class Transcript:
 
 
 def written_line(role: str, content: str) -> str:
-    """One message as a line; a line break inside it is indented, so that no utterance looks like another turn."""
-    if "\n" in content or "\r" in content:
-        content = "\n    ".join(content.splitlines())
-    return f"{role}: {content}\n"
+    """One message as a line; what follows a line break in it, of any kind that unicode has, is indented, so that no
+    utterance looks like another turn."""
+    return f"{role}: " + "\n    ".join(content.splitlines()) + "\n"

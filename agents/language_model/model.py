@@ -162,7 +162,7 @@ class LanguageModel:
         """
         where, tokenizer = resolve_device(device), load_tokenizer(str(name))
         weights, autocast = compute_type(where, dtype, adapter is not None)
-        model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype=weights)
+        model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype=weights, trust_remote_code=False)
         check_vocabulary(model, tokenizer, resize_embeddings)
         if gradient_checkpointing:
             checkpoint_layers(model)
@@ -216,7 +216,7 @@ class LanguageModel:
         if is_adapted(self.model):
             load_adapter(self.model, folder)
         else:
-            saved = AutoModelForCausalLM.from_pretrained(str(folder), dtype=self.model.dtype)
+            saved = AutoModelForCausalLM.from_pretrained(str(folder), dtype=self.model.dtype, trust_remote_code=False)
             self.model.load_state_dict(saved.state_dict())
 
     @property

@@ -171,8 +171,10 @@ def _small(config: PreferenceConfig) -> tuple[Any, Any]:
 
 
 def _pretrained(source: str) -> tuple[Any, Any]:
-    model = AutoModelForSequenceClassification.from_pretrained(source, num_labels=1, dtype=torch.float32)
-    return model, AutoTokenizer.from_pretrained(source)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source, num_labels=1, dtype=torch.float32, trust_remote_code=False
+    )
+    return model, AutoTokenizer.from_pretrained(source, trust_remote_code=False)
 
 
 class _Fit:

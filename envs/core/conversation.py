@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ from ...rewards.transcript import Line, Transcript, written_line
 from .picture import Scene, draw
 from .streams import Streams
 from .task import Partner, PartnerFactory, Task
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Conversation:
@@ -63,13 +66,18 @@ class Conversation:
         transcript.extend(_instructed(self.instructions, partner.open()))
 
     def say(self, utterance: str) -> None:
-        """One agent turn in words; an over-long utterance is cut at the limit and ``clipped`` says so."""
+        """One agent turn in words; an over-long utterance is cut at the limit and ``clipped`` says so.
+
+        Halves of characters, which a str may hold and no file or terminal takes, become U+FFFD.
+        """
         partner = self.partner
         assert partner is not None
         limit = self.task.max_reply_chars
         self.clipped = len(utterance) > limit
         if self.clipped:
             utterance = utterance[:limit]
+        if not utterance.isascii():
+            utterance = _HALVES.sub("\ufffd", utterance)
         self.transcript.append(("assistant", utterance), partner.spoken(utterance))
         self._answer(partner, partner.hear(utterance))
 

@@ -33,7 +33,7 @@ def load_tokenizer(tokenizer: Any = None) -> Tokenizer:
     if tokenizer is None:
         return _shipped()
     if isinstance(tokenizer, (str, Path)):
-        tokenizer = _transformers().AutoTokenizer.from_pretrained(str(tokenizer))
+        tokenizer = _transformers().AutoTokenizer.from_pretrained(str(tokenizer), trust_remote_code=False)
     return Tokenizer(tokenizer)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 _MAX_MESSAGES, _MAX_WRITTEN = 100_000, 10_000
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Of characters: a str may hold them, out of a JSON file, and no encoding has them."""
 
 
 class Ids:
@@ -41,6 +44,7 @@ class Ids:
         return self._encode(text)
 
     def _encode(self, text: str, **options: bool) -> tuple[int, ...]:
+        text = _HALVES.sub("\ufffd", text)
         try:
             return tuple(self._hf(text, add_special_tokens=False, **options)["input_ids"])
         except Exception as e:  # the tokenizers library raises no other

@@ -145,7 +145,7 @@ def check_model(model: str | None) -> None:
     from ...envs.tokenizer import load_tokenizer
 
     try:
-        AutoConfig.from_pretrained(model)
+        AutoConfig.from_pretrained(model, trust_remote_code=False)
     except (OSError, ValueError) as e:
         why = str(e).splitlines()[0]
         raise ValueError(

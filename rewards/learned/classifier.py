@@ -123,11 +123,13 @@ def load_classifier(model: Any, tokenizer: Any = None, device: str = AUTO) -> tu
             raise TypeError(f"a model object needs its tokenizer too, got {type(model).__name__} and tokenizer=None")
         tokenizer = model
     if isinstance(model, (str, Path)):
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(str(model)).to(resolve_device(device))
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(str(model), trust_remote_code=False).to(
+            resolve_device(device)
+        )
     else:
         check_stays(model, device)
     if isinstance(tokenizer, (str, Path)):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(tokenizer))
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(tokenizer), trust_remote_code=False)
     return model, tokenizer
 
 

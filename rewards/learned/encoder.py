@@ -43,8 +43,8 @@ class SentenceEncoder:
         except ImportError as e:
             raise ImportError('embeddings need transformers: pip install "dialogym[bert]"', name=e.name) from e
         logging.disable_progress_bar()  # of reading a folder, which takes no time here
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        self.model: Any = AutoModel.from_pretrained(folder).to(place).eval()
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self.model: Any = AutoModel.from_pretrained(folder, trust_remote_code=False).to(place).eval()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return sentence_encoder, (self.source, self.device)

@@ -108,11 +108,13 @@ def load_judge(model: Any, tokenizer: Any = None, device: str = AUTO) -> tuple[A
             raise TypeError(f"a model object needs its tokenizer too, got {type(model).__name__} and tokenizer=None")
         tokenizer = model
     if isinstance(model, (str, Path)):
-        model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype="float32").to(resolve_device(device))
+        model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype="float32", trust_remote_code=False).to(
+            resolve_device(device)
+        )
     else:
         check_stays(model, device)
     if isinstance(tokenizer, (str, Path)):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     return model, tokenizer
 
 

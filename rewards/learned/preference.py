@@ -193,8 +193,10 @@ def load_scorer(folder: str | Path, device: str = AUTO) -> tuple[Scorer, Normali
         raise ImportError('a preference model needs torch and transformers: pip install "dialogym[lm]"') from error
     transformers.utils.logging.disable_progress_bar()  # of reading a folder, which takes no time here
     described = json.loads(path.read_text(encoding="utf-8"))
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(str(folder), dtype=torch.float32)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        str(folder), dtype=torch.float32, trust_remote_code=False
+    )
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     scorer = Scorer(model.to(resolve_device(device)).eval(), tokenizer, int(described["max_length"]))
     return scorer, Normalisation(**described["normalisation"])
 

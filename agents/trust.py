@@ -1,0 +1,65 @@
+"""What the folder of a saved agent may bring about when it is loaded: data, and no code of whoever wrote it.
+
+A folder is data: JSON, weights as safetensors or as tensors alone (``torch.load(weights_only=True)``), arrays without
+objects. What it says by name is another matter: a class to import, a task to call, a server that gets your key. That is
+refused unless the caller says ``trust=True``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+KNOWN_PACKAGES = frozenset({"dialogym", "gymnasium"})
+"""Whose wrappers may be imported."""
+
+
+def check_trusted(description: Mapping[str, Any], folder: str | Path, with_env: bool) -> None:
+    """Refuses an agent whose folder names code to run or a server to talk to.
+
+    Args:
+        description: what :func:`~dialogym.agents.base.read_description` found.
+        folder: where, for the message.
+        with_env: the environment is made from the description too.
+
+    Raises:
+        ValueError: with what it names, and how to allow it.
+    """
+    named = [*_servers(description), *(_code(description.get("env") or {}) if with_env else ())]
+    if named:
+        raise ValueError(
+            f"the agent in {folder} names {' and '.join(named)}: pass trust=True, or --trust on the command line, if "
+            "you know who wrote that folder"
+        )
+
+
+def _servers(description: Mapping[str, Any]) -> list[str]:
+    url = description.get("config", {}).get("base_url")
+    key = description.get("config", {}).get("key_variable")
+    return [f"the server {url!r}, which would get the key in {key}"] if url and key else []
+
+
+def _code(env: Mapping[str, Any]) -> list[str]:
+    """What an environment's description would have imported or called that is not known to be harmless."""
+    id, options = str(env.get("id", "")), env.get("options", {})
+    named = [f"the environment {id!r}, which imports a module"] if ":" in id else []
+    if "task" in options:
+        named.append(f"the task {options['task']!r}, which is imported and called")
+    around = (str(one.get("entry_point")) for one in env.get("wrappers", ()))
+    return [*named, *(f"the wrapper {point!r}, which is imported" for point in around if not _is_known_wrapper(point))]
+
+
+def _is_known_wrapper(entry_point: str) -> bool:
+    """A wrapper of a known package, or one that the program has imported by itself."""
+    module, _, name = entry_point.partition(":")
+    if module.partition(".")[0] in KNOWN_PACKAGES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    found = getattr(sys.modules.get(module), name, None)
+    return isinstance(found, type) and issubclass(found, gym.Wrapper)

@@ -1,0 +1,100 @@
+"""A million hostile utterances to every environment in every interface, and memory over 100,000 conversations.
+
+    python benchmarks/fuzz.py [--utterances 1000000] [--episodes 100000] [--env ID]
+
+Checks after each that nothing crashed, no turn was forged and nobody succeeded without the act that success takes
+(``tests/envs/fuzzing.py``); prints how much memory the process holds along the way. What fails is printed with its seed
+and all that was said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+from rich.progress import track
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from dialogym.envs.core.make import shipped_ids
+from tests.envs.fuzzing import Fuzzed, random_utterance
+
+PIECES = 20
+MAX_TURNS = 20
+
+
+def main() -> None:
+    """Sends them, and prints what became of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--utterances", type=int, default=1_000_000, help="over all environments and interfaces")
+    parser.add_argument("--episodes", type=int, default=100_000, help="of the memory check, over all environments")
+    parser.add_argument("--env", help="this one alone")
+    chosen = parser.parse_args()
+    ids = [chosen.env] if chosen.env else shipped_ids()
+    pairs = [(id, interface) for id in ids for interface in interfaces_of(id)]
+    for id, interface in pairs:
+        attack(id, interface, -(-chosen.utterances // len(pairs)))
+    check_memory(ids, chosen.episodes)
+
+
+def interfaces_of(env_id: str) -> list[str]:
+    """Those it can be made in."""
+    menu = gym.make(env_id, interface="text").unwrapped.task.menu
+    return ["text", "tokens", *(["choices"] if menu else [])]
+
+
+def attack(env_id: str, interface: str, num: int) -> None:
+    """Sends ``num`` utterances to one environment."""
+    game, rng, seed = Fuzzed(env_id, interface), random.Random(env_id + interface), 0
+    while game.utterances < num:
+        game.begin(seed)
+        for _ in range(MAX_TURNS):
+            try:
+                attack_once(game, rng)
+            except Exception:
+                print(f"{env_id} in {interface}, conversation {seed}, after {game.said!r:.2000}")
+                raise
+            if game.over:
+                break
+        seed += 1
+    ended = f"{game.successes} of {game.episodes} conversations succeeded"
+    print(f"{env_id} in {interface}: {game.utterances:,} utterances, {ended}; {memory()} MiB", flush=True)
+
+
+def attack_once(game: Fuzzed, rng: random.Random) -> None:
+    """One turn."""
+    if game.interface == "choices":
+        game.choose(rng.randrange(10**6))
+    elif game.interface == "tokens":
+        game.spell(random_utterance(rng, game.own), rng.randrange(10**6) if rng.random() < 0.3 else None)
+    else:
+        game.say(random_utterance(rng, game.own))
+
+
+def check_memory(ids: list[str], episodes: int) -> None:
+    """Plays conversations of all environments in turn, and prints what the process holds."""
+    games, rng = [Fuzzed(id, "text") for id in ids], random.Random(0)
+    for piece in track(range(PIECES), description="conversations"):
+        for number in range(episodes // PIECES):
+            game = games[number % len(games)]
+            game.begin(rng.randrange(10**9))
+            while not game.over:
+                game.say(random_utterance(rng, game.own))
+        print(f"{(piece + 1) * episodes // PIECES:,} conversations: {memory()} MiB", flush=True)
+
+
+def memory() -> int:
+    """MiB that the process holds now, or at most held so far where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * resource.getpagesize() // 2**20
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10
+
+
+if __name__ == "__main__":
+    main()
