@@ -236,12 +236,12 @@ def _tests(records: Mapping[str, Sequence[Record]]) -> list[dict[str, Any]]:
     found = [_paired(records[first], records[second]) for first, second in compared]
     adjusted = holm([test["p_value"] for test in found])
     return [
-        {"first": first, "second": second, **test, "p_holm": p_holm, **_judged(test, p_holm)}
+        {"first": first, "second": second, **test, "p_holm": p_holm, **judged(test, p_holm)}
         for (first, second), test, p_holm in zip(compared, found, adjusted, strict=True)
     ]
 
 
-def _judged(test: Mapping[str, Any], p_holm: float) -> dict[str, Any]:
+def judged(test: Mapping[str, Any], p_holm: float) -> dict[str, Any]:
     """The verdict, which says no more than the runs can show."""
     significant = p_holm < SIGNIFICANCE
     if test["speaks_of"] == MODELS:
