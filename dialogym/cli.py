@@ -1,5 +1,5 @@
 """The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
-``aggregate``, ``rescore``, ``export``, ``model``."""
+``transfer``, ``aggregate``, ``rescore``, ``export``, ``model``."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ from .cli_export import export
 from .cli_model import model
 from .cli_rating import PREFERENCE, rate, train_preference_model
 from .cli_scores import aggregate, rescore
+from .cli_transfer import transfer
 from .envs import Task, bridged_ids, task_class
 from .rewards import EndpointError
 
@@ -240,6 +241,7 @@ def _ask(heard: str) -> str:
 app.command()(rate)
 app.command()(export)
 app.command()(model)
+app.command()(transfer)
 app.command()(aggregate)
 app.command()(rescore)
 

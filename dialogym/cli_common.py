@@ -53,11 +53,16 @@ def options_of(pairs: list[str] | None) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals or not key.isidentifier():
             raise ValueError(f"expected KEY=VALUE, got {pair!r}")
-        try:
-            options[key] = json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
-        except json.JSONDecodeError:
-            options[key] = value
+        options[key] = value_of(value)
     return options
+
+
+def value_of(text: str) -> Any:
+    """Text as JSON where it is, else as it stands."""
+    try:
+        return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
+    except json.JSONDecodeError:
+        return text
 
 
 def make_env(env_id: str, **options: Any) -> gym.Env[Any, Any]:

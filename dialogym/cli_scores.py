@@ -48,21 +48,34 @@ def aggregate(
 def rescore(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of `dialogym compare`.")],
     reward: Annotated[
-        str, typer.Option(help="A name of `dialogym rewards`, or JSON of names and weights: '{\"sparse\": 1}'.")
-    ],
+        str | None,
+        typer.Option(
+            help="A name of `dialogym rewards`, or JSON of names and weights: '{\"sparse\": 1}'. Default with "
+            "--success: that of the comparison."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the new report; default: DIR/rescored.")] = None,
+    success: Annotated[
+        bool, typer.Option("--success", help="Judge success anew too, by the task as it is now.")
+    ] = False,
 ) -> None:
-    """Give the conversations of a comparison the returns of another reward, without playing them again."""
+    """Grade the conversations of a comparison again, by another reward or a mended task, without agents playing."""
     from dialogym.evaluation.grading import in_words
     from dialogym.evaluation.rescore import rescore as grade
 
-    results = grade(folder, _reward(reward), out)
+    if reward is None and not success:
+        raise ValueError("expected --reward, or --success to judge success anew, got neither")
+    results = grade(folder, None if reward is None else _reward(reward), out, success)
     table = Table("agent", "success", "return", "95% low", "95% high", title=results["env"]["id"])
     for name, agent in results["agents"].items():
         found = agent["return"]
         cells = (agent["success"]["mean"], found["mean"], found["low"], found["high"])
         table.add_row(name, *(f"{cell:.3f}" for cell in cells))
     console.print(table)
+    changed = results["rescored"]["changed_verdicts"]
+    if changed is not None:
+        counts = ", ".join(f"{key} {count}" for key, count in changed.items())
+        console.print(f"Verdicts that changed: {counts}", soft_wrap=True, markup=False, highlight=False)
     graded = in_words(results["settings"]["grading"])
     console.print(f"Graded: {graded}", soft_wrap=True, markup=False, highlight=False)
     report = (folder / "rescored" if out is None else out) / "report.html"

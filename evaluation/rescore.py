@@ -1,4 +1,4 @@
-"""Another reward for conversations that a comparison has played: a new report without playing them again."""
+"""Conversations that a comparison has played, graded again: by another reward, or by a task that was mended."""
 
 from __future__ import annotations
 
@@ -23,50 +23,70 @@ from .compare.conversations import (
 from .compare.fluency import FLUENCY_FILE
 from .compare.run import RESULTS_FILE, SETTINGS_FILE, as_json
 from .grading import grading
+from .replay import check_judged, replay
 from .report.results import read_results, results_of, write_results
-from .score import goals_hash, made, task_of
+from .score import goals_hash, made
 
 CHUNK = 256
 """Transcripts that a reward is given at once."""
 
 
-def rescore(folder: str | Path, reward: RewardSpec, out: str | Path | None = None) -> dict[str, Any]:
-    """The comparison in ``folder`` with the returns of another reward: ``results.json`` and the reports anew.
+def rescore(
+    folder: str | Path, reward: RewardSpec | None = None, out: str | Path | None = None, success: bool = False
+) -> dict[str, Any]:
+    """The comparison in ``folder`` graded again without agents playing: ``results.json`` and the reports anew.
 
-    Success, turns and whatever else does not hang on the reward stay as they were; so do the learning curves, whose
-    returns are those that the agents learned from. Agents are not trained for the new reward.
+    Turns and whatever else does not hang on what is graded stay as they were; so do the learning curves, whose returns
+    and validations are those that the agents learned from. Agents are not trained for the new reward.
 
     Args:
         folder: that ``compare`` wrote.
-        reward: a registered name, a reward, or a dict of them with their weights.
+        reward: a registered name, a reward, or a dict of them with their weights; None is the comparison's own.
         out: folder of the new report; None is ``rescored`` in ``folder``.
+        success: judge success anew too, by the task as it is now: what agents said is said to it again, see
+            :mod:`~dialogym.evaluation.replay`. Returns then are of the conversations as they go now; pass^k is left
+            out, since conversations under other noise were not kept. Without it success is that of the version which
+            played.
 
     Returns:
-        The results, as in ``results.json``; "rescored" says what they were graded by before.
+        The results, as in ``results.json``; "rescored" says what they were graded by before, and how many verdicts of
+        each arm changed.
 
     Raises:
         FileNotFoundError: for a folder without a comparison, or one of a version that did not keep conversations.
-        ValueError: if the task has other goals by now, if ``out`` holds a comparison, or for an unknown reward.
+        ValueError: if the task has other goals by now, if ``out`` holds a comparison, for an unknown reward, or if
+            conversations would go otherwise now, so that success cannot be judged anew.
         RewardError: if the reward fails on a transcript.
     """
-    folder, resolved = Path(folder), resolve(reward)
+    folder = Path(folder)
+    if reward is None and not success:
+        raise ValueError("expected a reward, or success=True to judge success anew, got neither")
     out = folder / "rescored" if out is None else Path(out)
     if not (folder / RESULTS_FILE).is_file():
         raise FileNotFoundError(f"{folder} holds no {RESULTS_FILE}: expected a folder of `dialogym compare`")
     if (out / SETTINGS_FILE).is_file():
         raise ValueError(f"{out} holds a comparison: choose another folder for the new report")
+    if reward is not None:
+        resolve(reward)
     before = read_results(folder / RESULTS_FILE)
-    task = _task(before)
-    records = _records(folder, before, task, resolved)
-    graded = grading(task, resolved)
+    env = _env(before, reward)
+    records, changed = _records(folder, before, env, success)
+    core: Any = env.unwrapped
+    graded, now = grading(core.task, core.reward), core.task.version
     was = before["settings"].get("grading")
-    if was is not None:
+    if was is not None and not success:
         graded["task"] = was["task"]  # success is that of the version which played
     settings = {**before["settings"], "grading": graded}
     facts = {**{name: before[name] for name in ("env", "goals", "task", "provenance")}, "settings": settings}
     facts["sample_goals"] = [{name: one[name] for name in ("goal_id", "goal")} for one in before["samples"]]
     results = results_of(records, _fluency(folder), facts, before["left_out"])
-    results["rescored"] = {"folder": str(folder), "before": was}
+    results["rescored"] = {
+        "folder": str(folder),
+        "before": was,
+        "reward_changed": was is None or was["reward"] != graded["reward"],
+        "task_version_now": now,
+        "changed_verdicts": changed if success else None,
+    }
     out.mkdir(parents=True, exist_ok=True)
     write_results(results, out / RESULTS_FILE)
     from .report.page import write_reports
@@ -78,20 +98,32 @@ def rescore(folder: str | Path, reward: RewardSpec, out: str | Path | None = Non
 # The comparison
 
 
-def _task(results: Mapping[str, Any]) -> Task:
-    """The task that a comparison was about; it has to have the same goals still."""
+def _env(results: Mapping[str, Any], reward: RewardSpec | None) -> gym.Env[Any, Any]:
+    """The environment that a comparison was about, as it is now, with the reward to score by."""
     env_id, kwargs = results["env"]["id"], results["env"]["kwargs"]
     if env_id not in gym.registry:
         raise ValueError(f"{env_id} is not registered: import the package that registers it first")
     registered = as_json(gym.registry[env_id].kwargs)  # as results have them, where a class is its text
     options = {name: value for name, value in kwargs.items() if name not in registered or registered[name] != value}
-    options.pop("reward", None)  # as text, where it was an object, and another one is asked for
-    return task_of(made(env_id, **options))
+    own = options.pop("reward", None)  # as text, where it was an object
+    if reward is None and own is not None:
+        try:
+            resolve(own)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"the comparison was graded by {own}, which no file holds: give the reward") from error
+        reward = own
+    if reward is not None:
+        options["reward"] = reward
+    return made(env_id, **options, interface="text", split="test")
 
 
-def _records(folder: Path, before: Mapping[str, Any], task: Task, reward: ComposedReward) -> dict[str, list[Any]]:
-    """The records of the arms, by name, with the returns of the reward."""
+def _records(
+    folder: Path, before: Mapping[str, Any], env: gym.Env[Any, Any], success: bool
+) -> tuple[dict[str, list[Any]], dict[str, int]]:
+    """The records of the arms, by name, graded anew; and how many verdicts of each arm that is reported changed."""
+    core: Any = env.unwrapped
     records: dict[str, list[Any]] = {}
+    changed: dict[str, int] = {}
     for key, arm in before["settings"]["arms"].items():
         path = folder / "agents" / key / ARM_FILE
         if not path.is_file():
@@ -100,10 +132,28 @@ def _records(folder: Path, before: Mapping[str, Any], task: Task, reward: Compos
         for part, file in (("best", CONVERSATIONS_FILE), ("last", LAST_CONVERSATIONS_FILE)):
             if record[part] is not None:
                 played = read_conversations(path.with_name(file))
-                _check_goals(path.with_name(file), played, task, before["goals"]["hash"])
-                record[part]["return"] = returns_of(played, task, reward)
+                _check_goals(path.with_name(file), played, core.task, before["goals"]["hash"])
+                if success:
+                    differing = _judge(record[part], played, env, path.with_name(file))
+                    if part == "best":
+                        changed[key] = differing
+                else:
+                    record[part]["return"] = returns_of(played, core.task, core.reward)
+        if success:
+            record["noise"] = []
         records.setdefault(arm["name"], []).append(record)
-    return records
+    return records, changed
+
+
+def _judge(scores: dict[str, Any], played: Conversations, env: gym.Env[Any, Any], path: Path) -> int:
+    """Puts the verdicts of the task as it is now into the scores; how many are others than before."""
+    verdicts = replay(played, env, len(scores.get("conversations", ())))
+    check_judged(str(path), played, verdicts)
+    differing = sum(now != before for now, before in zip(verdicts.success, scores["success"], strict=True))
+    scores.update({"success": verdicts.success, "return": verdicts.returns, "turns": verdicts.turns})
+    if verdicts.conversations:
+        scores["conversations"] = verdicts.conversations
+    return differing
 
 
 def _check_goals(path: Path, played: Conversations, task: Task, expected: str) -> None:

@@ -86,6 +86,39 @@ def mean_interval(scores: ArrayLike, seed: int = 0, confidence: float = CONFIDEN
     return CrossedMean.of(values).interval(confidence)
 
 
+def normalised_interval(scores: ArrayLike, floor: ArrayLike, ceiling: ArrayLike, seed: int = 0) -> Interval:
+    """Mean of (R, G) scores, 0 where the floor's is and 1 where the ceiling's is, all of them on the same G goals.
+
+    Floor and ceiling were measured too, so the interval is that of a ratio: with s, f and c on goal g, and n the
+    normalised mean, the mean of (s - f - n (c - f)) / (mean c - mean f) over runs and goals varies as n does (the
+    delta method; Cochran, 1977, "Sampling techniques", section 6.3). It is paired by goal, and has the interval of
+    :func:`mean_interval`; that of several runs takes a score to vary by chance at least as in
+    :func:`success_interval`, and ends where a score of 0 or 1 would be.
+
+    Args:
+        scores: (R, G) or (G,), each in [0, 1].
+        floor, ceiling: (G,).
+        seed: of the bootstrap, for one run.
+
+    Raises:
+        ValueError: if the goals differ in number, or the ceiling is not above the floor.
+        ImportError: for several runs, without scipy.
+    """
+    values, low, high = (_runs_by_goals(one) for one in (scores, floor, ceiling))
+    if not low.shape == high.shape == (1, values.shape[1]):
+        raise ValueError(f"expected one row of the same goals as {values.shape}, got {low.shape} and {high.shape}")
+    gap = float(high.mean() - low.mean())
+    if gap <= 0:
+        raise ValueError(f"expected a ceiling above the floor, got means of {high.mean():g} and {low.mean():g}")
+    share = float(values.mean() - low.mean()) / gap
+    linear = share + (values - low - share * (high - low)) / gap  # (R, G), with the mean share
+    if len(linear) == 1:
+        return bootstrap_interval(linear[0], seed)
+    least, most = (float(end - low.mean()) / gap for end in (0.0, 1.0))
+    found = CrossedMean.of(linear, least_noise=1 / (linear.shape[1] * gap**2)).interval()
+    return Interval(found.mean, max(found.low, least), min(found.high, most))
+
+
 def bootstrap_interval(
     scores: ArrayLike, seed: int = 0, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
 ) -> Interval:

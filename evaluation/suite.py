@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from .compare.run import RESULTS_FILE as RESULTS_OF_ONE
 from .compare.run import Comparison, begin, is_idle, run, write
 from .compare.small import small_preset
 from .contenders import CONTENDERS, LABELS, stages_of, suite_columns, takes_part
+from .grading import grading, in_words
 from .report.charts import heat_map
 from .report.gains import MAX_DRIFT
 from .report.page import gain_lines, gain_rows, markdown_table
@@ -81,13 +82,15 @@ def compare_suite(
     begun = {env_id: comparison for env_id, comparison in begun.items() if not is_idle(comparison)}
     if not begun and not failed:
         raise ValueError(f"none of {', '.join(only or AGENTS)} has a place in {', '.join(ids)}")
-    rows = _earlier_rows(folder, seed, _preset_of(ids[0], preset))
+    rows, old = _earlier_rows(folder, seed, _preset_of(ids[0], preset), set(begun))
+    for env_id, why in old.items():
+        console.print(f"{env_id} is left out: {why}", markup=False)
     for (env_id, comparison), failures in zip(begun.items(), run(list(begun.values()), jobs, console), strict=True):
         with _left_out(env_id, failed, console):
             rows[env_id] = _row(write(comparison, failures))
     rows = {env_id: rows[env_id] for env_id in sorted(rows) if env_id not in failed}
     correct_over_environments([row["rl_after_sft"] for row in rows.values() if row["rl_after_sft"]])
-    results = {"schema": 1, "seed": seed, "environments": rows, "left_out": failed}
+    results = {"schema": 1, "seed": seed, "environments": rows, "left_out": {**old, **failed}}
     atomic_write(folder / RESULTS_FILE, json.dumps(results, indent=1, allow_nan=False) + "\n")
     atomic_write(folder / TABLE_FILE, markdown(results))
     columns = _columns(results)
@@ -96,16 +99,41 @@ def compare_suite(
     return results
 
 
-def _earlier_rows(folder: Path, seed: int, preset: Preset) -> dict[str, Any]:
-    """The rows of environments that earlier calls finished something of, with this seed, preset and model."""
-    rows = {}
+def _earlier_rows(
+    folder: Path, seed: int, preset: Preset, begun: Collection[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The rows of environments that earlier calls finished something of, with this seed, preset and model.
+
+    Those of other versions of task or reward than there are now are not put beside new ones: the second dict says why.
+    Environments in ``begun`` are left to this call, which refuses them itself where versions differ.
+    """
+    rows, old = {}, {}
     for path in sorted(folder.glob(f"*/{RESULTS_OF_ONE}")):
-        results = read_results(path)
+        results, env_id = read_results(path), path.parent.name
         settings = results["settings"]
         models = {arm["config"].get("model") for arm in settings["arms"].values()} - {None}
-        if (settings["seed"], settings["preset"]) == (seed, preset.name) and models <= {preset.model}:
-            rows[path.parent.name] = _row(results)
-    return rows
+        if (settings["seed"], settings["preset"]) != (seed, preset.name) or not models <= {preset.model}:
+            continue
+        why = None if env_id in begun else _outdated(results)
+        if why is None:
+            rows[env_id] = _row(results)
+        else:
+            old[env_id] = why
+    return rows, old
+
+
+def _outdated(results: Mapping[str, Any]) -> str | None:
+    """Why results of an earlier call cannot stand beside new ones; None where they were graded as they would be now."""
+    env_id, was = results["env"]["id"], results["settings"].get("grading")
+    again = "run it again in another folder"
+    if was is None:
+        return f"an earlier call graded it, by a version that is not known: {again}"
+    try:
+        env: Any = made(env_id)
+    except (ImportError, ValueError, gym.error.Error) as error:
+        return f"its earlier results cannot be checked, since it cannot be made here: {str(error).splitlines()[0]}"
+    now = grading(env.unwrapped.task, env.unwrapped.reward)
+    return None if was == now else f"an earlier call graded it by {in_words(was)}; now it is {in_words(now)}: {again}"
 
 
 def _registered(env_ids: Sequence[str] | None) -> Sequence[str]:
@@ -167,6 +195,8 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
         verdict["perplexity"] = [agents[name]["fluency"] for name in (before, after)]
     return {
         "goals": results["goals"]["count"],
+        "grading": results["settings"].get("grading"),
+        "version": results["settings"]["version"],
         "agents": agents,
         "rl_after_sft": verdict,
         "gains": [gain for gain in results.get("gains", ()) if gain["agent"] in AGENTS and gain["before"] in AGENTS],
@@ -262,6 +292,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     rows = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
     rows += ["| " + " | ".join(line) + " |" for line in _lines(results)]
     notes = [f"- {env_id} was left out: {why}" for env_id, why in results["left_out"].items()]
+    notes += _versions(results["environments"])
     notes += _summary([row["rl_after_sft"] for row in results["environments"].values() if row["rl_after_sft"]])
     text = "\n".join([f"# Environments × agents\n\nCells: {CAPTION}.\n", *rows, "", *notes])
     text += f"\n\n![normalised success, environments × agents]({PICTURE_FILE})\n"
@@ -280,6 +311,17 @@ def _costs(rows: Mapping[str, Any]) -> list[str]:
     for env_id, gains in shown.items():
         lines += [f"### {env_id}", "", *[line for gain in gains for line in gain_lines(gain)]]
     return lines
+
+
+def _versions(rows: Mapping[str, Any]) -> list[str]:
+    """That rows were played by different versions of the package, if so."""
+    played: dict[str, list[str]] = {}
+    for env_id, row in rows.items():
+        played.setdefault(str(row.get("version")), []).append(env_id)
+    if len(played) < 2:
+        return []
+    listed = "; ".join(f"{version}: {', '.join(ids)}" for version, ids in sorted(played.items()))
+    return [f"- Rows were played by different versions of dialogym ({listed})."]
 
 
 HOW = {

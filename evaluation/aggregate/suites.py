@@ -10,6 +10,7 @@ from typing import Any
 
 from ..compare.run import RESULTS_FILE as RESULTS_OF_ONE
 from ..contenders import BY_NAME, CEILING, CONTENDERS, FLOOR
+from ..grading import in_words
 from ..suite import RESULTS_FILE
 
 SCHEMA_OF_SUITES = 1
@@ -29,6 +30,7 @@ class Suite:
         goals: how many there are, by task.
         settings: how agents were trained and graded, by task; None where the folder does not say.
         versions: of the package that played.
+        gradings: version of task and reward, by task; None where the folder does not say.
     """
 
     folder: str
@@ -37,6 +39,7 @@ class Suite:
     goals: Mapping[str, int]
     settings: Mapping[str, Any] | None
     versions: frozenset[str]
+    gradings: Mapping[str, Any]
 
 
 def read_suite(folder: str | Path) -> Suite:
@@ -67,8 +70,26 @@ def read_suite(folder: str | Path) -> Suite:
         success,
         {task: row["goals"] for task, row in rows.items()},
         {task: _setting(found) for task, found in known.items()} if len(known) == len(rows) else None,
-        frozenset(str(found["provenance"]["versions"].get("dialogym")) for found in known.values()),
+        frozenset(str(found["provenance"]["versions"].get("dialogym")) for found in known.values())
+        | {str(row["version"]) for task, row in rows.items() if task not in known and "version" in row},
+        {task: _grading(path, row, by_task[task]) for task, row in rows.items()},
     )
+
+
+def _grading(path: Path, row: Mapping[str, Any], comparison: Mapping[str, Any] | None) -> Any:
+    """By what a row was graded, which its comparison has to agree with.
+
+    Raises:
+        ValueError: if it does not: the comparison was played or graded anew, and the table was not.
+    """
+    beside = None if comparison is None else comparison["settings"].get("grading")
+    noted = row.get("grading", beside)
+    if comparison is not None and noted != beside:
+        raise ValueError(
+            f"{path}: the table and the comparison beside it are of different versions of task or reward: repeat "
+            "`dialogym compare --suite` in this folder"
+        )
+    return noted
 
 
 def _read_comparison(path: Path) -> dict[str, Any] | None:
@@ -141,9 +162,20 @@ def check_alike(suites: Sequence[Suite]) -> None:
             if first.goals[task] != suite.goals[task]:
                 counts = f"{first.goals[task]} and {suite.goals[task]}"
                 raise ValueError(f"{first.folder} and {suite.folder} have {counts} goals of {task}: they must be equal")
+        _check_gradings(first, suite)
     known = [suite for suite in suites if suite.settings is not None]
     for suite in known[1:]:
         _check_settings(known[0], suite)
+
+
+def _check_gradings(first: Suite, suite: Suite) -> None:
+    for task, before in first.gradings.items():
+        after = suite.gradings[task]
+        if before is not None and after is not None and before != after:
+            raise ValueError(
+                f"{first.folder} and {suite.folder} were not graded alike on {task}: {in_words(before)}, against "
+                f"{in_words(after)}: such scores are not put together"
+            )
 
 
 def _check_same(what: str, first: Suite, suite: Suite, before: Iterable[str], after: Iterable[str]) -> None:

@@ -251,18 +251,13 @@ def run_arm(arm: Arm, plan: Plan, *, report: Report) -> str:
     """
     began = time.perf_counter()
     folder = plan.folder(arm.key)
-    folder.mkdir(parents=True, exist_ok=True)
-    agent, inherited = _make(arm, plan)
-    log: list[dict[str, Any]] = []
-    last = None
-    if arm.trains:
-        log = _train(agent, arm, plan, folder, report)
-        last = _last(folder, plan)
+    agent, inherited, log = trained(arm, plan, report)
+    last = _last(folder, plan) if arm.trains else None
     record = {
         "arm": dataclasses.asdict(arm),
         "budget": dataclasses.asdict(agent.budget),
         "inherited": inherited,
-        "model": _model_facts(agent),
+        "model": model_facts(agent),
         "log": log,
         "best": _scored(agent, arm, plan, report, "scoring", folder / CONVERSATIONS_FILE),
         "last": None
@@ -276,6 +271,19 @@ def run_arm(arm: Arm, plan: Plan, *, report: Report) -> str:
     if arm.config.get("model") is not None:
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)  # two more copies of a large model
     return f"success {np.mean(record['best']['success']):.3f}"
+
+
+def trained(arm: Arm, plan: Plan, report: Report) -> tuple[Agent, dict[str, Any] | None, list[dict[str, Any]]]:
+    """The agent of an arm after its training, which goes on with what an interrupted one left in the arm's folder.
+
+    Returns:
+        The agent, which is also saved in the folder as "agent"; the budget of the arm it starts from, if any; and the
+        rows of its log, none for an agent that does not train.
+    """
+    folder = plan.folder(arm.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    agent, inherited = _make(arm, plan)
+    return agent, inherited, _train(agent, arm, plan, folder, report) if arm.trains else []
 
 
 def read_record(plan: Plan, key: str) -> dict[str, Any] | None:
@@ -428,7 +436,7 @@ def _under_noise(agent: Agent, plan: Plan, report: Report) -> list[list[int]]:
     return outcomes
 
 
-def _model_facts(agent: Agent) -> dict[str, Any]:
+def model_facts(agent: Agent) -> dict[str, Any]:
     """What an agent is, for the provenance."""
     facts: dict[str, Any] = {"interface": agent.interface, "config": _config(agent)}
     lm = getattr(agent, "lm", None)

@@ -277,7 +277,7 @@ def _claim_folder(out: Path, settings: dict[str, Any]) -> None:
             before = {**before, "arms": settings["arms"], "num_seeds": settings["num_seeds"]}
         differing = [name for name in settings if before.get(name) != settings[name]]
         if differing:
-            details = "; ".join(_difference(name, before.get(name), settings[name]) for name in differing)
+            details = "; ".join(difference(name, before.get(name), settings[name]) for name in differing)
             raise ValueError(
                 f"{out} holds a comparison with other settings ({details}): choose another folder for this one"
             )
@@ -285,7 +285,8 @@ def _claim_folder(out: Path, settings: dict[str, Any]) -> None:
     atomic_write(path, json.dumps(settings, indent=1) + "\n")
 
 
-def _difference(name: str, before: Any, now: Any) -> str:
+def difference(name: str, before: Any, now: Any) -> str:
+    """In what a setting of an earlier call differs from that of this one."""
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         return f"{name} differ in {', '.join(keys)}"

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from ...agents.files import atomic_write
 from ..contenders import CONTENDERS, MENU, TURNS, Contender, named, stages_of
 
 INK, FAINT = "#010203", "#040506"
@@ -293,35 +294,55 @@ def demonstration_chart(results: Mapping[str, Any]) -> str | None:
         return svg(figure, "success of SFT against the number of demonstrations")
 
 
-# Environments × agents
+# Tables of numbers
 
 
 def heat_map(
-    cells: Sequence[Sequence[float | None]], rows: Sequence[str], columns: Sequence[str], path: str | Path
+    cells: Sequence[Sequence[float | None]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    path: str | Path,
+    *,
+    notes: Sequence[Sequence[str]] | None = None,
+    row_title: str = "",
+    column_title: str = "",
+    meaning: str = "0 = floor, 1 = rule",
 ) -> None:
     """Draws a table of numbers as a picture: colour from 0 (floor) to 1 (ceiling), the number written in each cell.
 
     Args:
         cells: a row for each of ``rows``; None is left blank.
         rows, columns: their names.
-        path: of the PNG file.
+        path: of the PNG file, which is written at once.
+        notes: a small line for each cell, below its number.
+        row_title, column_title: what rows and columns are.
+        meaning: of the colours.
     """
     import matplotlib.colors
     import numpy as np
     from matplotlib.figure import Figure
 
     values = np.array([[np.nan if cell is None else cell for cell in row] for row in cells], dtype=float)
-    figure = Figure(figsize=(1.5 + 1.15 * len(columns), 1.2 + 0.42 * max(1, len(rows))), layout="constrained")
+    height = 0.42 if notes is None else 0.6
+    width = 1.5 if notes is None else 2.2
+    figure = Figure(figsize=(width + 1.15 * len(columns), 1.2 + height * max(1, len(rows))), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(
         values.reshape(len(rows), len(columns)), cmap="viridis", norm=matplotlib.colors.Normalize(0, 1), aspect="auto"
     )
     axes.set_xticks(range(len(columns)), [label(name) for name in columns], rotation=20, ha="right")
     axes.set_yticks(range(len(rows)), rows)
+    axes.set_xlabel(column_title)
+    axes.set_ylabel(row_title)
     axes.tick_params(length=0)
     for y, x in itertools.product(range(len(rows)), range(len(columns))):
         if not np.isnan(values[y, x]):
             ink = "black" if values[y, x] > 0.6 else "white"
-            axes.text(x, y, f"{values[y, x]:.2f}", ha="center", va="center", color=ink, fontsize=9)
-    figure.colorbar(image, ax=axes, label="0 = floor, 1 = rule")
-    figure.savefig(str(path), dpi=150)
+            below = 0.0 if notes is None else 0.13
+            axes.text(x, y - below, f"{values[y, x]:.2f}", ha="center", va="center", color=ink, fontsize=9)
+            if notes is not None:
+                axes.text(x, y + 0.24, notes[y][x], ha="center", va="center", color=ink, fontsize=6.5)
+    figure.colorbar(image, ax=axes, label=meaning)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    atomic_write(path, buffer.getvalue())

@@ -286,9 +286,30 @@ def _graded(results: Mapping[str, Any]) -> list[str]:
     if graded is not None:
         found.append(f"Graded: {in_words(graded)}.")
     if "rescored" in results:
-        was = results["rescored"]["before"]
-        before = in_words(was) if was is not None else "by a version not known"
+        found += _regraded(results["rescored"], graded)
+    return found
+
+
+def _regraded(rescored: Mapping[str, Any], graded: Mapping[str, Any] | None) -> list[str]:
+    """What was graded after the agents were scored, and what was not."""
+    was, changed = rescored["before"], rescored.get("changed_verdicts")
+    before = in_words(was) if was is not None else "by a version not known"
+    found = []
+    if rescored.get("reward_changed", True):
         found.append(f"Returns are of a reward that the agents did not learn from; they were graded: {before}.")
+    if changed is not None:
+        counts = ", ".join(f"{key} {count}" for key, count in changed.items())
+        found.append(
+            f"Success was judged anew, by saying to the task what the agents had said; they were graded: {before}. "
+            f"Verdicts that changed: {counts}. Learning curves, validation and the measures of labels and words are of "
+            "before; pass^k is left out."
+        )
+    now = rescored.get("task_version_now")
+    if changed is None and graded is not None and now is not None and now != graded["task"]["version"]:
+        found.append(
+            f"Success is that of version {graded['task']['version']} of the task, and returns were taken from the task "
+            f"at version {now}: dialogym rescore with the option success judges success anew."
+        )
     return found
 
 

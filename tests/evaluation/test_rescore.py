@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from dialogym.agents.registry import make_agent
 from dialogym.cli import app
+from dialogym.envs import remake
 from dialogym.evaluation.compare.arms import Preset
 from dialogym.evaluation.compare.conversations import (
     CONVERSATIONS_FILE,
@@ -24,6 +25,7 @@ from dialogym.evaluation.compare.conversations import (
 )
 from dialogym.evaluation.compare.run import compare
 from dialogym.evaluation.grading import grading
+from dialogym.evaluation.replay import replay
 from dialogym.evaluation.rescore import rescore, returns_of
 from dialogym.evaluation.score import frozen_goals, score, task_of
 from dialogym.rewards import Reward, resolve
@@ -164,6 +166,90 @@ def test_folders_that_cannot_be_graded_again_say_why(compared, tmp_path, monkeyp
     finally:
         kept.write_text(text)
     assert not (tmp_path / "out").exists()
+
+
+# Success judged anew
+
+
+@pytest.mark.parametrize(("env_id", "agent"), [
+    ("TextDialog-v0", "rule"), ("TextDialog-v0", "random"), ("TextNegotiation-v0", "random"), ("TextWordle-v0", "rule"),
+    ("TextChat-v0", "random"), ("TextArithmetic-v0", "rule"),
+])  # fmt: skip
+def test_what_was_said_comes_to_the_same_when_it_is_said_again(tmp_path, env_id, agent):
+    env = gym.make(f"dialogym:{env_id}", **({"noise": 0.3} if env_id == "TextDialog-v0" else {}))
+    goals = frozen_goals(env, "test", 8).goals
+    scores = score(make_agent(agent, env, seed=1), env, goals)
+    write_conversations(tmp_path / "c.jsonl", scores, goals, env.unwrapped.max_turns, task_of(env).num_parts)
+    played = read_conversations(tmp_path / "c.jsonl")
+    verdicts = replay(played, remake(env, interface="text", split="test"), 2)
+    assert verdicts.unjudged == {}
+    assert verdicts.success == scores.success.astype(int).tolist()
+    assert verdicts.returns == pytest.approx(scores.returns.tolist())
+    assert verdicts.turns == scores.turns.tolist()
+    assert verdicts.conversations == scores.conversations[:2]
+
+
+def strict(self, utterance):
+    """Success on the first try alone; the conversation goes as it went."""
+    self.asked += 1
+    right = utterance.strip() == tasks.after(self.word)
+    self.success = right and self.asked == 1 and self.word in tasks.WORDS[:20]
+    self.over = right or self.asked == 3
+    return [] if self.over else [("user", "no , again .")]
+
+
+def test_success_is_judged_anew_by_a_mended_grader_and_the_report_says_so(compared, tmp_path, monkeypatch):
+    folder, before = compared
+    monkeypatch.setattr(tasks.WordPartner, "hear", strict)
+    monkeypatch.setattr(tasks.Words, "version", 2)
+    after = rescore(folder, out=tmp_path / "new", success=True)
+    task = tasks.Words()
+    ids = [goal_id for goal_id, _ in read_conversations(folder / "agents/rule/seed-0" / CONVERSATIONS_FILE).goals]
+    expected = [int(task.goal(goal_id)["word"] in tasks.WORDS[:20]) for goal_id in ids]
+    assert 0 < sum(expected) < len(expected)
+    rule = after["agents"]["rule"]
+    assert rule["per_seed"][0]["per_goal"]["success"] == expected
+    assert rule["success"]["mean"] == pytest.approx(np.mean(expected), abs=1e-6)
+    assert rule["return"]["mean"] < before["agents"]["rule"]["return"]["mean"]
+    assert after["settings"]["grading"]["task"]["version"] == 2
+    assert after["settings"]["grading"]["reward"] == before["settings"]["grading"]["reward"]
+    assert after["rescored"]["changed_verdicts"]["rule/seed-0"] == len(expected) - sum(expected)
+    assert after["rescored"]["changed_verdicts"]["do_nothing/seed-0"] == 0
+    assert rule["pass_k"] is None
+    report = (tmp_path / "new" / "report.md").read_text()
+    assert "Success was judged anew" in report
+    assert "a reward that the agents did not learn from" not in report
+    returns = rescore(folder, "sparse", tmp_path / "returns")  # without: success is that of the version which played
+    assert returns["settings"]["grading"]["task"]["version"] == 1
+    assert returns["agents"]["rule"]["success"] == before["agents"]["rule"]["success"]
+    assert "returns were taken from the task at version 2" in (tmp_path / "returns" / "report.md").read_text()
+
+
+def test_success_is_not_judged_anew_where_the_agent_would_not_have_said_the_same(compared, tmp_path, monkeypatch):
+    folder, _ = compared
+    kinder = lambda self, utterance: strict(self, utterance) and [("user", "nearly !")]  # noqa: E731
+    monkeypatch.setattr(tasks.WordPartner, "hear", kinder)
+    with pytest.raises(ValueError, match=r"12 of 12 .*the agent would read other words before its turn 2"):
+        rescore(folder, out=tmp_path / "new", success=True)
+
+    def asks_more(self, utterance):
+        self.asked += 1
+        return [("user", "and ?")]
+
+    monkeypatch.setattr(tasks.WordPartner, "hear", asks_more)
+    with pytest.raises(ValueError, match=r"cannot be judged anew"):
+        rescore(folder, out=tmp_path / "new", success=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_command_judges_success_anew(compared, tmp_path, monkeypatch):
+    folder, _ = compared
+    monkeypatch.setattr(tasks.WordPartner, "hear", strict)
+    done = CliRunner().invoke(app, ["rescore", str(folder), "--success", "--out", str(tmp_path / "new")])
+    assert done.exit_code == 0, done.output
+    assert "Verdicts that changed: do_nothing/seed-0 0" in done.output
+    done = CliRunner().invoke(app, ["rescore", str(folder)])
+    assert "expected --reward, or --success" in str(done.exception)
 
 
 def test_a_comparison_graded_by_another_version_is_not_gone_on_with(compared, monkeypatch):

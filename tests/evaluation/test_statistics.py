@@ -14,6 +14,7 @@ from dialogym.evaluation.statistics import (
     holm,
     mcnemar,
     mean_interval,
+    normalised_interval,
     paired_test,
     pass_hat_k,
     success_interval,
@@ -190,6 +191,48 @@ def test_the_mean_of_several_runs_sees_the_runs():
 def test_scores_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match="finite"):
         bootstrap_interval([1.0, math.nan])
+
+
+def test_a_normalised_mean_by_hand():
+    floor, ceiling = [0, 0, 1, 0], [1, 1, 1, 0]  # means of 1/4 and 3/4
+    found = normalised_interval([[1, 0, 1, 0], [1, 1, 1, 0]], floor, ceiling)
+    assert found.mean == pytest.approx((5 / 8 - 1 / 4) / (1 / 2))
+    assert -0.5 <= found.low < found.mean < found.high <= 1.5  # where scores of 0 and 1 would be
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_between_floors_of_zero_and_a_ceiling_of_one_a_mean_is_normalised_already(runs):
+    scores = np.random.default_rng(4).random((runs, 40))
+    found, plain = normalised_interval(scores, np.zeros(40), np.ones(40), seed=3), mean_interval(scores, seed=3)
+    assert found.mean == pytest.approx(plain.mean)
+    assert [found.low, found.high] == pytest.approx([plain.low, plain.high])
+
+
+def test_who_does_what_the_rule_does_is_the_rule_and_pairing_says_so_with_certainty():
+    rng = np.random.default_rng(0)
+    rule = rng.random(100) < 0.7
+    assert normalised_interval(rule, np.zeros(100), rule) == pytest.approx((1.0, 1.0, 1.0))
+    assert normalised_interval(rng.permutation(rule), np.zeros(100), rule).low < 0.9  # other goals: luck shows
+
+
+@pytest.mark.parametrize(("runs", "spread"), [(1, 0.0), (3, 0.1)])
+def test_normalised_intervals_cover_although_floor_and_rule_were_measured_too(runs, spread):
+    rng = np.random.default_rng(7)
+    covered = 0
+    for trial in range(200):
+        ease = rng.beta(2, 2, 150)  # mean 1/2
+        floor, rule = rng.random(150) < 0.1 * ease, rng.random(150) < 0.5 + 0.5 * ease  # means 0.05 and 0.75
+        chances = np.clip(0.2 + 0.6 * ease + rng.normal(0, spread, (runs, 1)), 0, 1)  # mean 0.5
+        low, high = normalised_interval(rng.random((runs, 150)) < chances, floor, rule, seed=trial)[1:]
+        covered += low <= 0.45 / 0.7 <= high
+    assert 0.89 <= covered / 200 <= 0.99
+
+
+def test_nothing_is_normalised_without_a_gap_or_on_other_goals():
+    with pytest.raises(ValueError, match=r"a ceiling above the floor, got means of 0\.5 and 0\.5"):
+        normalised_interval([0, 1], [0, 1], [1, 0])
+    with pytest.raises(ValueError, match="one row of the same goals"):
+        normalised_interval([0, 1, 1], [0, 0], [1, 1])
 
 
 def test_mcnemar_by_hand():

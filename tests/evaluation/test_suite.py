@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -173,3 +174,38 @@ def test_training_seeds_can_be_added_later(finished, tmp_path):
     assert results["environments"]["EvaluationWords-v0"]["rl_after_sft"]["speaks_of"] == RUNS
     with pytest.raises(ValueError, match="other settings"):
         compare_suite(copy, ids, preset=dataclasses.replace(two, num_goals=20))
+
+
+def test_earlier_rows_of_another_version_are_left_out_and_told(tmp_path):
+    quick = dataclasses.replace(SMALL, num_goals=6, num_validation_goals=2)
+    out = tmp_path / "out"
+
+    def suite():
+        with (tmp_path / "log").open("a") as log:
+            console = Console(file=log, width=300)
+            return compare_suite(out, ["EvaluationWords-v0"], 1, preset=quick, console=console, only=["do_nothing"])
+
+    first = suite()["environments"]["EvaluationWords-v0"]
+    assert first["grading"]["task"] == {"name": "Words", "version": 1}
+    shutil.copytree(out / "EvaluationWords-v0", out / "Other-v0")  # as an earlier call left another environment
+    assert set(suite()["environments"]) == {"EvaluationWords-v0", "Other-v0"}
+    path = out / "Other-v0" / "results.json"
+    kept = path.read_text()
+    for old, why in [
+        (lambda settings: settings["grading"]["task"].update(version=0), "version 0; .*; now it is .*version 1"),
+        (lambda settings: settings.pop("grading"), "a version that is not known"),
+    ]:
+        results = json.loads(kept)
+        old(results["settings"])
+        path.write_text(json.dumps(results))
+        found = suite()
+        assert set(found["environments"]) == {"EvaluationWords-v0"}
+        assert re.search(why, found["left_out"]["Other-v0"])
+        assert "Other-v0 was left out: an earlier call" in (out / "suite.md").read_text()
+    assert "Other-v0 is left out: an earlier call" in (tmp_path / "log").read_text()
+
+
+def test_rows_of_different_versions_of_the_package_are_told():
+    row = {"goals": 200, "agents": {}, "rl_after_sft": None, "left_out": {}}
+    rows = {"A-v0": {**row, "version": "0.1.0"}, "B-v0": {**row, "version": "0.2.0"}}
+    assert "versions of dialogym (0.1.0: A-v0; 0.2.0: B-v0)" in markdown({"environments": rows, "left_out": {}})

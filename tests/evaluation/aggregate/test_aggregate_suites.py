@@ -193,3 +193,30 @@ def test_the_command_prints_the_table_and_what_to_know(folders, tmp_path):
     assert "2 environments × 2 training runs" in done.output
     assert "0.75 [" in done.output
     assert set(json.loads((out / "aggregate.json").read_text())["agents"]) == {"sft", "sft_rl"}
+
+
+def graded(version):
+    return {"task": {"name": "A", "version": version}, "reward": {"spec": "r", "version": "v"}}
+
+
+def test_tables_graded_by_different_versions_are_refused_even_without_their_comparisons(tmp_path):
+    folders = []
+    for seed, version in enumerate([1, 2]):
+        folders.append(suite(tmp_path / str(seed), seed, {"A-v0": {"sft": 0.3}}))
+        path = folders[-1] / "suite.json"
+        table = json.loads(path.read_text())
+        table["environments"]["A-v0"].update(grading=graded(version), version="0.1.0")
+        path.write_text(json.dumps(table))
+    with pytest.raises(ValueError, match=r"not graded alike on A-v0: success by A, version 1.*against.*version 2"):
+        aggregate_suites(folders)
+    assert aggregate_suites(folders[:1])["tasks"] == ["A-v0"]
+
+
+def test_a_table_that_is_older_than_the_comparison_beside_it_is_refused(tmp_path):
+    folder = suite(tmp_path / "a", 0, {"A-v0": {"sft": 0.3}})
+    table = json.loads((folder / "suite.json").read_text())
+    table["environments"]["A-v0"]["grading"] = graded(1)
+    (folder / "suite.json").write_text(json.dumps(table))
+    comparison(folder, "A-v0", [0], [0.3], grading=graded(2))
+    with pytest.raises(ValueError, match="the table and the comparison beside it are of different versions"):
+        aggregate_suites([folder])
