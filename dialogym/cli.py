@@ -1,5 +1,5 @@
 """The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
-``aggregate``, ``rescore``, ``export``, ``model``."""
+``aggregate``, ``rescore``, ``export``, ``model``, ``serve``."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ from .cli_export import export
 from .cli_model import model
 from .cli_rating import PREFERENCE, rate, train_preference_model
 from .cli_scores import aggregate, rescore
+from .cli_serve import serve
 from .envs import Task, bridged_ids, task_class
 from .rewards import EndpointError
 
@@ -240,6 +241,7 @@ app.command()(export)
 app.command()(model)
 app.command()(aggregate)
 app.command()(rescore)
+app.command()(serve)
 
 
 @app.command()
