@@ -39,6 +39,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+CLOSE = {"Connection": "close"}
+"""Of a response to a body that was not read to its end."""
 SIGN_OF_LIFE = 5.0
 """Seconds between two comments in a stream in which nothing else happens."""
 SWEEP = 30.0
@@ -109,12 +111,8 @@ class Service:
         sweeper = asyncio.create_task(self._sweep())
         yield
         sweeper.cancel()
-        written = [asyncio.wrap_future(future) for future in self.desk.put_all_away()]
         self.worker.stop()
-        if written:
-            _, lost = await asyncio.wait(written, timeout=self.limits.stop_seconds)
-            if lost:
-                _log.error("%d conversations are lost: the agent did not finish its turn", len(lost))
+        await self.desk.put_all_away()
 
     async def _sweep(self) -> None:
         while True:
@@ -176,7 +174,8 @@ class Service:
         try:
             body = await asyncio.wait_for(self._body(request), self.limits.body_seconds)
         except asyncio.TimeoutError:
-            raise Refused(408, f"expected the body within {self.limits.body_seconds:g} seconds") from None
+            seconds = self.limits.body_seconds
+            raise Refused(408, f"expected the body within {seconds:g} seconds", headers=CLOSE) from None
         try:
             told = json.loads(body)
             json.dumps(told, ensure_ascii=False).encode()  # half a surrogate pair is no text
@@ -188,10 +187,13 @@ class Service:
 
     async def _body(self, request: Request) -> bytes:
         limit, body = self.limits.body_bytes, bytearray()
+        too_large = Refused(413, f"expected a body of at most {limit} bytes", headers=CLOSE)
+        if int(request.headers.get("content-length", 0)) > limit:
+            raise too_large
         async for chunk in request.stream():
             body += chunk
             if len(body) > limit:
-                raise Refused(413, f"expected a body of at most {limit} bytes", headers={"Connection": "close"})
+                raise too_large
         return bytes(body)
 
     # What there is

@@ -10,13 +10,13 @@ All of this runs in the event loop; the agent plays in the worker's thread.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from hashlib import blake2b
 from typing import Any
 
@@ -141,7 +141,7 @@ class Desk:
         future.add_done_callback(lambda future: _call(loop, self._note, entry, asked, future))
         return self._touch(entry)
 
-    def _note(self, entry: Entry, asked: Said, future: Future[Answer]) -> None:
+    def _note(self, entry: Entry, asked: Said, future: concurrent.futures.Future[Answer]) -> None:
         """Notes what was said, so that who goes on with it is recognised; or that nothing can be said any more."""
         assert entry.job is not None
         error, id = future.exception(), entry.talk.id
@@ -190,9 +190,7 @@ class Desk:
             raise Conflict("the agent is still answering in this conversation")
         self._forget(entry)
         try:
-            await asyncio.shield(
-                asyncio.wrap_future(self.worker.call(lambda: self.records.add(entry.talk, success, comment)))
-            )
+            await asyncio.shield(asyncio.to_thread(self.records.add, entry.talk, success, comment))
         except OSError:
             self._entries[id] = entry
             raise
@@ -204,20 +202,19 @@ class Desk:
         for entry in [one for one in self._entries.values() if one.used < before and not one.is_answering]:
             self._put_away(entry)
 
-    def put_all_away(self) -> list[Future[Any]]:
-        """Writes down and forgets every conversation, once the agent has answered in it."""
-        return [self._put_away(entry) for entry in list(self._entries.values())]
+    async def put_all_away(self) -> None:
+        """Writes down and forgets every conversation, as far as it has come."""
+        await asyncio.gather(*[self._put_away(entry) for entry in list(self._entries.values())])
 
-    def _put_away(self, entry: Entry) -> Future[Any]:
+    def _put_away(self, entry: Entry) -> asyncio.Future[None]:
         self._forget(entry)
+        return asyncio.get_running_loop().run_in_executor(None, self._write, entry.talk)
 
-        def write() -> None:
-            try:
-                self.records.add(entry.talk)
-            except OSError as e:
-                _log.error("a conversation is lost: %s", e)
-
-        return self.worker.call(write)
+    def _write(self, talk: Talk) -> None:
+        try:
+            self.records.add(talk)
+        except Exception as e:
+            _log.error("a conversation is lost: %s", e)
 
     def _forget(self, entry: Entry) -> None:
         self._unlist(entry)

@@ -76,7 +76,7 @@ class Job:
 class Worker(threading.Thread):
     """Plays one job after the other, and those that come meanwhile beside them.
 
-    All that touches the agent or a conversation is done by this thread.
+    The agent, and a conversation in which it is to answer, are touched by this thread alone.
 
     Args:
         agent: who answers.
@@ -86,25 +86,12 @@ class Worker(threading.Thread):
     def __init__(self, agent: Agent, max_batch: int = MAX_BATCH):
         super().__init__(daemon=True, name="dialogym-agent")
         self.agent, self.max_batch = agent, max_batch
-        self._inbox: queue.SimpleQueue[Job | Callable[[], None] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
 
     def submit(self, job: Job) -> Future[Answer]:
         """Has a job played; what it throws is in its future."""
         self._inbox.put(job)
         return job.future
-
-    def call(self, function: Callable[[], Any]) -> Future[Any]:
-        """Has a function called between two turns."""
-        future: Future[Any] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(function())
-            except Exception as e:
-                future.set_exception(e)
-
-        self._inbox.put(run)
-        return future
 
     def stop(self) -> None:
         """Ends the thread when all that was asked for is done."""
@@ -117,14 +104,11 @@ class Worker(threading.Thread):
             for item in self._arrived(wait=not active):
                 if item is None:
                     stopped = True
-                elif isinstance(item, Job):
-                    if self._goes_on(item, item.begin):
-                        active.append(item)
-                else:
-                    item()
+                elif self._goes_on(item, item.begin):
+                    active.append(item)
             active = self._round(active)
 
-    def _arrived(self, wait: bool) -> list[Any]:
+    def _arrived(self, wait: bool) -> list[Job | None]:
         """What has been asked for meanwhile."""
         found = [self._inbox.get()] if wait else []
         try:
