@@ -45,7 +45,7 @@ SIGN_OF_LIFE = 5.0
 """Seconds between two comments in a stream in which nothing else happens."""
 SWEEP = 30.0
 """Seconds between two looks for conversations that fell silent."""
-_PIECES = re.compile(r"\s*\S+\s*$|\s*\S+")
+_PIECES = re.compile(r"\s*\S+|\s+\Z")
 
 
 class Service:

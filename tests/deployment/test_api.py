@@ -52,6 +52,20 @@ def test_a_stream_says_the_same_as_a_whole_answer(served):
     assert chunks[-1].choices == []  # where the usage stands, which is asked for and is not known
 
 
+@pytest.mark.parametrize(
+    "content", ["", " ", "\n\n", "a\n", " a  b\t", "\x1c\u2028x\x85", "data: [DONE]\n\ndata: {}", "é" * 400]
+)
+def test_whatever_an_agent_says_arrives_as_it_is(served, monkeypatch, content):
+    monkeypatch.setattr(served.agent, "act", lambda observation, info: content)
+    client = served.client()
+    stream = client.chat.completions.create(model="echo", messages=said("hello"), stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == content
+    whole = client.chat.completions.create(model="echo", messages=said("hello"))
+    assert whole.choices[0].message.content == content
+    again = client.chat.completions.create(model="echo", messages=said("hello", content, "and?"))
+    assert again.choices[0].message.content == content
+
+
 def test_the_client_raises_its_own_errors(served):
     client = served.client()
     with pytest.raises(openai.AuthenticationError, match="token"):
