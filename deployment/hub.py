@@ -41,7 +41,7 @@ def push_to_hub(
     files = list(files_to_push(folder))
     added = [CommitOperationAdd(name.as_posix(), str(folder / name)) for name in files]
     try:
-        made = api.create_repo(repo, private=private, exist_ok=True)
+        made = api.create_repo(repo, private=private or None, exist_ok=True)
         api.create_commit(made.repo_id, added, commit_message=message)
     except HFValidationError as e:
         raise ValueError(f"expected OWNER/NAME or NAME, got {repo!r}: {e}") from e
@@ -52,7 +52,10 @@ def push_to_hub(
     return str(made)
 
 
-def _is_of_the_hub(e: Exception) -> bool:
-    """What the hub said, or that it could not be asked."""
+def _is_of_the_hub(e: BaseException | None) -> bool:
+    """What the hub said, or that it could not be asked, or what came of that."""
+    if e is None:
+        return False
     root = type(e).__module__.partition(".")[0]
-    return isinstance(e, OSError) or root in ("huggingface_hub", "httpx", "httpcore")
+    asked = isinstance(e, OSError) or root == "huggingface_hub" or root.startswith(("httpx", "httpcore"))
+    return asked or _is_of_the_hub(e.__cause__)

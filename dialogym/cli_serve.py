@@ -12,6 +12,8 @@ import typer
 
 from .cli_common import DEFAULT_ENV, ConfigOption, SeedOption, SetOption, console, errors, make_env, options_of
 
+ANY = ("0.0.0.0", "::")
+"""Addresses that stand for all of a machine's."""
 AT_A_TERMINAL = "human"
 """The agent that nobody can be served with."""
 
@@ -106,6 +108,8 @@ def _is_loopback(host: str) -> bool:
 
 def _announce(host: str, port: int, key: str | None, told: bool, out: Path, called: str) -> None:
     """Says where the agent is, and its token where nobody knows it yet."""
+    is_local = _is_loopback(host)
+    host = "localhost" if host in ANY else host
     shown = f"[{host}]" if ":" in host else host
     at = f"http://{shown}:{port}"
     page = f"{at}/#{key}" if key and not told else f"{at}/"
@@ -115,5 +119,5 @@ def _announce(host: str, port: int, key: str | None, told: bool, out: Path, call
     lines.append(f"Conversations are added to {out}. Ctrl-C ends.")
     for line in lines:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-    if key is None and not _is_loopback(host):
+    if key is None and not is_local:
         errors.print("Anybody who reaches this address can talk to the agent: there is no token.", soft_wrap=True)
