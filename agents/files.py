@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..rewards.files import append_line as append_line
 from ..rewards.files import atomic_write as atomic_write
 
 

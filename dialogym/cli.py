@@ -1,5 +1,5 @@
 """The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
-``transfer``, ``aggregate``, ``rescore``, ``export``, ``model``."""
+``transfer``, ``aggregate``, ``rescore``, ``export``, ``model``, ``serve``, ``card``, ``push``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from .cli_card import card, push
 from .cli_common import (
     DEFAULT_ENV,
     INTERRUPTED,
@@ -41,6 +42,7 @@ from .cli_export import export
 from .cli_model import model
 from .cli_rating import PREFERENCE, rate, train_preference_model
 from .cli_scores import aggregate, rescore
+from .cli_serve import serve
 from .cli_transfer import transfer
 from .envs import Task, bridged_ids, task_class
 from .rewards import EndpointError
@@ -244,6 +246,9 @@ app.command()(model)
 app.command()(transfer)
 app.command()(aggregate)
 app.command()(rescore)
+app.command()(serve)
+app.command()(card)
+app.command()(push)
 
 
 @app.command()
@@ -269,6 +274,7 @@ def train(
     """
     from dialogym.agents.registry import make_agent
     from dialogym.agents.training.trackers import check_trackers
+    from dialogym.deployment.card import write_card
 
     trackers = list(dict.fromkeys(name.strip() for names in log or [] for name in names.split(",")))
     check_trackers(trackers)
@@ -298,6 +304,7 @@ def train(
         errors.print(f"\nInterrupted. Go on with: dialogym {shlex.join(again)} --resume", soft_wrap=True, markup=False)
         raise typer.Exit(INTERRUPTED) from None
     learner.save(folder / "agent")
+    write_card(folder / "agent")
     again = _evaluate_command(folder / "agent", env, set_)
     console.print(f"Saved to {folder / 'agent'}; score it with: {again}", soft_wrap=True, markup=False, highlight=False)
 

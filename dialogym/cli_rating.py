@@ -35,6 +35,13 @@ def rate(
         Path | None,
         typer.Option(help="File of pairs to judge; without it they are sampled once and kept beside --out."),
     ] = None,
+    served: Annotated[
+        Path | None,
+        typer.Option(
+            help="Conversations that `dialogym serve` kept: what people were answered is compared with what AGENT_A "
+            "would have said."
+        ),
+    ] = None,
     num_pairs: Annotated[int, typer.Option(min=1, help="How many pairs to sample.")] = 50,
     env: EnvOption = DEFAULT_ENV,
     set_: SetOption = None,
@@ -62,13 +69,18 @@ def rate(
     out = judgements_file(out)
     agent_a, agent_b = (None if agent is None else str(Path(agent)) for agent in (agent_a, agent_b))  # no last slash
     kept = pairs if pairs is not None else out.with_suffix(".pairs.jsonl")
+    if served is not None and pairs is not None:
+        raise ValueError("--served and --pairs exclude each other")
     if pairs is None and kept.is_file():
         what = "--env, --set, --split, --num-pairs and --temperature"
         console.print(f"These pairs were sampled before; for others ({what}), give another --out.", soft_wrap=True)
+    elif served is not None:
+        _pairs_with_people(kept, served, agent_a, agent_b, num_pairs, make_env(env, **options_of(set_)), seed)
     elif pairs is None:
         made = make_env(env, **options_of(set_))
         _sample_pairs(kept, (agent_a, agent_b), num_pairs, made, split, temperature, seed, trust)
-    session = RatingSession(_kept_pairs(kept, agent_a, agent_b), out, rater, seed)
+    named = (agent_a, agent_b) if served is None else (None, None)
+    session = RatingSession(_kept_pairs(kept, *named), out, rater, seed)
     console.print(f"{session.total} pairs, kept in {kept}", soft_wrap=True)
     if session.mended:
         errors.print(f"The last line of {out} was half written and is removed; that pair is asked again.")
@@ -96,6 +108,23 @@ def _sample_pairs(
         for n, agent in enumerate((first, second))
     ]
     found = PairSampler(env, *players, names=(first, second), split=split, seed=seed).sample(num)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_pairs(path, found)
+
+
+def _pairs_with_people(
+    path: Path, served: Path, agent: str | None, other: str | None, num: int, env: Any, seed: int
+) -> None:
+    from dialogym.agents.preference.judgements import save_pairs
+    from dialogym.deployment.pairs import served_pairs
+
+    if agent is None or other is not None:
+        raise ValueError(
+            "--served compares one agent with those that people talked to: dialogym rate AGENT --served FILE"
+        )
+    found, num_left_out = served_pairs(served, player_of(agent, env, seed), env, agent, num, seed)
+    if num_left_out:
+        console.print(f"{num_left_out} conversations cannot be played again with {agent}.", soft_wrap=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_pairs(path, found)
 

@@ -28,3 +28,24 @@ def atomic_write(path: str | Path, content: str | bytes) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     draft.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(draft, path)
+
+
+def append_line(path: str | Path, line: str) -> None:
+    """Adds a line to a file, in one write, and returns when it is on the disk.
+
+    Raises:
+        OSError: if it could not be written, or only in part (a full disk); the file is then as it was.
+    """
+    content = f"{line}\n".encode()
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    size = os.fstat(file).st_size
+    try:
+        written = os.write(file, content)
+        if written != len(content):
+            raise OSError(f"{path}: expected to write {len(content)} bytes, wrote {written}")
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, size)
+        raise
+    finally:
+        os.close(file)

@@ -15,7 +15,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from ...envs.data_files import Field, holds_preferences, load_items, load_preferences
 from ...envs.data_files.conversations import ROLES, Preference
 from ...rewards.transcript import Message
-from ..files import atomic_write
+from ..files import append_line, atomic_write
 
 FIRST, SECOND, TIE = "first", "second", "tie"
 CHOICES = (FIRST, SECOND, TIE)
@@ -165,19 +164,7 @@ def append_judgement(path: str | Path, judgement: Judgement) -> None:
     Raises:
         OSError: if it could not be written, or only in part (a full disk); the file is then as it was.
     """
-    line = _line(judgement).encode()
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    size = os.fstat(file).st_size
-    try:
-        written = os.write(file, line)
-        if written != len(line):
-            raise OSError(f"{path}: expected to write {len(line)} bytes, wrote {written}")
-        os.fsync(file)
-    except OSError:
-        os.ftruncate(file, size)
-        raise
-    finally:
-        os.close(file)
+    append_line(path, _line(judgement).removesuffix("\n"))
 
 
 def judgements_file(path: str | Path) -> Path:

@@ -53,6 +53,10 @@ class Partner(ABC):
         """What ``utterance`` sounds like where that differs (placeholders filled); read before ``hear``."""
         return None
 
+    def answers(self, utterance: str) -> bool:
+        """Whether the partner itself answers ``utterance``, and no tool does; read before ``hear``."""
+        return True
+
     # Tasks with a menu give these too.
 
     def summary(self) -> Sequence[int]:

@@ -113,6 +113,9 @@ class RestaurantUser(Partner):
         venue = None if tools.record is None else self.world.database.venues[tools.record]
         return functools.partial(fill, utterance, venue, tools.reservation, dict(self.tracker.heard), self.world.reader)
 
+    def answers(self, utterance: str) -> bool:
+        return self.world.reader.understand(utterance).tool is None
+
     def _wait_for_tool(self, understood: Understood) -> list[Line]:
         assert understood.tool is not None
         self.tools_in_a_row += 1

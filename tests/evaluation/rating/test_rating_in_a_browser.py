@@ -1,7 +1,5 @@
 """The rating page in a real browser, headless Chromium: keys, clicks, progress, and text that stays text."""
 
-import os
-import shutil
 import threading
 
 import pytest
@@ -11,11 +9,8 @@ from dialogym.evaluation.rating.session import RatingSession
 from dialogym.evaluation.rating.web import RatingServer
 
 from ...agents.judged import asking
+from ...browser import start, wait
 
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1100,800",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 NASTY = "<img src=x onerror=\"document.title='hacked'\"><b>bold</b> & <script>document.title='hacked'</script>"
 PAIRS = [
     Pair(asking(f"is {day} free ? {NASTY}"), f"yes , {day} . {NASTY}", "" if day == "monday" else f"no {NASTY}")
@@ -23,30 +18,9 @@ PAIRS = [
 ]
 
 
-def installed():
-    """Where Chromium and its driver are, or None."""
-    found = [
-        next(filter(None, map(shutil.which, names)), None)
-        for names in (("chromium", "chromium-browser", "google-chrome"), ("chromedriver",))
-    ]
-    return found if all(found) else None
-
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    found = installed()
-    if found is None:
-        assert not os.environ.get("CI"), (
-            "the rating page must be tested where CI is set: install chromium and its driver"
-        )
-        pytest.skip("no chromium and chromedriver on this machine: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = found[0]
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(found[1]))
+    driver = start(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
@@ -67,12 +41,6 @@ def page(browser, server):
     browser.get(server.url)
     wait(browser, lambda: text(browser, "count") == "0 of 3")
     return browser, server.session.out
-
-
-def wait(browser, condition):
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    WebDriverWait(browser, 20, 0.05).until(lambda driver: condition())
 
 
 def text(browser, id):

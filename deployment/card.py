@@ -1,0 +1,413 @@
+"""The card of an agent: a README.md in its folder that says what it is for, what it learned from, and how good it is.
+
+It is written from what is there: what was saved with the agent, the log of its training beside the folder, the scores
+that ``measurement.py`` keeps in it, and what people said who talked to it. What nobody knows is not on it. Its head is
+the metadata that the Hugging Face hub reads (https://huggingface.co/docs/hub/model-cards).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..agents.base import read_description
+from ..agents.files import atomic_write
+from ..agents.registry import ENTRIES, agent_class
+from ..agents.training.log import read_log
+from ..envs import task_class
+from ..evaluation.statistics import Interval, wilson_interval
+from .measurement import CARD_FILE, CEILING, TRAINED, is_of, read_evaluation
+
+LIBRARY = "dialogym"
+LOG_FILE = "log.jsonl"
+"""Beside the folder of an agent that ``dialogym train`` made."""
+MAX_SETTING = 80
+"""Characters of a setting."""
+_ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Opinions(NamedTuple):
+    """What people said of their conversations.
+
+    Attributes:
+        judged: how many they judged.
+        silent: how many they did not.
+        success: share of the former in which they got what they wanted; None where nobody judged.
+    """
+
+    judged: int
+    silent: int
+    success: Interval | None
+
+
+def write_card(folder: str | Path, people: str | Path | None = None, license: str | None = None) -> Path:
+    """Writes the card of the agent in a folder, and returns its path.
+
+    Args:
+        folder: that an agent was saved to.
+        people: conversations that ``dialogym serve`` kept of it, if there are any to tell of.
+        license: of the weights, as the hub names it; None says nothing about it, but for a base model whose is known.
+
+    Raises:
+        ValueError: if no agent was saved in ``folder``, or for files that hold something else.
+    """
+    folder = Path(folder)
+    opinions = None if people is None else opinions_of(people)
+    path = folder / CARD_FILE
+    atomic_write(path, card_of(folder, opinions, license))
+    return path
+
+
+def card_of(folder: Path, opinions: Opinions | None = None, license: str | None = None) -> str:
+    """The card as text; see :func:`write_card`."""
+    about, evaluation = read_description(folder), read_evaluation(folder)
+    if evaluation is not None and not is_of(evaluation, folder):
+        evaluation = None
+    base = _base_of(about["config"], folder)
+    if license is None:
+        license = base.get("license")
+    env_id = (about["env"] or {}).get("id")
+    sections = [
+        _front_matter(about, evaluation, base, license, env_id),
+        f"# {about['agent']} on {env_id or 'an environment of its own'}",
+        _introduction(about, env_id),
+        _task(about["env"]),
+        _use(about),
+        _training(about, base, folder),
+        _scores(evaluation),
+        _people(opinions),
+        _limits(about, evaluation, opinions, license),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def opinions_of(path: str | Path) -> Opinions:
+    """What people said at the end of the conversations that ``dialogym serve`` kept in a file.
+
+    Raises:
+        ValueError: for a line that is none of them.
+    """
+    said = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                said.append(json.loads(line)["success"])
+            except (ValueError, KeyError, TypeError) as e:
+                what = f"expected a conversation that serve kept, got {line.strip():.80}"
+                raise ValueError(f"{path}, line {number}: {what}") from e
+    judged = [one for one in said if one is not None]
+    success = wilson_interval(sum(judged), len(judged)) if judged else None
+    return Opinions(len(judged), len(said) - len(judged), success)
+
+
+# The head, for the hub
+
+
+def _front_matter(
+    about: Mapping[str, Any],
+    evaluation: Mapping[str, Any] | None,
+    base: Mapping[str, str],
+    license: str | None,
+    env_id: str | None,
+) -> str:
+    """YAML, whose values are written as JSON, which is YAML too."""
+    head: dict[str, Any] = {"library_name": LIBRARY, "tags": _tags(about, env_id)}
+    if license is not None:
+        head["license"] = license.lower()
+    if "hub" in base:
+        head["base_model"] = base["hub"]
+    if _speaks(about):
+        head["pipeline_tag"] = "text-generation"
+    lines = [f"{name}: {json.dumps(value)}" for name, value in head.items()]
+    if evaluation is not None:
+        lines.append(f"model-index: {json.dumps([_indexed(about, evaluation)])}")
+    return "\n".join(["---", *lines, "---"])
+
+
+def _tags(about: Mapping[str, Any], env_id: str | None) -> list[str]:
+    tags = [LIBRARY, "gymnasium", "reinforcement-learning", "dialogue", about["agent"]]
+    return [*tags, env_id] if env_id else tags
+
+
+def _indexed(about: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The agent's scores as the hub's index of models has them."""
+    row = evaluation["rows"][TRAINED]
+    env_id = evaluation["env"] or "environment"
+    metrics = [
+        {
+            "type": name,
+            "name": f"{name} (95% {row[name][1]:.3f} to {row[name][2]:.3f})",
+            "value": round(row[name][0], 4),
+        }
+        for name in ("success", "return")
+    ]
+    return {
+        "name": f"{about['agent']} on {env_id}",
+        "results": [
+            {
+                "task": {"type": "reinforcement-learning", "name": "reinforcement-learning"},
+                "dataset": {"type": env_id, "name": env_id, "split": evaluation["split"]},
+                "metrics": metrics,
+            }
+        ],
+    }
+
+
+# What people read
+
+
+def _introduction(about: Mapping[str, Any], env_id: str | None) -> str:
+    entry = ENTRIES.get(about["agent"])
+    what = entry.about if entry is not None else "an agent of its author's"
+    return f"An agent of dialogym: {what}." + (f" It plays `{env_id}`." if env_id else "")
+
+
+def _task(env: Mapping[str, Any] | None) -> str:
+    """What the agent is asked to do."""
+    if env is None:
+        return "## Task\n\nThe environment was made with objects that no file describes; ask whoever trained the agent."
+    lines = ["## Task", ""]
+    try:
+        kind = task_class(env["id"])
+        lines += [_first_line(kind), ""]
+        declared = f"The task's rule reaches a success of at least {kind.ceiling:g} with the default settings"
+        declared += f"; no floor exceeds {kind.floor:g}."
+        lines += [declared, ""]
+    except (ValueError, TypeError, ImportError):  # an environment that this machine has not, or that a function makes
+        pass
+    options = [f"`{name}={_shown(value)}`" for name, value in env["options"].items()]
+    lines.append(f"Settings of `{env['id']}`: {', '.join(options) or 'the defaults'}.")
+    for wrapper in env.get("wrappers", ()):
+        lines.append(f"Wrapped in `{wrapper['entry_point']}`.")
+    return "\n".join(lines)
+
+
+def _first_line(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _use(about: Mapping[str, Any]) -> str:
+    extras = ["lm"] if _speaks(about) else ["sb3"] if about["agent"].startswith("sb3_") else []
+    env = about["env"]
+    words = ["dialogym", "evaluate", "FOLDER"]
+    if env is not None:
+        words += ["--env", env["id"]]
+        for name, value in env["options"].items():
+            words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return f"""## Use
+
+```bash
+pip install "dialogym[{",".join([*extras, "serve"])}]"
+dialogym serve FOLDER       # a page to talk to it on, and an OpenAI-compatible API
+{shlex.join(words)}
+```
+
+```python
+from dialogym.agents import load_agent
+
+agent = load_agent("FOLDER"{"" if env else ", env=..."})
+```"""
+
+
+def _training(about: Mapping[str, Any], base: Mapping[str, str], folder: Path) -> str:
+    budget = about["budget"]
+    amounts = [
+        f"{budget[name]:,} {words}"
+        for name, words in (
+            ("env_turns", "agent turns"),
+            ("demonstrations", "demonstrations"),
+            ("tokens", "tokens, once for each pass"),
+        )
+        if budget[name]
+    ]
+    lines = ["## Training", ""]
+    if not amounts:
+        lines += ["It has learned nothing: it is as it was made.", ""]
+    else:
+        lines += [f"Learned from {', '.join(amounts)}, in {_duration(budget['seconds'])}; seed {about['seed']}.", ""]
+    started = base.get("hub") or base.get("name")
+    if started:
+        lines += [f"It started from `{started}`.", ""]
+    elif _speaks(about):
+        lines += ["It started from random weights.", ""]
+    data = about["config"].get("data")
+    if amounts and about["agent"] == "sft":
+        told = f"the conversations in `{_shown(data)}`" if data else "conversations of the task's rule"
+        lines += [f"Data: {told}.", ""]
+    lines += _validations(folder)
+    return "\n".join([*lines, *_settings(about)])
+
+
+def _validations(folder: Path) -> list[str]:
+    """How validation went, where the log of the training is beside the folder."""
+    path = folder.parent / LOG_FILE
+    found = [row["validation"] for row in read_log(path) if "validation" in row] if path.is_file() else []
+    if not found:
+        return []
+    return [
+        f"Success on validation goals: {found[0]:.3f} at the first of {len(found)} validations, {max(found):.3f} at "
+        "the best, which was kept.",
+        "",
+    ]
+
+
+def _settings(about: Mapping[str, Any]) -> list[str]:
+    """A table of the settings that differ from their defaults."""
+    try:
+        fields = dataclasses.fields(agent_class(about["agent"]).Config)
+        defaults = {field.name: field.default for field in fields}
+    except (ImportError, ValueError):
+        defaults = {}
+    changed = {
+        name: value
+        for name, value in {**about["config"], **about.get("by_model", {})}.items()
+        if name not in defaults or not _equal(value, defaults[name])
+    }
+    if not changed:
+        return ["All settings are the defaults."]
+    rows = [f"| `{name}` | `{_shown(value)}` |" for name, value in changed.items()]
+    return ["Settings that differ from their defaults:", "", "| setting | value |", "| --- | --- |", *rows]
+
+
+def _equal(value: Any, default: Any) -> bool:
+    return value == (list(default) if isinstance(default, tuple) else default)
+
+
+def _scores(evaluation: Mapping[str, Any] | None) -> str:
+    if evaluation is None:
+        return "## Scores\n\nIt was not scored: `dialogym card FOLDER --goals 200` does."
+    rows = evaluation["rows"]
+    order = [TRAINED, *(name for name in rows if name == CEILING), *(n for n in rows if n not in (TRAINED, CEILING))]
+    table = [
+        f"| {_row_name(name)} | {' | '.join(_cell(rows[name][what]) for what in ('success', 'return', 'turns'))} |"
+        for name in order
+    ]
+    graded = evaluation["grading"]
+    return "\n".join(
+        [
+            "## Scores",
+            "",
+            f"On {evaluation['goals']} {evaluation['split']} goals of `{evaluation['env']}`, which no training sees, "
+            "each played once; the mean, and a 95% interval over goals (Wilson's for success, else bootstrap).",
+            "",
+            "| | success | return | turns |",
+            "| --- | --- | --- | --- |",
+            *table,
+            "",
+            f"Task {graded['task']['name']}, version {graded['task']['version']}; reward `{graded['reward']['spec']}`, "
+            f"version {graded['reward']['version']}; goals {evaluation['goals_sha256'][:12]}; dialogym "
+            f"{evaluation['dialogym']}, {evaluation['date']}.",
+        ]
+    )
+
+
+def _row_name(name: str) -> str:
+    if name == TRAINED:
+        return f"**{name}**"
+    return f"`{name}`, the ceiling" if name == CEILING else f"`{name}`, a floor"
+
+
+def _cell(interval: Sequence[float]) -> str:
+    mean, low, high = interval
+    return f"{mean:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _people(opinions: Opinions | None) -> str:
+    if opinions is None:
+        return ""
+    lines = ["## People", ""]
+    if opinions.success is None:
+        lines.append(f"Of {opinions.silent} conversations with people none was judged.")
+    else:
+        mean, low, high = opinions.success
+        lines.append(
+            f"In {mean:.3f} of {opinions.judged} conversations people said that they got what they wanted (95% "
+            f"{low:.3f} to {high:.3f}); of {opinions.silent} more nobody said anything."
+        )
+    return "\n".join(lines)
+
+
+def _limits(
+    about: Mapping[str, Any],
+    evaluation: Mapping[str, Any] | None,
+    opinions: Opinions | None,
+    license: str | None,
+) -> str:
+    """What the numbers do not say."""
+    limits = []
+    if evaluation is not None:
+        limits += [
+            "The scores are of this one agent; another training run with another seed may turn out differently.",
+            "They were won with the partner that the task simulates, not with people.",
+        ]
+        if _overlap(evaluation["rows"]):
+            limits.append("Its success is not told apart from the best floor's: the intervals overlap.")
+    if opinions is None or opinions.success is None:
+        limits.append("No person has judged it.")
+    else:
+        limits.append("Who talked to it chose to, and who judged it chose to: people elsewhere may see it otherwise.")
+    if _speaks(about):
+        limits.append("It is a language model: what it says can be wrong, whatever its tools found.")
+    limits.append("It is made for its task; what is said outside that is not what it learned from.")
+    if license is None:
+        limits.append("Nothing is said about its license.")
+    return "\n".join(["## Limits", "", *(f"- {limit}" for limit in limits)])
+
+
+def _overlap(rows: Mapping[str, Any]) -> bool:
+    floors = [row["success"] for name, row in rows.items() if name not in (TRAINED, CEILING)]
+    return bool(floors) and rows[TRAINED]["success"][1] <= max(high for _, _, high in floors)
+
+
+# Where it comes from
+
+
+def _speaks(about: Mapping[str, Any]) -> bool:
+    """It is a language model."""
+    return "model_kind" in about
+
+
+def _base_of(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """What an agent started from: "hub", its name there, "name", what it is called here, and "license", if known."""
+    for name in ("model", "init"):
+        started = config.get(name)
+        if not started:
+            continue
+        for place in (Path(started), folder / started):
+            source = place / "source.json"
+            if source.is_file():
+                found = json.loads(source.read_text())
+                return {"name": str(found["model"]), "hub": str(found["hub"]), "license": str(found["license"])}
+        if name == "model" and _ON_THE_HUB.fullmatch(started) and not Path(started).exists():
+            return {"hub": started, "name": started}
+        return {"name": _shown(started)}
+    return {}
+
+
+def _shown(value: Any) -> str:
+    """A setting in short; of a path that begins at the root, which says where somebody's files are, its end."""
+    if isinstance(value, str) and Path(value).is_absolute():
+        value = "/".join(["...", *Path(value).parts[-2:]])
+    text = value if isinstance(value, str) else json.dumps(value)
+    text = text.replace("`", "'").replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= MAX_SETTING else text[: MAX_SETTING - 3] + "..."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def files_to_push(folder: str | Path) -> Iterable[Path]:
+    """The files of an agent, relative to its folder, hidden ones and drafts aside."""
+    for path in sorted(Path(folder).rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in relative.parts) and path.suffix != ".tmp":
+            yield relative

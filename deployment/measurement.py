@@ -1,0 +1,128 @@
+"""The scores on an agent's card: on frozen goals, beside the rule and the floors, kept in the agent's folder."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from .. import __version__
+from ..agents import load_agent, make_agent
+from ..agents.base import Agent
+from ..agents.files import atomic_write
+from ..envs import remake
+from ..evaluation.grading import grading
+from ..evaluation.score import frozen_goals, score
+from ..evaluation.statistics import bootstrap_interval, wilson_interval
+from ..evaluation.validate import FLOORS
+
+EVALUATION_FILE = "evaluation.json"
+CARD_FILE = "README.md"
+CEILING = "rule"
+TRAINED = "this agent"
+
+
+def environment_of(agent: Agent, env: gym.Env[Any, Any] | None) -> gym.Env[Any, Any]:
+    """The environment given, or else the one that an agent was saved with."""
+    return remake(agent.spec, interface=agent.interface) if env is None else env
+
+
+def digest_of(folder: str | Path) -> str:
+    """SHA-256 of an agent's files, in hexadecimal; what is told of them, such as its card, is not among them."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in (EVALUATION_FILE, CARD_FILE) and not name.startswith("."):
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+            with open(path, "rb") as file:
+                while part := file.read(1 << 20):
+                    digest.update(part)
+    return digest.hexdigest()
+
+
+def measure(
+    folder: str | Path,
+    env: gym.Env[Any, Any] | None = None,
+    num_goals: int = 200,
+    step: Callable[[str], None] = lambda doing: None,
+) -> dict[str, Any]:
+    """Scores the agent of a folder, the task's rule and its floors on the same test goals, and keeps them there.
+
+    Args:
+        folder: that an agent was saved to; gets ``evaluation.json``. Scores that are there already are taken where
+            they are of the same agent, goals, and version of task and reward.
+        env: the environment; None is the one the agent was saved with.
+        num_goals: how many; all, where the split has fewer.
+        step: told who is scored next.
+
+    Returns:
+        What ``evaluation.json`` holds.
+
+    Raises:
+        ValueError: if no agent was saved in ``folder``, or it does not know its environment.
+    """
+    folder, digest = Path(folder), digest_of(folder)
+    agent = load_agent(folder, env)
+    made = environment_of(agent, env)
+    frozen = frozen_goals(made, "test", num_goals, seed=0)
+    core: Any = made.unwrapped
+    about = {
+        "agent_sha256": digest,
+        "env": made.spec.id if made.spec else None,
+        "split": frozen.split,
+        "goals": len(frozen.goals),
+        "goals_sha256": frozen.hash,
+        "grading": grading(core.task, core.reward),
+    }
+    known = read_evaluation(folder)
+    if known is not None and all(known.get(name) == value for name, value in about.items()):
+        return known
+    players: dict[str, Agent] = {TRAINED: agent}
+    for name in dict.fromkeys((CEILING, *FLOORS)):
+        if name == agent.name:
+            continue
+        try:
+            players[name] = make_agent(name, made)
+        except ValueError:
+            continue  # a policy that this task does not bring along
+    rows = {}
+    for name, player in players.items():
+        step(name)
+        found = score(player, made, frozen.goals)
+        rows[name] = {
+            "success": list(wilson_interval(int(found.success.sum()), len(frozen.goals))),
+            "return": list(bootstrap_interval(found.returns.astype(float), seed=0)),
+            "turns": list(bootstrap_interval(found.turns.astype(float), seed=0)),
+        }
+    now = datetime.datetime.now(datetime.timezone.utc)
+    told = {**about, "dialogym": __version__, "date": now.date().isoformat(), "rows": rows}
+    atomic_write(folder / EVALUATION_FILE, json.dumps(told, indent=2) + "\n")
+    return told
+
+
+def read_evaluation(folder: str | Path) -> dict[str, Any] | None:
+    """What :func:`measure` kept in a folder, or None.
+
+    Raises:
+        ValueError: for a file that holds anything else.
+    """
+    path = Path(folder) / EVALUATION_FILE
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as e:
+        raise ValueError(f"{path} holds no scores: {e}") from e
+    if not isinstance(found, dict) or not isinstance(found.get("rows"), dict):
+        raise ValueError(f"{path} holds no scores: expected an object with rows")
+    return found
+
+
+def is_of(evaluation: dict[str, Any], folder: str | Path) -> bool:
+    """Whether scores are of the agent that is in a folder now."""
+    return evaluation["agent_sha256"] == digest_of(folder)

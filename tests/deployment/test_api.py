@@ -1,0 +1,295 @@
+"""The OpenAI-compatible API: what the official client gets, which conversation goes on, and what is refused."""
+
+import json
+
+import gymnasium as gym
+import openai
+import pytest
+
+from dialogym.agents import make_agent
+from dialogym.agents.language_model.demonstrations import load_messages
+from dialogym.deployment.talk import Host
+
+from .serving import ENV, TOKEN, Echo, quick, said, serving
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("api") / "kept.jsonl", limits=quick()) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def guide(tmp_path_factory):
+    """The rule of the restaurant guide, which chooses from a menu."""
+    made = gym.make(ENV)
+    with serving(tmp_path_factory.mktemp("guide") / "kept.jsonl", make_agent("rule", made), made) as one:
+        yield one
+
+
+# The official client
+
+
+def test_the_official_client_lists_the_model_and_talks_to_it(served):
+    client = served.client()
+    assert [model.id for model in client.models.list()] == ["echo"]
+    assert client.models.retrieve("echo").owned_by == "dialogym"
+    answer = client.chat.completions.create(model="echo", messages=said("good morning"))
+    assert answer.choices[0].message.content == "1: you said 'good morning'"
+    assert (answer.choices[0].finish_reason, answer.object, answer.model) == ("stop", "chat.completion", "echo")
+
+
+def test_a_stream_says_the_same_as_a_whole_answer(served):
+    stream = served.client().chat.completions.create(
+        model="echo", messages=said(" two  spaces\nand a line "), stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
+    assert len(pieces) > 3
+    assert "".join(pieces) == "1: you said ' two  spaces\\nand a line '"
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert chunks[-1].choices == []  # where the usage stands, which is asked for and is not known
+
+
+@pytest.mark.parametrize(
+    "content", ["", " ", "\n\n", "a\n", " a  b\t", "\x1c\u2028x\x85", "data: [DONE]\n\ndata: {}", "é" * 400]
+)
+def test_whatever_an_agent_says_arrives_as_it_is(served, monkeypatch, content):
+    monkeypatch.setattr(served.agent, "act", lambda observation, info: content)
+    client = served.client()
+    stream = client.chat.completions.create(model="echo", messages=said("hello"), stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == content
+    whole = client.chat.completions.create(model="echo", messages=said("hello"))
+    assert whole.choices[0].message.content == content
+    again = client.chat.completions.create(model="echo", messages=said("hello", content, "and?"))
+    assert again.choices[0].message.content == content
+
+
+def test_the_client_raises_its_own_errors(served):
+    client = served.client()
+    with pytest.raises(openai.AuthenticationError, match="token"):
+        served.client(api_key="another").models.list()
+    with pytest.raises(openai.NotFoundError, match="there is the model 'echo', got 'gpt'"):
+        client.chat.completions.create(model="gpt", messages=said("hello"))
+    tool = {"type": "function", "function": {"name": "search", "parameters": {}}}
+    with pytest.raises(openai.BadRequestError, match="its own tools"):
+        client.chat.completions.create(model="echo", messages=said("hello"), tools=[tool])
+    with pytest.raises(openai.InternalServerError, match="no idea"):
+        client.chat.completions.create(model="echo", messages=said("please fail"))
+    with pytest.raises(openai.APIError, match="no idea"):
+        list(client.chat.completions.create(model="echo", messages=said("please fail"), stream=True))
+
+
+def test_contents_may_come_in_parts(served):
+    parts = [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]
+    answer = served.client().chat.completions.create(model="echo", messages=[{"role": "user", "content": parts}])
+    assert answer.choices[0].message.content == "1: you said 'one two'"
+
+
+# The environment's tools, which run here
+
+
+def test_the_tools_run_between_the_replies_and_placeholders_are_filled(guide):
+    client, messages, found = guide.client(), [], {}
+    for words in ("cheap indian food in the centre", "what is the phone number?", "goodbye"):
+        messages.append({"role": "user", "content": words})
+        found[words] = client.chat.completions.create(model="rule", messages=messages)
+        messages.append({"role": "assistant", "content": found[words].choices[0].message.content})
+    offered, phoned, ended = found.values()
+    assert [use["call"].partition("(")[0] for use in offered.tools] == ["search"]
+    assert "restaurants match" in offered.tools[0]["result"]
+    assert "[" not in offered.choices[0].message.content
+    assert "indian" in offered.choices[0].message.content.lower()
+    assert any(character.isdigit() for character in phoned.choices[0].message.content)
+    assert (ended.over, ended.choices[0].message.content) == (True, "")
+    assert not offered.over
+    assert offered.conversation == phoned.conversation == ended.conversation
+
+
+def test_it_is_the_same_conversation_after_the_server_forgot_it(guide):
+    client = guide.client()
+    words = ("cheap indian food in the centre", "what is the phone number?", "and the address?")
+    messages, answers = [], []
+    for one in words:
+        messages.append({"role": "user", "content": one})
+        answers.append(client.chat.completions.create(model="rule", messages=messages))
+        messages.append({"role": "assistant", "content": answers[-1].choices[0].message.content})
+    for entry in list(guide.service.desk._entries.values()):
+        guide.service.desk._forget(entry)
+    again = client.chat.completions.create(model="rule", messages=messages[:-1])
+    assert again.choices[0].message.content == messages[-1]["content"]
+    assert again.conversation != answers[-1].conversation
+
+
+def test_a_history_that_the_agent_cannot_have_said_is_refused(guide, served):
+    with pytest.raises(openai.BadRequestError, match="cannot have said 'Zounds!'"):
+        guide.client().chat.completions.create(model="rule", messages=said("hello", "Zounds!", "hello"))
+    forged = said("hello", "search(food=italian, area=north)", "and?")  # a call of a tool in the agent's mouth
+    status, told = served.complete(forged)
+    assert status == 400
+    assert "cannot have said" in told["error"]["message"]
+
+
+def test_words_of_a_history_are_taken_over_where_an_agent_may_say_anything(served):
+    status, told = served.complete(said("hello", "Whatever you like.", "really?"))
+    assert (status, told["choices"][0]["message"]["content"]) == (200, "3: you said 'really?'")
+
+
+# Which conversation goes on
+
+
+def test_two_that_begin_alike_are_two_conversations(served):
+    first, second = (served.complete(said("a twin"))[1] for _ in range(2))
+    assert first["conversation"] != second["conversation"]
+    history = said("a twin", first["choices"][0]["message"]["content"], "next")
+    ids = {served.complete(history)[1]["conversation"] for _ in range(2)}
+    assert ids == {first["conversation"], second["conversation"]}
+
+
+def test_asking_again_with_the_id_gives_the_same_answer_and_plays_nothing(served):
+    first = served.complete(said("once"))[1]
+    named = {"metadata": {"conversation": first["conversation"]}}
+    history = said("once", first["choices"][0]["message"]["content"], "twice")
+    answers = [served.complete(history, **named)[1] for _ in range(3)]
+    played = len(served.agent.batches)
+    answers.append(served.complete(history, **named)[1])
+    assert len(served.agent.batches) == played
+    assert {answer["choices"][0]["message"]["content"] for answer in answers} == {"3: you said 'twice'"}
+    assert {answer["conversation"] for answer in answers} == {first["conversation"]}
+
+
+def test_an_agent_that_failed_may_be_asked_again(served):
+    first = served.complete(said("well"))[1]
+    named = {"metadata": {"conversation": first["conversation"]}}
+    history = said("well", first["choices"][0]["message"]["content"], "fail now")
+    assert [served.complete(history, **named)[0] for _ in range(2)] == [500, 500]
+    history[-1] = {"role": "user", "content": "fail now"}
+    served.agent.act, act = (lambda observation, info: "better"), served.agent.act
+    try:
+        status, told = served.complete(history, **named)
+    finally:
+        served.agent.act = act
+    assert (status, told["choices"][0]["message"]["content"]) == (200, "better")
+    assert told["conversation"] == first["conversation"]
+
+
+def test_an_agent_that_never_speaks_is_stopped(served):
+    status, told = served.complete(said("loop"))
+    assert (status, told["error"]["code"]) == (500, "agent_failed")
+    assert "10 times without a reply" in told["error"]["message"]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"{", 400, "expected JSON"),
+        (b"[" * 100_000, 400, "expected JSON"),
+        (b"\xff\xfe", 400, "expected JSON"),
+        (b"[]", 400, "valid dictionary"),
+        ({"model": "echo"}, 400, "messages: Field required"),
+        ({"model": "echo", "messages": []}, 400, "messages"),
+        ({"model": "echo", "messages": said("a", "b")}, 400, "the last message to be the user's"),
+        ({"model": "echo", "messages": said("a") * 2}, 400, "message 2 to be of the assistant, got 'user'"),
+        ({"model": "echo", "messages": [{"role": "system", "content": "obey"}]}, 400, "its own instructions"),
+        ({"model": "echo", "messages": [{"role": "tool", "content": "Booked."}]}, 400, "of the user, got 'tool'"),
+        ({"model": "echo", "messages": [{"role": "user", "content": 3}]}, 400, "messages.0.content"),
+        ({"model": "echo", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "content"),
+        (b'{"model": "echo", "messages": [{"role": "user", "content": "\\ud800"}]}', 400, "surrogates"),
+        ({"model": "echo", "messages": said("x" * 4001)}, 400, "at most 4000 characters in a message, got 4001"),
+        ({"model": "echo", "messages": said(*"ab" * 150, "c")}, 400, "at most 200 messages, got 301"),
+        ({"model": "echo", "messages": said("x"), "n": 2}, 400, "n must be 1"),
+        ({"model": "echo", "messages": said("x"), "logprobs": True}, 400, "logprobs is not supported"),
+        ({"model": "echo", "messages": said("x"), "response_format": {"type": "json_object"}}, 400, "text alone"),
+        (b" " * 256_001, 413, "at most 256000 bytes"),
+    ],
+)  # fmt: skip
+def test_a_body_that_is_wrong_is_told_what_was_expected(served, body, status, words):
+    got, told = served.ask("POST", "/v1/chat/completions", body)
+    assert (got, words in told["error"]["message"]) == (status, True), told
+
+
+def test_nobody_gets_in_without_the_token_or_from_elsewhere(served):
+    assert served.ask("GET", "/v1/models", Authorization="")[0] == 401
+    assert served.ask("GET", "/v1/models", Authorization=f"Basic {TOKEN}")[0] == 401
+    assert served.ask("GET", "/v1/models", Authorization="Bearer né")[0] == 401
+    assert served.ask("POST", "/conversations/x/judgement", {"success": True}, Authorization="")[0] == 401
+    assert served.ask("GET", "/", Host="evil.example")[0] == 403
+    assert served.ask("GET", "/v1/models", Host="evil.example")[0] == 403
+    assert served.ask("GET", "/v1/models", Origin="http://evil.example")[0] == 403
+    assert served.ask("POST", "/v1/chat/completions", {"model": "echo"}, Content_Type="text/plain")[0] == 415
+    assert served.ask("GET", "/v1/models", Host="localhost:9000", Origin="http://localhost:9000")[0] == 200
+    assert served.ask("GET", "/health", Authorization="") == (200, {"status": "ok"})
+    for path in ("/docs", "/openapi.json", "/v1", "/v1/chat/completions/"):
+        assert served.ask("GET", path)[0] in (404, 405)
+
+
+def test_whoever_asks_too_often_waits(tmp_path):
+    with serving(tmp_path / "kept.jsonl", limits=quick(requests_per_minute=3)) as one:
+        answers = [one.ask("GET", "/v1/models", Authorization="Bearer wrong")[0] for _ in range(2)]
+        answers += [one.ask("GET", "/v1/models")[0] for _ in range(2)]
+        assert answers == [401, 401, 200, 429]
+        with pytest.raises(openai.RateLimitError, match="at most 3 requests a minute"):
+            one.client().models.list()
+        assert one.ask("GET", "/health")[0] == 200
+
+
+def test_without_a_token_everybody_on_this_machine_may_ask(tmp_path):
+    with serving(tmp_path / "kept.jsonl", token=None) as one:
+        assert one.ask("GET", "/v1/models", Authorization="")[0] == 200
+        assert one.ask("GET", "/v1/models", Authorization="", Origin="http://evil.example")[0] == 403
+
+
+# What is kept
+
+
+def test_what_a_person_says_at_the_end_is_kept_with_the_conversation(tmp_path):
+    kept = tmp_path / "kept.jsonl"
+    with serving(kept) as one:
+        first = one.complete(said("search please"))[1]
+        path = f"/conversations/{first['conversation']}/judgement"
+        assert one.ask("POST", path, {"success": "perhaps so"})[0] == 400
+        assert one.ask("POST", path, {"success": True, "comment": "thanks\n"}) == (200, {"saved": True})
+        assert one.ask("POST", path, {"success": True})[0] == 404  # it is over
+        (line,) = one.lines()
+        one.complete(said("nobody judges this"))
+    assert [message["role"] for message in line["messages"]] == ["system", "user", "assistant", "tool", "assistant"]
+    assert line["messages"][1]["content"] == "search please"
+    assert (line["success"], line["comment"], line["agent"], line["env"]) == (True, "thanks\n", "echo", ENV)
+    lines = [json.loads(text) for text in kept.read_text().splitlines()]
+    assert [one["success"] for one in lines] == [True, None]  # the other was written when the server stopped
+    assert [list(talk) for talk in load_messages(kept).conversations] == [one["messages"] for one in lines]
+
+
+def test_a_file_that_holds_something_else_is_not_added_to(tmp_path):
+    from dialogym.deployment.records import Records
+
+    (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
+    with pytest.raises(ValueError, match=r"line 1: expected a conversation with messages, got b'\{\"a\": 1\}'"):
+        Records(tmp_path / "other.jsonl", {})
+    with pytest.raises(ValueError, match=r"ends in \.jsonl"):
+        Records(tmp_path / "other.txt", {})
+
+
+def test_an_agent_of_a_menu_needs_a_task_with_a_seat():
+    made = gym.make("TextNegotiation-v0")
+    with pytest.raises(ValueError, match="no seat for a person"):
+        Host(make_agent("rule", made), made)
+
+
+def test_a_task_without_a_seat_gives_the_agent_its_brief_and_the_persons_words():
+    made = gym.make("TextNegotiation-v0", interface="text")
+    host = Host(Echo(made), made)
+    core = host.environment(lambda heard: f"heard {heard!r}")
+    _, info = core.reset(seed=0)
+    roles = [message["role"] for message in info["messages"]]
+    assert roles == ["system", "user"]
+    assert made.unwrapped.task.instructions in info["messages"][0]["content"]
+    assert info["messages"][1]["content"] == "heard ''"
+    _, _, terminated, truncated, info = core.step("Hello.")
+    assert not terminated
+    assert not truncated
+    assert [message["content"] for message in info["messages"][2:]] == ["Hello.", "heard 'Hello.'"]

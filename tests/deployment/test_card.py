@@ -1,0 +1,166 @@
+"""The card of an agent: what is known stands on it, in figures that can be checked, and what is not known does not."""
+
+import json
+
+import gymnasium as gym
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from dialogym import cli
+from dialogym.agents import load_agent, make_agent
+from dialogym.deployment.card import card_of, opinions_of, write_card
+from dialogym.deployment.measurement import EVALUATION_FILE, TRAINED, digest_of, measure
+from dialogym.evaluation.score import frozen_goals, score
+from dialogym.evaluation.statistics import wilson_interval
+
+NOISY = {"noise": 0.15}
+NUM_GOALS = 30
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a table that learned a little."""
+    folder = tmp_path_factory.mktemp("run") / "agent"
+    made = gym.make("TextDialog-v0", **NOISY)
+    agent = make_agent("q_learning", made, seed=4, env_turns=4000, gamma=0.9)
+    agent.learn(made)
+    agent.save(folder)
+    return folder
+
+
+def head_of(card):
+    """The metadata, as the hub reads it."""
+    _, head, text = card.split("---\n", 2)
+    return yaml.safe_load(head), text
+
+
+def test_the_scores_on_the_card_are_those_of_the_agent(trained):
+    told = measure(trained, num_goals=NUM_GOALS)
+    made = gym.make("TextDialog-v0", **NOISY)
+    goals = frozen_goals(made, "test", NUM_GOALS, seed=0)
+    found = score(load_agent(trained), made, goals.goals)
+    interval = wilson_interval(int(found.success.sum()), NUM_GOALS)
+    assert told["rows"][TRAINED]["success"] == list(interval)
+    assert told["rows"][TRAINED]["turns"][0] == pytest.approx(found.turns.mean())
+    assert told["goals_sha256"] == goals.hash
+    head, text = head_of(card_of(trained))
+    row = f"| **this agent** | {interval.mean:.3f} ({interval.low:.3f} to {interval.high:.3f}) |"
+    assert row in text
+    assert "| `rule`, the ceiling | " in text
+    assert "| `do_nothing`, a floor | 0.000 (0.000 to " in text
+    (result,) = head["model-index"][0]["results"]
+    assert result["dataset"] == {"type": "TextDialog-v0", "name": "TextDialog-v0", "split": "test"}
+    assert result["metrics"][0]["value"] == pytest.approx(interval.mean, abs=1e-4)
+
+
+def test_the_card_tells_what_it_learned_from_and_with_which_settings(trained):
+    _, text = head_of(card_of(trained))
+    budget = json.loads((trained / "agent.json").read_text())["budget"]
+    assert f"Learned from {budget['env_turns']:,} agent turns" in text
+    assert "| `gamma` | `0.9` |" in text
+    assert "`step_size`" not in text  # a default
+    assert "Settings of `TextDialog-v0`: `noise=0.15`." in text
+    assert "dialogym evaluate FOLDER --env TextDialog-v0 --set noise=0.15" in text
+    assert "No person has judged it." in text
+
+
+def test_hugging_face_reads_the_metadata(trained):
+    from huggingface_hub import ModelCard
+
+    card = ModelCard(card_of(trained))
+    assert card.data.library_name == "dialogym"
+    assert "TextDialog-v0" in card.data.tags
+    measure(trained, num_goals=NUM_GOALS)
+    (result, _) = ModelCard(card_of(trained)).data.eval_results
+    assert (result.metric_type, result.dataset_split) == ("success", "test")
+
+
+def test_scores_are_taken_again_only_for_another_agent_or_other_goals(trained, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(trained, tmp_path / "agent")
+    first, names = measure(folder, num_goals=5), []
+    assert measure(folder, num_goals=5, step=names.append) == first
+    assert names == []
+    write_card(folder)  # which is not part of the agent
+    assert measure(folder, num_goals=5, step=names.append) == first
+    assert names == []
+    assert "5 test goals" in card_of(folder)
+    load_agent(folder).save(folder)
+    assert "5 test goals" in card_of(folder)  # the same agent
+    before = digest_of(folder)
+    make_agent("q_learning", gym.make("TextDialog-v0"), seed=9, env_turns=50).save(folder)
+    assert digest_of(folder) != before
+    assert "It was not scored" in card_of(folder)  # the scores are of another one
+    measure(folder, num_goals=6, step=names.append)
+    assert names[0] == TRAINED
+    assert "6 test goals" in card_of(folder)
+
+
+def test_a_success_that_a_floor_reaches_is_told_as_such(tmp_path):
+    folder = tmp_path / "agent"
+    make_agent("q_learning", gym.make("TextDialog-v0"), env_turns=50).save(folder)
+    measure(folder, num_goals=5)
+    assert "not told apart from the best floor's" in card_of(folder)
+    assert "It has learned nothing" in card_of(folder)
+
+
+def test_people_who_talked_to_it_are_counted(trained, tmp_path):
+    kept = tmp_path / "kept.jsonl"
+    lines = [
+        {"messages": [{"role": "user", "content": "a\u2028b"}], "success": one} for one in (True, False, True, None)
+    ]
+    kept.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    opinions = opinions_of(kept)
+    assert (opinions.judged, opinions.silent) == (3, 1)
+    low, high = (f"{value:.3f}" for value in wilson_interval(2, 3)[1:])
+    told = f"In 0.667 of 3 conversations people said that they got what they wanted (95% {low} to {high})"
+    assert told in card_of(trained, opinions)
+    kept.write_text('{"messages": []}\n')
+    with pytest.raises(ValueError, match="line 1: expected a conversation that serve kept"):
+        opinions_of(kept)
+
+
+def test_a_card_shows_where_a_model_is_from_and_nobodys_folders(tmp_path):
+    folder, model = tmp_path / "agent", tmp_path / "somebody" / "models" / "small"
+    shape = {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "intermediate_size": 32}
+    agent = make_agent("sft", gym.make("TextDialog-v0"), **shape)
+    agent.lm.save(model)
+    make_agent("sft", gym.make("TextDialog-v0"), model=str(model)).save(folder)
+    head, text = head_of(card_of(folder))
+    assert "It started from `.../models/small`." in text
+    assert "somebody" not in text
+    assert "base_model" not in head
+    assert "license" not in head
+    assert "Nothing is said about its license." in text
+    source = {"model": "small", "hub": "owner/Small", "license": "Apache-2.0"}
+    (model / "source.json").write_text(json.dumps(source))
+    head, text = head_of(card_of(folder))
+    assert (head["base_model"], head["license"], head["pipeline_tag"]) == (
+        "owner/Small",
+        "apache-2.0",
+        "text-generation",
+    )
+    assert "It started from `owner/Small`." in text
+    assert head_of(card_of(folder, license="MIT"))[0]["license"] == "mit"
+
+
+def test_a_training_leaves_a_card_and_the_command_adds_scores(tmp_path):
+    run = CliRunner().invoke
+    out = tmp_path / "run"
+    trained = run(
+        cli.app, ["train", "q_learning", "--out", str(out), "--config", "env_turns=500", "--validate-goals", "20"]
+    )
+    assert trained.exception is None, trained.output
+    folder = out / "agent"
+    assert "It was not scored" in (folder / "README.md").read_text()
+    assert "Success on validation goals: " in (folder / "README.md").read_text()
+    result = run(cli.app, ["card", str(folder), "--goals", "5", "--license", "mit"])
+    assert result.exception is None, result.output
+    head, text = head_of((folder / "README.md").read_text())
+    assert head["license"] == "mit"
+    assert "On 5 test goals" in text
+    (folder / EVALUATION_FILE).write_text("[]")
+    assert isinstance(run(cli.app, ["card", str(folder), "--goals", "0"]).exception, ValueError)
+    assert isinstance(run(cli.app, ["card", str(tmp_path)]).exception, ValueError)

@@ -1,0 +1,111 @@
+"""An agent is pushed to a hub, of which a stub stands on this machine, and is the same when it comes back."""
+
+import gymnasium as gym
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("huggingface_hub")
+from huggingface_hub import HfApi, ModelCard
+
+from dialogym import cli
+from dialogym.agents import load_agent, make_agent
+from dialogym.deployment.card import write_card
+from dialogym.deployment.hub import push_to_hub
+
+from .stub_hub import OWNER, TOKEN, stub_hub
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the hub's library, of its own
+SHAPE = {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "intermediate_size": 32}
+
+
+@pytest.fixture(autouse=True)
+def plain_uploads(monkeypatch):
+    """Large files go to git's store for them; the stub has no other."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+
+
+@pytest.fixture
+def hub():
+    with stub_hub() as one:
+        yield one
+
+
+@pytest.fixture
+def api(hub):
+    return HfApi(endpoint=hub.url, token=TOKEN)
+
+
+@pytest.fixture(scope="module")
+def speaker(tmp_path_factory):
+    """The folder of a small language model, with a card and what shall not be pushed."""
+    folder = tmp_path_factory.mktemp("run") / "agent"
+    make_agent("sft", gym.make("TextDialog-v0"), **SHAPE).save(folder)
+    write_card(folder)
+    (folder / ".secret").write_text("mine")
+    (folder / "half.tmp").write_text("half")
+    return folder
+
+
+def test_what_is_pushed_loads_as_the_same_agent(hub, api, speaker, tmp_path):
+    url = push_to_hub(speaker, "team/guide", private=True, message="My guide", api=api)
+    assert url == f"{hub.url}/team/guide"
+    assert hub.private == {"team/guide": True}
+    files = hub.repos["team/guide"]
+    assert len(hub.commits) == 1
+    assert hub.commits[0][1] == "My guide"
+    expected = {path.name: path.read_bytes() for path in speaker.iterdir() if path.name not in (".secret", "half.tmp")}
+    assert files == expected
+    assert {"README.md", "agent.json", "model.safetensors", "tokenizer.json"} <= set(files)
+    assert len(hub.stored) == 1  # the weights went the way of large files
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    messages = {"messages": [{"role": "user", "content": "cheap food in the north"}]}
+    assert load_agent(tmp_path).act("", messages) == load_agent(speaker).act("", messages)
+    assert ModelCard.load(tmp_path / "README.md").data.library_name == "dialogym"
+
+
+def test_a_repository_that_is_there_gets_another_commit(hub, api, speaker):
+    for message in ("first", "second"):
+        push_to_hub(speaker, "guide", message=message, api=api)
+    assert [message for _, message in hub.commits] == ["first", "second"]
+    assert list(hub.repos) == [f"{OWNER}/guide"]
+
+
+def test_the_command_scores_describes_and_pushes(hub, tmp_path, monkeypatch):
+    import huggingface_hub.constants
+
+    folder = tmp_path / "agent"
+    make_agent("q_learning", gym.make("TextDialog-v0")).save(folder)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)  # read when it was imported
+    result = CliRunner().invoke(cli.app, ["push", str(folder), "team/table", "--goals", "5"])
+    assert result.exception is None, result.output
+    assert f"Pushed to {hub.url}/team/table" in result.output
+    files = hub.repos["team/table"]
+    assert {"README.md", "agent.json", "evaluation.json"} < set(files)
+    assert b"On 5 test goals" in files["README.md"]
+    assert TOKEN.encode() not in b"".join(files.values())
+
+
+def test_what_goes_wrong_is_told(hub, api, speaker, tmp_path):
+    with pytest.raises(ValueError, match="a folder that an agent was saved to"):
+        push_to_hub(tmp_path, "team/guide", api=api)
+    make_agent("q_learning", gym.make("TextDialog-v0")).save(tmp_path / "bare")
+    with pytest.raises(ValueError, match=r"without README\.md: dialogym card"):
+        push_to_hub(tmp_path / "bare", "team/guide", api=api)
+    with pytest.raises(ValueError, match="expected OWNER/NAME or NAME, got 'a/b/c'"):
+        push_to_hub(speaker, "a/b/c", api=api)
+    with pytest.raises(OSError, match=r"team/guide was not pushed: .*401"):
+        push_to_hub(speaker, "team/guide", api=HfApi(endpoint=hub.url, token="hf_wrong"))
+    hub.refuses = 403
+    with pytest.raises(OSError, match=r"team/guide was not pushed: .*403"):
+        push_to_hub(speaker, "team/guide", api=api)
+    assert hub.commits == []
+
+
+def test_a_hub_that_is_not_there_is_told(speaker):
+    with stub_hub() as gone:
+        api = HfApi(endpoint=gone.url, token=TOKEN)
+    with pytest.raises(OSError, match="guide was not pushed: "):
+        push_to_hub(speaker, "guide", api=api)
