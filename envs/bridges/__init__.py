@@ -36,9 +36,18 @@ _ONE_PLAYER = (
     "LogicPuzzle Mastermind Minesweeper PegJump RushHour Secretary Set Slitherlink Sokoban Sudoku ThreeCardMonte "
     "TowerOfHanoi"
 )
-TEXTARENA = tuple(sorted(_ONE_PLAYER.split()))
+_TWO_PLAYERS = (
+    "Alquerque Battleship Breakthrough Briscola Chopsticks ColonelBlotto ConnectFour Crusade GameOfPureStrategy "
+    "GermanWhist Golf HighSociety IndianPoker IteratedMatchingPennies IteratedPrisonersDilemma "
+    "IteratedRockPaperScissors IteratedTwoThirdsAverage IteratedUltimatumGame KuhnPoker LiarsDice LinesOfAction "
+    "MemoryGame NewRecruit Nim Othello PigDice Poker QuantumTicTacToe SantoriniBaseFixed SimpleBlindAuction "
+    "SimpleNegotiation SimpleTak Snake SpiteAndMalice Stratego Surround TicTacToe TruthAndDeception TwoDollar "
+    "UltimateTicTacToe WildTicTacToe"
+)
+ONE_PLAYER = frozenset(_ONE_PLAYER.split())
+TEXTARENA = tuple(sorted([*ONE_PLAYER, *_TWO_PLAYERS.split()]))
 """Games of textarena 0.7.4 for one player or two that need no download, no endpoint and no file that it lacks."""
-_LONG_GAMES = {"2048": 2000, "FifteenPuzzle": 250, "Slitherlink": 250}
+_LONG_GAMES = {"2048": 2000, "FifteenPuzzle": 250, "Slitherlink": 250, "LinesOfAction": 250, "Stratego": 1000}
 """Agent turns after which a game is cut, where 150 are too few for one of theirs."""
 FAMILIES = {"reasoning_gym": REASONING_GYM, "textarena": TEXTARENA}
 """Names of the tasks of each project."""

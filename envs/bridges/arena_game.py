@@ -35,7 +35,6 @@ class Game:
     Attributes:
         invalid: how many invalid moves each player has made so far.
         moves: all moves so far, of everybody.
-        rewards: what each player gets by their count, or None before the end.
 
     Raises:
         ImportError: without textarena.
@@ -72,10 +71,6 @@ class Game:
         return self.env.state.current_player_id
 
     @property
-    def rewards(self) -> Mapping[int, float] | None:
-        return self.env.state.rewards
-
-    @property
     def reason(self) -> str:
         """Why the game has ended, in their words; "" where they do not say."""
         for told in self.env.state.game_info.values():
@@ -102,7 +97,17 @@ class Game:
             ended = self._refuse(error)
         self.moves.append(move)
         self.done = bool(ended) or bool(self.env.state.done)
+        if not self.done:
+            self._expel()
         self._listen()
+
+    def _expel(self) -> None:
+        """Ends a game of which a player is out by its invalid moves, where theirs goes on with it."""
+        out = [player for player in range(self.num_players) if self.lost_by_invalid_move(player)]
+        if out:
+            others = [player for player in range(self.num_players) if player not in out]
+            self.env.state.set_winners(others, reason=f"Player {out[0]} has made too many invalid moves.")
+            self.done = True
 
     def _refuse(self, error: Exception) -> bool:
         """The game as it was before a move that it fell over, which then counts as invalid; True where it has ended."""
@@ -110,10 +115,8 @@ class Game:
         vars(self).update(vars(before))
         self._watch()
         state = self.env.state
-        player = state.current_player_id
         reason = f"The game cannot read this move ({type(error).__name__})."
-        if state.set_invalid_move(reason=reason) and not state.done:  # one too many, in a game that leaves it to itself
-            state.set_winners([other for other in range(self.num_players) if other != player], reason=reason)
+        state.set_invalid_move(reason=reason)
         ended, _ = state.step()
         return bool(ended)
 
@@ -144,12 +147,13 @@ class Game:
                 self._told[player].append(f"{name}{message}")
             left.clear()
 
-    def is_legal(self, move: str) -> bool:
-        """Whether the player whose turn it is could move so, found out on a copy of the game."""
+    def after(self, move: str) -> Game | None:
+        """A copy of the game in which the player whose turn it is has moved so; None where that is no legal move."""
         state = self.env.state
         twin = Game.__new__(Game)
         vars(twin).update(vars(self))
         twin.invalid = [0] * self.num_players
+        twin._told, twin._heard = [[] for _ in range(self.num_players)], [0] * self.num_players
         vars(state).pop("set_invalid_move")
         try:
             twin.env = copy.deepcopy(self.env, {id(state.logs): []})
@@ -158,10 +162,15 @@ class Game:
         twin._watch()
         try:
             with twin._alone():
-                twin.env.step(self.written(move))
+                ended, _ = twin.env.step(self.written(move))
         except Exception:  # a move on which their game falls over is none that can be made
-            return False
-        return not any(twin.invalid)
+            return None
+        twin.done = bool(ended) or bool(twin.env.state.done)
+        return None if any(twin.invalid) else twin
+
+    def outcome(self, player: int) -> float:
+        """What a player gets by their count, in [-1, 1] mostly; 0 before the end."""
+        return float((self.env.state.rewards or {}).get(player, 0.0))
 
     def _watch(self) -> None:
         """Counts invalid moves from now on."""

@@ -9,8 +9,10 @@ _REASONS = {
     "more than two players": "CharacterConclave MarketEntryGame PublicGoodsGame SecretMafia SettlersOfCatan Taboo "
     "ThreePlayerGOPS ThreePlayerIPD ThreePlayerTicTacToe",
     "its files are missing in the package": "ScorableGames UsedCarNegotiation",
+    "its program fails where a game is won": "Tak",
     "needs gym, which is no longer kept": "BabyAiText",
-    "its program does not compile before Python 3.12, which we also serve": "Checkers Chess IteratedStagHunt Klondike "
+    "its program does not compile": "Klondike",
+    "its program does not compile before Python 3.12, which we also serve": "Checkers Chess IteratedStagHunt "
     "ReverseTicTacToe UltimateTexasHoldem",
 }
 LEFT_OUT = {game: reason for reason, games in _REASONS.items() for game in games.split()}

@@ -17,9 +17,10 @@ from ...rewards.transcript import Line
 from ..core.make import COMMON, TOKENS_ONLY, VECTOR_ONLY
 from ..core.streams import Streams, pick
 from ..core.task import NUM_GOALS, Partner, Policy, Task, check_split
-from . import TEXTARENA
+from . import ONE_PLAYER, TEXTARENA
 from .arena_game import EXTRA, Game, registry
 from .arena_moves import example_moves
+from .arena_opponents import Opponent, Side, opponent_of
 
 NUM_EXAMPLES = 50
 """Moves that a random agent draws from."""
@@ -27,12 +28,22 @@ MAX_DRAWS = 500
 """Games of other splits in a row, after which a split counts as empty."""
 MAX_TRIES = 20
 """Games in a row that may fail to begin."""
-OWN_WORDS = frozenset({*COMMON, *TOKENS_ONLY, *VECTOR_ONLY, "variant", "task"})
+OWN_WORDS = frozenset({*COMMON, *TOKENS_ONLY, *VECTOR_ONLY, "variant", "task", "opponent", "seat"})
 """Keyword arguments of ours; a setting of theirs by such a name is called ``game_NAME``."""
 ALONE = "You play a game."
+AGAINST = "You play a game against somebody else."
+MAX_OPPONENT_MOVES = 1000
+"""Moves in a row that the other side may make before something must be wrong."""
 INSTRUCTIONS = """\
 The user tells you its rules and what happens. Answer with your next move alone, in the form that the rules ask for."""
-FEW_GAMES = frozenset(["Countdown", "Cryptarithm", "GuessTheNumber", "Minesweeper", "PegJump", "TowerOfHanoi"])
+_FEW_GAMES = (
+    "Countdown Cryptarithm GuessTheNumber Minesweeper PegJump TowerOfHanoi "
+    "Alquerque Breakthrough Chopsticks ColonelBlotto ConnectFour Crusade IteratedMatchingPennies "
+    "IteratedPrisonersDilemma IteratedRockPaperScissors IteratedTwoThirdsAverage IteratedUltimatumGame KuhnPoker "
+    "LinesOfAction NewRecruit Nim Othello PigDice QuantumTicTacToe SantoriniBaseFixed SimpleTak TicTacToe "
+    "UltimateTicTacToe WildTicTacToe"
+)
+FEW_GAMES = frozenset(_FEW_GAMES.split())
 """Games that begin in less than a hundred ways: theirs are told apart by their numbers."""
 
 
@@ -138,30 +149,110 @@ class ArenaTask(Task):
         return Table(goal, self.new_game(goal["number"]))
 
 
+class ArenaTaskForTwo(ArenaTask):
+    """A game of textarena for two: its rules, and a move each turn, in turn with the other side.
+
+    A goal is a game and a seat: what is dealt, hidden or thrown is drawn from its number, and so is who the agent is,
+    the first or the second player; both come as often. The same number is the same game, whatever is drawn elsewhere in
+    the process; what the other side does by chance goes by the seed. The agent succeeds when it wins by their count,
+    and not because the other side made an invalid move. Their count alone, 1, 0 or -1 in most games, is the reward
+    ``textarena``; a game that an invalid move of the other side ended is worth 0 there.
+
+    An invalid move is answered by what was wrong with it and does not end the game unless the next one is invalid as
+    well, as their rules are; ``info["invalid_moves"]`` counts them, and ``info["opponent_invalid_moves"]`` those of the
+    other side. A move on which their program fails is one too. ``info["seat"]`` is 0 or 1.
+
+    Args:
+        variant: of the game, as they name it behind the id, such as "hard"; None is the one they register bare.
+        opponent: "random" makes any legal move, each as likely; "rule" is for the games that have one; "self" is the
+            agent that learns or is scored, in the other seat (a loop of your own says who it is by
+            :func:`dialogym.envs.playing`); an agent, or a function of (observation, info) as agents have in ``act``;
+            or ``{"model": NAME, "base_url": URL}``, an OpenAI-compatible endpoint. An agent reads only what its own
+            side was told.
+        seat: 0 or 1, who the agent always is; None draws it with the goal.
+        **settings: of the game, by the names of its class, over those of the variant; one that is called as an option
+            of ours is has ``game_`` before it (``game_max_turns``).
+
+    Raises:
+        ImportError: without textarena, with the extra that brings it.
+        ValueError, TypeError: for an unknown variant, seat or opponent, and for settings that the game refuses.
+    """
+
+    instructions = f"{AGAINST} {INSTRUCTIONS}"
+    num_players = 2
+
+    def __init__(self, variant: str | None = None, opponent: Any = "random", seat: int | None = None, **settings: Any):
+        if isinstance(seat, bool) or seat not in (None, 0, 1):
+            raise ValueError(f"seat must be 0, 1 or None, got {seat!r}")
+        self.opponent, self.seat = opponent_of(opponent, self.game), seat
+        super().__init__(variant, **settings)
+        self.made_with = {"variant": variant, "opponent": opponent, "seat": seat, **settings}
+
+    def draw_goal(self, rng: random.Random) -> dict[str, Any]:
+        """The number of a game, the "seat" of the agent, and the "outcome" by their count: None until it is played."""
+        goal = super().draw_goal(rng)
+        seat = rng.randrange(2)
+        return {**goal, "seat": seat if self.seat is None else self.seat}
+
+    def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Table:
+        assert isinstance(goal, dict)
+        return Table(goal, self.new_game(goal["number"]), goal["seat"], self.opponent, streams.behaviour)
+
+
 class Table(Partner):
-    """A game that is being played: tells the agent what happens.
+    """A game that is being played: tells the agent what happens, and has the other side make its moves.
 
     Args:
         goal: of this conversation alone: "outcome" is filled in at the end.
         game: which.
         seat: of the agent, by their count of the players.
+        opponent: who has the other seat; None in games for one.
+        rng: of the opponent.
     """
 
-    def __init__(self, goal: dict[str, Any], game: Game, seat: int = 0):
-        self.goal, self.game, self.seat = goal, game, seat
+    def __init__(
+        self,
+        goal: dict[str, Any],
+        game: Game,
+        seat: int = 0,
+        opponent: Opponent | None = None,
+        rng: random.Random | None = None,
+    ):
+        self.goal, self.game, self.seat, self.opponent, self.rng = goal, game, seat, opponent, rng
+        self.other = Side(ArenaTaskForTwo.instructions)
 
     def open(self) -> Sequence[Line]:
+        self._let_play()
         return self._told()
 
     def hear(self, utterance: str) -> Sequence[Line]:
-        self.game.step(utterance)
+        if not self.game.done:  # the other side may have thrown the game away before the agent's first turn
+            self.game.step(utterance)
+            self._let_play()
         if self.game.done:
             self._end()
         return self._told()
 
+    def _let_play(self) -> None:
+        """The other side moves while it is its turn."""
+        game = self.game
+        for _ in range(MAX_OPPONENT_MOVES):
+            if game.done or game.player == self.seat:
+                break
+            assert self.opponent is not None
+            assert self.rng is not None
+            self.other.hear(game.heard(game.player))
+            move = self.opponent(game, self.other, self.rng)[: ArenaTask.max_reply_chars]
+            self.other.say(move)
+            game.step(move)
+        else:
+            raise RuntimeError(f"{game.id}: the other side has made {MAX_OPPONENT_MOVES} moves in a row")
+
     def _end(self) -> None:
-        """The outcome by their count; no win by an invalid move."""
-        outcome = float((self.game.rewards or {}).get(self.seat, 0.0))
+        """The outcome by their count; no win by an invalid move, of whichever side."""
+        outcome, players = self.game.outcome(self.seat), range(self.game.num_players)
+        if any(self.game.lost_by_invalid_move(player) for player in players if player != self.seat):
+            outcome = min(outcome, 0.0)
         self.over, self.success = True, outcome >= 1.0 and not self.game.lost_by_invalid_move(self.seat)
         self.goal["outcome"] = outcome
 
@@ -172,7 +263,10 @@ class Table(Partner):
         return [("user", said)]
 
     def facts(self) -> dict[str, Any]:
-        return {"invalid_moves": self.game.invalid[self.seat]}
+        invalid, seat = self.game.invalid, self.seat
+        if len(invalid) == 1:
+            return {"invalid_moves": invalid[0]}
+        return {"invalid_moves": invalid[seat], "opponent_invalid_moves": invalid[1 - seat], "seat": seat}
 
 
 def recite(observation: Any, info: Mapping[str, Any]) -> str:
@@ -232,12 +326,13 @@ def task_of(game: str) -> type[ArenaTask]:
     """
     if f"{game}-v0" not in registry():
         raise ValueError(f"the installed textarena has no game {game!r}; `pip install -U textarena`")
-    own = [p for p in inspect.signature(ArenaTask).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    kind = ArenaTask if game in ONE_PLAYER else ArenaTaskForTwo
+    own = [p for p in inspect.signature(kind).parameters.values() if p.kind is not p.VAR_KEYWORD]
     members = {
-        "__module__": __name__, "__doc__": ArenaTask.__doc__, "game": game, "name": f"textarena/{game}",
+        "__module__": __name__, "__doc__": kind.__doc__, "game": game, "name": f"textarena/{game}",
         "__signature__": inspect.Signature([*own, *_parameters(game)]),
     }  # fmt: skip
-    return type(game, (ArenaTask,), members)
+    return type(game, (kind,), members)
 
 
 def __getattr__(name: str) -> Any:

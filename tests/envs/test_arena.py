@@ -3,6 +3,7 @@
 import importlib.util
 import pickle
 import random
+import re
 import subprocess
 import sys
 
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 from dialogym.envs import bridged_ids, remake, task_class
-from dialogym.envs.bridges import TEXTARENA
+from dialogym.envs.bridges import ONE_PLAYER, TEXTARENA
 from dialogym.rewards import RewardError
+
+from ..rewards.stub_server import saying, serving
 
 INSTALLED = importlib.util.find_spec("textarena") is not None
 needs_it = pytest.mark.skipif(not INSTALLED, reason='needs textarena: pip install "dialogym[textarena]"')
@@ -62,7 +65,7 @@ def test_every_game_of_theirs_is_bridged_or_left_out_for_a_reason():
     games = {id.removesuffix("-v0") for id in registry() if id.endswith("-v0")}
     assert {*bridged_ids("textarena")} == {f"textarena/{name}-v0" for name in TEXTARENA}
     assert not {*TEXTARENA} & {*LEFT_OUT}
-    assert games >= {*TEXTARENA, *LEFT_OUT}
+    assert games == {*TEXTARENA, *LEFT_OUT}
 
 
 @needs_it
@@ -239,5 +242,245 @@ def test_the_form_of_a_move_is_known_and_no_setting_hides_an_option_of_ours(name
 
     from dialogym.envs.bridges.textarena import OWN_WORDS
 
-    own = {"variant"}
+    own = {"variant"} if name in ONE_PLAYER else {"variant", "opponent", "seat"}
     assert not {*inspect.signature(task_class(f"textarena/{name}-v0")).parameters} & OWN_WORDS - own
+
+
+# For two players
+
+
+def forever(env, reply, **reset):
+    """The last step of a game in which ``reply`` of the info is said each turn."""
+    _, info = env.reset(**{"seed": 0, **reset})
+    while True:
+        step = env.step(reply(info) if callable(reply) else reply)
+        info = step[4]
+        if step[2] or step[3]:
+            return step
+
+
+def first_free(observation, info):
+    """The lowest cell of a game of tic-tac-toe that was shown as free last."""
+    boards = [message["content"] for message in info["messages"] if "Available Moves:" in message["content"]]
+    return boards[-1].rpartition("Available Moves: ")[2].split(",")[0].split("'")[1]
+
+
+def line_of(cells):
+    """Says the cells of a list, one a turn."""
+    return lambda observation, info: f"[{cells[info['turn']]}]"
+
+
+@needs_it
+def test_tic_tac_toe_is_won_and_lost_as_on_paper():
+    env = make("TicTacToe", seat=0, reward="textarena", opponent=line_of([3, 4, 8]))
+    won = play(env, ["[0]", "[1]", "[2]"])
+    assert won[-1][1:3] == (1.0, True)
+    assert won[-1][4]["success"]
+    lost = play(env, ["[0]", "[1]", "[7]", "[2]"])  # and never comes to its fourth
+    env = make("TicTacToe", seat=0, reward="textarena", opponent=line_of([3, 4, 5]))
+    lost = play(env, ["[0]", "[1]", "[7]", "[2]"])
+    assert (len(lost), *lost[-1][1:3]) == (4, -1.0, True)
+    assert not lost[-1][4]["success"]
+    assert "Player 1 has won" in lost[-1][0]
+
+
+@needs_it
+def test_each_side_has_either_seat_as_often_and_keeps_it_for_a_goal():
+    env = make("TicTacToe")
+    seats = {goal_id: env.reset(options={"goal_id": goal_id})[1]["seat"] for goal_id in map(str, range(200))}
+    assert 80 < sum(seats.values()) < 120
+    again = make("TicTacToe", opponent="rule")
+    assert all(again.reset(options={"goal_id": id})[1]["seat"] == seat for id, seat in [*seats.items()][:20])
+    second = next(id for id, seat in seats.items() if seat == 1)
+    assert "placed their symbol (O)" in env.reset(seed=0, options={"goal_id": second})[0]  # the other side began
+    assert {make("TicTacToe", seat=1).reset(seed=seed)[1]["seat"] for seed in range(5)} == {1}
+
+
+@needs_it
+def test_the_same_goal_is_the_same_deal_and_the_seed_is_the_chance_of_the_other_side():
+    def game(seed, name="KuhnPoker", moves=("[check]", "[bet]", "[call]")):
+        env = make(name, seat=0)
+        return repr(play(env, moves, seed=seed, options={"goal_id": "5"}))
+
+    assert game(1) == game(1)
+    assert len({game(seed) for seed in range(6)}) > 1
+    openings = {repr(make("Briscola", seat=0).reset(seed=s, options={"goal_id": "5"})[0]) for s in range(6)}
+    assert len(openings) == 1
+
+
+@needs_it
+def test_a_game_that_an_invalid_move_ends_is_won_by_nobody():
+    env = make("TicTacToe", seat=0, reward="textarena")
+    *_, info = lost = forever(env, "nonsense")
+    assert lost[1:3] == (-1.0, True)
+    assert (info["invalid_moves"], info["opponent_invalid_moves"], info["success"]) == (2, 0, False)
+    env = make("TicTacToe", seat=0, reward="textarena", opponent=lambda observation, info: "nonsense")
+    *_, info = gift = forever(env, "[0]")
+    assert gift[1:3] == (0.0, True)
+    assert (info["invalid_moves"], info["opponent_invalid_moves"], info["success"]) == (0, 2, False)
+
+
+@needs_it
+def test_a_game_thrown_away_before_the_agents_first_turn_ends_with_that_turn():
+    env = make("TicTacToe", seat=1, reward="textarena", opponent=lambda observation, info: "nonsense")
+    _, *steps = play(env, ["[0]"])
+    assert steps[0][1:3] == (0.0, True)
+    assert not steps[0][4]["success"]
+    assert env.reset(seed=1)[1]["opponent_invalid_moves"] == 2
+
+
+@needs_it
+def test_a_player_who_is_out_does_not_play_on_in_a_game_that_forgets_it():
+    *_, info = step = forever(make("SantoriniBaseFixed", seat=0, reward="textarena"), "nonsense")
+    assert step[1:3] == (-1.0, True)
+    assert info["invalid_moves"] == 11  # theirs allows ten
+
+
+@needs_it
+def test_an_agent_on_the_other_side_is_told_what_its_own_side_is_told():
+    heard = []
+
+    class Spy:
+        interface = "text"
+
+        def act(self, observation, info):
+            heard.append((observation, info))
+            return "[check]" if "'[check]'" in info["messages"][-1]["content"] else "[fold]"
+
+    env = make("KuhnPoker", opponent=Spy(), seat=0)
+    own = forever(env, "[bet]")[4]["messages"]
+    observation, info = heard[0]
+    assert "You are Player 1" in observation
+    assert "You are Player 0" in own[1]["content"]
+    assert "You are Player 0" not in observation
+    assert [message["role"] for message in info["messages"]] == ["system", "user"]
+    assert info["turn"] == 0
+    assert heard[-1][1]["turn"] == len(heard) - 1
+    cards = [re.findall(r"Your card is: '(.)'", text)[0] for text in (own[1]["content"], observation)]
+    assert {*cards} < {"J", "Q", "K"}
+    assert len({*cards}) == 2
+    assert observation.count("Your card is") == 1
+
+
+@needs_it
+def test_the_rules_beat_chance_and_nim_is_won_from_every_won_position():
+    def wins(name, count=20, **options):
+        env = make(name, **options)
+        return sum(forever(env, lambda info: first_free("", info), seed=seed)[4]["success"] for seed in range(count))
+
+    assert wins("TicTacToe", opponent="rule") < 3 < wins("TicTacToe", opponent="random")
+    for goal_id in ("1", "2", "3", "4", "5", "6"):  # 3 xor 4 xor 5 is 2: who begins can win
+        env = make("Nim", opponent="rule", reward="textarena", seat=1)
+
+        def takes_one(info):
+            last = info["messages"][-1]["content"].rpartition("Current Pile:")[2]
+            piles = [line.split()[1:] for line in last.strip().splitlines()]
+            return next(f"[{pile[0].strip(':')} 1]" for pile in piles if pile[1] != "0")
+
+        assert forever(env, takes_one, options={"goal_id": goal_id})[1] == -1.0
+
+
+@needs_it
+def test_an_endpoint_is_asked_with_what_its_side_has_heard():
+    with serving(lambda request: saying(first_free("", request))) as server:
+        endpoint = {"model": "served", "base_url": server.url, "key_variable": ""}
+        env = make("TicTacToe", opponent=endpoint, seat=0)
+        *_, info = forever(env, lambda info: first_free("", info))
+    asked = server.requests
+    assert info["opponent_invalid_moves"] == 0
+    assert [message["role"] for message in asked[-1]["messages"]][:4] == ["system", "user", "assistant", "user"]
+    assert asked[0]["model"] == "served"
+
+
+@needs_it
+def test_against_itself_the_agent_plays_both_seats_of_a_game():
+    from dialogym.agents import Agent
+    from dialogym.envs import playing
+    from dialogym.evaluation.score import score
+
+    class Counts(Agent):
+        name = "counts"
+
+        def __init__(self, env):
+            super().__init__(env)
+            self.seats = []
+
+        def act(self, observation, info):
+            self.seats.append(int("You are Player 1" in observation))
+            return first_free(observation, info)
+
+    env = make("TicTacToe", opponent="self", reward="textarena")
+    agent = Counts(env)
+    with playing(agent):
+        _, info = env.reset(seed=0, options={"goal_id": "5"})
+        env.step(first_free("", info))
+    assert agent.seats == [1 - info["seat"]] * len(agent.seats) != []
+    agent.seats.clear()
+    scores = score(agent, env, [(str(number), number) for number in range(8)])
+    assert len(scores.success) == 8
+    assert 0 < sum(agent.seats) < len(agent.seats)  # both, in turn with the agent or from goal to goal
+    with pytest.raises(ValueError, match=r"opponent='self' has to know who plays"):
+        forever(env, "[0]")
+
+
+@needs_it
+def test_a_language_model_learns_against_itself(monkeypatch):
+    pytest.importorskip("torch")
+    from dialogym.agents import make_agent
+    from dialogym.envs.core.playing import who_plays
+
+    env = make("IteratedMatchingPennies", opponent="self", num_rounds=2)
+    settings = {"env_turns": 1, "batch_conversations": 2, "num_reports": 1, "hidden_size": 16}
+    agent = make_agent("reinforce", env, **settings)
+    said = []
+    act = agent.act
+
+    def told(observation, info):
+        assert who_plays() is agent
+        said.append(act(observation, info))
+        return said[-1]
+
+    monkeypatch.setattr(agent, "act", told)
+    agent.learn(env)
+    assert said
+    assert who_plays() is None
+
+
+@needs_it
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"opponent": "chess"}, ValueError, "opponent must be one of random, rule, self, an agent.*got 'chess'"),
+        ({"opponent": 3}, TypeError, "opponent must be one of .*got 3"),
+        ({"opponent": {"base_url": "http://localhost:1"}}, ValueError, "of which model has to be given"),
+        ({"opponent": {"model": "m", "modell": 1}}, ValueError, "endpoint of an opponent takes model, base_url"),
+        ({"seat": 2}, ValueError, "seat must be 0, 1 or None, got 2"),
+    ],
+)
+def test_a_wrong_opponent_says_what_was_expected(options, error, message):
+    with pytest.raises(error, match=message):
+        make("Briscola", **options)
+
+
+@needs_it
+def test_a_game_without_a_rule_names_those_that_have_one():
+    with pytest.raises(ValueError, match=r"textarena/Briscola has no rule; opponent='rule' is for .*Nim"):
+        make("Briscola", opponent="rule")
+    env = make("TicTacToe", opponent=lambda observation, info: 3, seat=1)
+    with pytest.raises(TypeError, match="opponent must say a str, got 3"):
+        env.reset(seed=0)
+
+
+@needs_it
+@pytest.mark.parametrize("name", [name for name in TEXTARENA if name not in ONE_PLAYER])
+def test_chance_against_chance_ends_every_game_without_an_invalid_move(name):
+    from dialogym.envs.bridges.arena_game import Game
+    from dialogym.envs.bridges.arena_moves import legal_move
+
+    game, rng = Game(f"{name}-v0", {}, 1, 2), random.Random(0)
+    while not game.done and len(game.moves) < 30:
+        move = legal_move(name, game, rng)
+        assert move is not None
+        game.step(move)
+    assert game.invalid == [0, 0]
+    assert game.done == (game.env.state.rewards is not None)
