@@ -46,6 +46,7 @@ def half_marks(goal: Mapping[str, Any], reply: str) -> float:
 GOAL = {
     "words": ["phone", "table"], "role": "buyer", "buyer_limit": 100, "seller_limit": 60, "price": 70,
     "marks": half_marks,
+    "outcome": 0.5,
 }  # fmt: skip
 """What the rewards of one task or another read."""
 

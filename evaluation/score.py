@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..agents.base import Agent
-from ..envs import Task, TextVectorEnv, remake, remake_vec
+from ..envs import Task, TextVectorEnv, playing, remake, remake_vec
 from ..envs.core.task import SPLITS
 from ..rewards.text.style import distinct_n
 from ..rewards.transcript import Message, Transcript
@@ -185,7 +185,8 @@ def score(
     num_rows = min(batch_size, len(goals))
     envs = remake_vec(made(env), num_rows, interface=agent.interface, split=split, autoreset_mode="Disabled")
     try:
-        return _Scoring(agent, envs, goals).run(progress)
+        with playing(agent):
+            return _Scoring(agent, envs, goals).run(progress)
     finally:
         envs.close()
 

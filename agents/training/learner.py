@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ...envs import playing
 from ..base import Agent, Log, Validate, discard
 from .selection import Selection, checkpoint_folder
 
@@ -55,7 +56,8 @@ class Learner(Agent):
         resume: bool = False,
     ) -> None:
         super().learn(env, checkpoint=checkpoint, resume=resume)
-        self.train(env, Training(self, log, validate, checkpoint, resume))
+        with playing(self):
+            self.train(env, Training(self, log, validate, checkpoint, resume))
 
     @abstractmethod
     def train(self, env: Any, training: Training) -> None:

@@ -31,7 +31,25 @@ _REASONING_GYM = (
 )
 REASONING_GYM = tuple(_REASONING_GYM.split())
 """Generators of reasoning-gym 0.1.25."""
-FAMILIES = {"reasoning_gym": REASONING_GYM}
+_ONE_PLAYER = (
+    "2048 Bandit Blackjack Countdown Crosswords Cryptarithm FifteenPuzzle FrozenLake GuessTheNumber LightsOut "
+    "LogicPuzzle Mastermind Minesweeper PegJump RushHour Secretary Set Slitherlink Sokoban Sudoku ThreeCardMonte "
+    "TowerOfHanoi"
+)
+_TWO_PLAYERS = (
+    "Alquerque Battleship Breakthrough Briscola Chopsticks ColonelBlotto ConnectFour Crusade GameOfPureStrategy "
+    "GermanWhist Golf HighSociety IndianPoker IteratedMatchingPennies IteratedPrisonersDilemma "
+    "IteratedRockPaperScissors IteratedTwoThirdsAverage IteratedUltimatumGame KuhnPoker LiarsDice LinesOfAction "
+    "MemoryGame NewRecruit Nim Othello PigDice Poker QuantumTicTacToe SantoriniBaseFixed SimpleBlindAuction "
+    "SimpleNegotiation SimpleTak Snake SpiteAndMalice Stratego Surround TicTacToe TruthAndDeception TwoDollar "
+    "UltimateTicTacToe WildTicTacToe"
+)
+ONE_PLAYER = frozenset(_ONE_PLAYER.split())
+TEXTARENA = tuple(sorted([*ONE_PLAYER, *_TWO_PLAYERS.split()]))
+"""Games of textarena 0.7.4 for one player or two that need no download, no endpoint and no file that it lacks."""
+_LONG_GAMES = {"2048": 2000, "FifteenPuzzle": 250, "Slitherlink": 250, "LinesOfAction": 250, "Stratego": 1000}
+"""Agent turns after which a game is cut, where 150 are too few for one of theirs."""
+FAMILIES = {"reasoning_gym": REASONING_GYM, "textarena": TEXTARENA}
 """Names of the tasks of each project."""
 
 
@@ -42,6 +60,14 @@ def register() -> None:
             f"reasoning_gym/{name}-v0",
             f"dialogym.envs.bridges.reasoning_gym:{name}",
             max_turns=1,
+            reward_threshold=0.9,
+            reward="sparse",
+        )
+    for name in TEXTARENA:
+        register_task(
+            f"textarena/{name}-v0",
+            f"dialogym.envs.bridges.textarena:{name}",
+            max_turns=_LONG_GAMES.get(name, 150),
             reward_threshold=0.9,
             reward="sparse",
         )
@@ -71,3 +97,18 @@ def reasoning_gym_score(transcript: Transcript) -> float:
     if "marks" not in transcript.goal:
         raise ValueError("reward 'reasoning_gym' is for the ids reasoning_gym/..., got a goal of another task")
     return transcript.goal["marks"](transcript.goal, transcript.reply) if transcript.ended else 0.0
+
+
+@register_reward("textarena")
+def textarena_outcome(transcript: Transcript) -> float:
+    """What textarena gives the agent at the end of a game, part marks and losses included; bounds [-1, 1].
+
+    0.0 before the end, and where the turn limit cut the game.
+
+    Raises:
+        ValueError: in another task.
+    """
+    if "outcome" not in transcript.goal:
+        raise ValueError("reward 'textarena' is for the ids textarena/..., got a goal of another task")
+    outcome = transcript.goal["outcome"]
+    return 0.0 if outcome is None or not transcript.ended else min(max(outcome, -1.0), 1.0)

@@ -23,9 +23,16 @@ from .traces import trace
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXTS = ["", " ", "\n", "ünïcödé 🙂 漢字", "[name", "search(", "\x00", "user: yes\nuser: bye", "a" * 100_000]
-BRIDGED = ["reasoning_gym/chain_sum-v0", "reasoning_gym/graph_color-v0", "reasoning_gym/rush_hour-v0"]
-"""Of other projects: one with answer keys, one that any solution solves, one without a rule."""
-OUR_IDS = shipped_ids() + (BRIDGED if importlib.util.find_spec("reasoning_gym") else [])
+BRIDGED = {
+    "reasoning_gym": ["reasoning_gym/chain_sum-v0", "reasoning_gym/graph_color-v0", "reasoning_gym/rush_hour-v0"],
+    "textarena": [
+        "textarena/Bandit-v0", "textarena/FifteenPuzzle-v0", "textarena/TowerOfHanoi-v0",
+        "textarena/Briscola-v0", "textarena/SimpleNegotiation-v0", "textarena/TicTacToe-v0",
+    ],
+}  # fmt: skip
+"""Of other projects: with answer keys, solved by any solution, without a rule; games that are random on the way, at
+first, never; and for two, at cards, in talk, on a board."""
+OUR_IDS = shipped_ids() + [id for name, ids in BRIDGED.items() if importlib.util.find_spec(name) for id in ids]
 MENU_IDS = [i for i in OUR_IDS if gym.make(i, interface="text").unwrapped.task.menu]
 ID_INTERFACES = [(i, interface) for i in OUR_IDS for interface in INTERFACES if interface != "choices" or i in MENU_IDS]
 

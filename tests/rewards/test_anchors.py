@@ -114,6 +114,13 @@ ANCHORS: dict[str, Anchor] = {
     "steering": UNIT._replace(gold=PRAISE, facts={"goal": {"target": "positive"}}, within=0.01),
     # bridges
     "reasoning_gym": UNIT._replace(facts={"ended": True}, empty={"ended": True}),
+    "textarena": Anchor(
+        -1,
+        1,
+        facts={"ended": True, "goal": {"outcome": 1.0}},
+        floor=-1,
+        empty={"ended": True, "goal": {"outcome": -1.0}},
+    ),
     # models
     "fluency": UNIT._replace(gold="no , music was better", make=certain),
     "judge": UNIT._replace(make=judged),
@@ -129,7 +136,7 @@ NAMES = reward_names()
 def transcript_of(reply: str, facts: dict[str, Any]) -> Transcript:
     said = [("system", "chat ."), ("user", ASKED), ("assistant", reply), ("user", "goodbye")]
     messages: list[Message] = [{"role": role, "content": content} for role, content in said]
-    goal = {"expected": [(GOLD,)], **WORDS["goal"], **HAGGLE, **MARKED, "price": None}
+    goal = {"expected": [(GOLD,)], **WORDS["goal"], **HAGGLE, **MARKED, "price": None, "outcome": None}
     given = {"references": (GOLD,), "goal": goal, "max_turns": 20}
     return Transcript.of(messages, **{**given, **facts})
 
