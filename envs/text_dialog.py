@@ -13,10 +13,12 @@ from .restaurant.database import DONTCARE, FIELDS, load_database
 from .restaurant.goals import Goal, GoalRates, draw_goal
 from .restaurant.person import RestaurantPerson
 from .restaurant.policies import POLICIES
+from .restaurant.speaker import RestaurantSpeaker
 from .restaurant.tracker import SUMMARY_SIZES
 from .restaurant.understanding import reader_of
 from .restaurant.user import PROFILES, RestaurantUser, World
 from .restaurant.wording import INSTRUCTIONS, MENU, MENU_WORDS
+from .speakers import Speaker
 
 PYDIAL = {
     1: {"noise": 0.0, "masks": True, "profile": "cooperative"},
@@ -120,6 +122,15 @@ class TextDialog(Task):
 
     def person(self, streams: Streams, split: str, ask: Callable[[str], str]) -> RestaurantPerson:
         return RestaurantPerson(self.world, streams, split, ask)
+
+    def speaking_partner(
+        self, goal: Mapping[str, Any], streams: Streams, split: str, speaker: Speaker
+    ) -> RestaurantSpeaker:
+        if self.world.noise:
+            raise ValueError(
+                f"noise garbles what the simulated user means: beside a speaker it must be 0, got {self.world.noise}"
+            )
+        return RestaurantSpeaker(self.world, cast(Goal, goal), streams, split, speaker)
 
     def content(self, goal: Mapping[str, Any]) -> str:
         return repr(tuple(goal.values()))

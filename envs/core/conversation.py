@@ -9,6 +9,7 @@ import numpy as np
 
 from ...rewards import ComposedReward
 from ...rewards.transcript import Line, Transcript, written_line
+from .audit import Verdict
 from .picture import Scene, draw
 from .streams import Streams
 from .task import Partner, PartnerFactory, Task
@@ -98,6 +99,13 @@ class Conversation:
         transcript.parts_done = parts_done
         transcript.success = partner.success
         transcript.ended = partner.over or transcript.turn >= self.max_turns
+
+    def verdict(self) -> Verdict | None:
+        """What the partner did wrong and whose fault a failure is; None before the end, or without an audit."""
+        partner = self.partner
+        if partner is None or not partner.audits or not self.transcript.ended:
+            return None
+        return Verdict(tuple(partner.audit()), None if self.transcript.success else partner.blame())
 
     def picture(self, rewards: Sequence[float], draft: str | None = None) -> np.ndarray:
         """(H, W, 3) uint8: the conversation as people see it.

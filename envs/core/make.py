@@ -12,6 +12,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from .limits import OwnLimit
+from .partners import seated
 from .task import Task
 from .text_env import TextEnv
 from .tokens import TokensEnv
@@ -19,7 +20,7 @@ from .vector import TextVectorEnv
 
 TaskFactory = str | Callable[..., Task]
 INTERFACES = ("choices", "text", "tokens")
-COMMON = ("interface", "reward", "split", "max_turns", "render_mode", "prompt", "partner_factory")
+COMMON = ("interface", "reward", "split", "max_turns", "render_mode", "prompt", "partner", "partner_factory")
 TOKENS_ONLY = ("tokenizer", "context_length", "max_reply_tokens")
 VECTOR_ONLY = ("num_envs", "autoreset_mode", "max_episode_steps")
 
@@ -30,7 +31,8 @@ def make(task: TaskFactory, interface: str | None = None, **options: Any) -> gym
     Args:
         task: a :class:`Task` subclass, any callable that returns a task, or "module:name" of one.
         interface: "choices", "text" or "tokens"; None takes "choices" where the task has a menu, else "tokens".
-        **options: those of :class:`TextEnv`, of :class:`TokensEnv` for tokens, and the task's own.
+        **options: those of :class:`TextEnv`, of :class:`TokensEnv` for tokens, and the task's own; and ``partner``, who
+            is on the other side, see :func:`~dialogym.envs.core.partners.seated`.
 
     Raises:
         ValueError, TypeError: for an unknown interface or option, with the nearest right name.
@@ -88,6 +90,11 @@ def _build(
     if interface not in INTERFACES:
         raise ValueError(f"interface must be one of {', '.join(INTERFACES)}, got {interface!r}")
     common = {name: options[name] for name in COMMON if name in options}
+    partner = common.pop("partner", None)
+    if partner is not None:
+        if common.get("partner_factory") is not None:
+            raise TypeError("partner and partner_factory both say who the partner is: give one of them")
+        common["partner_factory"] = seated(made, partner)
     extra = {name: options[name] for name in TOKENS_ONLY if name in options}
     if extra and interface != "tokens":
         raise TypeError(f"{', '.join(extra)} needs interface='tokens', got interface={interface!r}")

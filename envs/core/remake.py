@@ -157,6 +157,6 @@ def seat_person(env: Any, interface: str, ask: Callable[[str], str]) -> TextEnv:
     def person(task: Task, goal: Mapping[str, Any], streams: Streams, split: str) -> Partner:
         return task.person(streams, split, ask)
 
-    core = remake(env, interface=interface, partner_factory=person).unwrapped
+    core = remake(env, interface=interface, partner=None, partner_factory=person).unwrapped
     assert isinstance(core, TextEnv)
     return core

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, NamedTuple, SupportsIndex
 
 from ...rewards.transcript import Line, Words
 from ..data_files import Field
+from ..speakers import Speaker
+from .audit import AGENT, Mark
 from .streams import Stream, Streams, pick
 
 SPLITS = ("train", "validation", "test")
@@ -33,6 +35,7 @@ class Partner(ABC):
         over: the conversation has ended.
         success: the ground truth; may be True only once the conversation is over.
         parts_done: finished parts of the task so far, for rewards that pay for them.
+        audits: its own turns are read, so that ``audit`` and ``blame`` say something.
     """
 
     __slots__ = ()
@@ -40,6 +43,7 @@ class Partner(ABC):
     over: bool = False
     success: bool = False
     parts_done: int = 0
+    audits: ClassVar[bool] = False
 
     @abstractmethod
     def open(self) -> Sequence[Line]:
@@ -83,6 +87,16 @@ class Partner(ABC):
         """What ``info`` says beside the common entries; fresh objects on every call."""
         return {}
 
+    # Partners that are audited give these too.
+
+    def audit(self) -> Sequence[Mark]:
+        """What was wrong with its turns so far, by rules; see ``audit.py``."""
+        return ()
+
+    def blame(self) -> str:
+        """Whose fault it is where the conversation has ended without success: a name of ``audit.SIDES``."""
+        return AGENT
+
 
 class Task(ABC):
     """What can be wanted, and from whom; holds data, no conversation.
@@ -109,6 +123,8 @@ class Task(ABC):
     min_gap: ClassVar[float] = 0.9
     """How far the rule stays above the floors, at least; lower where chance alone succeeds, as between two labels."""
     policies: Mapping[str, Policy] = {}
+    own_partner: ClassVar[str] = "rule"
+    """What ``partner=`` calls the task's own partner: "rule", or "data" where its words come from data."""
     patience: ClassVar[int] = 1000
     """Draws in a row that bring no new goal, after which ``goal_ids`` takes a goal again."""
     extras: ClassVar[str] = ""
@@ -133,6 +149,10 @@ class Task(ABC):
     def person(self, streams: Streams, split: str, ask: Callable[[str], str]) -> Partner:
         """A partner whose words come from a person: ``ask`` is given what the agent said and returns the answer."""
         raise NotImplementedError(f"{self.name} has no seat for a person on the partner's side")
+
+    def speaking_partner(self, goal: Mapping[str, Any], streams: Streams, split: str, speaker: Speaker) -> Partner:
+        """A partner whose words come from a speaker, such as a language model, that is given the goal and the rules."""
+        raise NotImplementedError(f"{self.name} has no seat for a model on the partner's side")
 
     def content(self, goal: Mapping[str, Any]) -> str:
         """Canonical text of a goal: equal goals, equal text. Splits and goal-list hashes are made from it."""

@@ -38,7 +38,9 @@ class TextEnv(gym.Env[Any, Any]):
         reward of one that goes on, and sets "truncated" beside "terminated" where the N-th step ends it.
     Info: "success" (bool, ground truth), "turn" (int), "goal_id" (str; replay the goal with
         ``reset(options={"goal_id": id})``), in words "messages" and "clipped", from the menu "action_mask". The goal's
-        id stands under "task" as well, its name before version 0.1, which goes with the next version.
+        id stands under "task" as well, its name before version 0.1, which goes with the next version. With
+        ``partner=``, at the end of a conversation: "audit", what was wrong with the partner's turns (a list of dicts),
+        and "blame", whose fault a failure is ("agent", "partner" or "environment"; None for a success).
 
     Args:
         task: what the conversation is about.
@@ -147,6 +149,10 @@ class TextEnv(gym.Env[Any, Any]):
             info["clipped"] = conversation.clipped
         else:
             info["action_mask"] = _mask_array(partner.allowed()).copy()
+        if conversation.partner_factory is not None and transcript.ended:
+            verdict = conversation.verdict()
+            if verdict is not None:
+                info.update(verdict.in_info())
         return info
 
     def action_masks(self) -> np.ndarray:

@@ -30,7 +30,8 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         (the caller resets rows with ``reset(options={"reset_mask": mask})``; rows that have ended take ``None`` and
         stay as they are).
     Infos: gymnasium's vector convention, a dict of arrays with a ``_key`` mask for each; in the choices interface
-        "action_mask" (N, K), in the text interface "messages". ``transcripts``, ``messages(i)``, ``successes`` and
+        "action_mask" (N, K), in the text interface "messages"; with ``partner=`` also "audit" and "blame" of rows that
+        have ended. ``transcripts``, ``messages(i)``, ``successes`` and
         ``action_masks()`` give direct access.
 
     Args:
@@ -276,7 +277,22 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             infos.update(messages=texts, _messages=everywhere.copy())
         else:
             infos.update(action_mask=self._masks().copy(), _action_mask=everywhere.copy())
+        if self.conversations[0].partner_factory is not None:
+            infos.update(self._verdicts())
         return infos
+
+    def _verdicts(self) -> dict[str, np.ndarray]:
+        """Audit and blame of the rows that have ended; nothing while there are none."""
+        found = {row: verdict for row, one in enumerate(self.conversations) if (verdict := one.verdict()) is not None}
+        if not found:
+            return {}
+        columns = {name: np.empty(self.num_envs, dtype=object) for name in ("audit", "blame")}
+        present = np.zeros(self.num_envs, dtype=bool)
+        present[list(found)] = True
+        for row, verdict in found.items():
+            for name, value in verdict.in_info().items():
+                columns[name][row] = value
+        return {**columns, **{f"_{name}": present.copy() for name in columns}}
 
     def _columns(self, rows: list[int], terms: Sequence[dict[str, float]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """The reward terms of some rows as (N,) arrays by name, 0 elsewhere, and which rows those are."""

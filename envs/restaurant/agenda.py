@@ -180,6 +180,18 @@ class Agenda:
         self.accepted = True
         return [], fruitful
 
+    def looks_done(self, was_told_booked: bool = False) -> bool:
+        """By what it was told, true or not, nothing is left to be had: a place, the answers, the table.
+
+        Args:
+            was_told_booked: it was told that the table is booked, if without the right reference.
+        """
+        if self.venue is None or self.change is not None or self.wants_alternative or self.venue in self.declined:
+            return False
+        fits = all(value in (DONTCARE, self.described.get(slot, value)) for slot, value in self.constraints)
+        has_table = self.booking is None or self.booking_confirmed or was_told_booked
+        return fits and has_table and all(slot in self.answers for slot in self.goal["requests"])
+
 
 def _shuffled(items: list[tuple[str, str]], rng: random.Random) -> list[tuple[str, str]]:
     """The items in random order; quicker than ``rng.shuffle`` for the two or three there are."""

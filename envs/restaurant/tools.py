@@ -43,10 +43,11 @@ class Tools:
         reservation: the table that was booked last.
         last_booking_failed: the last booking found no table.
         hidden: venues that searches leave out, because the user wants another one.
+        num_calls: how often they were used.
     """
 
     __slots__ = (
-        "database", "full", "hidden", "last_booking_failed", "record", "reservation", "tracker", "wording",
+        "database", "full", "hidden", "last_booking_failed", "num_calls", "record", "reservation", "tracker", "wording",
     )  # fmt: skip
 
     def __init__(self, database: Database, full: Constraints, wording: int, tracker: Tracker):
@@ -55,9 +56,11 @@ class Tools:
         self.reservation: Reservation | None = None
         self.last_booking_failed = False
         self.hidden: set[int] = set()
+        self.num_calls = 0
 
     def use(self, call: ToolCall, turn: int) -> Words:
         """The result of a call, in words."""
+        self.num_calls += 1
         if call.error:
             return call.error
         return self._search(self._arguments(call)) if call.name == "search" else self._book(self._arguments(call), turn)

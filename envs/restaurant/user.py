@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...rewards.transcript import Line
+from ..core.audit import AGENT, BROKE_ROLE, ENVIRONMENT, PARTNER, STOPPED_EARLY, Mark
 from ..core.streams import Streams, pick
 from ..core.task import Partner
 from . import truth
 from .agenda import Agenda, Reaction
+from .audit import Auditor, Turn
 from .database import CONSTRAINT_SLOTS, Database
 from .filling import fill
 from .goals import Goal
@@ -63,8 +65,8 @@ class RestaurantUser(Partner):
     """One user with one goal, beside the tools and the agent's record of what it heard."""
 
     __slots__ = (
-        "agenda", "bank", "deferred", "goal", "last_acts", "noise", "over", "patience", "rng", "streams", "success",
-        "tools", "tools_in_a_row", "tracker", "turn", "world",
+        "agenda", "answering", "bank", "deferred", "goal", "last_acts", "noise", "over", "patience", "rng", "streams",
+        "success", "tools", "tools_in_a_row", "tracker", "turn", "turns", "world",
     )  # fmt: skip
 
     def __init__(self, world: World, goal: Goal, streams: Streams, split: str):
@@ -82,6 +84,10 @@ class RestaurantUser(Partner):
         self.deferred: list[Act] | None = None
         """What the user says once its question about something else is dealt with."""
         self.last_acts: list[Act] = []
+        self.answering: Understood | None = None
+        """What the agent said just before."""
+        self.turns: list[tuple[int, Understood | None, Sequence[Act], Sequence[Act]]] = []
+        """What the user said: agent turns before it, what it answered, what it meant, and what was heard of that."""
 
     # The conversation
 
@@ -94,6 +100,7 @@ class RestaurantUser(Partner):
         if understood.tool is not None:
             return self._wait_for_tool(understood)
         self.tools_in_a_row = 0
+        self.answering = understood
         self.tracker.hear_agent(understood)
         acts, fruitful = self._respond(understood)
         if not fruitful and not self.over:
@@ -154,6 +161,7 @@ class RestaurantUser(Partner):
     def _speak(self, acts: list[Act]) -> Line:
         self.last_acts = acts
         heard = acts if self.over else self.noise.pass_on(acts)
+        self.turns.append((self.turn, self.answering, acts, heard))
         self.tracker.hear_user(heard)
         words = functools.partial(user_text, heard, self.streams.wording, self.turn, self.bank, self.world.database)
         return "user", words
@@ -305,6 +313,29 @@ class RestaurantUser(Partner):
 
     def allowed(self) -> bytes:
         return self.tracker.allowed()
+
+    # Whose fault it was
+
+    audits = True
+
+    def audit(self) -> list[Mark]:
+        return self._audited().marks
+
+    def blame(self) -> str:
+        auditor = self._audited()
+        if auditor.stands_by_what_is_wrong or any(mark.kind in (STOPPED_EARLY, BROKE_ROLE) for mark in auditor.marks):
+            return PARTNER
+        has_tried = self.tools.num_calls > 0  # who never looked for anything was not led astray
+        return ENVIRONMENT if has_tried and auditor.was_misheard(self.tracker.heard) else AGENT
+
+    def _audited(self) -> Auditor:
+        """Reads all that was said, as it was meant."""
+        auditor = Auditor(self.goal)
+        for turn in self.turns:
+            auditor.read(Turn.of(*turn))
+        if ("bye",) in self.last_acts and not self.agenda.looks_done():
+            auditor.mark(self.turn, STOPPED_EARLY, "")
+        return auditor
 
     def facts(self) -> dict[str, Any]:
         """How much of what the user meant was garbled on the way: counts of semantic items and errors so far."""
