@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md")) + sorted(DOCS.glob("how_to/*.md"))
-NAMED = sorted({(page.name, name) for page in PAGES for name in re.findall(r"tests/[\w/.:-]+", page.read_text("utf-8"))})
+NAMED = sorted({(page.name, name) for page in PAGES for name in re.findall(r"tests/[\w/.:-]+", page.read_text())})
 CODE = [
     pytest.param(code, id=f"{page.stem}-{number}")
     for page in (DOCS / "how_to").glob("*.md")
