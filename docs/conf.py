@@ -35,7 +35,7 @@ html_extra_path = ["static/index.html"]  # the address of the site itself leads 
 html_theme_options = {"navigation_with_keys": True}
 
 myst_heading_anchors = 4
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "html_image"]
 highlight_language = "text"
 
 # Folders that README and pages link to have no page of their own.

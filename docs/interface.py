@@ -126,7 +126,7 @@ def words(value: Any) -> str:
         if not entries or found[1] in ("Reference", "References", "Returns", "Yields"):
             return f"**{found[1]}.** {body}\n"
         listed = "\n".join(f"- `{entry[1]}`: {' '.join(entry[2].split())}" for entry in entries)
-        return f"**{found[1]}**\n\n{listed}\n"
+        return f"**{found[1]}**\n\n{listed}\n\n"
 
     return inline(SECTION.sub(section, text + "\n").strip())
 
