@@ -236,14 +236,13 @@ def _tests(records: Mapping[str, Sequence[Record]]) -> list[dict[str, Any]]:
     found = [_paired(records[first], records[second]) for first, second in compared]
     adjusted = holm([test["p_value"] for test in found])
     return [
-        {"first": first, "second": second, **test, "p_holm": p_holm, **judged(test, p_holm)}
+        {
+            **{"first": first, "second": second, **test, "p_holm": p_holm},
+            "significant": p_holm < SIGNIFICANCE,
+            "verdict": verdict_of(test, p_holm),
+        }
         for (first, second), test, p_holm in zip(compared, found, adjusted, strict=True)
     ]
-
-
-def judged(test: Mapping[str, Any], p: float) -> dict[str, Any]:
-    """Whether a paired test shows something at a corrected p, and its verdict."""
-    return {"significant": p < SIGNIFICANCE, "verdict": verdict_of(test, p)}
 
 
 def verdict_of(test: Mapping[str, Any], p: float) -> str:

@@ -15,7 +15,7 @@ from ..contenders import CEILING, CONTENDERS, FLOOR
 from ..grading import in_words
 from ..report.charts import heat_map, label
 from ..report.page import markdown_table
-from ..report.results import judged
+from ..report.results import SIGNIFICANCE, verdict_of
 from ..statistics import (
     RUNS,
     Interval,
@@ -115,7 +115,8 @@ def _tests(scores: Mapping[str, Mapping[str, Mapping[int, Played]]]) -> list[dic
     found = [_paired(scores[other][test], scores[first][test]) for other, test in pairs]
     adjusted = holm([one["p_value"] for one in found])
     return [
-        {"first": other, "second": first, "under": test, **one, "p_holm": p, **judged(one, p)}
+        {"first": other, "second": first, "under": test, **one, "p_holm": p}
+        | {"significant": p < SIGNIFICANCE, "verdict": verdict_of(one, p)}
         for (other, test), one, p in zip(pairs, found, adjusted, strict=True)
     ]
 

@@ -1,5 +1,8 @@
 """Aggregates over a suite, against numbers that rliable publishes, worked by hand, and scipy's."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -121,3 +124,93 @@ def test_wrong_options_are_refused():
         aggregate(X, resamples=0)
     with pytest.raises(ValueError, match="thresholds"):
         performance_profile(X, [])
+
+
+# Published results
+
+
+DATA = json.loads((Path(__file__).parent / "data" / "atari_100k.json").read_text())
+
+
+def human_normalised(agent):
+    """(5 runs, 26 games)."""
+    low, high = np.array(DATA["random"]), np.array(DATA["human"])
+    return (np.array(DATA[agent]).T - low) / (high - low)
+
+
+@pytest.mark.parametrize(
+    ("agent", "published"),
+    [
+        # rliable's notebook prints median and mean; the table of IRIS, https://arxiv.org/abs/2209.00588, has all
+        ("simple", {"median": 0.13405558483729887, "mean": 0.3319978533732483, "iqm": 0.130, "optimality_gap": 0.729}),
+        ("diamond", {"mean": 1.459, "iqm": 0.641}),  # table 1 of https://arxiv.org/abs/2405.12399
+    ],
+)
+def test_runs_of_atari_100k_come_to_what_was_published(agent, published):
+    found = aggregate(human_normalised(agent), resamples=100)
+    for name, value in published.items():
+        digits = 14 if len(str(value)) > 6 else 3
+        assert round(found[name].value, digits) == round(value, digits), name
+
+
+# What rliable's own code (commit 3ccd9f4) gives for these runs, of 20,000 resamples; below, profiles of 2,000 and the
+# chance of improvement of 1,000.
+RLIABLE = {
+    "simple": {
+        "iqm": (0.0991, 0.1673),
+        "median": (0.0825, 0.1642),
+        "mean": (0.2838, 0.3803),
+        "optimality_gap": (0.6928, 0.7664),
+    },
+    "diamond": {
+        "iqm": (0.5776, 0.7081),
+        "median": (0.3096, 0.4893),
+        "mean": (1.3577, 1.5667),
+        "optimality_gap": (0.4647, 0.4963),
+    },
+}
+
+
+@pytest.mark.parametrize("agent", RLIABLE)
+def test_intervals_are_those_of_rliable_s_code(agent):
+    found = aggregate(human_normalised(agent), resamples=5000)
+    for name, (low, high) in RLIABLE[agent].items():
+        assert [found[name].low, found[name].high] == pytest.approx([low, high], abs=0.06 * (high - low)), name
+
+
+def test_the_chance_of_improvement_and_profiles_are_those_of_rliable_s_code():
+    diamond, simple = human_normalised("diamond"), human_normalised("simple")
+    chance = probability_of_improvement(diamond, simple, resamples=5000)
+    assert chance.value == pytest.approx(0.8338461538461538)
+    assert [chance.low, chance.high] == pytest.approx([0.7877, 0.8793], abs=0.006)
+    profile = performance_profile(diamond, [0.0, 0.1, 0.5, 1.0, 2.0], resamples=5000)
+    assert profile.share == pytest.approx(np.array([126, 92, 60, 55, 32]) / 130)
+    assert profile.low == pytest.approx([0.946, 0.669, 0.446, 0.400, 0.223], abs=0.012)
+    assert profile.high == pytest.approx([0.992, 0.738, 0.477, 0.446, 0.269], abs=0.012)
+
+
+# Known answers
+
+
+def test_estimates_find_a_chance_of_improvement_that_is_known_and_cover_it():
+    rng = np.random.default_rng(11)
+    gap, sigma = 0.3, np.array([0.3, 0.6, 1.2])  # of normal scores on three tasks: P(Y > X) = Phi(gap / (sigma sqrt 2))
+    truth = stats.norm.cdf(gap / (sigma * np.sqrt(2))).mean()
+    values, covered = [], 0
+    for trial in range(200):
+        x, y = rng.normal(0, sigma, (8, 3)), rng.normal(gap, sigma, (8, 3))
+        found = probability_of_improvement(y, x, seed=trial, resamples=300)
+        values.append(found.value)
+        covered += found.low <= truth <= found.high
+    assert np.mean(values) == pytest.approx(truth, abs=3 * np.std(values) / np.sqrt(200))  # it is unbiased
+    assert 0.87 <= covered / 200 <= 0.99
+
+
+def test_the_interquartile_mean_of_many_runs_is_that_of_the_mixture_they_are_drawn_from():
+    rng = np.random.default_rng(3)
+    scores = np.where(np.arange(10) < 2, 50.0, rng.uniform(0, 1, (20_000, 10)))  # two tasks far out, eight uniform
+    # the middle half of the mixture is that of the uniform part from 0.25 / 0.8 to 0.75 / 0.8
+    assert aggregate(scores[:2000], resamples=2)["iqm"].value == pytest.approx(0.5 / 0.8, abs=0.01)
+    assert aggregate(scores[:2000], resamples=2)["mean"].value > 10  # which outliers decide
+    profile = performance_profile(scores[:2000], [0.25, 0.5, 1.5], resamples=2)
+    assert profile.share == pytest.approx([0.2 + 0.8 * 0.75, 0.2 + 0.8 * 0.5, 0.2], abs=0.01)
