@@ -8,16 +8,18 @@ number of them go on side by side, each with an environment of its own. OpenEnv'
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 try:
-    from openenv.core.env_server import Action, Environment, Observation, State, create_app
-    from openenv.core.env_server.types import EnvironmentMetadata
+    from openenv.core.env_server import Action, Environment, Observation, State, create_app  # pyright: ignore[reportMissingImports]
+    from openenv.core.env_server.types import EnvironmentMetadata  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise ImportError('an OpenEnv server needs openenv-core: pip install "dialogym[openenv]"') from error
 
 from pydantic import BeforeValidator, Field
 
+from ..rewards.transcript import Message
 from .episode import Episode, Turn
 
 
@@ -94,7 +96,7 @@ class DialogymEnvironment(Environment[Reply, Heard, Standing]):
             raise ValueError(f"reset understands seed, episode_id and goal_id, got {', '.join(map(repr, others))}")
         messages = self.episode.begin(goal_id, seed)
         self._episode_id = episode_id
-        return Heard(messages=messages, goal_id=self.episode.goal_id, turn=0, done=False, reward=None)
+        return Heard(messages=_plain(messages), goal_id=self.episode.goal_id, turn=0, done=False, reward=None)
 
     def step(self, action: Reply, timeout_s: float | None = None, **_: Any) -> Heard:
         """One reply, and what came of it.
@@ -126,10 +128,14 @@ class DialogymEnvironment(Environment[Reply, Heard, Standing]):
         self.episode.close()
 
 
+def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"role": message["role"], "content": message["content"]} for message in messages]
+
+
 def _heard(turn: Turn) -> Heard:
     info = turn.info
     return Heard(
-        messages=turn.messages,
+        messages=_plain(turn.messages),
         goal_id=info["goal_id"],
         turn=info["turn"],
         success=bool(info["success"]),
@@ -171,6 +177,6 @@ def serve(env: Any, host: str = "127.0.0.1", port: int = 8000, max_sessions: int
         host: the address to listen on.
         port: 0 takes a free one, which uvicorn prints.
     """
-    import uvicorn  # of openenv-core
+    import uvicorn  # pyright: ignore[reportMissingImports]
 
     uvicorn.run(server_of(env, max_sessions, **options), host=host, port=port)

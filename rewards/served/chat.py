@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 SILENCE = "(says nothing)"
 """What stands for a user who has said nothing, since some endpoints refuse an empty message."""
 
 
-def chat_messages(messages: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """A conversation as every endpoint takes it: system, then user and assistant in turn, the user last, none empty.
 
     What a tool says is said by the user, after "tool:", since endpoints take a tool message only after a call in their

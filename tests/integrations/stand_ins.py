@@ -116,3 +116,58 @@ def verl() -> dict[str, ModuleType]:
 
     names = {"AgentLoopOutput": AgentLoopOutput, "AgentLoopBase": AgentLoopBase, "register": register}
     return modules_of(verl__experimental__agent_loop__agent_loop=names)
+
+
+def verifiers() -> dict[str, ModuleType]:
+    """What a taskset of verifiers is made of, as in verifiers 0.4."""
+    from pydantic import BaseModel, ConfigDict
+
+    class Config(BaseModel):
+        id: str = ""
+
+    class TasksetConfig(Config):
+        task: Any = None
+
+    class AgentConfig(Config):
+        runtime: Any = None
+
+    class EnvConfig(Config):
+        taskset: Any = None
+
+    class TaskData(BaseModel):
+        model_config = ConfigDict(frozen=True)
+        idx: int | None = None
+        id: str | None = None
+        name: str | None = None
+        prompt: Any = None
+        system_prompt: str | None = None
+
+    class Generic:
+        def __class_getitem__(cls, _: Any) -> Any:
+            return cls
+
+    class Task(Generic):
+        def __init__(self, data: Any, config: Any = None):
+            self.data, self.config = data, config
+
+    class Configured(Generic):
+        def __init__(self, config: Any):
+            self.config = config
+
+    class Taskset(Configured):
+        def __iter__(self) -> Iterator[Any]:
+            return iter(self.load())  # type: ignore[attr-defined]
+
+    class Harness(Configured):
+        def resolve_prompt(self, data: Any) -> tuple[Any, Any]:
+            return data.system_prompt, data.prompt
+
+    class ProgramResult(BaseModel):
+        exit_code: int
+        stdout: str
+        stderr: str
+
+    found = [TasksetConfig, AgentConfig, EnvConfig, TaskData, Task, Taskset, Harness, ProgramResult]
+    names = {one.__name__: one for one in found}
+    more = {"Env": Configured, "HarnessConfig": Config, "SubprocessConfig": Config}
+    return modules_of(verifiers__v1={**names, **more})

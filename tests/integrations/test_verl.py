@@ -18,6 +18,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from dialogym.envs.tokenizer import Tokenizer, load_tokenizer
+from dialogym.rewards.served.chat import chat_messages
 
 from . import stand_ins
 from .played import Played, replay, rule_plays
@@ -132,7 +133,7 @@ def run(bridge: Any, tokenizer: Tokenizer, server: Any, rows: list[dict[str, Any
 @pytest.mark.parametrize("env_id", TALKS)
 def test_its_rewards_are_those_of_the_environment_and_its_tokens_those_that_were_sampled(bridge, tokenizer, env_id):
     rows, talks = talks_of(bridge, env_id, TALKS[env_id])
-    assert [row["prompt"] for row in rows] == [one.messages[: one.opening] for one in talks]
+    assert [row["prompt"] for row in rows] == [chat_messages(one.messages[: one.opening]) for one in talks]
     server = Server(tokenizer, talks)
     outputs = run(bridge, tokenizer, server, rows)
     for row, played, output in zip(rows, talks, outputs, strict=True):
@@ -179,6 +180,13 @@ def test_a_group_shares_a_goal_and_an_environment_is_played_again_from_nothing(b
     assert len({output.extra_fields["goal_id"] for output in first}) == 1
     assert again[1] == first[0].model_copy(update={"metrics": again[1].metrics})
     assert again[0].response_ids == again[2].response_ids != first[0].response_ids
+
+
+def test_where_all_is_determined_the_request_is_named_by_the_row(bridge, tokenizer):
+    rows, talks = talks_of(bridge, "TextArithmetic-v0", 1)
+    server = Server(tokenizer, talks)
+    run(bridge, tokenizer, server, rows, full_determinism=True)
+    assert list(server.prompts) == ["det-3"]
 
 
 def test_what_is_said_beyond_the_response_is_not_learned_from_and_its_rewards_count(bridge, tokenizer):
