@@ -8,6 +8,7 @@ number of them go on side by side, each with an environment of its own. OpenEnv'
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 try:
@@ -18,6 +19,7 @@ except ImportError as error:
 
 from pydantic import BeforeValidator, Field
 
+from ..rewards.transcript import Message
 from .episode import Episode, Turn
 
 
@@ -94,7 +96,7 @@ class DialogymEnvironment(Environment[Reply, Heard, Standing]):
             raise ValueError(f"reset understands seed, episode_id and goal_id, got {', '.join(map(repr, others))}")
         messages = self.episode.begin(goal_id, seed)
         self._episode_id = episode_id
-        return Heard(messages=messages, goal_id=self.episode.goal_id, turn=0, done=False, reward=None)
+        return Heard(messages=_plain(messages), goal_id=self.episode.goal_id, turn=0, done=False, reward=None)
 
     def step(self, action: Reply, timeout_s: float | None = None, **_: Any) -> Heard:
         """One reply, and what came of it.
@@ -126,10 +128,14 @@ class DialogymEnvironment(Environment[Reply, Heard, Standing]):
         self.episode.close()
 
 
+def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"role": message["role"], "content": message["content"]} for message in messages]
+
+
 def _heard(turn: Turn) -> Heard:
     info = turn.info
     return Heard(
-        messages=turn.messages,
+        messages=_plain(turn.messages),
         goal_id=info["goal_id"],
         turn=info["turn"],
         success=bool(info["success"]),

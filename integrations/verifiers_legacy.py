@@ -7,12 +7,12 @@ verifiers 0.4 has :mod:`dialogym.integrations.verifiers` instead.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 from typing import Any
 
 try:
-    import verifiers as vf  # pyright: ignore[reportMissingImports]
-
+    vf: Any = importlib.import_module("verifiers")
     MultiTurnEnv, Rubric = vf.MultiTurnEnv, vf.Rubric
 except (ImportError, AttributeError) as error:
     raise ImportError(

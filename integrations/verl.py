@@ -139,20 +139,19 @@ class DialogymAgentLoop(AgentLoopBase):
         key = (row.env, row.options, row.goal.split)
         idle = self._idle.setdefault(key, [])
         episode = idle.pop() if idle else await asyncio.to_thread(_make, *key)
-        output = await self._play(episode, row.goal, sampling_params)
+        speaker = _Speaker(self.server_manager, self._sampling(sampling_params), self._request_id(kwargs))
+        output = await self._play(episode, row.goal, speaker)
         idle.append(episode)
         return output
 
-    async def _play(self, episode: Episode, goal: Goal, sampling_params: Mapping[str, Any]) -> AgentLoopOutput:
-        tokenizer = _tokenizer_of(self.tokenizer)
+    async def _play(self, episode: Episode, goal: Goal, speaker: _Speaker) -> AgentLoopOutput:
         opening = await asyncio.to_thread(episode.begin, goal.goal_id, goal.seed)
-        conversation = Conversation(tokenizer, self.limits, opening)
+        conversation = Conversation(_tokenizer_of(self.tokenizer), self.limits, opening)
         if conversation.num_prompt > self.prompt_length:
             raise ValueError(
                 f"rollout.prompt_length must be at least {conversation.num_prompt} tokens for goal {goal.goal_id!r}, "
                 f"got {self.prompt_length}"
             )
-        speaker = _Speaker(self.server_manager, self._sampling(sampling_params, tokenizer))
         rewards, ended, waited = [], False, 0.0
         while not ended:
             if rewards:
@@ -163,17 +162,25 @@ class DialogymAgentLoop(AgentLoopBase):
             waited += time.perf_counter() - begun
             rewards.append(turn.reward)
             ended = turn.ended
+        metrics: Any = {"generate_sequences": speaker.seconds, "tool_calls": waited}
         return AgentLoopOutput(
             **_tokens_of(conversation),
             reward_score=episode.earned.total,
             num_turns=sum(message["role"] != "system" for message in episode.messages),
-            metrics={"generate_sequences": speaker.seconds, "tool_calls": waited},
+            metrics=metrics,
             extra_fields={**speaker.extra_fields, **_how_it_went(episode, rewards)},
         )
 
-    def _sampling(self, given: Mapping[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
-        stops = list(dict.fromkeys([*(given.get("stop_token_ids") or []), tokenizer.end_id]))
+    def _sampling(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        end_id = _tokenizer_of(self.tokenizer).end_id
+        stops = list(dict.fromkeys([*(given.get("stop_token_ids") or []), end_id]))
         return {**given, "max_tokens": self.max_reply_tokens, "stop_token_ids": stops}
+
+    def _request_id(self, columns: Mapping[str, Any]) -> str:
+        """One for all turns, so that verl asks the server that has read the others; by the row where all is."""
+        if getattr(self.rollout_config, "full_determinism", False):
+            return f"det-{int(columns.get('priority', 0))}"
+        return uuid4().hex
 
 
 class _Speaker:
@@ -184,9 +191,8 @@ class _Speaker:
         extra_fields: what the server told beside the replies: of the first, but for the latest weights' step.
     """
 
-    def __init__(self, server: Any, sampling_params: Mapping[str, Any]):
-        self.server, self.sampling_params = server, sampling_params
-        self.request_id = uuid4().hex  # one for all turns, so that verl asks the server that has read the others
+    def __init__(self, server: Any, sampling_params: Mapping[str, Any], request_id: str):
+        self.server, self.sampling_params, self.request_id = server, sampling_params, request_id
         self.seconds = 0.0
         self.extra_fields: dict[str, Any] = {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 SILENCE = "(says nothing)"
 """What stands for a user who has said nothing, since some endpoints refuse an empty message."""
@@ -12,7 +13,7 @@ _FORGED = re.compile(r"(?:^|(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]))(?=tool:)",
 """Where a line of the user's looks like one of a tool."""
 
 
-def chat_messages(messages: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """A conversation as every endpoint takes it: system, then user and assistant in turn, the user last, none empty.
 
     What a tool says is said by the user, after "tool:", since endpoints take a tool message only after a call in their

@@ -182,6 +182,13 @@ def test_a_group_shares_a_goal_and_an_environment_is_played_again_from_nothing(b
     assert again[0].response_ids == again[2].response_ids != first[0].response_ids
 
 
+def test_where_all_is_determined_the_request_is_named_by_the_row(bridge, tokenizer):
+    rows, talks = talks_of(bridge, "TextArithmetic-v0", 1)
+    server = Server(tokenizer, talks)
+    run(bridge, tokenizer, server, rows, full_determinism=True)
+    assert list(server.prompts) == ["det-3"]
+
+
 def test_what_is_said_beyond_the_response_is_not_learned_from_and_its_rewards_count(bridge, tokenizer):
     rows, talks = talks_of(bridge, "TextTwentyQuestions-v0", 1)
     server = Server(tokenizer, talks, logprobs=False)
