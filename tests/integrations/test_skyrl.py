@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 from collections.abc import Iterator
@@ -138,3 +139,59 @@ def test_skyrls_registry_makes_it_and_its_metrics_are_means(bridge):
     assert means["return"] == pytest.approx(sum(one["return"] for one in metrics) / 2)
     terms = [name for name in means if name.startswith("reward_terms/")]
     assert sum(means[name] for name in terms) == pytest.approx(means["return"])
+
+
+@installed
+def test_skyrls_generator_puts_the_reward_of_each_turn_on_its_last_token(bridge):
+    try:
+        from skyrl.train.config import GeneratorConfig, SkyRLGymConfig
+        from skyrl.train.generators.skyrl_gym_generator import SkyRLGymGenerator
+    except Exception as error:
+        pytest.skip(f"needs skyrl, which cannot be imported: {type(error).__name__}")
+    import skyrl_gym
+
+    from ..agents.tiny_lm import echo_env, tiny_tokenizer
+
+    echo_env()
+    tokenizer = tiny_tokenizer()
+    said = tokenizer.hf("red <|end|>").input_ids
+
+    class Engine:
+        """Says "red", whatever it is asked."""
+
+        async def generate(self, asked: Any, model: Any = None) -> dict[str, Any]:
+            self.read = asked["prompt_token_ids"][0]
+            return {"responses": ["red"], "response_ids": [list(said)], "stop_reasons": ["stop"]}
+
+        async def finish_session(self, session_id: str) -> None:
+            self.finished = session_id
+
+    if "dialogym" not in skyrl_gym.registry:
+        skyrl_gym.register(id="dialogym", entry_point="dialogym.integrations.skyrl:ConversationEnv")
+    settings = GeneratorConfig(max_turns=5, max_input_length=64)
+    engine = Engine()
+    generator = SkyRLGymGenerator(settings, SkyRLGymConfig(max_env_workers=0), engine, tokenizer.hf)
+    rows = [row for row in bridge.goal_rows("TinyEcho-v0", 12) for _ in range(2)]  # groups of two
+    batch = {
+        "prompts": [row["prompt"] for row in rows],
+        "env_classes": [row["env_class"] for row in rows],
+        "env_extras": [extras_of(row) for row in rows],
+    }
+    made = asyncio.run(generator.generate(batch, disable_tqdm=True))
+    paid = set()
+    for row, prompt, response, mask, rewards in zip(
+        rows, made["prompt_token_ids"], made["response_ids"], made["loss_masks"], made["rewards"], strict=True
+    ):
+        goal = Goal.from_json(row["goal"])
+        plain = replay("TinyEcho-v0", ["red", "red"], goal.seed, goal.goal_id)
+        ids = tokenizer.encode_conversation(plain.messages)[:-1]  # but for where a third reply would begin
+        assert prompt + response == ids
+        assert [token for token, learned in zip(response, mask, strict=True) if learned] == said * 2
+        ends = [place for place in range(len(mask)) if mask[place] and not (mask[place + 1 :] or [0])[0]]
+        assert [rewards[place] for place in ends] == plain.rewards
+        assert sum(rewards) == sum(plain.rewards)
+        paid.add(tuple(plain.rewards))
+    assert len(paid) > 2
+    assert made["rollout_metrics"]["environment/success"] == pytest.approx(
+        sum(sum(rewards) == 2 for rewards in made["rewards"]) / len(rows)
+    )
