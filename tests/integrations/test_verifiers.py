@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -20,7 +21,7 @@ from dialogym.rewards.served.chat import SILENCE, chat_messages
 
 from ..rewards.stub_server import Answer, serving
 from . import stand_ins
-from .played import TALKS, Played, rule_plays
+from .played import TALKS, Played, replay, rule_plays
 from .stand_ins import bridge_to
 
 installed = pytest.mark.skipif(importlib.util.find_spec("verifiers") is None, reason="needs the extra verifiers")
@@ -180,11 +181,16 @@ class Model:
         return completion(self.talks[said[1]].replies[turn])
 
 
-def episodes_of(bridge: Any, env: Any, url: str) -> list[Any]:
+def asking(url: str) -> Any:
+    import verifiers.v1 as vf
+
+    return vf.EvalClientConfig(base_url=url, api_key_var="NO_SUCH_KEY")
+
+
+def episodes_of(env: Any, client: Any) -> list[Any]:
     """An episode of each task, all at once."""
     import verifiers.v1 as vf
 
-    client = vf.EvalClientConfig(base_url=url, api_key_var="NO_SUCH_KEY")
     context = vf.ModelContext(model="tiny", client=client, sampling=vf.SamplingConfig(temperature=0.5))
 
     async def all_at_once() -> list[Any]:
@@ -210,7 +216,7 @@ def test_episodes_at_once_go_through_an_endpoint_as_the_environment_is_played(br
     env = env_of(bridge, env_id, 4)
     model = Model(list(env.taskset))
     with serving(model) as stub:
-        episodes = episodes_of(bridge, env, stub.url)
+        episodes = episodes_of(env, asking(stub.url))
     for episode in episodes:
         (trace,) = episode.traces
         played = model.talks[trace.task.data.prompt]
@@ -233,11 +239,63 @@ def test_episodes_at_once_go_through_an_endpoint_as_the_environment_is_played(br
 
 
 @installed
+def test_a_trainer_gets_the_tokens_of_each_conversation_as_they_were_sampled(bridge, tmp_path):
+    pytest.importorskip("transformers")
+    import verifiers.v1 as vf
+
+    from dialogym.envs.tokenizer import load_tokenizer
+
+    tokenizer = load_tokenizer()
+    tokenizer.save(tmp_path)
+    env = env_of(bridge, "TextDialog-v0", 3)
+    talks = {task.data.goal_id: talk_about(task.data) for task in env.taskset}
+    openings = {
+        goal_id: tokenizer.decode(tokenizer.encode(talk.messages[1]["content"])) for goal_id, talk in talks.items()
+    }
+    said = {
+        goal_id: [[*tokenizer.encode(reply), tokenizer.end_id] for reply in talk.replies]
+        for goal_id, talk in talks.items()
+    }
+
+    def generate(request: dict[str, Any]) -> Answer:
+        """vLLM's endpoint of token ids; every other one is not there."""
+        if "token_ids" not in request:
+            return Answer(404, "{}")
+        read = request["token_ids"]
+        goal_id = next(goal_id for goal_id, opening in openings.items() if opening in tokenizer.decode(read))
+        ids = said[goal_id][read.count(tokenizer.end_id) // 2 - 1]  # both sides' messages end with it
+        logprobs = {"content": [{"token": f"token_id:{number}", "logprob": -0.25} for number in ids]}
+        choice = {"index": 0, "token_ids": ids, "finish_reason": "stop", "logprobs": logprobs}
+        return Answer(body=json.dumps({"request_id": "1", "choices": [choice]}))
+
+    with serving(generate) as stub:
+        client = vf.TrainClientConfig(base_url=stub.url, api_key_var="NO_SUCH_KEY", renderer_model_name=str(tmp_path))
+        episodes = episodes_of(env, client)
+    asked = [request["token_ids"] for request in stub.requests if "token_ids" in request]
+    for episode in episodes:
+        (trace,) = episode.traces
+        talk = talks[trace.task.data.goal_id]
+        heard = [tokenizer.decode(ids).strip() for ids in said[talk.goal_id]]
+        direct = replay("TextDialog-v0", heard, talk.seed, talk.goal_id)
+        assert episode.ok
+        assert trace.reward == pytest.approx(sum(direct.rewards))
+        assert trace.info["turn_rewards"] == direct.rewards
+        (branch,) = trace.branches
+        ids, own = branch.token_ids, branch.sampled_mask
+        sampled = [token for token, mine in zip(ids, own, strict=True) if mine]
+        assert sampled == list(itertools.chain(*said[talk.goal_id][: len(direct.replies)]))
+        assert branch.logprobs == [-0.25 if mine else 0.0 for mine in own]
+        mine = [read for read in asked if openings[talk.goal_id] in tokenizer.decode(read)]
+        assert len(mine) == len(direct.replies)
+        assert all(read == ids[: len(read)] for read in mine)  # each turn adds to what was read, and changes nothing
+
+
+@installed
 def test_an_endpoint_that_fails_is_an_error_of_the_run_and_no_reward(bridge):
     env = env_of(bridge, "TextDialog-v0", 2)
     model = Model(list(env.taskset), dies_at=2)
     with serving(model) as stub:
-        episodes = episodes_of(bridge, env, stub.url)
+        episodes = episodes_of(env, asking(stub.url))
     for episode in episodes:
         (trace,) = episode.traces
         played = model.talks[trace.task.data.prompt]
@@ -252,7 +310,7 @@ def test_an_endpoint_that_fails_is_an_error_of_the_run_and_no_reward(bridge):
 def test_an_endpoint_that_nobody_listens_at_is_an_error_of_the_run(bridge):
     with serving(lambda request: Answer()) as stub:
         pass
-    (episode,) = episodes_of(bridge, env_of(bridge, "TextArithmetic-v0", 1), stub.url)
+    (episode,) = episodes_of(env_of(bridge, "TextArithmetic-v0", 1), asking(stub.url))
     assert not episode.ok
     assert "connection attempts failed" in episode.traces[0].last_error.message.lower()
 

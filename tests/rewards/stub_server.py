@@ -58,7 +58,7 @@ def serving(answers: list[Answer] | Callable[[dict[str, Any]], Answer]) -> Itera
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or "{}")
             answer = stub.answer(self.path, {name.title(): value for name, value in self.headers.items()}, request)
             time.sleep(answer.pause)
             with contextlib.suppress(ConnectionError):  # the client did not wait
