@@ -263,8 +263,9 @@ class RaggedCache(Cache):
     @property
     def num_bytes(self) -> int:
         """Of memory that its keys and values take."""
-        states = [one for layer in self.layers if layer.is_initialized for one in (layer.keys, layer.values)]
-        return sum(one.numel() * one.element_size() for one in states if one is not None)
+        layers: Any = self.layers
+        states = [one for layer in layers if layer.is_initialized for one in (layer.keys, layer.values)]
+        return sum(one.numel() * one.element_size() for one in states)
 
     def put_back(self, rows: Tensor, part: RaggedCache, num_new: int) -> None:
         """Takes over what ``part``, which :meth:`select` gave for ``rows``, wrote since: ``num_new`` tokens at most."""
