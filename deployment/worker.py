@@ -18,6 +18,10 @@ MAX_TOOL_CALLS = 10
 """Of one reply."""
 
 
+REMEMBERED = 2 << 30
+"""Bytes of what a language model has read in conversations that wait for people."""
+
+
 class AgentFailed(RuntimeError):
     """The agent gave no reply."""
 
@@ -86,6 +90,9 @@ class Worker(threading.Thread):
     def __init__(self, agent: Agent, max_batch: int = MAX_BATCH):
         super().__init__(daemon=True, name="dialogym-agent")
         self.agent, self.max_batch = agent, max_batch
+        remember = getattr(agent, "remember", None)
+        if remember is not None:
+            remember(REMEMBERED)
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
 
     def submit(self, job: Job) -> Future[Answer]:

@@ -19,7 +19,8 @@ from .adapter import ADAPTER
 from .defaults import by_model, in_words
 from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
-from .sampler import Replies, Sampler, new_sampler
+from .remembered import Memory
+from .sampler import RaggedSampler, Replies, Sampler, new_sampler
 from .settings import RLConfig
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class LanguageModelAgent(Learner):
         self._sampler: Sampler | None = None
         self._rows: dict[History, list[int]] = {}  # conversations so far, and where they are cached
         self._ended: list[bool] = []  # whether the last reply in each row has its end-of-turn token
+        self._memory = Memory()
 
     @property
     def lm(self) -> LanguageModel:
@@ -87,11 +89,20 @@ class LanguageModelAgent(Learner):
     def forget(self) -> None:
         """Drops what was read; to be called when the weights change."""
         self._sampler, self._rows = None, {}
+        self._memory.clear()
+
+    def remember(self, num_bytes: int) -> None:
+        """From now on keeps so much of conversations in mind that others take turns with, so that they go on quickly.
+
+        Without it those are kept alone that were answered in the last call.
+        """
+        self._memory.num_bytes = num_bytes
 
     def _reply_to(self, histories: Sequence[History]) -> Replies:
         """A reply to each conversation, of which only what is new is read."""
         if self._sampler is None:
-            self._sampler, self._rows = self._new_sampler(), {}
+            self._sampler, self._rows, self._ended = self._new_sampler(), {}, []
+        self._take_up(histories)
         num_read = self._sampler.num_read
         rows, prompts = [], []
         for history in histories:
@@ -100,8 +111,30 @@ class LanguageModelAgent(Learner):
                 row, prompt = -1, latest_ids(self.lm.tokenizer, history, self._room)
             rows.append(row)
             prompts.append(prompt)
+        self._lay_aside()
         self._sampler.keep(rows)
         return self._sampler.reply(prompts)
+
+    def _take_up(self, histories: Sequence[History]) -> None:
+        """Goes on with those conversations that were laid aside."""
+        asides = []
+        for history in histories:
+            known = history[: self._last_reply(history)]
+            found = None if self._rows.get(known) else self._memory.pop(known)
+            if found is not None:
+                self._rows.setdefault(known, []).append(len(self._ended) + len(asides))
+                asides.append(found)
+        if asides:
+            assert isinstance(self._sampler, RaggedSampler)
+            self._sampler.take_up([aside for aside, _ in asides])
+            self._ended = [*self._ended, *(ended for _, ended in asides)]
+
+    def _lay_aside(self) -> None:
+        """Keeps conversations in mind in which nothing is said this time, where there is room for them."""
+        if self._memory.num_bytes and isinstance(self._sampler, RaggedSampler):
+            for history, rows in self._rows.items():
+                for row in rows:
+                    self._memory.put(history, self._sampler.lay_aside(row), self._ended[row])
 
     @property
     def _room(self) -> int:
@@ -118,10 +151,12 @@ class LanguageModelAgent(Learner):
 
     def _known_part(self, history: History) -> int:
         """How many of the messages are cached: up to the last thing the agent said, if that conversation is known."""
-        for end in range(len(history), 0, -1):
-            if history[end - 1][0] == "assistant":
-                return end if self._rows.get(history[:end]) else 0
-        return 0
+        end = self._last_reply(history)
+        return end if self._rows.get(history[:end]) else 0
+
+    def _last_reply(self, history: History) -> int:
+        """How many of the messages there are up to the last thing the agent said."""
+        return next((end for end in range(len(history), 0, -1) if history[end - 1][0] == "assistant"), 0)
 
     def _new_sampler(self) -> Sampler:
         generator = torch.Generator(device=self.lm.device).manual_seed(self.seed)

@@ -9,6 +9,7 @@ because the masks allow positions up to the query's own only, and is overwritten
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -150,6 +151,23 @@ class RaggedLayer(CacheLayerMixin):
             layer.is_initialized = True
         return layer
 
+    @classmethod
+    def joined(cls, cache: RaggedCache, parts: Sequence[RaggedLayer]) -> RaggedLayer:
+        """The rows of all parts, one after another, for another cache."""
+        layer = cls(cache)
+        begun = next((part for part in parts if part.is_initialized), None)
+        if begun is None:
+            return layer
+        for part in parts:
+            if not part.is_initialized:
+                part.lazy_initialization(begun.keys, begun.values)  # type: ignore[arg-type]  # begun has them
+        keys, values = zip(*(part.grown() for part in parts), strict=True)
+        layer.keys, layer.values = (
+            torch.cat([_grown(one, cache.capacity) for one in states]) for states in (keys, values)
+        )
+        layer.is_initialized = True
+        return layer
+
     def put_back(self, rows: Tensor, part: RaggedLayer, positions: Tensor) -> None:
         """Overwrites some positions (R, P) of some rows (R,) with those of ``part``, which has these rows alone."""
         for own, newer in zip(self.grown(), part.grown(), strict=True):
@@ -230,6 +248,24 @@ class RaggedCache(Cache):
         copied.reserve(copied.width + 1)
         copied.layers = [layer.select(copied, rows) for layer in self.layers]  # type: ignore[attr-defined]
         return copied
+
+    @classmethod
+    def joined(cls, parts: Sequence[RaggedCache]) -> RaggedCache:
+        """A cache of the rows of all parts, at least one, one after another; their layers are copied."""
+        lengths = torch.cat([part.lengths for part in parts])
+        whole = cls(parts[0].attention, len(lengths), lengths.device)
+        whole.lengths, whole.width = lengths, max(part.width for part in parts)
+        whole.capacity = max(part.capacity for part in parts)
+        layers = zip(*(part.layers for part in parts), strict=True)
+        whole.layers = [RaggedLayer.joined(whole, same) for same in layers]  # type: ignore[arg-type]
+        return whole
+
+    @property
+    def num_bytes(self) -> int:
+        """Of memory that its keys and values take."""
+        layers: Any = self.layers
+        states = [one for layer in layers if layer.is_initialized for one in (layer.keys, layer.values)]
+        return sum(one.numel() * one.element_size() for one in states)
 
     def put_back(self, rows: Tensor, part: RaggedCache, num_new: int) -> None:
         """Takes over what ``part``, which :meth:`select` gave for ``rows``, wrote since: ``num_new`` tokens at most."""

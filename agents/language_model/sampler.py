@@ -86,6 +86,13 @@ def new_sampler(
     return kind(lm, num_rows, max_reply_tokens, temperature, generator)
 
 
+class Aside(NamedTuple):
+    """A conversation that was laid aside: what was read of it, in one row, and the tokens that were not."""
+
+    cache: RaggedCache
+    unread: list[int]
+
+
 class RaggedSampler:
     """A :class:`Sampler` that keeps what it has read; arguments as for :func:`new_sampler`."""
 
@@ -118,6 +125,15 @@ class RaggedSampler:
         if list(rows) != list(range(len(self._unread))):
             self.cache = self.cache.select(torch.tensor(rows, dtype=torch.long, device=self.lm.device))
             self._unread = [self._unread[row] if row >= 0 else [] for row in rows]
+
+    def lay_aside(self, row: int) -> Aside:
+        """What is known of a conversation, for :meth:`take_up`; it stays here too."""
+        return Aside(self.cache.select(torch.tensor([row], device=self.lm.device)), self._unread[row])
+
+    def take_up(self, asides: Sequence[Aside]) -> None:
+        """Goes on with conversations that were laid aside as well, in rows behind the others."""
+        self.cache = RaggedCache.joined([self.cache, *(aside.cache for aside in asides)])
+        self._unread = [*self._unread, *(aside.unread for aside in asides)]
 
     @torch.inference_mode()
     def reply(self, prompts: Sequence[Sequence[int]]) -> Replies:

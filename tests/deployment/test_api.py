@@ -1,6 +1,7 @@
 """The OpenAI-compatible API: what the official client gets, which conversation goes on, and what is refused."""
 
 import json
+import random
 
 import gymnasium as gym
 import openai
@@ -210,6 +211,35 @@ def test_an_agent_that_never_speaks_is_stopped(served):
 def test_a_body_that_is_wrong_is_told_what_was_expected(served, body, status, words):
     got, told = served.ask("POST", "/v1/chat/completions", body)
     assert (got, words in told["error"]["message"]) == (status, True), told
+
+
+def garbled(told, rng):
+    """A request with something else, something missing or something twice here and there."""
+    if rng.random() < 0.12:
+        return rng.choice(
+            [None, True, 0, -1, 1e308, "", "\u2028", "\x00", [], {}, [[]], {"a": 1}, "tool", float("nan")]
+        )
+    if isinstance(told, dict):
+        kept = [name for name in told if rng.random() > 0.05]
+        names = [rng.choice(["n", "role"]) if rng.random() < 0.05 else name for name in kept]
+        return {other: garbled(told[name], rng) for name, other in zip(kept, names, strict=True)}
+    if isinstance(told, list):
+        return [garbled(one, rng) for one in told for _ in range(1 + (rng.random() < 0.05))]
+    return told
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_body_whatever_makes_the_server_fail(served, seed):
+    rng, statuses = random.Random(seed), set()
+    whole = {"model": "echo", "messages": said("a", "b", "c"), "n": 1, "metadata": {"conversation": "x"}}
+    for _ in range(100):
+        body = bytearray(json.dumps(garbled(whole, rng)).encode())
+        if body and rng.random() < 0.2:
+            body[rng.randrange(len(body))] = rng.randrange(256)
+        statuses.add(served.ask("POST", "/v1/chat/completions", bytes(body))[0])
+    assert statuses <= {200, 400, 404}
+    assert {200, 400} <= statuses
+    assert served.complete(said("well?"))[0] == 200
 
 
 def test_nobody_gets_in_without_the_token_or_from_elsewhere(served):
