@@ -352,7 +352,6 @@ def _scored(
     scores = score(
         agent, plan.env("test"), goals, split="test", batch_size=plan.conversations_at_once, progress=progress
     )
-    scores = score(agent, plan.env("test"), goals, split="test", progress=progress)
     core: Any = plan.env("test").unwrapped
     write_conversations(keep, scores, goals, core.max_turns, core.task.num_parts)
     if in_short:
@@ -374,6 +373,7 @@ def _in_numbers(scores: Scores) -> dict[str, Any]:
         "return": scores.returns.tolist(),
         "turns": scores.turns.tolist(),
         "invalid_rate": scores.invalid_rate,
+        "blame": scores.blame(),
     }
 
 
