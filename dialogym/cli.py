@@ -385,6 +385,7 @@ def evaluate(
     --config is for an agent made by name (docs/agents.md lists the settings of each); a folder holds those it was
     trained with.
     """
+    from dialogym.evaluation.blame import in_words as blame_in_words
     from dialogym.evaluation.score import frozen_goals, score
     from dialogym.evaluation.statistics import bootstrap_interval, wilson_interval
 
@@ -402,6 +403,9 @@ def evaluate(
     for name, interval in intervals.items():
         table.add_row(name, f"{interval.mean:.3f}", f"{interval.low:.3f}", f"{interval.high:.3f}")
     console.print(table)
+    blamed = scores.blame()
+    if blamed is not None:
+        console.print(blame_in_words(blamed), soft_wrap=True, highlight=False)
     for conversation in scores.conversations[:show]:
         for message in conversation:
             console.print(f"{message['role']}: {message['content']}", highlight=False, markup=False)

@@ -13,9 +13,11 @@ import numpy as np
 
 from ..agents.base import Agent
 from ..envs import Task, TextVectorEnv, playing, remake, remake_vec
+from ..envs.core.audit import Verdict
 from ..envs.core.task import SPLITS
 from ..rewards.text.style import distinct_n
 from ..rewards.transcript import Message, Transcript
+from .blame import blame_of
 
 Trial = tuple[str, int]
 """Id of a goal, and the noise seed it is tried under: user behaviour, wording and channel noise hang on it."""
@@ -105,6 +107,8 @@ class Kept:
         turns: for each agent turn, how many messages there were after it, and how many parts were done.
         success: the ground truth.
         ended: whether its last turn was so to the reward, as when the task's turn limit cuts it.
+        audit: what was wrong with the partner's turns, each with turn, kind and what; None of one that is not audited.
+        blame: whose fault a failure is: "agent", "partner" or "environment"; None for none, or without an audit.
     """
 
     messages: list[list[str]]
@@ -112,9 +116,11 @@ class Kept:
     turns: list[list[int]]
     success: bool
     ended: bool
+    audit: list[dict[str, Any]] | None = None
+    blame: str | None = None
 
     @classmethod
-    def of(cls, transcript: Transcript, turns: list[list[int]]) -> Kept:
+    def of(cls, transcript: Transcript, turns: list[list[int]], verdict: Verdict | None = None) -> Kept:
         """What is kept of a conversation that is over."""
         written, spoken = transcript.messages, transcript.spoken_messages
         differing = {
@@ -123,7 +129,8 @@ class Kept:
             if said["content"] != heard["content"]
         }
         messages = [[message["role"], message["content"]] for message in written]
-        return cls(messages, differing, turns, bool(transcript.success), bool(transcript.ended))
+        judged = {} if verdict is None else verdict.in_info()
+        return cls(messages, differing, turns, bool(transcript.success), bool(transcript.ended), **judged)
 
 
 @dataclass
@@ -155,6 +162,10 @@ class Scores:
         The number is fixed because the measure falls with it.
         """
         return distinct_n(self.replies[:num_replies], n)
+
+    def blame(self) -> dict[str, Any] | None:
+        """Whose fault the failures are; see :func:`~dialogym.evaluation.blame.blame_of`."""
+        return blame_of([(one.audit, one.blame) for one in self.kept])
 
 
 def score(
@@ -222,7 +233,7 @@ class _Scoring:
                 self.marks[number].append([len(transcripts[row]), int(transcripts[row].parts_done)])
             freed = [row for row in rows if terminated[row] or truncated[row]]
             for row in freed:
-                self._note(playing[row], transcripts[row])
+                self._note(playing[row], transcripts[row], envs.conversations[row].verdict())
                 playing[row] = None
             if freed:
                 num_over += len(freed)
@@ -259,12 +270,12 @@ class _Scoring:
             return not info["action_mask"][int(action)]
         return not action.strip() or len(action) > self.envs.task.max_reply_chars
 
-    def _note(self, number: Any, transcript: Transcript) -> None:
+    def _note(self, number: Any, transcript: Transcript, verdict: Verdict | None) -> None:
         self.success[number] = transcript.success
         self.turns[number] = transcript.turn
         self.replies[number] = transcript.replies
         self.conversations[number] = transcript.spoken_messages
-        self.kept[number] = Kept.of(transcript, self.marks[number])
+        self.kept[number] = Kept.of(transcript, self.marks[number], verdict)
 
     def _scores(self) -> Scores:
         invalid_rate = self.num_invalid / int(self.turns.sum())

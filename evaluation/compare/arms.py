@@ -383,6 +383,7 @@ def _in_numbers(scores: Scores) -> dict[str, Any]:
         "return": scores.returns.tolist(),
         "turns": scores.turns.tolist(),
         "invalid_rate": scores.invalid_rate,
+        "blame": scores.blame(),
     }
 
 

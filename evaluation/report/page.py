@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ...agents.files import atomic_write
+from ...envs.core.audit import MARKS, SIDES
+from ..blame import SAYS
 from ..contenders import BY_NAME, SMALL, Stages, stages_of
 from ..grading import in_words
 from .charts import (
@@ -59,6 +61,7 @@ def html_report(results: Mapping[str, Any]) -> str:
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         results=results, agents=results["agents"], charts=charts, labels=label_rows(results),
+        blames=blame_rows(results), blame_says=blame_says(),
         question=question(results), shown_bold=_stages(results).after, answers=answers(results), notes=notes(results),
         gains=gain_rows(results["gains"]), gamed=[gain for gain in results["gains"] if gain["signs"]],
         missed=[aim for aim in results["aims"] if not aim["met"]], provenance=results["provenance"],
@@ -326,6 +329,8 @@ def markdown_report(results: Mapping[str, Any]) -> str:
     lines += ["![success on validation goals against environment turns](learning.png)", ""]
     if any(agent.get("labels") for agent in results["agents"].values()):
         lines += ["## Labels", "", *markdown_table(label_rows(results)), ""]
+    if len(blame_rows(results)) > 1:
+        lines += ["## Whose fault", "", blame_says(), "", *markdown_table(blame_rows(results)), ""]
     lines += ["## Paired tests", "", *markdown_table(_test_rows(results)), ""]
     if results["gains"]:
         lines += ["## What the gains cost", "", *markdown_table(gain_rows(results["gains"])), ""]
@@ -388,6 +393,29 @@ def _test_rows(results: Mapping[str, Any]) -> list[list[str]]:
             solved(test["first_only"]), solved(test["second_only"]), p_value(test["p_holm"]), test["verdict"],
         ])  # fmt: skip
     return rows
+
+
+def blame_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """Whose fault the failed conversations of each agent are; the first row has the headings."""
+    rows = [["agent", "failed", *(f"by the {side}" for side in SIDES), *(f"partner {_kind(kind)}" for kind in MARKS)]]
+    for name, agent in results["agents"].items():
+        found = agent.get("blame")
+        if found is not None:
+            counts = [found[side] for side in SIDES] + [found["marks"][kind] for kind in MARKS]
+            rows.append([label(name), f"{found['failed']} of {found['conversations']}", *map(str, counts)])
+    return rows
+
+
+def _kind(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def blame_says() -> str:
+    """How failures are laid to a side, in words."""
+    said = "; ".join(f"to the {side} where {why}" for side, why in SAYS.items())
+    return (
+        f"Failed conversations are laid, by rules, {said}. The last columns count the conversations with such a turn."
+    )
 
 
 def gain_rows(gains: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...agents.files import atomic_write
+from ..blame import added
 from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, SMALL, pairs, stages_of
 from ..statistics import (
     MODELS,
@@ -120,6 +121,7 @@ def _agent(records: Sequence[Record], fluency: Mapping[str, float | None]) -> di
         "pass_k": _pass_k(records),
         "kl_to_reference": _kl(records),
         "labels": _mean_labels(records),
+        "blame": added([record["best"].get("blame") for record in records]),
         "model": records[0]["model"],
     }
 
