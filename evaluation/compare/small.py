@@ -29,6 +29,7 @@ class Sizes:
         flaw_rate: share of the rule's turns that another sensible reply replaces, so that the model sees how to make up
             for one; 0 where no turn is left to do so.
         epochs: of SFT, at most.
+        learning_rate: of SFT; None is the small model's own.
         ppo_turns: of PPO after SFT; those of the demonstrations do not count.
         hidden_size, num_layers: of the model.
     """
@@ -36,6 +37,7 @@ class Sizes:
     demonstrations: int
     flaw_rate: float = FLAW_RATE
     epochs: int = 8
+    learning_rate: float | None = None
     ppo_turns: int = 10_000
     hidden_size: int = 128
     num_layers: int = 3
@@ -44,7 +46,7 @@ class Sizes:
 SIZES: Mapping[str, Sizes] = {
     "TextArithmetic-v0": Sizes(demonstrations=20_000, flaw_rate=0.0, epochs=5),
     "TextChat-v0": Sizes(demonstrations=1_000, epochs=5, ppo_turns=5_000),
-    "TextClassification-v0": Sizes(demonstrations=LABELS, flaw_rate=0.0),
+    "TextClassification-v0": Sizes(demonstrations=LABELS, flaw_rate=0.0, epochs=5, learning_rate=5e-4),
     "TextContinuation-v0": Sizes(demonstrations=2_000, flaw_rate=0.0),
     "TextDialog-v0": Sizes(demonstrations=170, epochs=10, ppo_turns=20_000),
     "TextKeywords-v0": Sizes(demonstrations=6_000, flaw_rate=0.0, epochs=3),
@@ -65,6 +67,9 @@ def small_preset(env_id: str, num_seeds: int = 1) -> Preset:
     """
     known = SIZES.get(env_id.partition(":")[2] or env_id)
     sizes = known or Sizes(demonstrations=200)
+    taught: dict[str, float] = {"epochs": sizes.epochs, "flaw_rate": sizes.flaw_rate}
+    if sizes.learning_rate is not None:
+        taught["learning_rate"] = sizes.learning_rate
     model = {
         "hidden_size": sizes.hidden_size,
         "intermediate_size": round(sizes.hidden_size * EXPANSION),
@@ -77,7 +82,7 @@ def small_preset(env_id: str, num_seeds: int = 1) -> Preset:
         env_turns={"q_learning": Q_LEARNING_TURNS, "sb3_ppo": 0, "ppo": sizes.ppo_turns},
         demonstrations=sizes.demonstrations,
         labels=LABELS,
-        config={"sft": {"epochs": sizes.epochs, "flaw_rate": sizes.flaw_rate, **model}, "ppo": {}},
+        config={"sft": {**taught, **model}, "ppo": {}},
         name=NAME,
         demonstrations_count=False,
         is_sized=known is not None,
