@@ -91,6 +91,7 @@ class TextChat(ItemTask):
     """
 
     name = "TextChat"
+    own_partner = "data"
     menu = tuple(f"reply_{number}" for number in range(1, NUM_CANDIDATES + 1))
     summary_sizes = SUMMARY_SIZES
     examples = (

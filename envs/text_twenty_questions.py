@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from ..rewards.transcript import Line
+from ..rewards.transcript import Line, Message
+from .core.audit import AGENT, BROKE_ROLE, ENVIRONMENT, INVENTED, LEAKED, PARTNER, STOPPED_EARLY, WITHHELD, Mark
 from .core.items import Field, Item, ItemTask, load_items, own_data, read_once, shipped_file
 from .core.streams import Stream, Streams, pick
 from .core.task import Partner, Policy
+from .speakers import MAX_CHARS, Speaker
+from .twenty_questions.speaker import CUE, asks_itself, brief, leaves, says_yes
 from .twenty_questions.understanding import Understanding, words_of
 from .twenty_questions.words import QUESTIONS
+from .understanding.roles import broken_role, own_words
 
 ATTRIBUTES = tuple(QUESTIONS)
 NUM_QUESTIONS = 8
@@ -118,6 +122,13 @@ class TextTwentyQuestions(ItemTask):
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Thinker:
         return Thinker(self, goal, streams)
 
+    def speaking_partner(
+        self, goal: Mapping[str, Any], streams: Streams, split: str, speaker: Speaker
+    ) -> ThinkingSpeaker:
+        if self.noise:
+            raise ValueError(f"noise is of the table's answers: beside a speaker it must be 0, got {self.noise}")
+        return ThinkingSpeaker(self, goal, streams, speaker)
+
     def content(self, goal: Mapping[str, Any]) -> str:
         return goal["thing"]
 
@@ -195,6 +206,15 @@ class Thinker(Partner):
         self.success = thing == self.thing
         return [("user", "Yes, you found it!" if self.success else "No, that's not it.")]
 
+    # Whose fault it was
+
+    audits = True
+
+    def blame(self) -> str:
+        """The environment's where a wrong answer, which noise gave, was never put right."""
+        wrong = any((attribute in self.attributes) != said for attribute, said in self.answers.items())
+        return ENVIRONMENT if wrong else AGENT
+
     # The menu
 
     def fitting(self) -> list[int]:
@@ -224,6 +244,75 @@ class Thinker(Partner):
         if choice == GUESS or not offered:
             return f"Is it the {self.task.things[self.fitting()[0]]}?"
         return QUESTIONS[ATTRIBUTES[offered[min(choice, len(offered) - 1)]]]
+
+
+class ThinkingSpeaker(Thinker):
+    """Thinks of the same thing, and answers in a speaker's words; the table says whether they are true."""
+
+    def __init__(self, task: TextTwentyQuestions, goal: Mapping[str, Any], streams: Streams, speaker: Speaker):
+        super().__init__(task, goal, streams)
+        self.speaker = speaker
+        attributes = [name for name in ATTRIBUTES if name in self.attributes]
+        self.chat: list[Message] = [
+            {"role": "system", "content": brief(self.thing, attributes)},
+            {"role": "user", "content": CUE},
+        ]
+        self.marks: list[Mark] = []
+
+    def open(self) -> list[Line]:
+        words = self._ask()
+        self._audit_words(words)
+        return [("user", words or "...")]
+
+    def hear(self, utterance: str) -> list[Line]:
+        self.turn += 1
+        meaning = self.task.understanding.meaning(utterance)
+        if meaning.thing is not None:
+            return self._hear_guess(meaning.thing)
+        self.chat.append({"role": "user", "content": utterance})
+        words = self._ask()
+        self._audit_words(words)
+        if meaning.attributes:
+            self._take_answer(words, meaning.attributes)
+        return [("user", words or "...")]
+
+    def _ask(self) -> str:
+        seed = pick(self.streams.wording, self.turn, 1 << 62)
+        words = own_words(self.speaker.say([{**message} for message in self.chat], seed), MAX_CHARS)
+        self.chat.append({"role": "assistant", "content": words})
+        return words
+
+    def _take_answer(self, words: str, asked: Sequence[tuple[str, bool]]) -> None:
+        said = says_yes(words)
+        if said is None:
+            self._mark(WITHHELD, ", ".join(attribute for attribute, _ in asked))
+            return
+        if said != all((attribute in self.attributes) == is_so for attribute, is_so in asked):
+            about = ", ".join(attribute if is_so else f"not {attribute}" for attribute, is_so in asked)
+            self._mark(INVENTED, f"{'yes' if said else 'no'} to {about}")
+        self._learns(asked, said)
+
+    def _audit_words(self, words: str) -> None:
+        broken = broken_role(words)
+        if broken is not None:
+            self._mark(BROKE_ROLE, broken)
+        elif self.turn and asks_itself(words, self.task.understanding):
+            self._mark(BROKE_ROLE, words)
+        if f" {' '.join(words_of(self.thing))} " in f" {' '.join(words_of(words))} ":
+            self._mark(LEAKED, self.thing)
+        if leaves(words):
+            self._mark(STOPPED_EARLY, words)
+            self.over = self.turn > 0
+
+    def _mark(self, kind: str, what: str) -> None:
+        self.marks.append(Mark(self.turn, kind, what))
+
+    def audit(self) -> list[Mark]:
+        return self.marks
+
+    def blame(self) -> str:
+        """The partner's, unless all that it did wrong was to name the thing."""
+        return PARTNER if any(mark.kind != LEAKED for mark in self.marks) else AGENT
 
 
 def rule(observation: Any, info: Mapping[str, Any]) -> int:

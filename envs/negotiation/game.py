@@ -116,7 +116,7 @@ def respond(kind: Kind, opening: int, state: State, move: float | None) -> Answe
     if move <= offer and (state.own_offer is None or move <= state.own_offer):
         return Answer("deal")
     far = move - limit_of(kind) > FAR
-    strikes = state.strikes + far + _strikes_for(move, state.own_offer)
+    strikes = state.strikes + far + strikes_for(move, state.own_offer)
     own_offer = move if state.own_offer is None else min(move, state.own_offer)
     after = State(state.round + 1, offer, own_offer, strikes)
     if strikes >= PATIENCE or after.round >= TACTICS[kind.profile].rounds:
@@ -146,7 +146,8 @@ def limit_of(kind: Kind) -> int:
     return kind.surplus - 1
 
 
-def _strikes_for(move: float, own_offer: float | None) -> int:
+def strikes_for(move: float, own_offer: float | None) -> int:
+    """Strikes for an offer of the agent after its lowest so far, beside that for one far out of reach."""
     if own_offer is None or move <= own_offer - 1:
         return 0
     return WITHDRAWN if move > own_offer else STALLED

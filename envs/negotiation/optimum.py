@@ -135,6 +135,21 @@ def _sounds_like(answer: Answer, said: Sequence[Any]) -> bool:
     return state is not None and [state.partner_offer, answer.far, answer.last] == list(said)
 
 
+STRAIGHT_OPENING = 8
+"""The gain that :func:`straight` asks for first."""
+
+
+def straight(heard: Heard) -> Move:
+    """A move that supposes nothing about the partner: asks for a gain of 8, and for a step less each turn.
+
+    It takes the partner's price where that is as good as what it would ask for next.
+    """
+    asked = sum(move is not None for move, *_ in heard)
+    offer = max([said[0] for _, *said in heard], default=0)
+    following = max(STRAIGHT_OPENING - asked, 1)
+    return ACCEPT if offer >= following else max(following, offer + 1)
+
+
 @functools.lru_cache(maxsize=64)
 def optimum(profile: str, no_deal_share: float, opening: int) -> Optimum:
     """The optimum against the partners of :func:`~dialogym.envs.negotiation.game.prior`, worked out once."""

@@ -33,13 +33,15 @@ class Echo:
         return self.next
 
 
-def played_twice(agent: str, seeds: Sequence[int], **options: Any) -> list[tuple[Any, Any, bool, bool]]:
+def played_twice(
+    agent: str, seeds: Sequence[int], id: str = "TextDialog-v0", **options: Any
+) -> list[tuple[Any, Any, bool, bool]]:
     """Conversations with the rule-based partner, and the same words said by a speaker: both partners and successes."""
     echo = Echo()
-    first = gym.make("TextDialog-v0", interface="text", **options)
+    first = gym.make(id, interface="text", **options)
     player = make_agent(agent, first, seed=0)
-    first = gym.make("TextDialog-v0", interface=player.interface, **options)
-    second = gym.make("TextDialog-v0", interface="text", partner=echo, **options)
+    first = gym.make(id, interface=player.interface, **options)
+    second = gym.make(id, interface="text", partner=echo, **options)
     found = []
     for seed in seeds:
         observation, info = first.reset(seed=seed)
