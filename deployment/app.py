@@ -20,12 +20,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingRes
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
-from .desk import Conflict, Desk, Entry, TooBusy
+from .desk import Conflict, Desk, TooBusy
 from .limits import Limits, RateLimiter
 from .records import Records
 from .requests import ChatRequest, Judgement, Refused, in_words
 from .talk import Answer, CannotReplay, Host
-from .worker import AgentFailed, Worker
+from .worker import AgentFailed, Job, Worker
 
 _log = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)
@@ -202,6 +202,8 @@ class Service:
         return HTMLResponse(self.page)
 
     async def _health(self) -> dict[str, Any]:
+        if not self.worker.is_alive():
+            raise Refused(503, "the agent has stopped: the server has to be started anew")
         return {"status": "stopping" if self.stopping.is_set() else "ok"}
 
     async def _models(self) -> dict[str, Any]:
@@ -223,20 +225,20 @@ class Service:
         asked.check()
         said = asked.said(self.limits)
         try:
-            entry = self.desk.ask(said, asked.conversation)
+            id, job = self.desk.ask(said, asked.conversation)
         except (TooBusy, Conflict) as e:
             raise _refused(e) from e
         if asked.stream:
             usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
-            return StreamingResponse(self._stream(entry, usage), media_type="text/event-stream")
-        answer = await self._answer(entry)
+            return StreamingResponse(self._stream(id, job, usage), media_type="text/event-stream")
+        answer = await self._answer(job)
         message = {"role": "assistant", "content": answer.content, "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
         return JSONResponse(
-            {**self._head("chat.completion"), "choices": [choice], "usage": None, **_beside(entry, answer)}
+            {**self._head("chat.completion"), "choices": [choice], "usage": None, **_beside(id, answer)}
         )
 
-    async def _stream(self, entry: Entry, usage: bool) -> AsyncIterator[str]:
+    async def _stream(self, id: str, job: Job, usage: bool) -> AsyncIterator[str]:
         """The events of a stream. A reply is handed out when it is whole: only then is it known to be no tool call."""
         head = self._head("chat.completion.chunk")
 
@@ -245,7 +247,7 @@ class Service:
             return _event({**head, "choices": [choice], **beside})
 
         yield event({"role": "assistant", "content": ""})
-        waited = asyncio.ensure_future(self._answer(entry))
+        waited = asyncio.ensure_future(self._answer(job))
         try:
             while not (await asyncio.wait({waited}, timeout=SIGN_OF_LIFE))[0]:
                 yield ": still answering\n\n"
@@ -257,7 +259,7 @@ class Service:
             waited.cancel()
         for piece in _PIECES.findall(answer.content):
             yield event({"content": piece})
-        yield event({}, "stop", **_beside(entry, answer))
+        yield event({}, "stop", **_beside(id, answer))
         if usage:
             yield _event({**head, "choices": [], "usage": None})
         yield "data: [DONE]\n\n"
@@ -278,16 +280,21 @@ class Service:
         id = f"chatcmpl-{time.time_ns():x}"
         return {"id": id, "object": kind, "created": int(time.time()), "model": self.name, "system_fingerprint": None}
 
-    async def _answer(self, entry: Entry) -> Answer:
+    async def _answer(self, job: Job) -> Answer:
         """What the agent answers.
 
         Raises:
             Refused: if that is nothing, with the reason.
         """
         try:
-            return await self._in_time(self.desk.answer(entry))
+            return await self._in_time(self.desk.answer(job))
         except (CannotReplay, AgentFailed) as e:
             raise _refused(e) from e
+        except Refused:
+            raise
+        except Exception as e:  # of the environment, say; the conversation cannot go on
+            _log.exception("a conversation broke")
+            raise Refused(500, f"the conversation broke: {e}", "conversation_failed") from e
 
     async def _in_time(self, awaited: Awaitable[T]) -> T:
         """What is awaited, unless it takes too long or the server has to stop before.
@@ -323,10 +330,10 @@ def _refused(e: Exception) -> Refused:
     return Refused(409 if isinstance(e, Conflict) else 400, str(e))
 
 
-def _beside(entry: Entry, answer: Answer) -> dict[str, Any]:
+def _beside(id: str, answer: Answer) -> dict[str, Any]:
     """What an answer tells beside OpenAI's fields."""
     tools = [{"call": use.call, "result": use.result} for use in answer.tools]
-    return {"conversation": entry.talk.id, "over": answer.over, "tools": tools}
+    return {"conversation": id, "over": answer.over, "tools": tools}
 
 
 def _event(told: dict[str, Any]) -> str:

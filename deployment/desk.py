@@ -86,8 +86,8 @@ class Desk:
         """Conversations that are kept in mind."""
         return len(self._entries)
 
-    def ask(self, asked: Said, id: str | None) -> Entry:
-        """The conversation in which something is asked; its answer is under way, or there.
+    def ask(self, asked: Said, id: str | None) -> tuple[str, Job]:
+        """The id of the conversation in which something is asked, and its answer, under way or there.
 
         Args:
             asked: the whole conversation; the last message is the person's.
@@ -99,19 +99,20 @@ class Desk:
         """
         if self._waiting >= self.limits.waiting:
             raise TooBusy(f"{self._waiting} replies are waited for: ask again later")
-        return self._entry_for(asked, id)
+        entry = self._entry_for(asked, id)
+        assert entry.job is not None
+        return entry.talk.id, entry.job
 
-    async def answer(self, entry: Entry) -> Answer:
-        """What the agent answers to what was asked last. Whoever waits may be cancelled; the agent goes on.
+    async def answer(self, job: Job) -> Answer:
+        """What the agent answers. Whoever waits may be cancelled; the agent goes on.
 
         Raises:
             CannotReplay: if the history cannot be one of this agent.
             AgentFailed: if the agent did.
         """
-        assert entry.job is not None
         self._waiting += 1
         try:
-            return await asyncio.shield(asyncio.wrap_future(entry.job.future))
+            return await asyncio.shield(asyncio.wrap_future(job.future))
         finally:
             self._waiting -= 1
 

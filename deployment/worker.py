@@ -141,7 +141,10 @@ class Worker(threading.Thread):
             return []
         try:
             observations, infos = zip(*(job.talk.seen for job in jobs if job.talk.seen), strict=True)
-            return list(self.agent.act_batch(list(observations), list(infos)))
+            actions = list(self.agent.act_batch(list(observations), list(infos)))
+            if len(actions) != len(jobs):
+                raise ValueError(f"expected {len(jobs)} actions, got {len(actions)}")
+            return actions
         except Exception as e:
             return [e] if len(jobs) == 1 else [self._actions([job])[0] for job in jobs]
 

@@ -145,6 +145,23 @@ def test_a_reply_that_takes_too_long_can_be_asked_for_again(tmp_path):
         assert served.complete(history, **named)[0] == 200
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_environment_or_an_agent_that_is_broken_breaks_one_conversation(served, monkeypatch, stream):
+    from dialogym.deployment.talk import Talk
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Talk, "take", lambda self, action, expected: 1 / 0)
+        status, told = served.complete(said("hello"), stream=stream)
+        assert b"the conversation broke" in (told if stream else json.dumps(told).encode())
+        assert status == (200 if stream else 500)
+    with monkeypatch.context() as patched:
+        patched.setattr(served.agent, "act_batch", lambda observations, infos: [])
+        status, told = served.complete(said("hello"))
+        assert (status, "expected 1 actions, got 0" in told["error"]["message"]) == (500, True)
+    assert served.complete(said("hello"))[0] == 200
+    assert served.ask("GET", "/health")[0] == 200
+
+
 def test_silent_conversations_are_written_down_and_forgotten(tmp_path):
     with serving(tmp_path / "kept.jsonl", limits=quick(idle_seconds=0.2)) as served:
         first = served.complete(said("one"))[1]
