@@ -23,6 +23,7 @@ from .compare.conversations import (
 from .compare.fluency import FLUENCY_FILE
 from .compare.run import RESULTS_FILE, SETTINGS_FILE, as_json
 from .grading import grading
+from .rating.judges import judges_in
 from .report.results import read_results, results_of, write_results
 from .score import goals_hash, made, task_of
 
@@ -65,6 +66,7 @@ def rescore(folder: str | Path, reward: RewardSpec, out: str | Path | None = Non
     settings = {**before["settings"], "grading": graded}
     facts = {**{name: before[name] for name in ("env", "goals", "task", "provenance")}, "settings": settings}
     facts["sample_goals"] = [{name: one[name] for name in ("goal_id", "goal")} for one in before["samples"]]
+    facts["judges"] = as_json(judges_in(resolved))
     results = results_of(records, _fluency(folder), facts, before["left_out"])
     results["rescored"] = {"folder": str(folder), "before": was}
     out.mkdir(parents=True, exist_ok=True)
@@ -85,6 +87,8 @@ def _task(results: Mapping[str, Any]) -> Task:
         raise ValueError(f"{env_id} is not registered: import the package that registers it first")
     registered = as_json(gym.registry[env_id].kwargs)  # as results have them, where a class is its text
     options = {name: value for name, value in kwargs.items() if name not in registered or registered[name] != value}
+    if "task" in options:
+        raise ValueError(f"the results name the task {options['task']!r}, which is not that of {env_id}: not called")
     options.pop("reward", None)  # as text, where it was an object, and another one is asked for
     return task_of(made(env_id, **options))
 
