@@ -1,5 +1,5 @@
 """The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
-``transfer``, ``aggregate``, ``rescore``, ``export``, ``model``, ``serve``, ``card``, ``push``."""
+``transfer``, ``aggregate``, ``rescore``, ``judge-quality``, ``export``, ``model``, ``serve``, ``card``, ``push``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from .cli_common import (
 )
 from .cli_export import export
 from .cli_model import model
-from .cli_rating import PREFERENCE, rate, train_preference_model
+from .cli_rating import PREFERENCE, judge_quality, rate, train_preference_model
 from .cli_scores import aggregate, rescore
 from .cli_serve import serve
 from .cli_transfer import transfer
@@ -249,6 +249,7 @@ app.command()(rescore)
 app.command()(serve)
 app.command()(card)
 app.command()(push)
+app.command("judge-quality")(judge_quality)
 
 
 @app.command()
@@ -320,7 +321,8 @@ def _evaluate_command(agent: Path, env_id: str, pairs: list[str] | None) -> str:
 def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int, trackers: Sequence[str] = ()) -> None:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from dialogym.agents.training.log import log_file, read_log
+    from dialogym.agents.training.energy import GpuEnergy
+    from dialogym.agents.training.log import joules_of, log_file, read_log
     from dialogym.agents.training.progress import Pace, TimeLeftColumn, in_short, over_at, words_column
     from dialogym.agents.training.trackers import open_trackers
     from dialogym.evaluation.score import frozen_goals, score
@@ -329,7 +331,7 @@ def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int, 
         return float(score(agent, made, goals, split="validation").success.mean())
 
     goals = frozen_goals(made, "validation", num_goals, seed=0).goals if num_goals else []
-    path, pace = folder / LOG_FILE, Pace(learner.budget, resume)
+    path = folder / LOG_FILE
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=BAR_WIDTH),
@@ -338,6 +340,7 @@ def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int, 
         words_column("row"),
     )
     before = (read_log(path) if path.is_file() else []) if resume else None
+    pace = Pace(learner.budget, resume, GpuEnergy.of_this_machine(), joules_of(before or []))
     with (
         open_trackers(trackers, folder, _settings(learner), before) as track,
         Progress(*columns, console=console, expand=True) as progress,
@@ -402,6 +405,7 @@ def evaluate(
     table.caption = "intervals over goals, of this agent and not of another training run"
     for name, interval in intervals.items():
         table.add_row(name, f"{interval.mean:.3f}", f"{interval.low:.3f}", f"{interval.high:.3f}")
+    _tell_judges(made)
     console.print(table)
     blamed = scores.blame()
     if blamed is not None:
@@ -409,6 +413,14 @@ def evaluate(
     for conversation in scores.conversations[:show]:
         for message in conversation:
             console.print(f"{message['role']}: {message['content']}", highlight=False, markup=False)
+
+
+def _tell_judges(made: gym.Env[Any, Any]) -> None:
+    """Says how good the judges in a reward are, before any number that rests on them."""
+    from dialogym.evaluation.rating.judges import in_words, judges_in
+
+    for judge in judges_in(made.unwrapped.reward):  # type: ignore[attr-defined]
+        console.print(in_words(judge), soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()

@@ -169,6 +169,59 @@ def _summarise(path: Path) -> None:
         console.print(table)
 
 
+def judge_quality(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Judgements, by people (`dialogym rate`) and by the judge.")
+    ],
+    judge: Annotated[
+        str | None, typer.Option(help="The judge's name among the raters in the files; all others are people.")
+    ] = None,
+    reward: Annotated[
+        str | None, typer.Option(help="Or a reward that scores the pairs now, such as preference:FOLDER.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Or a model that scores them now, as its server calls it.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Of the server of --model.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of the scores of --model; its quality is kept there, for reports.")
+    ] = None,
+    own: Annotated[
+        list[str] | None, typer.Option(help="An agent that is the judge's own model, for self-preference; repeat.")
+    ] = None,
+) -> None:
+    """How good is a judge: agreement with people, bias for a position, for length, for its own replies.
+
+    The quality of --reward preference:FOLDER and of --model with --cache is kept, and reports of comparisons that use
+    such a reward say it before any number. Give judgements that the judge did not learn from.
+    """
+    from dialogym.agents.preference.judgements import read_judgements
+    from dialogym.evaluation.rating import judges
+
+    if sum(one is not None for one in (judge, reward, model)) != 1:
+        raise ValueError("expected one judge: --judge NAME in the files, --reward REWARD or --model NAME")
+    judgements = [one for file in files for one in read_judgements(file, both_orders=True)]
+    scorer = None if judge is not None else _scorer(reward, model, base_url, cache)
+    name = judge or reward or model
+    assert name is not None
+    if scorer is not None:
+        judgements = [one for one in judgements if one.rater != name] + judges.judged_by(scorer, judgements, name)
+    quality = judges.judge_quality(judgements, name, own or ())
+    console.print(judges.quality_table(quality))
+    if quality.sways:
+        console.print(f"Swayed by: {', '.join(quality.sways)}", markup=False, highlight=False)
+    for part in () if scorer is None else scorer.parts:
+        kept = judges.save_quality(part.reward, quality) if part.reward.is_judge and len(scorer.parts) == 1 else None
+        if kept is not None:
+            console.print(f"Kept in {kept}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _scorer(reward: str | None, model: str | None, base_url: str | None, cache: Path | None) -> Any:
+    """The reward that judges."""
+    from dialogym.rewards import resolve
+    from dialogym.rewards.served.judge import Judge
+
+    return resolve(reward if model is None else Judge(model, base_url, cache=cache))
+
+
 def train_preference_model(data: Path | None, out: Path, options: dict[str, Any], resume: bool, seed: int) -> None:
     """Fits a reward to judgements: what ``dialogym train preference`` does."""
     from dialogym.agents.preference.judgements import read_judgements, split_judgements

@@ -23,6 +23,7 @@ from .compare.conversations import (
 from .compare.fluency import FLUENCY_FILE
 from .compare.run import RESULTS_FILE, SETTINGS_FILE, as_json
 from .grading import grading
+from .rating.judges import judges_in
 from .replay import check_judged, replay
 from .report.results import read_results, results_of, write_results
 from .score import goals_hash, made
@@ -79,6 +80,7 @@ def rescore(
     settings = {**before["settings"], "grading": graded}
     facts = {**{name: before[name] for name in ("env", "goals", "task", "provenance")}, "settings": settings}
     facts["sample_goals"] = [{name: one[name] for name in ("goal_id", "goal")} for one in before["samples"]]
+    facts["judges"] = as_json(judges_in(core.reward))
     results = results_of(records, _fluency(folder), facts, before["left_out"])
     results["rescored"] = {
         "folder": str(folder),
@@ -105,6 +107,8 @@ def _env(results: Mapping[str, Any], reward: RewardSpec | None) -> gym.Env[Any, 
         raise ValueError(f"{env_id} is not registered: import the package that registers it first")
     registered = as_json(gym.registry[env_id].kwargs)  # as results have them, where a class is its text
     options = {name: value for name, value in kwargs.items() if name not in registered or registered[name] != value}
+    if "task" in options:
+        raise ValueError(f"the results name the task {options['task']!r}, which is not that of {env_id}: not called")
     own = options.pop("reward", None)  # as text, where it was an object
     if reward is None and own is not None:
         try:

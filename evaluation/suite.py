@@ -184,6 +184,7 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
             "normalised": agent["normalised"],
             "fluency": agent["fluency"],
             "env_turns": agent["budget"]["env_turns"],
+            **({"sample_efficiency": found} if (found := agent.get("sample_efficiency")) is not None else {}),
         }
         for name, agent in results["agents"].items()
         if name in AGENTS

@@ -32,10 +32,14 @@ class Reward:
     Attributes:
         name: its key in ``info["reward_terms"]``; the name of the class unless the class says otherwise.
         unit: what stands after its weight where a sum is described, such as "L" for one that pays the turn limit L.
+        is_judge: it is a model's opinion of a reply, which reports tell, with how far people share it. Such a reward
+            has ``quality_file``, a path or None, where that is kept, and ``identity()``, a text that differs from judge
+            to judge.
     """
 
     name: str = "Reward"
     unit: str = ""
+    is_judge: bool = False
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)

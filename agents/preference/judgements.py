@@ -127,8 +127,12 @@ def read_pairs(data: Any, fields: Mapping[str, str] | None = None, on_error: str
     return list(pairs.values())
 
 
-def read_judgements(data: Any, fields: Mapping[str, str] | None = None, on_error: str = "raise") -> list[Judgement]:
+def read_judgements(
+    data: Any, fields: Mapping[str, str] | None = None, on_error: str = "raise", both_orders: bool = False
+) -> list[Judgement]:
     """The judgements of a user's data; of two by one person about one pair the later counts.
+
+    With ``both_orders`` the later of each order counts: judges that are models are asked twice, with the sides changed.
 
     Raises:
         ValueError: for a row that is no judgement, with its place.
@@ -140,7 +144,7 @@ def read_judgements(data: Any, fields: Mapping[str, str] | None = None, on_error
     known = {**_OF_PAIR, **_OF_JUDGEMENT}
     items = load_items(data, known, fields, on_error, once=_wrong_judgement)
     judgements = [Judgement(**_tuples(item, known.keys())) for item in items]
-    return list({(judgement.rater, judgement.key): judgement for judgement in judgements}.values())
+    return list({(one.rater, one.key, both_orders and one.shown_first): one for one in judgements}.values())
 
 
 def preferences_of(judgements: Iterable[Judgement]) -> list[Preference]:

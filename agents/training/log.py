@@ -47,6 +47,11 @@ def read_log(path: Path) -> list[LogRow]:
     return rows
 
 
+def joules_of(rows: Sequence[Mapping[str, Any]]) -> float:
+    """What a log says that its training has used on GPUs so far."""
+    return max((row["gpu_joules"] for row in rows if row.get("gpu_joules") is not None), default=0.0)
+
+
 def _append(rows: list[LogRow], row: LogRow) -> None:
     """Puts a row behind those that come before it in training, and drops the others."""
     while rows and _position(rows[-1]) >= _position(row):

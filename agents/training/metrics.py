@@ -32,6 +32,10 @@ METRICS: dict[str, Metric] = {
     "tokens": Metric(
         "time/tokens", "tokens a language model learned from so far, read and said, once for every pass; no padding"
     ),
+    "gpu_joules": Metric(
+        "time/gpu_joules",
+        "joules that the GPUs have used so far, validation included, by NVML's counters; needs the extra `energy`",
+    ),
     "tokens_per_second": Metric("time/tokens_per_second", "`tokens` since the row before, by `seconds` since then"),
     "turns_per_second": Metric(
         "time/turns_per_second", "`env_turns` since the row before, by `seconds` since then; of agents without tokens"

@@ -12,6 +12,7 @@ from rich.table import Column
 from rich.text import Text
 
 from ..base import Budget, LogRow
+from .energy import GpuEnergy
 
 SHOWN = {
     "tokens_per_second": "tokens/s",
@@ -44,21 +45,29 @@ class Pace:
     Args:
         budget: of the agent that learns.
         goes_on: with an earlier training, whose budget is not read yet: the first row then says only where it stands.
+        energy: measures what the GPUs use, validation included; None measures nothing.
+        joules: that the earlier training had used.
     """
 
-    def __init__(self, budget: Budget, goes_on: bool):
+    def __init__(self, budget: Budget, goes_on: bool, energy: GpuEnergy | None = None, joules: float = 0.0):
+        self._energy, self._joules = energy, joules
         self._last = None if goes_on else dataclasses.replace(budget)
         self._since = None if goes_on else (time.monotonic(), 0.0)
 
     def measured(self, row: LogRow, budget: Budget) -> LogRow:
         """The row with "tokens" and "tokens_per_second", or with "turns_per_second" of an agent without tokens.
 
+        Where a GPU counts them, "gpu_joules" are in it too.
+
         Args:
             row: of the log.
             budget: of the agent when it logged the row.
         """
         last, self._last = self._last, dataclasses.replace(budget)
-        found = {"tokens": budget.tokens} if budget.tokens else {}
+        found: LogRow = {"tokens": budget.tokens} if budget.tokens else {}
+        joules = None if self._energy is None else self._energy.joules()
+        if joules is not None:
+            row = {**row, "gpu_joules": self._joules + joules}
         if last is None or budget.seconds <= last.seconds:
             return {**row, **found}
         seconds = budget.seconds - last.seconds

@@ -19,7 +19,8 @@ from gymnasium.envs.registration import EnvSpec
 from ...agents.base import AGENT_FILE, BEST, LAST, Agent
 from ...agents.files import atomic_folder, atomic_write, existing_folder
 from ...agents.registry import load_agent, make_agent
-from ...agents.training.log import log_file, read_log
+from ...agents.training.energy import GpuEnergy
+from ...agents.training.log import joules_of, log_file, read_log
 from ...agents.training.progress import Pace
 from ..contenders import (
     BY_NAME,
@@ -311,7 +312,9 @@ def _train(agent: Agent, arm: Arm, plan: Plan, folder: Path, report: Report) -> 
     """Learns, with a log on disk, and saves what it has become; returns the log."""
     checkpoint = folder / "checkpoint"
     resume = existing_folder(checkpoint / LAST) is not None
-    env, validation_env, pace = plan.env("train"), plan.env("validation"), Pace(agent.budget, resume)
+    env, validation_env = plan.env("train"), plan.env("validation")
+    before = read_log(folder / LOG_FILE) if resume and (folder / LOG_FILE).is_file() else []
+    pace = Pace(agent.budget, resume, GpuEnergy.of_this_machine(), joules_of(before))
 
     def validate(candidate: Agent) -> float:
         report({"stage": "validating"})

@@ -25,6 +25,7 @@ from ...agents.files import atomic_write
 from ...envs import Task, spec_of
 from ...envs.core.make import TOKENS_ONLY, given_options
 from ..grading import grading
+from ..rating.judges import judges_in
 from ..report.results import REQUIRED, results_of, write_results
 from ..score import FrozenGoals, frozen_goals, made, task_of
 from .arms import (
@@ -382,6 +383,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         "env": _env_facts(plan),
         "goals": _goal_facts(plan.goals),
         "task": {"name": task.name, "floor": task.floor, "ceiling": task.ceiling, "menu": list(task.menu)},
+        "judges": judges_in(comparison.env.unwrapped.reward),  # type: ignore[attr-defined]
         "sample_goals": [_sample_goal(task, goal_id) for goal_id, _ in plan.goals.goals[:NUM_CONVERSATIONS]],
     }
     return as_json(facts)

@@ -13,6 +13,7 @@ from ...envs.core.audit import MARKS, SIDES
 from ..blame import SAYS
 from ..contenders import BY_NAME, SMALL, Stages, stages_of
 from ..grading import in_words
+from ..rating.judges import in_words as judge_in_words
 from .charts import (
     colour,
     demonstration_chart,
@@ -23,6 +24,8 @@ from .charts import (
     save_success_picture,
     success_chart,
 )
+from .efficiency import METHOD as EFFICIENCY
+from .efficiency import efficiency_rows
 from .results import BETTER, DIFFER, MODELS, WORSE
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -63,7 +66,9 @@ def html_report(results: Mapping[str, Any]) -> str:
         results=results, agents=results["agents"], charts=charts, labels=label_rows(results),
         blames=blame_rows(results), blame_says=blame_says(),
         question=question(results), shown_bold=_stages(results).after, answers=answers(results), notes=notes(results),
+        efficiency=efficiency_rows(results["agents"], label),
         gains=gain_rows(results["gains"]), gamed=[gain for gain in results["gains"] if gain["signs"]],
+        judges=[judge_in_words(judge) for judge in results.get("judges", ())],
         missed=[aim for aim in results["aims"] if not aim["met"]], provenance=results["provenance"],
     )  # fmt: skip
 
@@ -323,6 +328,8 @@ def markdown_report(results: Mapping[str, Any]) -> str:
     """The answers, the table and the tests in Markdown; cells are escaped."""
     env, goals, provenance = results["env"], results["goals"], results["provenance"]
     lines = [f"# {_cell(env['id'])}: {question(results)}", ""]
+    for judge in results.get("judges", ()):
+        lines += [f"**{_cell(judge_in_words(judge))}**", ""]
     for answer in answers(results):
         lines += [f"**{answer['question']}** {answer['figure']}: {_cell(answer['text'])}", ""]
     lines += ["![success of each agent with 95% intervals](success.png)", "", *markdown_table(_rows(results)), ""]
@@ -331,6 +338,10 @@ def markdown_report(results: Mapping[str, Any]) -> str:
         lines += ["## Labels", "", *markdown_table(label_rows(results)), ""]
     if len(blame_rows(results)) > 1:
         lines += ["## Whose fault", "", blame_says(), "", *markdown_table(blame_rows(results)), ""]
+    efficiency = efficiency_rows(results["agents"], label)
+    if len(efficiency) > 1:
+        method = results["methods"].get("sample_efficiency", EFFICIENCY)
+        lines += ["## What it took", "", f"{method[0].upper()}{method[1:]}.", "", *markdown_table(efficiency), ""]
     lines += ["## Paired tests", "", *markdown_table(_test_rows(results)), ""]
     if results["gains"]:
         lines += ["## What the gains cost", "", *markdown_table(gain_rows(results["gains"])), ""]

@@ -28,6 +28,8 @@ from ..statistics import (
     pass_hat_k,
     success_interval,
 )
+from .efficiency import METHOD as EFFICIENCY_METHOD
+from .efficiency import sample_efficiency
 from .gains import gains
 
 SCHEMA = 1
@@ -63,6 +65,9 @@ def results_of(
     """
     agents = {name: _agent(records[name], fluency) for name in NAMES if name in records}
     _normalise(agents)
+    for name, found in sample_efficiency(records, _ceiling(agents, facts)).items():
+        if name in agents:
+            agents[name]["sample_efficiency"] = found
     curve = [_curve_point(records[name], name) for name in records if name not in NAMES]
     imitating = [one.name for one in CONTENDERS if one.learns_from == DEMONSTRATIONS]
     curve += [_curve_point(records[name], name) for name in imitating if name in records]
@@ -79,6 +84,7 @@ def results_of(
         "demonstration_curve": sorted(curve, key=lambda point: point["demonstrations"]),
         "samples": _samples(records, facts["sample_goals"]),
         "left_out": dict(left_out),
+        "judges": list(facts.get("judges", ())),
     }
     results["gains"] = gains(results)
     results["aims"] = _aims(results)
@@ -102,6 +108,7 @@ METHODS = {
     "labels": "accuracy and macro F1 of the labels in the replies (scikit-learn; one that names none is wrong), and "
     "the expected calibration error of classifiers over 10 bins",
     "pass_k": "chance that k tries at a goal, under different noise, all succeed",
+    "sample_efficiency": EFFICIENCY_METHOD,
     "selection": "the model with the best success on validation goals is reported; 'final' is where training stopped",
 }
 
@@ -231,6 +238,12 @@ def _normalise(agents: dict[str, dict[str, Any]]) -> None:
     if ceiling > floor:
         for agent in agents.values():
             agent["normalised"] = _rounded((agent["success"]["mean"] - floor) / (ceiling - floor))
+
+
+def _ceiling(agents: Mapping[str, Any], facts: Mapping[str, Any]) -> float:
+    """The rule's success, or what the task declares where no rule was scored."""
+    known = [agents[one.name]["success"]["mean"] for one in CONTENDERS if one.role == CEILING and one.name in agents]
+    return max(known, default=float(facts["task"]["ceiling"]))
 
 
 def _tests(records: Mapping[str, Sequence[Record]]) -> list[dict[str, Any]]:

@@ -122,6 +122,7 @@ class PreferenceModel(Reward):
     """
 
     name: str = "preference"
+    is_judge: bool = True
 
     def __init__(self, folder: str | Path, batch_size: int = 64, device: str = AUTO):
         self.folder, self.batch_size, self.device = Path(folder), batch_size, device
@@ -154,6 +155,15 @@ class PreferenceModel(Reward):
         asked = [(pair.messages, reply) for pair in pairs for reply in (pair.first, pair.second)]
         scores = self.scorer.scores(self.scorer.encode(asked), self.batch_size)
         return [first - second for first, second in zip(scores[::2], scores[1::2], strict=True)]
+
+    def identity(self) -> str:
+        """What was written down when it was trained."""
+        return (self.folder / PREFERENCE_FILE).read_text(encoding="utf-8")
+
+    @property
+    def quality_file(self) -> Path:
+        """Where its measured quality is kept."""
+        return self.folder / "quality.json"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PreferenceModel, (self.folder, self.batch_size, self.device)

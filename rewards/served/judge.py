@@ -65,6 +65,7 @@ class Judge(Reward):
     """
 
     name: str = "judge"
+    is_judge: bool = True
 
     def __init__(
         self,
@@ -101,6 +102,18 @@ class Judge(Reward):
         wanted = {key: question for key, question in zip(keys, questions, strict=True) if key and question}
         scores = dict(zip(wanted, threaded(self._score, list(wanted.items()), self.num_threads), strict=True))
         return [(scores[key] - LOWEST) / (HIGHEST - LOWEST) if key else 0.0 for key in keys]
+
+    def identity(self) -> str:
+        """Server, model, rubric and options: what a judge is told from others by."""
+        endpoint = self.endpoint
+        return json.dumps([endpoint.base_url, endpoint.model, endpoint.options, self.rubric], sort_keys=True)
+
+    @property
+    def quality_file(self) -> Path | None:
+        """Where its measured quality is kept: in the folder of its scores, if it has one."""
+        if self.cache is None:
+            return None
+        return self.cache / f"quality-{hashlib.sha256(self.identity().encode()).hexdigest()[:16]}.json"
 
     def _question(self, transcript: Transcript) -> list[dict[str, str]] | None:
         """The messages to send, or None where there is no reply to judge."""

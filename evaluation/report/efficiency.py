@@ -1,0 +1,149 @@
+"""Sample efficiency: what it took a training to come to 0.5, 0.8 and 0.9 of the ceiling, and who never did.
+
+Read from the validation curve in each run's log. A run that ended below a share is censored, not left out: a mean over
+those that arrived would praise an algorithm for its failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+SHARES = (0.5, 0.8, 0.9)
+"""Of the ceiling."""
+COSTS = {"env_turns": "turns", "tokens": "tokens", "seconds": "seconds", "gpu_joules": "GPU energy, kJ"}
+"""What is counted on the way, by its name in a log."""
+METHOD = (
+    "what was used up, demonstrations and the training before included, when success on the validation goals first "
+    "came to that share of the rule's, as far apart as the validations are; noise of few goals makes that early. The "
+    "median over training runs is Kaplan and Meier's, runs that ended below the share being censored where they ended; "
+    "GPU energy, validation included, only where a GPU counts it"
+)
+Record = Mapping[str, Any]
+Spent = dict[str, float]
+
+
+def sample_efficiency(records: Mapping[str, Sequence[Record]], ceiling: float) -> dict[str, list[dict[str, Any]]]:
+    """For each agent that was trained and validated, what each share of the ceiling took.
+
+    Args:
+        records: of each arm's name, one per finished seed, as ``run_arm`` left them.
+        ceiling: success that the shares are of.
+
+    Returns:
+        By name, for each of ``SHARES``: "share", "success" (that of the share), "reached" and "runs" (counts), and by
+        the name of each cost "median" (None where fewer than half of the runs arrived), "beyond" (where the last of
+        those that did not arrive ended; None where all did) and "each" ([cost, arrived] of every run); None for a
+        cost that was not counted.
+    """
+    found = {}
+    for name, runs in records.items():
+        curves = [curve for record in runs if (curve := list(_curve(record, records)))]
+        if curves:
+            found[name] = [_of_share(share, share * ceiling, curves) for share in SHARES]
+    return found
+
+
+def _curve(record: Record, records: Mapping[str, Sequence[Record]]) -> Iterator[tuple[float, Spent]]:
+    """Validation success of a run and what was used up by then; first that of the run it began from."""
+    if not record["arm"].get("trains") or not any(row.get("validation") is not None for row in record["log"]):
+        return
+    before = _began_from(record, records)
+    already: Spent = {}
+    if before is not None:
+        yield from _curve(before, records)
+        already = dict(record["inherited"] or {})
+        already["gpu_joules"] = _last(before, "gpu_joules")
+    for row in record["log"]:
+        if row.get("validation") is not None:
+            yield (
+                row["validation"],
+                {name: row.get(name, 0) + (already.get(name) or 0) for name in COSTS if name in row},
+            )
+
+
+def _began_from(record: Record, records: Mapping[str, Sequence[Record]]) -> Record | None:
+    name, _, seed = str(record["arm"].get("start_from")).partition("/seed-")
+    same = (one for one in records.get(name, ()) if str(one["arm"]["seed"]) == seed)
+    return next(same, None)
+
+
+def _last(record: Record, name: str) -> float:
+    return max((row[name] for row in record["log"] if row.get(name) is not None), default=0.0)
+
+
+def _of_share(share: float, success: float, curves: Sequence[Sequence[tuple[float, Spent]]]) -> dict[str, Any]:
+    arrivals = [next((spent for value, spent in curve if value >= success), None) for curve in curves]
+    found: dict[str, Any] = {
+        "share": share,
+        "success": round(success, 6),
+        "reached": sum(arrival is not None for arrival in arrivals),
+        "runs": len(curves),
+    }
+    for name in COSTS:
+        each = [
+            ((curve[-1][1] if arrival is None else arrival).get(name), arrival is not None)
+            for curve, arrival in zip(curves, arrivals, strict=True)
+        ]
+        found[name] = None if any(cost is None for cost, _ in each) else _summary(each)  # type: ignore[arg-type]
+    return found
+
+
+def _summary(each: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+    ended = [cost for cost, arrived in each if not arrived]
+    median = kaplan_meier_median(each)
+    return {
+        "median": None if median is None else round(median, 1),
+        "beyond": round(max(ended), 1) if ended else None,
+        "each": [[round(cost, 1), arrived] for cost, arrived in each],
+    }
+
+
+def kaplan_meier_median(each: Sequence[tuple[float, bool]]) -> float | None:
+    """The smallest cost by which half of the runs have arrived; None where the runs were too short to say.
+
+    Args:
+        each: of every run its cost, and whether it arrived then or ended without.
+
+    Reference: Kaplan and Meier (1958), https://doi.org/10.1080/01621459.1958.10501452.
+    """
+    waiting = 1.0
+    for cost in sorted({cost for cost, arrived in each if arrived}):
+        at_risk = sum(other >= cost for other, _ in each)
+        waiting *= 1 - sum(other == cost and arrived for other, arrived in each) / at_risk
+        if waiting <= 0.5 + 1e-12:
+            return cost
+    return None
+
+
+def in_words(share: Mapping[str, Any], name: str) -> str:
+    """A cost as a table has room for it: the median, or beyond what it lies, and how many runs arrived."""
+    found = share[name]
+    if found is None:
+        return "–"
+    scale = 1000 if name == "gpu_joules" else 1
+    runs = f" ({share['reached']} of {share['runs']})" if share["runs"] > 1 else ""
+    if found["median"] is None:
+        by_half = " by half" if share["reached"] else ""
+        return f"> {_amount(found['beyond'] / scale)}: not reached{by_half}{runs}"
+    return f"{_amount(found['median'] / scale)}{runs}"
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ") if value >= 100 else f"{value:.3g}"
+
+
+def efficiency_rows(agents: Mapping[str, Mapping[str, Any]], called: Any = str) -> list[list[str]]:
+    """The table of a report; the first row has the headings.
+
+    Args:
+        agents: of the results.
+        called: what an agent is called.
+    """
+    shown = [(name, share) for name, agent in agents.items() for share in agent.get("sample_efficiency") or ()]
+    costs = [name for name in COSTS if any(share[name] is not None for _, share in shown)]
+    rows = [["agent", "of the ceiling", *(COSTS[name] for name in costs)]]
+    for name, share in shown:
+        target = f"{share['share']:g} (success {share['success']:.2f})"
+        rows.append([called(name), target, *(in_words(share, cost) for cost in costs)])
+    return rows
