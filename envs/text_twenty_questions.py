@@ -171,7 +171,7 @@ class Thinker(Partner):
     def __init__(self, task: TextTwentyQuestions, goal: Mapping[str, Any], streams: Streams):
         self.task, self.thing, self.streams = task, goal["thing"], streams
         self.attributes = frozenset(goal["attributes"])
-        self.answers: dict[str, bool] = {}
+        self.told: dict[str, bool] = {}
         self.turn = 0
 
     def open(self) -> list[Line]:
@@ -194,12 +194,12 @@ class Thinker(Partner):
 
     def _learns(self, asked: Sequence[tuple[str, bool]], said: bool) -> None:
         """Keeps what an answer tells of single attributes; no to several tells of one where the others hold."""
-        unsure = [(attribute, is_so) for attribute, is_so in asked if self.answers.get(attribute) != is_so]
+        unsure = [(attribute, is_so) for attribute, is_so in asked if self.told.get(attribute) != is_so]
         if said:
-            self.answers.update(asked)
+            self.told.update(asked)
         elif len(unsure) == 1 or len(asked) == 1:
             ((attribute, is_so),) = unsure or asked
-            self.answers[attribute] = not is_so
+            self.told[attribute] = not is_so
 
     def _hear_guess(self, thing: str) -> list[Line]:
         self.over = True
@@ -212,18 +212,18 @@ class Thinker(Partner):
 
     def blame(self) -> str:
         """The environment's where a wrong answer, which noise gave, was never put right."""
-        wrong = any((attribute in self.attributes) != said for attribute, said in self.answers.items())
+        wrong = any((attribute in self.attributes) != said for attribute, said in self.told.items())
         return ENVIRONMENT if wrong else AGENT
 
     # The menu
 
     def fitting(self) -> list[int]:
         """Numbers of the things that contradict the fewest answers."""
-        return self.task.knowledge(frozenset(self.answers.items()))[0]
+        return self.task.knowledge(frozenset(self.told.items()))[0]
 
     def offered(self) -> list[int]:
         """Numbers of the attributes that the menu asks about."""
-        return self.task.offered(frozenset(self.answers.items()))
+        return self.task.offered(frozenset(self.told.items()))
 
     @property
     def parts_done(self) -> int:  # type: ignore[override]
@@ -231,7 +231,7 @@ class Thinker(Partner):
         return int(math.log2(len(self.task.things) / len(self.fitting())))
 
     def summary(self) -> tuple[int, int]:
-        fitting, best = self.task.knowledge(frozenset(self.answers.items()))
+        fitting, best = self.task.knowledge(frozenset(self.told.items()))
         bucket = next((number for number, limit in enumerate(BUCKETS) if len(fitting) <= limit), len(BUCKETS))
         return bucket, GUESS if best is None else self.offered().index(best)
 

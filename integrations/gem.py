@@ -17,7 +17,7 @@ except ImportError as error:
 from .episode import Episode, conversation_ids, text_of
 
 
-class ConversationEnv(gem.Env):
+class ConversationEnv(gem.Env):  # pyright: ignore[reportAttributeAccessIssue]
     """Conversations with an environment, one after the other, as GEM plays them.
 
     Observation: what was said since the last reply, as :func:`~dialogym.integrations.episode.text_of` writes it; before
@@ -99,5 +99,5 @@ def register(*env_ids: str, **options: Any) -> list[str]:
     names = []
     for env_id in env_ids or conversation_ids():
         names.append(f"dialogym:{env_id}")
-        gem.register(names[-1], ConversationEnv, env=env_id, **options)
+        gem.register(names[-1], ConversationEnv, env=env_id, **options)  # pyright: ignore[reportArgumentType]
     return names

@@ -126,6 +126,6 @@ def register(*env_ids: str, **options: Any) -> list[str]:
     names = []
     for env_id in env_ids or conversation_ids():
         names.append(f"dialogym/{env_id}")
-        read = [textarena.wrappers.LLMObservationWrapper]
+        read: Any = [textarena.wrappers.LLMObservationWrapper]
         textarena.register(names[-1], ConversationEnv, default_wrappers=read, env=env_id, **options)
     return names

@@ -127,12 +127,12 @@ def _paired(first: Mapping[int, Played], second: Mapping[int, Played]) -> dict[s
         first, second = ({seed: runs[seed] for seed in list(runs)[:1]} for runs in (first, second))
     success = [[played["success"] for played in runs.values()] for runs in (first, second)]
     returns = [[played["return"] for played in runs.values()] for runs in (first, second)]
-    test = paired_test(*success)
+    test = paired_test(success[0], success[1])
     return {
         "speaks_of": test.speaks_of,
         "runs": [len(first), len(second)],
         "difference": _json(test.difference),
-        "return_difference": _json(difference_interval(*returns)),
+        "return_difference": _json(difference_interval(returns[0], returns[1])),
         "p_value": test.p_value,
     }
 

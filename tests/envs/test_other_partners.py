@@ -158,7 +158,7 @@ def test_the_guess_is_right_or_wrong_whatever_the_speaker_says():
 
 def test_a_wrong_answer_of_the_noisy_table_is_the_environments_fault():
     info, core = asked("rule", "Is it alive?", "Is it a dog?", noise=0.999)
-    assert core.partner.answers == {"alive": False}
+    assert core.partner.told == {"alive": False}
     assert (info["audit"], info["blame"]) == ([], "environment")
 
 

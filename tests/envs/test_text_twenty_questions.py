@@ -71,7 +71,7 @@ def test_to_speak_of_a_thing_is_no_guess(said, act):
     partner = partner_of("cat")
     ((_, answer),) = partner.hear(said)
     assert answer in UNANSWERED[act]
-    assert (partner.over, partner.answers) == (False, {})
+    assert (partner.over, partner.told) == (False, {})
 
 
 def test_what_holds_of_a_question_about_two_attributes_is_kept_where_it_is_sure():
@@ -102,7 +102,7 @@ def test_answers_are_true():
 def test_nonsense_gets_no_answer_and_does_not_end_the_game(nonsense):
     partner = partner_of("cat")
     assert partner.hear(nonsense)[0][1] in (*UNANSWERED["puzzled"], *UNANSWERED["several"])
-    assert (partner.over, partner.answers) == (False, {})
+    assert (partner.over, partner.told) == (False, {})
 
 
 def test_a_guess_ends_the_game():
@@ -194,7 +194,7 @@ def test_the_menu_asks_eight_new_questions_the_best_among_them_wherever_chance_p
     for thing in TASK.things[::10]:
         partner = partner_of(thing)
         for turn in range(12):
-            best = TASK.knowledge(frozenset(partner.answers.items()))[1]
+            best = TASK.knowledge(frozenset(partner.told.items()))[1]
             if best is None:
                 assert partner.summary()[1] == GUESS
                 break
@@ -203,9 +203,9 @@ def test_the_menu_asks_eight_new_questions_the_best_among_them_wherever_chance_p
             assert questions[slots[-1]] == QUESTIONS[ATTRIBUTES[best]]
             assert len(set(questions)) == GUESS
             assert partner.allowed() == bytes([1] * (GUESS + 1))
-            asked = set(partner.answers)
+            asked = set(partner.told)
             partner.hear(questions[turn % GUESS])
-            assert len(set(partner.answers) - asked) == 1  # it is answered, and was not asked before
+            assert len(set(partner.told) - asked) == 1  # it is answered, and was not asked before
     assert set(slots) == set(range(GUESS))
     assert max(map(slots.count, range(GUESS))) < len(slots) / 4
 
