@@ -16,25 +16,31 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
-from dialogym.envs import bridged_ids, task_class
+from dialogym.envs import Task, bridged_ids, task_class
+from dialogym.envs.bridges import ONE_PLAYER
+from dialogym.envs.bridges.arena_left_out import FAULTS, LEFT_OUT
+from dialogym.envs.bridges.arena_moves import RULES
 from dialogym.envs.bridges.reasoning_gym import FINITE, NUM_EXAMPLES, RUNS_REPLIES, ReasoningTask, key_of
+from dialogym.envs.bridges.textarena import ArenaTask, ArenaTaskForTwo
 from dialogym.evaluation.validate import FAIL, validate
 from dialogym.rewards.files import atomic_write
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "bridges"
-PACKAGES = {"reasoning_gym": "reasoning-gym"}
+PACKAGES = {"reasoning_gym": "reasoning-gym", "textarena": "textarena"}
 OPTIONS = {"reasoning_gym/composite-v0": {"datasets": [{"name": "gcd"}, {"name": "lcm"}]}}
 """Of ids that cannot be made without any."""
 NUM_GOALS, NUM_SLOW = 20, 3
 SLOW = 0.015
 """Seconds an item, from which fewer goals have to do."""
+LONG = frozenset(["textarena/Stratego-v0"])
+"""Ids whose conversations are so long that fewer goals have to do."""
 TRACES = """
 import dialogym, json, sys
 from dialogym.envs import remake
@@ -48,22 +54,31 @@ def examined(id: str) -> dict[str, Any]:
     """What is found about an id."""
     options = OPTIONS.get(id, {})
     task = gym.make(id, interface="text", **options).unwrapped.task  # type: ignore[attr-defined]
-    assert isinstance(task, ReasoningTask)
     began = time.process_time()
     for number in range(1000, 1005):
-        task.goal(str(number))
+        if isinstance(task, ArenaTask):
+            task.new_game(number)
+        else:
+            task.goal(str(number))
     seconds = (time.process_time() - began) / 5
-    asked = NUM_SLOW if seconds > SLOW else NUM_GOALS
+    asked = NUM_SLOW if seconds > SLOW or id in LONG else NUM_GOALS
     report = validate(id, asked, fresh_processes=False, **options)
     goals = [task.goal(goal_id) for goal_id in dict.fromkeys(task.goal_ids("test", asked))]
-    return {
+    found = {
         "goals": len(goals),
         "asked": asked,
-        "answers": task.accept,
         "checks": [[check.name, check.status, check.found] for check in report.checks],
-        "their_score": None if RUNS_REPLIES & task.items.generators else their_scores(task, goals),
         "seconds_per_item": round(seconds, 5),
     }
+    return {**found, **only_of(task, goals)}
+
+
+def only_of(task: Task, goals: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """What is looked at in the tasks of one project alone."""
+    if not isinstance(task, ReasoningTask):
+        return {}
+    scores = None if RUNS_REPLIES & task.items.generators else their_scores(task, goals)
+    return {"answers": task.accept, "their_score": scores}
 
 
 def their_scores(task: ReasoningTask, goals: Iterable[Mapping[str, Any]]) -> dict[str, float]:
@@ -143,15 +158,115 @@ stands for other questions in another process, as their generator goes by the or
 """
 
 
+ABOUT_GAMES = """# textarena
+
+`dialogym:textarena/NAME-v0`: {count} games of [textarena](https://github.com/LeonGuertler/TextArena) (Guertler et al.,
+2025, [arXiv 2504.11442](https://arxiv.org/abs/2504.11442)), {alone} for one player and {two} for two, in the interfaces
+`text` and `tokens`. Tried with textarena {version}: `pip install "dialogym[textarena]"`.
+
+```python
+import gymnasium as gym
+
+env = gym.make("dialogym:textarena/Minesweeper-v0", interface="text", variant="small", num_mines=4)
+env = gym.make("dialogym:textarena/ConnectFour-v0", interface="text", opponent="rule", reward="textarena")
+```
+
+What is mended on the way: every episode is a game of its own (their wrappers show the next episode the words of the
+last one); their games draw from Python's global generator, which here holds the state of one game while that is
+called, and what it held before afterwards; calls that name the arguments in the wrong order; prints to the screen; a
+game that goes on for a player who is out. `dialogym list textarena` lists the keyword arguments of each.
+
+## For one player
+
+{docstring}
+
+These have a key, a solution by what only the game knows, which is the `rule`; of the others `validate` leaves out the
+ceiling and what is measured from it:
+{keys}.
+
+## For two
+
+{docstring_two}
+
+`opponent="rule"` is for
+{rules}.
+In `Nim` it plays perfectly, in `PigDice` it holds at 20, in the others it wins where it can at once, and sees to it
+that the other side cannot. Against itself a language model answers in the other seat as in evaluation, one conversation
+at a time, by the weights that it has then; it learns from its own seat alone. There is no `rule` policy for the agent
+in games for two, so `validate` leaves out their ceiling.
+
+What is lost: games for more than two; the choice among their wrappers (the agent is told all that happens, in the order
+in which it happens, not the newest board alone); `max_turns` is ours and cuts a game, and theirs is `game_max_turns`.
+
+## Every id, validated
+
+Written by `python benchmarks/bridged_tasks.py textarena`, from `textarena.json` beside this page: `dialogym
+validate` on up to {goals} held-out goals ({slow} where a game takes longer than {ms:g} ms to begin), and as many
+conversations in two processes with other hashes. These are few goals: `dialogym validate ID` plays 500. **{passed} of
+{count} passed.** A loose floor says that an agent that does not read succeeds on more than 5 %. In games for two that
+is to be expected against chance: such an agent wins up to half of them by chance too. Read a score beside that floor,
+or play against somebody better.
+
+- floors: the success of each agent that does not read; `random` says any of up to 50 moves of the form that the game
+  wants, `repeat_last` and `inform_everything` say again what they were told last, from which some games read a move.
+- rule: the success of the key.
+
+| id | players | goals | verdict | why | rule | random | highest other floor | a fault of theirs |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
 def page(family: str, results: Mapping[str, Any]) -> str:
     """The page of a project, as Markdown."""
+    return PAGES[family](results)
+
+
+def described(kind: type) -> str:
+    """The docstring of a task without its arguments."""
+    docstring = (kind.__doc__ or "").partition("\n\n")[2].partition("Args:")[0].rstrip()
+    return "\n".join(line.removeprefix("    ") for line in docstring.splitlines()).replace("``", "`")
+
+
+def page_of_games(results: Mapping[str, Any]) -> str:
+    rows = [row_of_game(id, row) for id, row in sorted(results["ids"].items())]
+    alone = sum("| 1 |" in row for row in rows)
+    keyed = [id.split("/")[1][:-3] for id, row in sorted(results["ids"].items()) if not lacks_rule(row)]
+    about = ABOUT_GAMES.format(
+        count=len(rows), alone=alone, two=len(rows) - alone, version=results["version"], docstring=described(ArenaTask),
+        docstring_two=described(ArenaTaskForTwo), keys=in_lines(keyed), rules=in_lines(sorted(RULES)),
+        goals=NUM_GOALS, slow=NUM_SLOW, ms=1000 * SLOW, passed=sum("| passed |" in row for row in rows),
+    )  # fmt: skip
+    left_out = [f"| `{game}` | {reason} |" for game, reason in sorted(LEFT_OUT.items())]
+    head = ["", "## Left out", "", "| game | why |", "| --- | --- |"]
+    return about + "\n".join([*rows, *head, *left_out]) + "\n"
+
+
+def lacks_rule(row: Mapping[str, Any]) -> bool:
+    return ["ceiling: rule", "not applicable", "the task has no rule policy"] in row.get("checks", ())
+
+
+def row_of_game(id: str, row: Mapping[str, Any]) -> str:
+    """The line of a game in the table."""
+    name = id.partition("/")[2]
+    players, fault = "1" if name[:-3] in ONE_PLAYER else "2", FAULTS.get(name[:-3], "")
+    if "error" in row:
+        return f"| `{name}` | {players} | | failed | {in_a_cell(row['error'])} | | | | {fault} |"
+    rates = {check: float(found.split()[0]) for check, _, found in row["checks"] if found[:1].isdigit()}
+    floors = {check.partition(": ")[2]: rate for check, rate in rates.items() if check.startswith("floor: ")}
+    verdict, why = judged(row)
+    chance = f"{floors.pop('random'):.2f}"
+    rule = f"{rates['ceiling: rule']:.2f}" if "ceiling: rule" in rates else "–"
+    cells = [f"`{name}`", players, str(row["goals"]), verdict, in_a_cell("; ".join(why)), rule, chance]
+    return "| " + " | ".join([*cells, f"{max(floors.values(), default=0.0):.2f}", fault]) + " |"
+
+
+def page_of_questions(results: Mapping[str, Any]) -> str:
     rows = [row_of(id, row) for id, row in sorted(results["ids"].items())]
     passed = sum("| passed |" in row for row in rows)
-    docstring = (ReasoningTask.__doc__ or "").partition("\n\n")[2]
-    docstring = "\n".join(line.removeprefix("    ") for line in docstring.partition("Args:")[0].rstrip().splitlines())
+    docstring = described(ReasoningTask)
     running = in_lines(sorted(RUNS_REPLIES))
     about = ABOUT.format(
-        count=len(rows), version=results["version"], docstring=docstring.replace("``", "`"), running=running,
+        count=len(rows), version=results["version"], docstring=docstring, running=running,
         finite=", ".join(f"`{name}` {size:,}" for name, size in FINITE.items()),
         goals=NUM_GOALS, slow=NUM_SLOW, ms=1000 * SLOW, passed=passed,
         examples=NUM_EXAMPLES,
@@ -164,21 +279,26 @@ def row_of(id: str, row: Mapping[str, Any]) -> str:
     name = id.partition("/")[2]
     if "error" in row:
         return f"| `{name}` | | | failed | {in_a_cell(row['error'])} | | | | |"
-    why = [f"{check}: {found}" for check, status, found in row["checks"] if status == FAIL and not is_floor(check)]
     floors = {check.partition(": ")[2]: found for check, _, found in row["checks"] if check.startswith("floor: ")}
-    failed = [check for check, status, _ in row["checks"] if status == FAIL]
-    if any(check.startswith("floor: ") for check in failed):
-        why.append("loose floor: " + ", ".join(c.partition(": ")[2] for c in failed if c.startswith("floor: ")))
-    if row.get("differs"):
-        why.append("other questions in another process")
-    verdict = "failed" if failed or row.get("differs") else "passed"
-    if ["ceiling: rule", "not applicable", "the task has no rule policy"] in row["checks"]:
+    verdict, why = judged(row)
+    if lacks_rule(row):
         why.append("no answer key, so no rule")
     highest = max((float(found.split()[0]) for found in floors.values() if found[0].isdigit()), default=0.0)
     theirs = row["their_score"] or {}
     scores = [f"{theirs[name]:.2f}" if name in theirs else "–" for name in ("nothing", "question", "key_within")]
     cells = [f"`{name}`", row["answers"], str(row["goals"]), verdict, in_a_cell("; ".join(why)), f"{highest:.2f}"]
     return "| " + " | ".join([*cells, *scores]) + " |"
+
+
+def judged(row: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Whether an id passed, and what speaks against it."""
+    why = [f"{check}: {found}" for check, status, found in row["checks"] if status == FAIL and not is_floor(check)]
+    failed = [check for check, status, _ in row["checks"] if status == FAIL]
+    if any(check.startswith("floor: ") for check in failed):
+        why.append("loose floor: " + ", ".join(c.partition(": ")[2] for c in failed if c.startswith("floor: ")))
+    if row.get("differs"):
+        why.append("other questions in another process")
+    return "failed" if failed or row.get("differs") else "passed", why
 
 
 def in_lines(names: Iterable[str]) -> str:
@@ -193,6 +313,12 @@ def is_floor(check: str) -> bool:
 
 def in_a_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")[:200]
+
+
+PAGES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "reasoning_gym": page_of_questions,
+    "textarena": page_of_games,
+}
 
 
 def main() -> None:

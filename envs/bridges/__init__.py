@@ -47,9 +47,13 @@ _TWO_PLAYERS = (
 ONE_PLAYER = frozenset(_ONE_PLAYER.split())
 TEXTARENA = tuple(sorted([*ONE_PLAYER, *_TWO_PLAYERS.split()]))
 """Games of textarena 0.7.4 for one player or two that need no download, no endpoint and no file that it lacks."""
-_LONG_GAMES = {"2048": 2000, "FifteenPuzzle": 250, "Slitherlink": 250, "LinesOfAction": 250, "Stratego": 1000}
+_LONG_GAMES = {"2048": 2000, "FifteenPuzzle": 250, "Slitherlink": 250, "LinesOfAction": 250}
 """Agent turns after which a game is cut, where 150 are too few for one of theirs."""
-FAMILIES = {"reasoning_gym": REASONING_GYM, "textarena": TEXTARENA}
+TEXTWORLD = {
+    "coin_collector": "CoinCollector", "treasure_hunter": "TreasureHunter", "cooking": "Cooking", "simple": "Simple",
+}  # fmt: skip
+"""Challenges of textworld 1.7.0, and the tasks of each."""
+FAMILIES = {"reasoning_gym": REASONING_GYM, "textarena": TEXTARENA, "textworld": tuple(TEXTWORLD)}
 """Names of the tasks of each project."""
 
 
@@ -68,6 +72,14 @@ def register() -> None:
             f"textarena/{name}-v0",
             f"dialogym.envs.bridges.textarena:{name}",
             max_turns=_LONG_GAMES.get(name, 150),
+            reward_threshold=0.9,
+            reward="sparse",
+        )
+    for name, task in TEXTWORLD.items():
+        register_task(
+            f"textworld/{name}-v0",
+            f"dialogym.envs.bridges.textworld:{task}",
+            max_turns=50,
             reward_threshold=0.9,
             reward="sparse",
         )

@@ -19,6 +19,7 @@ from ..core.streams import Streams, pick
 from ..core.task import NUM_GOALS, Partner, Policy, Task, check_split
 from . import ONE_PLAYER, TEXTARENA
 from .arena_game import EXTRA, Game, registry
+from .arena_keys import KEYS, solution
 from .arena_moves import example_moves
 from .arena_opponents import Opponent, Side, opponent_of
 
@@ -82,6 +83,9 @@ class ArenaTask(Task):
         self._contents: dict[int, str] = {}
         self.examples = tuple(example_moves(self.game, first, NUM_EXAMPLES))  # type: ignore[misc]
         self.policies = {"inform_everything": Policy("text", recite)}
+        if self.game in KEYS:
+            self.policies["rule"] = Policy("text", self.reference)
+        self._solutions: dict[str, list[str]] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ArenaTask:
         return self  # read, never changed
@@ -141,6 +145,16 @@ class ArenaTask(Task):
                 self._contents.clear()
             self._contents[number] = self.new_game(number).content()
         return self._contents[number]
+
+    def reference(self, observation: Any, info: Mapping[str, Any]) -> str:
+        """The next move of the solution, as a policy; it looks into the game, which no agent may."""
+        goal_id = info["goal_id"]
+        if goal_id not in self._solutions:
+            if len(self._solutions) > 1000:
+                self._solutions.clear()
+            self._solutions[goal_id] = solution(self.game, self.new_game(self.goal(goal_id)["number"]))
+        moves = self._solutions[goal_id]
+        return moves[info["turn"]] if info["turn"] < len(moves) else ""
 
     # The table
 

@@ -1,6 +1,8 @@
 """The games of textarena, as environments of ours."""
 
 import importlib.util
+import json
+import pathlib
 import pickle
 import random
 import re
@@ -17,6 +19,7 @@ from dialogym.rewards import RewardError
 
 from ..rewards.stub_server import saying, serving
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 INSTALLED = importlib.util.find_spec("textarena") is not None
 needs_it = pytest.mark.skipif(not INSTALLED, reason='needs textarena: pip install "dialogym[textarena]"')
 HANOI = ("[A C]", "[A B]", "[C B]", "[A C]", "[B A]", "[B C]", "[A C]")
@@ -484,3 +487,52 @@ def test_chance_against_chance_ends_every_game_without_an_invalid_move(name):
         game.step(move)
     assert game.invalid == [0, 0]
     assert game.done == (game.env.state.rewards is not None)
+
+
+# Keys
+
+
+@needs_it
+@pytest.mark.parametrize(
+    "name",
+    ["Countdown", "Crosswords", "Cryptarithm", "FrozenLake", "LightsOut", "LogicPuzzle", "Mastermind", "Minesweeper",
+     "PegJump", "Secretary", "Set", "Sudoku", "ThreeCardMonte", "TowerOfHanoi"],
+)  # fmt: skip
+def test_the_key_of_a_game_for_one_wins_it_without_an_invalid_move(name):
+    env = make(name)
+    rule = env.unwrapped.task.policies["rule"].act
+    for goal_id in ("3", "4"):
+        observation, info = env.reset(seed=0, options={"goal_id": goal_id})
+        over = False
+        while not over:
+            observation, reward, over, _, info = env.step(rule(observation, info))
+        assert (reward, info["success"], info["invalid_moves"]) == (1.0, True, 0)
+
+
+def test_the_fewest_moves_are_found_and_none_where_there_are_none():
+    from dialogym.envs.bridges.arena_keys import shortest
+
+    def moves(place):
+        return [("+3", place + 3), ("*2", place * 2)] if place < 100 else []
+
+    assert shortest(1, moves, lambda place: place == 11) == ["+3", "*2", "+3"]
+    assert shortest(3, moves, lambda place: place == 4) == []
+    assert shortest(4, moves, lambda place: place == 4) == []
+
+
+@needs_it
+def test_the_page_of_all_games_is_what_was_found():
+    spec = importlib.util.spec_from_file_location("bridged_tasks", ROOT / "benchmarks" / "bridged_tasks.py")
+    bridged_tasks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bridged_tasks)
+    found = ROOT / "docs" / "bridges" / "textarena.json"
+    results = json.loads(found.read_text(encoding="utf-8"))
+    assert sorted(results["ids"]) == bridged_ids("textarena")
+    assert found.with_suffix(".md").read_text(encoding="utf-8") == bridged_tasks.page("textarena", results)
+    row = {
+        "goals": 3,
+        "checks": [["floor: random", "fail", "0.500 [0, 1]"], ["floor: do_nothing", "pass", "0.000 [0, 1]"]],
+    }
+    assert bridged_tasks.row_of_game("textarena/Nim-v0", row) == (
+        "| `Nim-v0` | 2 | 3 | failed | loose floor: random | – | 0.50 | 0.00 |  |"
+    )

@@ -29,6 +29,7 @@ BRIDGED = {
         "textarena/Bandit-v0", "textarena/FifteenPuzzle-v0", "textarena/TowerOfHanoi-v0",
         "textarena/Briscola-v0", "textarena/SimpleNegotiation-v0", "textarena/TicTacToe-v0",
     ],
+    "textworld": ["textworld/coin_collector-v0"],
 }  # fmt: skip
 """Of other projects: with answer keys, solved by any solution, without a rule; games that are random on the way, at
 first, never; and for two, at cards, in talk, on a board."""

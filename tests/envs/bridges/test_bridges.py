@@ -32,7 +32,7 @@ def test_the_ids_are_registered_and_none_of_our_own_is_among_them():
     assert len(bridged_ids("reasoning_gym")) == len(REASONING_GYM) == len({*REASONING_GYM}) == 106
     assert "reasoning_gym/chain_sum-v0" in bridged_ids()
     assert not {*bridged_ids()} & {*shipped_ids()}
-    with pytest.raises(ValueError, match="family must be one of reasoning_gym, textarena, got 'chess'"):
+    with pytest.raises(ValueError, match="family must be one of reasoning_gym, textarena, textworld, got 'chess'"):
         bridged_ids("chess")
 
 
