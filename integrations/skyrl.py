@@ -100,8 +100,10 @@ def goal_rows(env: str, count: int, split: str = "train", seed: int = 0, **optio
         Rows of "prompt" (messages before the first reply, for SkyRL to measure), "env_class", "env", "goal", "options".
 
     Raises:
-        TypeError: for an option that JSON cannot say, or that the environment does not have.
+        TypeError: for an environment that is no id, an option that JSON cannot say, or one that there is none of.
     """
+    if not isinstance(env, str):
+        raise TypeError(f"env must be an id, since a row is text, got {env!r:.200}")
     written = json.dumps(options)
     episode = Episode(env, **options, split=split)
     rows = []

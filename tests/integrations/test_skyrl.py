@@ -109,6 +109,8 @@ def test_rows_of_others_and_options_that_no_file_can_hold_are_refused(bridge):
         bridge.ConversationEnv({}, {"question": "2 + 2"})
     with pytest.raises(ValueError, match=r"a goal as Goal\.to_json writes it, got '7'"):
         bridge.ConversationEnv({}, {"env": "TextDialog-v0", "goal": "7"})
+    with pytest.raises(TypeError, match="env must be an id, since a row is text, got 7"):
+        bridge.goal_rows(7, 1)
     with pytest.raises(TypeError, match="not JSON serializable"):
         bridge.goal_rows("TextDialog-v0", 1, reward=len)
     with pytest.raises(TypeError, match="did you mean 'max_turns'"):

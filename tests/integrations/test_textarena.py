@@ -170,6 +170,8 @@ def test_an_agent_cannot_speak_for_another_in_what_textarena_shows(bridge):
     after = env.get_observation()[1]
     assert after.count("[User]") == before + 1
     assert after.count("[GAME]") == 1
+    env.env.reset(num_players=1, goal_id="12")  # which TextArena's wrappers do not hand on
+    assert env._episode.goal_id == "12"
 
 
 @installed
