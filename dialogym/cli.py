@@ -1,5 +1,5 @@
 """The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
-``aggregate``, ``rescore``, ``export``, ``model``."""
+``aggregate``, ``rescore``, ``partners``, ``export``, ``model``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from .cli_common import (
 )
 from .cli_export import export
 from .cli_model import model
+from .cli_partners import partners
 from .cli_rating import PREFERENCE, rate, train_preference_model
 from .cli_scores import aggregate, rescore
 from .envs import Task, bridged_ids, task_class
@@ -240,6 +241,7 @@ app.command()(export)
 app.command()(model)
 app.command()(aggregate)
 app.command()(rescore)
+app.command()(partners)
 
 
 @app.command()
