@@ -1,5 +1,6 @@
 """The command line: ``list``, ``rewards``, ``play``, ``rate``, ``train``, ``evaluate``, ``compare``, ``validate``,
-``transfer``, ``aggregate``, ``rescore``, ``judge-quality``, ``export``, ``model``, ``serve``, ``card``, ``push``."""
+``transfer``, ``partners``, ``aggregate``, ``rescore``, ``judge-quality``, ``export``, ``model``, ``serve``, ``card``,
+``push``."""
 
 from __future__ import annotations
 
@@ -40,6 +41,7 @@ from .cli_common import (
 )
 from .cli_export import export
 from .cli_model import model
+from .cli_partners import partners
 from .cli_rating import PREFERENCE, judge_quality, rate, train_preference_model
 from .cli_scores import aggregate, rescore
 from .cli_serve import serve
@@ -244,6 +246,7 @@ app.command()(rate)
 app.command()(export)
 app.command()(model)
 app.command()(transfer)
+app.command()(partners)
 app.command()(aggregate)
 app.command()(rescore)
 app.command()(serve)
