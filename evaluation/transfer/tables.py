@@ -104,8 +104,8 @@ def anchors(floors: Mapping[str, Played]) -> tuple[Sequence[int], Sequence[int]]
     }
     if not all(roles.values()):
         return None
-    floor, ceiling = max(roles[FLOOR], key=np.mean), max(roles[CEILING], key=np.mean)
-    return (floor, ceiling) if np.mean(ceiling) > np.mean(floor) else None
+    floor, ceiling = (max(outcomes, key=sum) for outcomes in (roles[FLOOR], roles[CEILING]))
+    return (floor, ceiling) if sum(ceiling) > sum(floor) else None
 
 
 def _tests(scores: Mapping[str, Mapping[str, Mapping[int, Played]]]) -> list[dict[str, Any]]:
@@ -127,12 +127,12 @@ def _paired(first: Mapping[int, Played], second: Mapping[int, Played]) -> dict[s
         first, second = ({seed: runs[seed] for seed in list(runs)[:1]} for runs in (first, second))
     success = [[played["success"] for played in runs.values()] for runs in (first, second)]
     returns = [[played["return"] for played in runs.values()] for runs in (first, second)]
-    test = paired_test(*success)
+    test = paired_test(success[0], success[1])
     return {
         "speaks_of": test.speaks_of,
         "runs": [len(first), len(second)],
         "difference": _json(test.difference),
-        "return_difference": _json(difference_interval(*returns)),
+        "return_difference": _json(difference_interval(returns[0], returns[1])),
         "p_value": test.p_value,
     }
 
