@@ -155,6 +155,7 @@ def _judge(scores: dict[str, Any], played: Conversations, env: gym.Env[Any, Any]
     check_judged(str(path), played, verdicts)
     differing = sum(now != before for now, before in zip(verdicts.success, scores["success"], strict=True))
     scores.update({"success": verdicts.success, "return": verdicts.returns, "turns": verdicts.turns})
+    scores.pop("blame", None)  # whose fault failures were, which are others now
     if verdicts.conversations:
         scores["conversations"] = verdicts.conversations
     return differing

@@ -176,10 +176,7 @@ def _grid(
     _check_alike([*envs.values(), *test_envs.values()], kind.interface)
     first = envs[trains[0].name]
     make_agent(agent, first, seed=seeds[0], **config)  # a wrong setting is told now
-    speech = {}
-    if agent in SPEAKERS and config.get("model") is None:
-        speech = speech_settings(first, out.resolve() / TOKENIZER_FOLDER, 0)
-    plans = {name: _plan(env, num_goals[1], out.resolve(), speech) for name, env in envs.items()}
+    plans = {name: _plan(env, num_goals[1], out.resolve()) for name, env in envs.items()}
     tests = [Tested(one, frozen_goals(test_envs[one.name], "test", num_goals[0])) for one in tested]
     settings = as_json(
         {
@@ -197,6 +194,9 @@ def _grid(
         }
     )
     _claim(out, settings)
+    if agent in SPEAKERS and config.get("model") is None:  # one vocabulary for all
+        speech = speech_settings(first, out.resolve() / TOKENIZER_FOLDER, 0)
+        plans = {name: dataclasses.replace(plan, speech=speech) for name, plan in plans.items()}
     return Grid(first.spec.id, agent, config, trains, plans, tests, seeds, out.resolve(), settings)  # type: ignore[union-attr]
 
 
@@ -221,13 +221,13 @@ def _check_alike(envs: Sequence[gym.Env[Any, Any]], interface: str) -> None:
             )
 
 
-def _plan(env: gym.Env[Any, Any], num_validation_goals: int, out: Path, speech: Mapping[str, Any]) -> Plan:
+def _plan(env: gym.Env[Any, Any], num_validation_goals: int, out: Path) -> Plan:
     spec = spec_of(env)
     options = given_options(spec)
     for name in ("interface", "split", "render_mode", *TOKENS_ONLY):
         options.pop(name, None)
     goals = frozen_goals(env, "validation", num_validation_goals)
-    return Plan(gym.registry[spec.id], options, FrozenGoals("test", [], ""), goals, 1, 0, out, speech)
+    return Plan(gym.registry[spec.id], options, FrozenGoals("test", [], ""), goals, 1, 0, out)
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:

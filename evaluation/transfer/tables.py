@@ -104,8 +104,8 @@ def anchors(floors: Mapping[str, Played]) -> tuple[Sequence[int], Sequence[int]]
     }
     if not all(roles.values()):
         return None
-    floor, ceiling = max(roles[FLOOR], key=np.mean), max(roles[CEILING], key=np.mean)
-    return (floor, ceiling) if np.mean(ceiling) > np.mean(floor) else None
+    floor, ceiling = (max(outcomes, key=sum) for outcomes in (roles[FLOOR], roles[CEILING]))
+    return (floor, ceiling) if sum(ceiling) > sum(floor) else None
 
 
 def _tests(scores: Mapping[str, Mapping[str, Mapping[int, Played]]]) -> list[dict[str, Any]]:

@@ -193,6 +193,21 @@ def test_other_settings_are_refused_in_the_same_folder(finished, monkeypatch):
         grid(out, FLIPS, [{"flipped": False}])
 
 
+def test_a_language_model_is_tested_in_words_with_one_vocabulary_for_all_conditions(tmp_path):
+    pytest.importorskip("transformers")
+    config = {"demonstrations": 24, "epochs": 1, "hidden_size": 16, "num_layers": 1, "num_heads": 2}
+    with (tmp_path / "log").open("w") as log:
+        results = transfer(
+            "TransferSides-v0", "sft", [{}], [SEEN, {"flipped": True, **SEEN}], tmp_path / "grid", config=config,
+            num_seeds=1, num_goals=10, num_validation_goals=4, console=Console(file=log),
+        )  # fmt: skip
+    row = [cell["success"]["mean"] for cell in results["cells"]["as it is"].values()]
+    assert len(row) == 2
+    assert sum(row) <= 1.0  # one reply is right in one of the two
+    assert results["model"]["interface"] == "text"
+    assert (tmp_path / "grid" / "tokenizer").is_dir()
+
+
 # What is refused
 
 
