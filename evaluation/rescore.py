@@ -66,6 +66,7 @@ def rescore(folder: str | Path, reward: RewardSpec, out: str | Path | None = Non
     settings = {**before["settings"], "grading": graded}
     facts = {**{name: before[name] for name in ("env", "goals", "task", "provenance")}, "settings": settings}
     facts["sample_goals"] = [{name: one[name] for name in ("goal_id", "goal")} for one in before["samples"]]
+    facts["slices"] = before.get("slices", {})
     facts["judges"] = as_json(judges_in(resolved))
     results = results_of(records, _fluency(folder), facts, before["left_out"])
     results["rescored"] = {"folder": str(folder), "before": was}
