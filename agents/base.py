@@ -112,6 +112,10 @@ class Agent(ABC):
         """The actions for N observations; ``infos`` has a dict for each."""
         return [self.act(observation, info) for observation, info in zip(observations, infos, strict=True)]
 
+    def value_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[float] | None:
+        """What the agent expects of N conversations from here on, on its own scale; None where it has no critic."""
+        return None
+
     def learn(
         self,
         env: Any,

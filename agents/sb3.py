@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -147,6 +148,14 @@ class SB3Agent(Learner):
             np.asarray(observations), deterministic=self.config.deterministic, **self._masks(infos)
         )
         return np.asarray(actions).tolist()
+
+    def value_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[float]:
+        """What the critic says, or of DQN the largest Q: the discounted return that it expects."""
+        policy: Any = self.model.policy
+        with torch.no_grad():
+            seen, _ = policy.obs_to_tensor(np.asarray(observations))
+            values = policy.q_net(seen).max(1).values if hasattr(policy, "q_net") else policy.predict_values(seen)
+        return values.flatten().tolist()
 
     def _masks(self, infos: Sequence[Info]) -> dict[str, Any]:
         return {}

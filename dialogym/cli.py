@@ -413,9 +413,33 @@ def evaluate(
     blamed = scores.blame()
     if blamed is not None:
         console.print(blame_in_words(blamed), soft_wrap=True, highlight=False)
+    _tell_bias(scores, made, [goal_id for goal_id, _ in frozen.goals])
     for conversation in scores.conversations[:show]:
         for message in conversation:
             console.print(f"{message['role']}: {message['content']}", highlight=False, markup=False)
+
+
+def _tell_bias(scores: Any, made: gym.Env[Any, Any], goal_ids: Sequence[str]) -> None:
+    """Whether the agent knows when it succeeds, where it has a critic, and the slices of the goals where it differs."""
+    from dialogym.evaluation import calibration as known
+
+    said = [next((text for role, text in kept.messages if role == "user"), "") for kept in scores.kept]
+    task = core_of(made).task
+    facts = [known.facts_of(task.goal(goal_id), text) for goal_id, text in zip(goal_ids, said, strict=True)]
+    tables = {}
+    rows = known.success_by_slices(scores.success, known.slices_of(facts))
+    tables[f"Slices of the goals that differ from the others, of {len(rows)}"] = known.slice_rows(
+        known.told_slices(rows)
+    )
+    if scores.values is not None and 0 < scores.success.mean() < 1:
+        estimated = known.as_probabilities(scores.values, scores.success, goal_ids)
+        tables["Does it know?"] = known.calibration_rows({"its critic": known.calibration(estimated, scores.success)})
+    for title, (head, *body) in tables.items():
+        if body:
+            table = Table(*head, title=title)
+            for row in body:
+                table.add_row(*map(escape, row))
+            console.print(table)
 
 
 def _tell_judges(made: gym.Env[Any, Any]) -> None:

@@ -80,6 +80,7 @@ def rescore(
     settings = {**before["settings"], "grading": graded}
     facts = {**{name: before[name] for name in ("env", "goals", "task", "provenance")}, "settings": settings}
     facts["sample_goals"] = [{name: one[name] for name in ("goal_id", "goal")} for one in before["samples"]]
+    facts["slices"] = before.get("slices", {})
     facts["judges"] = as_json(judges_in(core.reward))
     results = results_of(records, _fluency(folder), facts, before["left_out"])
     results["rescored"] = {

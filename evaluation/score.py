@@ -146,6 +146,7 @@ class Scores:
         replies: everything the agent said.
         conversations: as people read them (placeholders filled).
         kept: the conversations with all that rewards were told of them.
+        values: (G,) what the agent expected when each began, on its own scale; None where it has no critic.
     """
 
     success: np.ndarray
@@ -155,6 +156,7 @@ class Scores:
     replies: list[str] = field(repr=False)
     conversations: list[list[Message]] = field(repr=False)
     kept: list[Kept] = field(repr=False, default_factory=list)
+    values: np.ndarray | None = field(repr=False, default=None)
 
     def distinct_n(self, n: int = 2, num_replies: int = 1000) -> float:
         """Different n-grams over all n-grams of the first ``num_replies`` replies.
@@ -215,6 +217,7 @@ class _Scoring:
         self.kept: list[Kept | None] = [None] * len(goals)
         self.marks: list[list[list[int]]] = [[] for _ in goals]  # messages and finished parts after each turn
         self.num_invalid = 0
+        self.values: list[float | None] = [None] * len(goals)
 
     def run(self, progress: Callable[[int], None]) -> Scores:
         envs = self.envs
@@ -224,7 +227,7 @@ class _Scoring:
         num_over = 0
         while any(number is not None for number in playing):
             rows = [row for row, number in enumerate(playing) if number is not None]
-            actions = self._act(rows, observations, infos)
+            actions = self._act(rows, observations, infos, playing)
             observations, rewards, terminated, truncated, infos = envs.step(actions)
             transcripts = envs.transcripts
             for row in rows:
@@ -255,11 +258,15 @@ class _Scoring:
             return None
         return self.envs.reset(seed=seeds, options={"reset_mask": mask, "goal_id": ids})
 
-    def _act(self, rows: list[int], observations: Any, infos: dict[str, Any]) -> list[Any]:
+    def _act(self, rows: list[int], observations: Any, infos: dict[str, Any], playing: Sequence[Any]) -> list[Any]:
         """One action for each row that plays, None for the others."""
         seen = [observations[row] for row in rows]
         told = [row_info(self.envs, infos, row) for row in rows]
         actions: list[Any] = [None] * self.envs.num_envs
+        fresh = [place for place, row in enumerate(rows) if not self.marks[playing[row]]]
+        values = self.agent.value_batch([seen[p] for p in fresh], [told[p] for p in fresh]) if fresh else None
+        for place, value in zip(fresh, values or (), strict=False):
+            self.values[playing[rows[place]]] = value
         for row, info, action in zip(rows, told, self.agent.act_batch(seen, told), strict=True):
             actions[row] = action
             self.num_invalid += self._is_invalid(action, info)
@@ -281,7 +288,8 @@ class _Scoring:
         invalid_rate = self.num_invalid / int(self.turns.sum())
         replies = [reply for conversation in self.replies for reply in conversation]
         kept = [one for one in self.kept if one is not None]
-        return Scores(self.success, self.returns, self.turns, invalid_rate, replies, self.conversations, kept)
+        values = None if None in self.values else np.array(self.values, dtype=float)
+        return Scores(self.success, self.returns, self.turns, invalid_rate, replies, self.conversations, kept, values)
 
 
 def row_info(envs: TextVectorEnv, infos: dict[str, Any], row: int) -> dict[str, Any]:

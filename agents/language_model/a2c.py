@@ -62,7 +62,7 @@ class A2CAgent(LanguageModelAgent):
         """One log row per update."""
         config, lm = self.config, self.lm
         optimizer = torch.optim.AdamW(lm.trainable_parameters(), config.learning_rate, weight_decay=0.0)
-        critic = ValueHead(lm.hidden_size).to(lm.device)
+        critic = self.critic = ValueHead(lm.hidden_size).to(lm.device)
 
         def loss_of(batch: Batch) -> tuple[Tensor, LogRow]:
             found = lm.token_logprobs(batch.ids, batch.action_mask, config.sampling_temperature)

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..base import Info, read_description
 from ..training.learner import Learner
 from .adapter import ADAPTER
+from .critic import ValueHead
 from .defaults import by_model, in_words
 from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
@@ -23,6 +25,7 @@ from .remembered import Memory
 from .sampler import RaggedSampler, Replies, Sampler, new_sampler
 from .settings import RLConfig
 
+CRITIC_FILE = "critic.safetensors"
 _log = logging.getLogger(__name__)
 
 
@@ -34,6 +37,7 @@ class LanguageModelAgent(Learner):
 
     Attributes:
         model_kind: "scratch", "full" or "lora"; see ``defaults.py``.
+        critic: what learned with it what a conversation is worth; None where nothing did.
         taken: settings that were open, with what they became by the kind of model.
     """
 
@@ -44,6 +48,7 @@ class LanguageModelAgent(Learner):
         super().__init__(env, seed, config)
         self.config, self.model_kind, self.taken = by_model(self.name, self.config)
         self._lm: LanguageModel | None = None
+        self.critic: ValueHead | None = None
         self._sampler: Sampler | None = None
         self._rows: dict[History, list[int]] = {}  # conversations so far, and where they are cached
         self._ended: list[bool] = []  # whether the last reply in each row has its end-of-turn token
@@ -85,6 +90,20 @@ class LanguageModelAgent(Learner):
         last = replies.ids.gather(1, replies.lengths[:, None] - 1)[:, 0]
         self._ended = (last == self.lm.tokenizer.end_id).tolist()
         return said
+
+    def value_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[float] | None:
+        """What the critic says where the reply begins: the scaled return from here on; None without a critic."""
+        if self.critic is None:
+            return None
+        found = []
+        with torch.no_grad():
+            for info in infos:
+                ids = torch.tensor([latest_ids(self.lm.tokenizer, history_of(info["messages"]), self._room)])
+                ids = ids.to(self.lm.device)
+                last = torch.arange(ids.shape[1], device=ids.device)[None] == ids.shape[1] - 1
+                _, states = self.lm.forward.logits_and_states(ids, last)
+                found.append(float(self.critic(states.float())[0]))
+        return found
 
     def forget(self) -> None:
         """Drops what was read; to be called when the weights change."""
@@ -178,6 +197,12 @@ class LanguageModelAgent(Learner):
             for name in written:
                 (folder / name).parent.mkdir(exist_ok=True)
                 os.replace(Path(draft) / name, folder / name)
+        if self.critic is not None:
+            draft_file = folder / f".{CRITIC_FILE}.tmp"
+            save_file({name: value.contiguous() for name, value in self.critic.state_dict().items()}, draft_file)
+            os.replace(draft_file, folder / CRITIC_FILE)
+        else:
+            (folder / CRITIC_FILE).unlink(missing_ok=True)  # of another agent that was saved here
         if not any(name.parts[0] == ADAPTER for name in written):
             shutil.rmtree(folder / ADAPTER, ignore_errors=True)  # of another model that was saved here
 
@@ -189,4 +214,8 @@ class LanguageModelAgent(Learner):
             self._lm = LanguageModel.restore(folder, self.config)
         else:  # its weights may be in an optimizer's hands
             self._lm.load_weights(folder)
+        if (folder / CRITIC_FILE).is_file():
+            if self.critic is None:
+                self.critic = ValueHead(self.lm.hidden_size).to(self.lm.device)
+            self.critic.load_state_dict(load_file(folder / CRITIC_FILE))
         self.forget()

@@ -110,7 +110,7 @@ class PPOAgent(LanguageModelAgent):
         """One log row per update."""
         config, lm = self.config, self.lm
         optimizer = torch.optim.AdamW(lm.trainable_parameters(), config.learning_rate, weight_decay=0.0)
-        critic = ValueHead(lm.hidden_size).to(lm.device)
+        critic = self.critic = ValueHead(lm.hidden_size).to(lm.device)
         starts_trained = config.init is not None or config.model is not None
         reference = lm.frozen_copy() if config.kl_target is not None and starts_trained else None
         kl_weight = KLWeight(config.kl_weight, config.kl_target or 1.0)

@@ -225,6 +225,14 @@ class TabularAgent(Learner):
     def act(self, observation: Any, info: Info) -> int:
         return greedy(self.values(state_of(observation)), self.allowed(info))
 
+    def value_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[float]:
+        """The value of the best reply that makes sense, the discounted return that it expects."""
+        found = []
+        for observation, info in zip(observations, infos, strict=True):
+            values = self.values(state_of(observation))
+            found.append(float(max(values[action] for action in self.allowed(info))))
+        return found
+
     def train(self, env: Any, training: Training) -> None:
         """A training that was interrupted and resumed ends with the very table of one that was not: it goes back to the
         last report, and every stretch between reports has its own random stream.

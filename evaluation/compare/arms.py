@@ -38,7 +38,7 @@ from ..score import FrozenGoals, Scores, score, with_noise
 from .conversations import CONVERSATIONS_FILE, LAST_CONVERSATIONS_FILE, write_conversations
 from .provenance import commit
 from .scheduler import Report
-from .speech import MAX_REPLIES, NUM_KL, kl_spent, measures
+from .speech import MAX_REPLIES, NUM_KL, confidence, kl_spent, measures
 
 ARM_FILE, LOG_FILE = "arm.json", "log.jsonl"
 SPEAKERS = frozenset(contender.agent for contender in CONTENDERS if contender.is_language_model)
@@ -374,6 +374,7 @@ def _scored(
         **_in_numbers(scores),
         **measures(scores, agent),
         "kl": _kl_spent(agent, arm, plan, scores),
+        "estimates": _estimates(agent, scores),
         "replies": scores.replies[:MAX_REPLIES],
         "conversations": scores.conversations[:NUM_CONVERSATIONS],
         "labels": _in_labels(agent, plan, scores),
@@ -388,6 +389,16 @@ def _in_numbers(scores: Scores) -> dict[str, Any]:
         "invalid_rate": scores.invalid_rate,
         "blame": scores.blame(),
     }
+
+
+def _estimates(agent: Agent, scores: Scores) -> dict[str, list[float]]:
+    """What may tell an agent's success: its critic's values at the beginning, the log-probabilities of its tokens."""
+    found = {} if scores.values is None else {"value": scores.values.tolist()}
+    lm: Any = getattr(agent, "lm", None)
+    if lm is not None:
+        written = [[{"role": role, "content": content} for role, content in kept.messages] for kept in scores.kept]
+        found["tokens"] = confidence(lm, written)
+    return found
 
 
 def _kl_spent(agent: Agent, arm: Arm, plan: Plan, scores: Scores) -> float | None:

@@ -24,6 +24,7 @@ from ... import __version__
 from ...agents.files import atomic_write
 from ...envs import Task, spec_of
 from ...envs.core.make import TOKENS_ONLY, given_options
+from ..calibration import facts_of, slices_of
 from ..grading import grading
 from ..rating.judges import judges_in
 from ..report.results import REQUIRED, results_of, write_results
@@ -383,10 +384,17 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         "env": _env_facts(plan),
         "goals": _goal_facts(plan.goals),
         "task": {"name": task.name, "floor": task.floor, "ceiling": task.ceiling, "menu": list(task.menu)},
+        "slices": slices_of([_facts_of(task, goal_id) for goal_id, _ in plan.goals.goals]),
         "judges": judges_in(comparison.env.unwrapped.reward),  # type: ignore[attr-defined]
         "sample_goals": [_sample_goal(task, goal_id) for goal_id, _ in plan.goals.goals[:NUM_CONVERSATIONS]],
     }
     return as_json(facts)
+
+
+def _facts_of(task: Task, goal_id: str) -> dict[str, Any]:
+    """The facts of a goal that the results are sliced by; texts that are long say only that they are there."""
+    facts = facts_of(task.goal(goal_id))
+    return {name: "some" if isinstance(value, str) and len(value) > 40 else value for name, value in facts.items()}
 
 
 def _goal_facts(goals: FrozenGoals) -> dict[str, Any]:

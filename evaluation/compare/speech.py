@@ -46,6 +46,32 @@ def _cut_share(replies: Sequence[str], agent: Agent) -> float | None:
     return float(np.mean([len(lm.tokenizer.encode(reply)) >= limit for reply in replies]))
 
 
+def confidence(lm: LanguageModel, conversations: Sequence[Sequence[Any]]) -> list[float]:
+    """Mean log-probability of the tokens that the model said in each conversation, in nats, at temperature 1.
+
+    0.0 where it said nothing. Of a conversation that outgrows the context, its beginning counts.
+    """
+    import torch
+
+    from ...agents.language_model.memory import length_batches
+    from ...agents.language_model.sampler import pad
+
+    examples = [lm.tokenizer.encode_demonstration(messages) for messages in conversations]
+    examples = [(ids[: lm.max_context], said[: lm.max_context]) for ids, said in examples]
+    spoken = [number for number, (_, said) in enumerate(examples) if any(said)]
+    found = [0.0] * len(examples)
+    lm.model.eval()
+    with torch.no_grad():
+        for group in length_batches([len(examples[number][0]) for number in spoken], TOKENS_AT_ONCE):
+            numbers = [spoken[place] for place in group]
+            ids, _ = pad([examples[number][0] for number in numbers], lm.tokenizer.pad_id)  # (B, T)
+            said, _ = pad([examples[number][1] for number in numbers], False, torch.bool)  # (B, T)
+            logprobs = lm.token_logprobs(ids.to(lm.device), said.to(lm.device)).logprobs
+            for number, own in zip(numbers, logprobs.double().split(said.sum(1).tolist()), strict=True):
+                found[number] = float(own.mean())
+    return found
+
+
 def kl_spent(lm: LanguageModel, start: LanguageModel, conversations: Sequence[Sequence[Any]]) -> float | None:
     """Mean KL(model || what it started as) of the tokens that the model said, in nats.
 

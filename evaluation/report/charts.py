@@ -20,6 +20,10 @@ INK, FAINT = "#010203", "#040506"
 ON_WHITE = {INK: "#222222", FAINT: "#dddddd"}
 
 
+MAX_SLICES = 20
+"""Of the goals in a picture: those that differ most."""
+
+
 def label(name: str) -> str:
     """What an agent is called in a report."""
     contender = named(name)
@@ -126,6 +130,54 @@ def save(figure: Any, path: str | Path | IO[bytes]) -> None:
         if artist.get_color() in ON_WHITE:
             artist.set_color(ON_WHITE[artist.get_color()])
     figure.savefig(path, dpi=160, facecolor="white")
+
+
+# Estimates of success, and slices of the goals
+
+
+def reliability_chart(results: Mapping[str, Any]) -> str | None:
+    """Success against the estimate of it, a dot with its interval for each bin; None where nobody estimates."""
+    found = [
+        (name, estimate, calibrated["bins"])
+        for name, agent in results["agents"].items()
+        for estimate, calibrated in (agent.get("calibration") or {}).items()
+    ]
+    if not found:
+        return None
+    with _drawing(8.4, 4.2) as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+        for name, estimate, bins in found:
+            said, mean = [one["said"] for one in bins], [one["mean"] for one in bins]
+            off = [[one["mean"] - one["low"] for one in bins], [one["high"] - one["mean"] for one in bins]]
+            marker = "o" if estimate == "value" else "s"
+            axes.errorbar(
+                said, mean, off, fmt=marker, color=colour(name), markersize=4, linewidth=1,
+                label=f"{label(name)}, {estimate}",
+            )  # fmt: skip
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="estimated chance of success", ylabel="success")
+        axes.legend(fontsize=8, loc="upper left")
+        return svg(figure, "success against the estimate of it")
+
+
+def slice_chart(results: Mapping[str, Any], name: str) -> str | None:
+    """Success of an agent in each slice of the goals, with intervals; None where there are none."""
+    rows = (results["agents"].get(name) or {}).get("slices") or []
+    if not rows:
+        return None
+    rows = sorted(rows, key=lambda row: row["p_holm"])[:MAX_SLICES]
+    with _drawing(8.4, 0.3 * len(rows) + 0.8) as (figure, axes):
+        for place, row in enumerate(rows):
+            success = row["success"]
+            axes.plot([success["low"], success["high"]], [place, place], color=colour(name), linewidth=2.5)
+            axes.plot(success["mean"], place, "o", color=colour(name), markersize=5)
+            axes.plot(row["rest"], place, "|", color=INK, markersize=8)
+        axes.set_yticks(
+            range(len(rows)), [f"{row['field']}: {row['value']} ({row['goals']})" for row in rows], fontsize=8
+        )
+        axes.invert_yaxis()
+        axes.set_xlim(-0.01, 1.01)
+        axes.set_xlabel(f"success of {label(name)} in slices of the goals, 95% intervals; tick: on all other goals")
+        return svg(figure, "success in slices of the goals with intervals")
 
 
 # Learning curves

@@ -11,6 +11,7 @@ from typing import Any
 from ...agents.files import atomic_write
 from ...envs.core.audit import MARKS, SIDES
 from ..blame import SAYS
+from ..calibration import calibration_rows, slice_rows, told_slices
 from ..contenders import BY_NAME, SMALL, Stages, stages_of
 from ..grading import in_words
 from ..rating.judges import in_words as judge_in_words
@@ -19,9 +20,11 @@ from .charts import (
     demonstration_chart,
     label,
     learning_chart,
+    reliability_chart,
     return_chart,
     save_learning_picture,
     save_success_picture,
+    slice_chart,
     success_chart,
 )
 from .efficiency import METHOD as EFFICIENCY
@@ -55,7 +58,11 @@ def html_report(results: Mapping[str, Any]) -> str:
         colour=colour, plain=plain_json, solved=solved, wish=wish,
     )  # fmt: skip
     demonstrations = demonstration_chart(results)
+    reliability = reliability_chart(results)
+    slices = slice_chart(results, _stages(results).after)
     charts = {
+        "reliability": None if reliability is None else markup(reliability),
+        "slices": None if slices is None else markup(slices),
         "success": markup(success_chart(results)),
         "learning": markup(learning_chart(results)),
         "returns": markup(return_chart(results)),
@@ -66,6 +73,7 @@ def html_report(results: Mapping[str, Any]) -> str:
         results=results, agents=results["agents"], charts=charts, labels=label_rows(results),
         blames=blame_rows(results), blame_says=blame_says(),
         question=question(results), shown_bold=_stages(results).after, answers=answers(results), notes=notes(results),
+        calibration=_calibration_rows(results), slices=_slice_rows(results),
         efficiency=efficiency_rows(results["agents"], label),
         gains=gain_rows(results["gains"]), gamed=[gain for gain in results["gains"] if gain["signs"]],
         judges=[judge_in_words(judge) for judge in results.get("judges", ())],
@@ -342,6 +350,9 @@ def markdown_report(results: Mapping[str, Any]) -> str:
     if len(efficiency) > 1:
         method = results["methods"].get("sample_efficiency", EFFICIENCY)
         lines += ["## What it took", "", f"{method[0].upper()}{method[1:]}.", "", *markdown_table(efficiency), ""]
+    for title, rows in (("Does it know?", _calibration_rows(results)), ("Where it fails", _slice_rows(results))):
+        if len(rows) > 1:
+            lines += [f"## {title}", "", *markdown_table(rows), ""]
     lines += ["## Paired tests", "", *markdown_table(_test_rows(results)), ""]
     if results["gains"]:
         lines += ["## What the gains cost", "", *markdown_table(gain_rows(results["gains"])), ""]
@@ -382,6 +393,25 @@ def _rows(results: Mapping[str, Any]) -> list[list[str]]:
             count(budget["seconds"]),
         ])  # fmt: skip
     return rows
+
+
+def _calibration_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """Of all agents that estimate their success; the first row has the headings."""
+    return calibration_rows(
+        {
+            f"{label(name)}, {estimate}": found
+            for name, agent in results["agents"].items()
+            for estimate, found in (agent.get("calibration") or {}).items()
+        }
+    )
+
+
+def _slice_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """The slices of the goals on which an agent differs from itself elsewhere; the first row has the headings."""
+    (head, *_), rows = slice_rows([]), []
+    for name, agent in results["agents"].items():
+        rows += [[label(name), *row] for row in slice_rows(told_slices(agent.get("slices") or ()))[1:]]
+    return [["agent", *head], *rows]
 
 
 def label_rows(results: Mapping[str, Any]) -> list[list[str]]:

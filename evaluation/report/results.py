@@ -17,6 +17,7 @@ import numpy as np
 
 from ...agents.files import atomic_write
 from ..blame import added
+from ..calibration import as_probabilities, calibration, success_by_slices
 from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, SMALL, pairs, stages_of
 from ..statistics import (
     MODELS,
@@ -65,6 +66,9 @@ def results_of(
     """
     agents = {name: _agent(records[name], fluency) for name in NAMES if name in records}
     _normalise(agents)
+    for name, agent in agents.items():
+        agent["slices"] = _plain(success_by_slices(_outcomes(records[name]), facts.get("slices", {})))
+        agent["calibration"] = _calibration(records[name])
     for name, found in sample_efficiency(records, _ceiling(agents, facts)).items():
         if name in agents:
             agents[name]["sample_efficiency"] = found
@@ -85,6 +89,7 @@ def results_of(
         "samples": _samples(records, facts["sample_goals"]),
         "left_out": dict(left_out),
         "judges": list(facts.get("judges", ())),
+        "slices": facts.get("slices", {}),
     }
     results["gains"] = gains(results)
     results["aims"] = _aims(results)
@@ -108,6 +113,12 @@ METHODS = {
     "labels": "accuracy and macro F1 of the labels in the replies (scikit-learn; one that names none is wrong), and "
     "the expected calibration error of classifiers over 10 bins",
     "pass_k": "chance that k tries at a goal, under different noise, all succeed",
+    "calibration": "estimates of success of the first run, as the agent's critic gives them when a conversation begins "
+    "(value) or as the mean log-probability of the tokens that it said (tokens), put on the scale of probabilities by "
+    "logistic regressions on the other half of the goals. Brier score with bootstrap interval; calibration error over "
+    "ten bins, and what it would be by chance if the estimates were right, with the chance of one as large",
+    "slices": "95% intervals within a slice of the goals; p of the difference from all other goals, Holm-adjusted over "
+    "all slices of the agent",
     "sample_efficiency": EFFICIENCY_METHOD,
     "selection": "the model with the best success on validation goals is reported; 'final' is where training stopped",
 }
@@ -238,6 +249,30 @@ def _normalise(agents: dict[str, dict[str, Any]]) -> None:
     if ceiling > floor:
         for agent in agents.values():
             agent["normalised"] = _rounded((agent["success"]["mean"] - floor) / (ceiling - floor))
+
+
+def _outcomes(records: Sequence[Record]) -> list[list[int]]:
+    return [record["best"]["success"] for record in records]
+
+
+def _calibration(records: Sequence[Record]) -> dict[str, Any] | None:
+    """Of the estimates of success of the first run; None where it made none, or always or never succeeded."""
+    best = records[0]["best"]
+    found = {}
+    for name, estimates in (best.get("estimates") or {}).items():
+        if len(set(best["success"])) == 2 and len(set(estimates)) > 1:
+            ids = [str(number) for number in range(len(estimates))]
+            found[name] = calibration(as_probabilities(estimates, best["success"], ids), best["success"])
+    return _plain(found) or None
+
+
+def _plain(value: Any) -> Any:
+    """Numbers rounded."""
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return _rounded(value) if isinstance(value, float) else value
 
 
 def _ceiling(agents: Mapping[str, Any], facts: Mapping[str, Any]) -> float:

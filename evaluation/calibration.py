@@ -1,0 +1,267 @@
+"""Does a model know when it will succeed? Calibration of its estimates, and success by slices of the goals.
+
+Scores of forecasts are scikit-learn's, tests scipy's. The expected calibration error of few conversations is never 0,
+since the share that succeeds in a bin is uncertain; what a perfectly calibrated model would have had stands beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .statistics import holm, success_interval, wilson_interval
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+NUM_BINS = 10
+RESAMPLES = 1000
+MIN_GOALS = 10
+"""Of a slice; smaller ones are put together as "other"."""
+MAX_VALUES = 12
+"""Of a field that slices are made of; numbers of more values are cut into thirds."""
+OTHER = "other"
+SIGNIFICANCE = 0.05
+
+
+# Calibration
+
+
+def calibration(probabilities: ArrayLike, outcomes: ArrayLike, seed: int = 0) -> dict[str, Any]:
+    """How well probabilities of success agree with what happened.
+
+    Args:
+        probabilities: (G,) in [0, 1].
+        outcomes: (G,) 0 or 1.
+        seed: of the bootstrap and the simulation.
+
+    Returns:
+        "brier": mean, low, high of the Brier score (0 is perfect; scikit-learn's), bootstrapped over goals. "base":
+        that of always saying the success rate. "error": the expected calibration error over bins of equally many goals.
+        "error_expected": what it would be on average if each conversation succeeded with the very probability that was
+        said, "p_calibrated": how often it would be as large as found. "auc": the chance that a success was given more
+        than a failure; None where there is only one of the two. "bins": mean probability, success with its Wilson
+        interval, and number of goals of each.
+
+    Raises:
+        ValueError: for shapes that differ, no goals, or values outside their range.
+        ImportError: without scikit-learn.
+
+    Reference: Brier (1950); Guo et al. (2017), https://arxiv.org/abs/1706.04599; the simulation is the consistency
+    resampling of Bröcker and Smith (2007), https://doi.org/10.1175/WAF993.1.
+    """
+    said, came = np.asarray(probabilities, dtype=float), np.asarray(outcomes, dtype=float)
+    if said.shape != came.shape or said.ndim != 1 or not said.size:
+        raise ValueError(f"expected as many probabilities as outcomes, at least 1, got {said.shape} and {came.shape}")
+    if not (((said >= 0) & (said <= 1)).all() and np.isin(came, (0, 1)).all()):
+        raise ValueError("expected probabilities in [0, 1] and outcomes of 0 or 1")
+    try:
+        from sklearn.metrics import brier_score_loss, roc_auc_score
+    except ImportError as error:
+        raise ImportError('calibration needs scikit-learn: pip install "dialogym[bert]"') from error
+    rng, num = np.random.default_rng(seed), len(said)
+    losses = (said - came) ** 2
+    drawn = losses[rng.integers(0, num, (RESAMPLES, num))].mean(1)
+    bins = _bins(said)
+    error = _error(said, came, bins)
+    as_said = [_error(said, (rng.random(num) < said).astype(float), bins) for _ in range(RESAMPLES)]
+    brier = float(brier_score_loss(came, said, pos_label=1))
+    return {
+        "goals": num,
+        "brier": {"mean": brier, "low": float(np.quantile(drawn, 0.025)), "high": float(np.quantile(drawn, 0.975))},
+        "base": float(came.var()),
+        "error": error,
+        "error_expected": float(np.mean(as_said)),
+        "p_calibrated": float((1 + sum(one >= error - 1e-12 for one in as_said)) / (1 + RESAMPLES)),
+        "auc": float(roc_auc_score(came, said)) if 0 < came.mean() < 1 else None,
+        "bins": [{"said": float(said[inside].mean()), "goals": len(inside), **_share(came[inside])} for inside in bins],
+    }
+
+
+def _bins(said: np.ndarray) -> list[np.ndarray]:
+    """Numbers of the goals of each bin, by rising probability; equal ones are in one bin."""
+    order = np.argsort(said, kind="stable")
+    last = [group[-1] for group in np.array_split(said[order], NUM_BINS) if len(group)]
+    ends = np.searchsorted(said[order], last, "right")
+    return [order[start:end] for start, end in zip([0, *ends], ends, strict=False) if end > start]
+
+
+def _error(said: np.ndarray, came: np.ndarray, bins: Sequence[np.ndarray]) -> float:
+    return sum(len(inside) * abs(said[inside].mean() - came[inside].mean()) for inside in bins) / len(said)
+
+
+def _share(came: np.ndarray) -> dict[str, float]:
+    return wilson_interval(float(came.sum()), len(came))._asdict()
+
+
+def as_probabilities(estimates: ArrayLike, outcomes: ArrayLike, ids: Sequence[str]) -> np.ndarray:
+    """Estimates on any scale, such as values or log-probabilities, as probabilities of success, by logistic regression.
+
+    Each goal's comes from a regression on the other half of the goals, by a hash of their ids (cross-fitting), so that
+    none is judged by what it was fitted to. What is calibrated is then the estimate with this scale, not the scale that
+    the model itself had.
+
+    Raises:
+        ImportError: without scikit-learn.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    values, came = np.asarray(estimates, dtype=float), np.asarray(outcomes, dtype=int)
+    half = np.array([hashlib.blake2b(str(one).encode(), digest_size=1).digest()[0] % 2 for one in ids])
+    spread = values.std() or 1.0
+    scaled = ((values - values.mean()) / spread)[:, None]
+    found = np.full(len(values), came.mean())
+    for own in (0, 1):
+        rest = half != own
+        if len(set(came[rest].tolist())) == 2 and (half == own).any():
+            fitted = LogisticRegression(C=100.0).fit(scaled[rest], came[rest])
+            found[half == own] = fitted.predict_proba(scaled[half == own])[:, 1]
+        elif rest.any():
+            found[half == own] = (came[rest].sum() + 0.5) / (rest.sum() + 1)
+    return found
+
+
+# Slices
+
+
+def facts_of(goal: Mapping[str, Any], opening: str = "") -> dict[str, Any]:
+    """The facts of a goal that slices are made of, whichever fields it has.
+
+    Texts and numbers are facts, and so are the pairs in a list of pairs, such as ``("food", "italian")``. Of lists the
+    length counts too, of anything else whether it is there. "opening words" is the length of what the partner says.
+    """
+    found: dict[str, Any] = {"opening words": len(opening.split())} if opening else {}
+    for name, value in goal.items():
+        if isinstance(value, (str, bool, int, float)):
+            found[str(name)] = value
+        elif value is None:
+            found[str(name)] = "none"
+        else:
+            found[str(name)] = "some"
+        if isinstance(value, (list, tuple)):
+            found[f"number of {name}"] = len(value)
+            found.update({f"{name}: {one[0]}": one[1] for one in value if _is_pair(one)})
+    return found
+
+
+def _is_pair(value: Any) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(one, (str, int, float)) for one in value)
+    )
+
+
+def slices_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    """By field and value, which goals are in each slice.
+
+    Fields of which every goal has the same value, or nearly every one its own, make no slices. Goals without a field
+    are in its slice "none".
+    """
+    slices = {}
+    for field in dict.fromkeys(name for one in facts for name in one):
+        groups = _groups([one.get(field, "none") for one in facts])
+        if len(groups) > 1:
+            slices[field] = groups
+    return slices
+
+
+def _groups(values: Sequence[Any]) -> dict[str, list[int]]:
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(numbers) == len(values) and len(set(numbers)) > MAX_VALUES:
+        values = _thirds(np.asarray(numbers, dtype=float))
+    found: dict[str, list[int]] = defaultdict(list)
+    for place, value in enumerate(values):
+        found[str(value)].append(place)
+    large = {value: places for value, places in sorted(found.items()) if len(places) >= MIN_GOALS}
+    if not large or len(large) > MAX_VALUES:
+        return {}
+    small = sorted(place for value, places in found.items() if value not in large for place in places)
+    return {**large, OTHER: small} if len(small) >= MIN_GOALS else large
+
+
+def _thirds(numbers: np.ndarray) -> list[str]:
+    low, high = np.quantile(numbers, [1 / 3, 2 / 3])
+    names = (f"at most {low:g}", f"{low:g} to {high:g}", f"above {high:g}")
+    return [names[int(number > low) + int(number > high)] for number in numbers]
+
+
+def success_by_slices(success: ArrayLike, slices: Mapping[str, Mapping[str, Sequence[int]]]) -> list[dict[str, Any]]:
+    """Success in each slice, and whether it differs from that on all other goals.
+
+    Args:
+        success: (R, G) or (G,) outcomes, 0 or 1.
+        slices: see :func:`slices_of`.
+
+    Returns:
+        For each slice "field", "value", "goals", "success" (mean, low, high), "rest" (success on the other goals), and
+        "p_holm": of one run by Fisher's exact test, of several by Mann and Whitney's on the goals' means over runs;
+        Holm-adjusted over all slices, so that of many slices one that differs by chance is not taken for a finding.
+
+    Raises:
+        ImportError: without scipy.
+    """
+    from scipy.stats import fisher_exact, mannwhitneyu
+
+    outcomes = np.atleast_2d(np.asarray(success, dtype=float))
+    of_goals, rows, p_values = outcomes.mean(0), [], []
+    for field, groups in slices.items():
+        for value, places in groups.items():
+            inside = np.zeros(outcomes.shape[1], dtype=bool)
+            inside[list(places)] = True
+            if inside.all():
+                continue
+            here, rest = of_goals[inside], of_goals[~inside]
+            if len(outcomes) == 1:
+                table = [[int(part.sum()), int(len(part) - part.sum())] for part in (here, rest)]
+                p_values.append(float(fisher_exact(table)[1]))
+            else:
+                same = np.ptp(of_goals) == 0
+                p_values.append(1.0 if same else float(mannwhitneyu(here, rest).pvalue))
+            interval = success_interval(outcomes[:, inside])._asdict()
+            rows.append(
+                {
+                    "field": field,
+                    "value": value,
+                    "goals": int(inside.sum()),
+                    "success": interval,
+                    "rest": float(rest.mean()),
+                }
+            )
+    return [{**row, "p_holm": p} for row, p in zip(rows, holm(p_values), strict=True)]
+
+
+def told_slices(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that differ from the other goals beyond chance, the worst first."""
+    return sorted((row for row in rows if row["p_holm"] < SIGNIFICANCE), key=lambda row: row["success"]["mean"])
+
+
+# Tables
+
+
+def calibration_rows(named: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """The table of several estimates by their name; the first row has the headings."""
+    rows = [["estimate", "Brier [95%]", "of the rate alone", "calibration error", "expected by chance", "p", "AUC"]]
+    for name, found in named.items():
+        brier = found["brier"]
+        rows.append([
+            name, f"{brier['mean']:.3f} [{brier['low']:.3f}, {brier['high']:.3f}]", f"{found['base']:.3f}",
+            f"{found['error']:.3f}", f"{found['error_expected']:.3f}", f"{found['p_calibrated']:.2g}",
+            "–" if found["auc"] is None else f"{found['auc']:.2f}",
+        ])  # fmt: skip
+    return rows
+
+
+def slice_rows(rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """The table of slices; the first row has the headings."""
+    table = [["slice", "goals", "success [95%]", "on the others", "p (Holm)"]]
+    for row in rows:
+        success = row["success"]
+        shares = f"{success['mean']:.2f} [{success['low']:.2f}, {success['high']:.2f}]"
+        name = f"{row['field']}: {row['value']}"
+        table.append([name, str(row["goals"]), shares, f"{row['rest']:.2f}", f"{row['p_holm']:.2g}"])
+    return table

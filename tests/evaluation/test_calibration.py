@@ -1,0 +1,177 @@
+"""Estimates of success whose calibration is known, and slices that differ or do not."""
+
+import numpy as np
+import pytest
+
+from dialogym.evaluation.calibration import (
+    as_probabilities,
+    calibration,
+    calibration_rows,
+    facts_of,
+    slice_rows,
+    slices_of,
+    success_by_slices,
+    told_slices,
+)
+
+pytest.importorskip("sklearn")
+pytest.importorskip("scipy")
+
+
+def test_a_calibrated_estimate_is_not_accused_and_its_error_is_what_chance_makes():
+    rng = np.random.default_rng(0)
+    accused = 0
+    for seed in range(60):
+        said = rng.random(200)
+        found = calibration(said, rng.random(200) < said, seed)
+        accused += found["p_calibrated"] < 0.05
+        assert found["error"] == pytest.approx(found["error_expected"], abs=0.06)
+        assert found["error_expected"] > 0.04  # though it is calibrated
+    assert accused <= 8
+
+
+def test_one_that_is_too_sure_is_found_out():
+    rng = np.random.default_rng(1)
+    said = rng.choice([0.1, 0.9], 300)
+    found = calibration(said, rng.random(300) < np.where(said > 0.5, 0.7, 0.3))
+    assert found["error"] == pytest.approx(0.2, abs=0.06)
+    assert found["p_calibrated"] < 0.01
+    assert [(one["said"], one["goals"]) for one in found["bins"]] == [
+        (pytest.approx(0.1), int((said < 0.5).sum())),
+        (pytest.approx(0.9), int((said > 0.5).sum())),
+    ]
+    assert all(one["low"] <= one["mean"] <= one["high"] for one in found["bins"])
+
+
+def test_numbers_worked_by_hand():
+    found = calibration([0.25, 0.75, 0.75, 0.5], [0, 1, 0, 1])
+    assert found["brier"]["mean"] == pytest.approx((0.0625 + 0.0625 + 0.5625 + 0.25) / 4)
+    assert found["base"] == 0.25
+    assert found["auc"] == pytest.approx((1 + 0.5 + 1 + 0) / 4)
+    assert found["error"] == pytest.approx((0.25 + 2 * 0.25 + 0.5) / 4)
+    assert calibration([0.5, 0.5], [1, 1])["auc"] is None
+    assert len(calibration_rows({"value": found})[1]) == len(calibration_rows({})[0])
+
+
+@pytest.mark.parametrize(("said", "came"), [([], []), ([0.5], [1, 0]), ([1.5], [1]), ([0.5], [0.5])])
+def test_what_is_no_forecast_is_refused(said, came):
+    with pytest.raises(ValueError, match="expected"):
+        calibration(said, came)
+
+
+def test_a_value_on_any_scale_becomes_a_probability_without_looking_at_its_own_outcome():
+    rng = np.random.default_rng(2)
+    value = rng.normal(5, 40, 400)
+    came = (rng.random(400) < 1 / (1 + np.exp(-(value - 5) / 20))).astype(int)
+    ids = [str(number) for number in range(400)]
+    found = calibration(as_probabilities(value, came, ids), came)
+    assert found["p_calibrated"] > 0.05
+    assert found["auc"] > 0.8
+    noise = calibration(as_probabilities(rng.random(400), came, ids), came)
+    assert noise["auc"] < 0.6  # fitted to the goals themselves it would be above a half
+    assert as_probabilities([1.0, 2.0], [1, 1], ["a", "b"]).max() <= 1
+
+
+GOAL = {
+    "constraints": (("food", "chinese"), ("area", "north")), "relax": None, "requests": ("phone", "address"),
+    "booking": (("people", "3"),), "alternative": False, "price": 12, "language": {1: 2},
+}  # fmt: skip
+
+
+def test_the_facts_of_any_goal():
+    assert facts_of(GOAL, "hello there") == {
+        "opening words": 2, "constraints: food": "chinese", "constraints: area": "north", "number of constraints": 2,
+        "relax": "none", "number of requests": 2, "booking: people": "3", "number of booking": 1, "alternative": False,
+        "price": 12, "language": "some", "constraints": "some", "requests": "some", "booking": "some",
+    }  # fmt: skip
+
+
+def test_slices_are_large_enough_and_say_something():
+    facts = [{"food": "thai" if n < 20 else f"rare {n}", "same": 1, "size": n, "id": f"x{n}"} for n in range(60)]
+    found = slices_of(facts)
+    assert set(found) == {"food", "size"}
+    assert {value: len(places) for value, places in found["food"].items()} == {"thai": 20, "other": 40}
+    assert [len(places) for places in found["size"].values()] == [20, 20, 20]
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_slice_that_differs_is_told_and_many_that_do_not_are_not(runs):
+    rng = np.random.default_rng(3)
+    told = 0
+    for _ in range(25):
+        facts = [{f"field {k}": str(rng.integers(4)) for k in range(8)} for _ in range(200)]
+        told += bool(told_slices(success_by_slices(rng.random((runs, 200)) < 0.7, slices_of(facts))))
+    assert told <= 4  # of 25 times 32 slices, Holm lets one in twenty lists have any
+    facts = [{"area": "north" if n % 4 == 0 else "south"} for n in range(200)]
+    success = rng.random((runs, 200)) < np.where(np.arange(200) % 4 == 0, 0.3, 0.9)
+    worst, best = told_slices(success_by_slices(success, slices_of(facts)))
+    assert (worst["value"], worst["goals"], best["value"]) == ("north", 50, "south")
+    assert worst["success"]["low"] <= 0.3 <= worst["success"]["high"] + 0.05
+    assert slice_rows([worst])[1][0] == "area: north"
+
+
+def test_values_and_log_probabilities_of_tokens_are_what_the_model_says(tmp_path):
+    pytest.importorskip("torch")
+    import gymnasium as gym
+    import torch
+
+    from dialogym.agents import load_agent, make_agent
+    from dialogym.agents.language_model.critic import ValueHead
+    from dialogym.evaluation.compare.speech import confidence
+    from dialogym.evaluation.score import frozen_goals, score
+
+    env = gym.make("dialogym:TextDialog-v0", interface="text", max_turns=2)
+    goals = frozen_goals(env, "test", 3).goals
+    agent = make_agent("ppo", env, hidden_size=16, num_layers=1, num_heads=2, max_reply_tokens=4)
+    scores = score(agent, env, goals)
+    assert scores.values is None  # nothing has learned a value yet
+    agent.critic = ValueHead(agent.lm.hidden_size)
+    torch.nn.init.normal_(agent.critic.linear.weight)
+    agent.save(tmp_path)
+    again = score(load_agent(tmp_path, env), env, goals, batch_size=2)
+    assert again.values == pytest.approx(score(agent, env, goals).values)
+    assert len(set(again.values.tolist())) > 1
+
+    talks = [[{"role": role, "content": text} for role, text in kept.messages] for kept in scores.kept]
+    for found, messages in zip(confidence(agent.lm, talks), talks, strict=True):
+        ids, said = agent.lm.tokenizer.encode_demonstration(messages)
+        with torch.no_grad():
+            logits = agent.lm.possible(agent.lm.model(torch.tensor([ids])).logits[0])
+        own = [logits[place - 1].log_softmax(-1)[ids[place]].item() for place in range(1, len(ids)) if said[place]]
+        assert found == pytest.approx(np.mean(own), abs=1e-4)
+
+
+def test_a_table_expects_its_best_value_and_reports_say_how_right_it_is():
+    pytest.importorskip("matplotlib")
+    import gymnasium as gym
+
+    from dialogym.agents import make_agent
+    from dialogym.evaluation.report.page import html_report, markdown_report
+    from dialogym.evaluation.report.results import check_results, results_of
+    from dialogym.evaluation.score import frozen_goals, score
+
+    from .fake_results import NUM_GOALS, fake_facts, fake_record
+
+    env = gym.make("dialogym:TextDialog-v0")
+    agent = make_agent("q_learning", env)
+    scores = score(agent, env, frozen_goals(env, "test", 4).goals)
+    assert scores.values.tolist() == [agent.config.initial_value] * 4
+
+    rng = np.random.default_rng(0)
+    records = {"rule": [fake_record("rule", 0, rng)], "sft_rl": [fake_record("sft_rl", 0, rng)]}
+    success = np.array(records["sft_rl"][0]["best"]["success"])
+    records["sft_rl"][0]["best"]["estimates"] = {"value": (success + rng.normal(0, 0.5, NUM_GOALS)).tolist()}
+    failed = [int(place) for place in np.flatnonzero(success == 0)[:12]]
+    slices = {"area": {"<i>north": failed, "south": [n for n in range(NUM_GOALS) if n not in failed]}}
+    results = results_of(records, {}, {**fake_facts(), "slices": slices}, dict.fromkeys(("sft", "rl"), "not now"))
+    left_out = {**results["left_out"], **dict.fromkeys(("do_nothing", "random", "untrained", "q_learning"), "")}
+    check_results({**results, "left_out": {**left_out, "sb3_ppo": "", "ppo": ""}})
+    found = results["agents"]["sft_rl"]
+    assert found["calibration"]["value"]["auc"] > 0.8
+    assert [row["value"] for row in found["slices"]] == ["<i>north", "south"]
+    page, text = html_report(results), markdown_report(results)
+    assert "<i>north" not in page.replace("&lt;i>", "")
+    for words in ("Does it know?", "Where it fails"):
+        assert words in page
+        assert f"## {words}" in text
+    assert "success in slices of the goals" in page
