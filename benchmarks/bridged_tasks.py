@@ -17,6 +17,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ OPTIONS = {"reasoning_gym/composite-v0": {"datasets": [{"name": "gcd"}, {"name":
 NUM_GOALS, NUM_SLOW = 20, 3
 SLOW = 0.015
 """Seconds an item, from which fewer goals have to do."""
+TRACED = {"reasoning_gym": NUM_GOALS, "textarena": 5}
+"""Conversations of each id, at most, that are played in two processes."""
 LONG = frozenset(["textarena/Stratego-v0"])
 """Ids whose conversations are so long that fewer goals have to do."""
 TRACES = """
@@ -93,23 +96,27 @@ def their_scores(task: ReasoningTask, goals: Iterable[Mapping[str, Any]]) -> dic
     return {name: round(sum(row[name] for row in rows) / len(rows), 4) for name in rows[0]}
 
 
-def differing(found: Mapping[str, Any]) -> list[str]:
+def differing(found: Mapping[str, Any], most: int) -> list[str]:
     """Ids whose conversations are others in another process, with other hashes of strings."""
     request = json.dumps(
         [
-            [id, OPTIONS.get(id, {}), [[str(number), 0] for number in range(row["asked"])]]
+            [id, OPTIONS.get(id, {}), [[str(number), 0] for number in range(min(row["asked"], most))]]
             for id, row in found.items()
             if "asked" in row
         ]
     )
-    seen = []
-    for hash_seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", TRACES],
-            input=request, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        seen.append(dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')))
+    with ThreadPoolExecutor(2) as pool:
+        seen = list(pool.map(lambda hash_seed: traced(request, hash_seed), ("1", "2")))
     return [id for id in seen[0] if seen[0][id] != seen[1][id]]
+
+
+def traced(request: str, hash_seed: str) -> dict[str, Any]:
+    """The conversations of each id in a process with such hashes."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TRACES],
+        input=request, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith('["'))
 
 
 # The page
@@ -201,14 +208,15 @@ in which it happens, not the newest board alone); `max_turns` is ours and cuts a
 ## Every id, validated
 
 Written by `python benchmarks/bridged_tasks.py textarena`, from `textarena.json` beside this page: `dialogym
-validate` on up to {goals} held-out goals ({slow} where a game takes longer than {ms:g} ms to begin), and as many
-conversations in two processes with other hashes. These are few goals: `dialogym validate ID` plays 500. **{passed} of
-{count} passed.** A loose floor says that an agent that does not read succeeds on more than 5 %. In games for two that
-is to be expected against chance: such an agent wins up to half of them by chance too. Read a score beside that floor,
-or play against somebody better.
+validate` on up to {goals} held-out goals ({slow} where a game takes longer than {ms:g} ms to begin or is long), and
+{traced} conversations in each of two processes with other hashes. These are few goals: `dialogym validate ID`
+plays 500. **{passed} of {count} passed.** A loose floor says that an agent that does not read succeeds on more than
+5 %. In games for two that is to be expected against chance: such an agent wins up to half of them by chance too. Read a
+score beside that floor, or play against somebody better.
 
 - floors: the success of each agent that does not read; `random` says any of up to 50 moves of the form that the game
-  wants, `repeat_last` and `inform_everything` say again what they were told last, from which some games read a move.
+  wants, `repeat_last` and `inform_everything` say again what they were told last, from which some games read a
+  move.
 - rule: the success of the key.
 
 | id | players | goals | verdict | why | rule | random | highest other floor | a fault of theirs |
@@ -234,7 +242,8 @@ def page_of_games(results: Mapping[str, Any]) -> str:
     about = ABOUT_GAMES.format(
         count=len(rows), alone=alone, two=len(rows) - alone, version=results["version"], docstring=described(ArenaTask),
         docstring_two=described(ArenaTaskForTwo), keys=in_lines(keyed), rules=in_lines(sorted(RULES)),
-        goals=NUM_GOALS, slow=NUM_SLOW, ms=1000 * SLOW, passed=sum("| passed |" in row for row in rows),
+        goals=NUM_GOALS, slow=NUM_SLOW, ms=1000 * SLOW, traced=TRACED["textarena"],
+        passed=sum("| passed |" in row for row in rows),
     )  # fmt: skip
     left_out = [f"| `{game}` | {reason} |" for game, reason in sorted(LEFT_OUT.items())]
     head = ["", "## Left out", "", "| game | why |", "| --- | --- |"]
@@ -344,7 +353,7 @@ def main() -> None:
                 found[id] = {"error": f"{type(error).__name__}: {error}"}
             print(f"{id} {time.perf_counter() - began:.1f} s", flush=True)
             atomic_write(path, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-        differ = {*differing(found)}
+        differ = {*differing(found, TRACED[options.family])}
         for id, row in found.items():
             row["differs"] = id in differ
         atomic_write(path, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
