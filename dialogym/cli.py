@@ -493,7 +493,8 @@ def compare(
 ) -> None:
     """Train and score floors, the rule, Q-learning, PPO and language models (SFT, RL, both), and write a report.
 
-    All of them are scored on the same held-out goals.
+    All of them are scored on the same held-out goals. Noise, wordings or partners that differ between training and
+    testing are for `transfer`.
     """
     _check_preset(preset, model, amount)
     if suite:
