@@ -419,6 +419,9 @@ def compare(
     suite: Annotated[
         bool, typer.Option("--suite", help="Every environment with a small budget, or those of --env, in one table.")
     ] = False,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="For --suite: training runs of each agent; a later call may ask for more.")
+    ] = 1,
     model: Annotated[
         str | None, typer.Option(help="For --preset pretrained: folder of a chat model, or its name on the hub.")
     ] = None,
@@ -441,8 +444,10 @@ def compare(
     if suite:
         if set_ is not None or preset is PresetName.full:
             raise ValueError("--suite compares every environment as it is: --set and --preset full are not for it")
-        _compare_suite(out, env, jobs, seed, _preset_for(preset, model, amount), only)
+        _compare_suite(out, env, jobs, seed, _preset_for(preset, model, amount), only, seeds)
         return
+    if seeds != 1:
+        raise ValueError("--seeds is for --suite; --preset full has three")
     if len(env or ()) > 1:
         raise ValueError(f"several --env are for --suite, got {', '.join(env or ())}")
     (env_id,) = env or (DEFAULT_ENV,)
@@ -482,10 +487,13 @@ def _compare_suite(
     seed: int,
     preset: Callable[[str], Any] | None,
     only: list[str] | None,
+    num_seeds: int,
 ) -> None:
     from dialogym.evaluation.suite import PICTURE_FILE, TABLE_FILE, compare_suite
 
-    compare_suite(out, env_ids, jobs=jobs, seed=seed, preset=preset, console=console, only=only)
+    if preset is not None and num_seeds != 1:
+        raise ValueError(f"--seeds is for the small model; with --preset pretrained it is --amount seeds={num_seeds}")
+    compare_suite(out, env_ids, jobs=jobs, seed=seed, preset=preset, console=console, only=only, num_seeds=num_seeds)
     console.print(f"Table: {out / TABLE_FILE}, picture: {out / PICTURE_FILE}", soft_wrap=True)
 
 

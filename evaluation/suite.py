@@ -7,6 +7,7 @@ would leave processors idle. One table gathers them: environments × agents, nor
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,23 +22,19 @@ from ..envs import shipped_ids
 from .compare.arms import Preset, is_labelled
 from .compare.run import RESULTS_FILE as RESULTS_OF_ONE
 from .compare.run import Comparison, begin, is_idle, run, write
+from .compare.small import small_preset
 from .contenders import CONTENDERS, LABELS, stages_of, suite_columns, takes_part
 from .report.charts import heat_map
 from .report.gains import MAX_DRIFT
 from .report.page import gain_lines, gain_rows, markdown_table
-from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE, read_results
+from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE, read_results, verdict_of
 from .score import made, task_of
-from .statistics import MODELS, RUNS
+from .statistics import MODELS, RUNS, holm
 
 AGENTS = tuple(contender.name for contender in CONTENDERS if contender.in_suite)
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
-NUM_DEMONSTRATIONS, NUM_PPO_TURNS = 200, 10_000
-DEMONSTRATIONS = {"TextDialog-v0": 170, "TextSummary-v0": 45}
-"""Where fewer than usual leave reinforcement learning something to show, or are as many as there are texts."""
 VERDICTS = {BETTER: "adds", WORSE: "harms"} | {one: one for one in (NOTHING_SHOWN, DIFFER, NO_DIFFERENCE)}
 """What is said of reinforcement learning after SFT. One training run of each shows two models, never what RL adds."""
-PPO_TURNS = {"TextSummary-v0": 2_000}
-"""Where a turn takes long, since hundreds of tokens are read for it."""
 
 
 def compare_suite(
@@ -48,6 +45,7 @@ def compare_suite(
     preset: Preset | Callable[[str], Preset] | None = None,
     console: Console | None = None,
     only: Sequence[str] | None = None,
+    num_seeds: int = 1,
 ) -> dict[str, Any]:
     """Compares the agents on every environment, and writes ``suite.json``, ``suite.md`` and ``suite.png`` into ``out``.
 
@@ -56,18 +54,23 @@ def compare_suite(
             table has those of earlier calls too, where preset and seed were the same.
         env_ids: of registered environments; None takes every one of this package.
         jobs, seed: as for :func:`~dialogym.evaluation.compare.compare`.
-        preset: how thorough, or what says so for the id of an environment; None is a small one: 200 test goals, or as
-            many different ones as there are, and 10,000 turns with those of the demonstrations.
+        preset: how thorough, or what says so for the id of an environment; None is that of the small language model,
+            see :mod:`~dialogym.evaluation.compare.small`: 200 test goals, or as many different ones as there are.
         console: of rich, for the progress.
         only: names of agents to run now, with what they start from; None runs all.
+        num_seeds: training runs of each agent, where ``preset`` is None; a later call may ask for more.
 
     Returns:
         {"schema": 1, "environments": {ID: {AGENT: {"success", "normalised", "return"}, ..., "rl_after_sft": {...}}}}.
 
     Raises:
-        ValueError: for an unknown environment or agent.
+        ValueError: for an unknown environment or agent, or fewer than one seed.
         KeyboardInterrupt: when interrupted; a second call goes on.
     """
+    if num_seeds < 1:
+        raise ValueError(f"num_seeds must be at least 1, got {num_seeds}")
+    if preset is None:
+        preset = functools.partial(small_preset, num_seeds=num_seeds)
     console, folder = console or Console(), Path(out)
     failed: dict[str, str] = {}
     begun: dict[str, Comparison] = {}
@@ -83,6 +86,7 @@ def compare_suite(
         with _left_out(env_id, failed, console):
             rows[env_id] = _row(write(comparison, failures))
     rows = {env_id: rows[env_id] for env_id in sorted(rows) if env_id not in failed}
+    correct_over_environments([row["rl_after_sft"] for row in rows.values() if row["rl_after_sft"]])
     results = {"schema": 1, "seed": seed, "environments": rows, "left_out": failed}
     atomic_write(folder / RESULTS_FILE, json.dumps(results, indent=1, allow_nan=False) + "\n")
     atomic_write(folder / TABLE_FILE, markdown(results))
@@ -116,9 +120,7 @@ def _registered(env_ids: Sequence[str] | None) -> Sequence[str]:
 # One environment
 
 
-def _preset_of(env_id: str, preset: Preset | Callable[[str], Preset] | None) -> Preset:
-    if preset is None:
-        return suite_preset(DEMONSTRATIONS.get(env_id, NUM_DEMONSTRATIONS), PPO_TURNS.get(env_id, NUM_PPO_TURNS))
+def _preset_of(env_id: str, preset: Preset | Callable[[str], Preset]) -> Preset:
     return preset if isinstance(preset, Preset) else preset(env_id)
 
 
@@ -143,19 +145,6 @@ def _left_out(env_id: str, failed: dict[str, str], console: Console) -> Iterator
         lines = str(error).splitlines()
         failed[env_id] = " ".join(dict.fromkeys((lines[0], lines[-1])))
         console.print(f"{env_id} is left out: {failed[env_id]}", markup=False)
-
-
-def suite_preset(demonstrations: int = NUM_DEMONSTRATIONS, ppo_turns: int = NUM_PPO_TURNS) -> Preset:
-    """What each environment gets: minutes on two cores."""
-    return Preset(
-        num_goals=200,
-        num_validation_goals=60,
-        num_seeds=1,
-        env_turns={"q_learning": 60_000, "sb3_ppo": 0, "ppo": ppo_turns},
-        demonstrations=demonstrations,
-        labels=2000,
-        config={"sft": {"epochs": 8}, "ppo": {}},
-    )
 
 
 def _row(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,10 +179,20 @@ def rl_after_sft(test: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "difference": test["difference"],
         "return_difference": test["return_difference"],
-        "p": test["p_holm"],
+        "p_value": test["p_value"],
+        "p": test["p_value"],
         "speaks_of": test["speaks_of"],
-        "verdict": VERDICTS[test["verdict"]],
+        "verdict": VERDICTS[verdict_of(test, test["p_value"])],
     }
+
+
+def correct_over_environments(found: Sequence[dict[str, Any]]) -> None:
+    """Judges what :func:`rl_after_sft` found of each environment by Holm's correction over all of them.
+
+    One question is asked of every environment, so these tests are the family; the report of each has its own.
+    """
+    for one, p in zip(found, holm([one["p_value"] for one in found]), strict=True):
+        one["p"], one["verdict"] = p, VERDICTS[verdict_of(one, p)]
 
 
 # The table
@@ -297,5 +296,5 @@ def _summary(found: Sequence[Mapping[str, Any]]) -> list[str]:
         said = [one["verdict"] for one in found if one["speaks_of"] == unit]
         if said:
             counts = ", ".join(f"{said.count(one)} × {one}" for one in VERDICTS.values() if one in said)
-            lines.append(f"- SFT→RL against SFT: {counts} ({how}; Holm within an environment, not across them).")
+            lines.append(f"- SFT→RL against SFT: {counts} ({how}; Holm across the environments).")
     return lines

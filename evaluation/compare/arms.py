@@ -65,6 +65,7 @@ class Preset:
         model: folder or name of the pretrained language model that takes part in place of the small one, if any.
         demonstrations_count: whether the turns of the demonstrations count as turns of who starts from them.
         conversations_at_once: that are played side by side when agents are scored.
+        is_sized: the numbers are those of one environment, not to be adapted to it any more.
     """
 
     num_goals: int
@@ -81,6 +82,7 @@ class Preset:
     model: str | None = None
     demonstrations_count: bool = True
     conversations_at_once: int = 128
+    is_sized: bool = False
 
 
 PRESETS: dict[str, Preset] = {
@@ -352,7 +354,6 @@ def _scored(
     scores = score(
         agent, plan.env("test"), goals, split="test", batch_size=plan.conversations_at_once, progress=progress
     )
-    scores = score(agent, plan.env("test"), goals, split="test", progress=progress)
     core: Any = plan.env("test").unwrapped
     write_conversations(keep, scores, goals, core.max_turns, core.task.num_parts)
     if in_short:

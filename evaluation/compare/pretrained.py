@@ -121,6 +121,7 @@ def pretrained_preset(model: str | None, env_id: str, changes: Mapping[str, Any]
         model=model,
         demonstrations_count=False,
         conversations_at_once=CONVERSATIONS_AT_ONCE,
+        is_sized=True,
     )
 
 

@@ -269,10 +269,12 @@ def _env_facts(plan: Plan) -> dict[str, Any]:
 
 
 def _claim_folder(out: Path, settings: dict[str, Any]) -> None:
-    """Notes the settings in a new folder; refuses one with others."""
+    """Notes the settings in a new folder; refuses one with others, unless only training seeds are added to it."""
     path = out / SETTINGS_FILE
     if path.is_file():
         before = json.loads(path.read_text())
+        if before["arms"].items() <= settings["arms"].items():
+            before = {**before, "arms": settings["arms"], "num_seeds": settings["num_seeds"]}
         differing = [name for name in settings if before.get(name) != settings[name]]
         if differing:
             details = "; ".join(_difference(name, before.get(name), settings[name]) for name in differing)

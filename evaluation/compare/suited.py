@@ -28,11 +28,11 @@ def suited_preset(preset: Preset, env: gym.Env[Any, Any]) -> Preset:
 
     Where a conversation is a single turn, there are ``ONE_TURN_FACTOR`` times more, without flaws: no turn is left to
     make up for one, and the few flawed replies would be the likeliest of all, since the good ones all differ. Labelled
-    texts are their own demonstrations: the language model imitates as many as the classifier learns from. A preset with
-    a pretrained model has its numbers for each environment.
+    texts are their own demonstrations: the language model imitates as many as the classifier learns from. Where the
+    numbers of a preset are those of the environment, they stay.
     """
     core: Any = env.unwrapped
-    if preset.model is not None:
+    if preset.is_sized:
         preset = preset if is_labelled(core.task) else dataclasses.replace(preset, labels=0)
         return _with_flawless(preset, preset.demonstrations) if core.max_turns == 1 else preset
     if is_labelled(core.task) and preset.labels:

@@ -236,21 +236,22 @@ def _tests(records: Mapping[str, Sequence[Record]]) -> list[dict[str, Any]]:
     found = [_paired(records[first], records[second]) for first, second in compared]
     adjusted = holm([test["p_value"] for test in found])
     return [
-        {"first": first, "second": second, **test, "p_holm": p_holm, **_judged(test, p_holm)}
+        {
+            **{"first": first, "second": second, **test, "p_holm": p_holm},
+            "significant": p_holm < SIGNIFICANCE,
+            "verdict": verdict_of(test, p_holm),
+        }
         for (first, second), test, p_holm in zip(compared, found, adjusted, strict=True)
     ]
 
 
-def _judged(test: Mapping[str, Any], p_holm: float) -> dict[str, Any]:
-    """The verdict, which says no more than the runs can show."""
-    significant = p_holm < SIGNIFICANCE
+def verdict_of(test: Mapping[str, Any], p: float) -> str:
+    """The verdict of a paired test at a corrected p, which says no more than the runs can show."""
     if test["speaks_of"] == MODELS:
-        verdict = DIFFER if significant else NO_DIFFERENCE
-    elif significant:
-        verdict = BETTER if test["difference"]["mean"] > 0 else WORSE
-    else:
-        verdict = NOTHING_SHOWN
-    return {"significant": significant, "verdict": verdict}
+        return DIFFER if p < SIGNIFICANCE else NO_DIFFERENCE
+    if p >= SIGNIFICANCE:
+        return NOTHING_SHOWN
+    return BETTER if test["difference"]["mean"] > 0 else WORSE
 
 
 def _paired(first: Sequence[Record], second: Sequence[Record]) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 import dataclasses
 import json
 import os
+import shutil
 
 import pytest
 from rich.console import Console
 
 from dialogym.envs import shipped_ids
 from dialogym.evaluation.compare.arms import Preset
+from dialogym.evaluation.compare.small import SIZES, small_preset
 from dialogym.evaluation.report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE
 from dialogym.evaluation.statistics import MODELS, RUNS
-from dialogym.evaluation.suite import compare_suite, markdown, rl_after_sft, suite_preset
+from dialogym.evaluation.suite import compare_suite, correct_over_environments, markdown, rl_after_sft
 
 from . import tasks
 
@@ -91,11 +93,12 @@ def test_an_unknown_environment_is_refused_before_anything_runs(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def verdict_of(verdict, mean, p=0.001):
+def verdict_of(verdict, mean, p=None):
+    p = (0.5 if verdict in (NOTHING_SHOWN, NO_DIFFERENCE) else 0.001) if p is None else p
     interval = {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}
     speaks_of = MODELS if verdict in (DIFFER, NO_DIFFERENCE) else RUNS
-    test = {"difference": interval, "return_difference": interval, "p_holm": p, "speaks_of": speaks_of}
-    return rl_after_sft({**test, "verdict": verdict})
+    test = {"difference": interval, "return_difference": interval, "p_value": p, "speaks_of": speaks_of}
+    return rl_after_sft(test)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,8 @@ def verdict_of(verdict, mean, p=0.001):
     ],
 )
 def test_only_several_training_runs_say_what_rl_adds(of_the_test, said):
-    assert verdict_of(of_the_test, 0.2)["verdict"] == said
+    mean = -0.2 if of_the_test == WORSE else 0.2
+    assert verdict_of(of_the_test, mean)["verdict"] == said
 
 
 def written(**rows):
@@ -140,7 +144,32 @@ def test_a_gain_at_the_price_of_the_words_is_told():
 
 
 def test_the_suite_is_every_environment_of_the_package_under_equal_terms():
-    assert {"TextDialog-v0", "TextClassification-v0"} <= set(shipped_ids())
+    assert set(SIZES) == set(shipped_ids())
     assert "EvaluationWords-v0" not in shipped_ids()
-    assert suite_preset().num_goals >= 200
-    assert suite_preset(140).demonstrations == 140
+    assert {small_preset(env_id).num_goals for env_id in shipped_ids()} == {200}
+    assert small_preset("dialogym:TextWordle-v0") == small_preset("TextWordle-v0") != small_preset("TextDialog-v0")
+
+
+def test_the_question_of_every_environment_is_judged_by_holm_over_all_of_them():
+    alone = [verdict_of(BETTER, 0.2, 0.02), verdict_of(BETTER, 0.2, 0.001), verdict_of(NOTHING_SHOWN, 0.2, 0.04)]
+    assert [one["verdict"] for one in alone] == ["adds", "adds", "adds"]
+    correct_over_environments(alone)
+    assert [one["p"] for one in alone] == pytest.approx([0.04, 0.003, 0.04])
+    more = [dict(one) for one in alone] + [verdict_of(NOTHING_SHOWN, 0.1, 0.5)]
+    correct_over_environments(more)
+    assert [one["verdict"] for one in more] == ["nothing shown", "adds", "nothing shown", "nothing shown"]
+    assert [one["p"] for one in more] == pytest.approx([0.06, 0.004, 0.08, 0.5])
+
+
+def test_training_seeds_can_be_added_later(finished, tmp_path):
+    copy = tmp_path / "suite"
+    shutil.copytree(finished[1], copy)
+    ids, two = ["EvaluationWords-v0"], dataclasses.replace(SMALL, num_seeds=2)
+    with (tmp_path / "log").open("w") as log:
+        results = compare_suite(copy, ids, jobs=2, preset=two, console=Console(file=log, width=200))
+    told = (tmp_path / "log").read_text()
+    assert "sft_rl/seed-0: finished before" in told
+    assert "✓ sft_rl/seed-1" in told
+    assert results["environments"]["EvaluationWords-v0"]["rl_after_sft"]["speaks_of"] == RUNS
+    with pytest.raises(ValueError, match="other settings"):
+        compare_suite(copy, ids, preset=dataclasses.replace(two, num_goals=20))

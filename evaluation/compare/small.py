@@ -1,0 +1,84 @@
+"""The preset of the suite: the small language model, with as much of everything as an environment asks for.
+
+Demonstrations of the rule cost next to nothing, so there are as many as give the model a foothold: with none, no reward
+is found to climb, and reinforcement learning has nothing to add to. All numbers were chosen on validation goals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .arms import Preset
+
+NAME = "suite"
+Q_LEARNING_TURNS = 60_000
+LABELS = 2000
+"""That a BERT-like classifier learns from, where texts have labels."""
+FLAW_RATE = 0.15
+EXPANSION = 2.75
+"""The intermediate size of the default model is so many times its hidden size."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything an environment gets.
+
+    Attributes:
+        demonstrations: of the rule; where texts have labels, of those.
+        flaw_rate: share of the rule's turns that another sensible reply replaces, so that the model sees how to make up
+            for one; 0 where no turn is left to do so.
+        epochs: of SFT, at most.
+        ppo_turns: of PPO after SFT; those of the demonstrations do not count.
+        hidden_size, num_layers: of the model.
+    """
+
+    demonstrations: int
+    flaw_rate: float = FLAW_RATE
+    epochs: int = 8
+    ppo_turns: int = 10_000
+    hidden_size: int = 128
+    num_layers: int = 3
+
+
+SIZES: Mapping[str, Sizes] = {
+    "TextArithmetic-v0": Sizes(demonstrations=20_000, flaw_rate=0.0, epochs=5),
+    "TextChat-v0": Sizes(demonstrations=1_000, epochs=5, ppo_turns=5_000),
+    "TextClassification-v0": Sizes(demonstrations=LABELS, flaw_rate=0.0),
+    "TextContinuation-v0": Sizes(demonstrations=2_000, flaw_rate=0.0),
+    "TextDialog-v0": Sizes(demonstrations=170, epochs=10, ppo_turns=20_000),
+    "TextKeywords-v0": Sizes(demonstrations=6_000, flaw_rate=0.0, epochs=3),
+    "TextNegotiation-v0": Sizes(demonstrations=2_000, epochs=5),
+    "TextSummary-v0": Sizes(demonstrations=450, flaw_rate=0.0, ppo_turns=2_000),
+    "TextTwentyQuestions-v0": Sizes(demonstrations=1_000, epochs=5),
+    "TextWordle-v0": Sizes(demonstrations=4_000, epochs=3),
+}
+"""Of the environments of this package. A turn of a summary takes long, since hundreds of tokens are read for it."""
+
+
+def small_preset(env_id: str, num_seeds: int = 1) -> Preset:
+    """What an environment gets: minutes on two cores.
+
+    Args:
+        env_id: registered; one that is not in ``SIZES`` gets what suits most.
+        num_seeds: training runs of each agent.
+    """
+    known = SIZES.get(env_id.partition(":")[2] or env_id)
+    sizes = known or Sizes(demonstrations=200)
+    model = {
+        "hidden_size": sizes.hidden_size,
+        "intermediate_size": round(sizes.hidden_size * EXPANSION),
+        "num_layers": sizes.num_layers,
+    }
+    return Preset(
+        num_goals=200,
+        num_validation_goals=60,
+        num_seeds=num_seeds,
+        env_turns={"q_learning": Q_LEARNING_TURNS, "sb3_ppo": 0, "ppo": sizes.ppo_turns},
+        demonstrations=sizes.demonstrations,
+        labels=LABELS,
+        config={"sft": {"epochs": sizes.epochs, "flaw_rate": sizes.flaw_rate, **model}, "ppo": {}},
+        name=NAME,
+        demonstrations_count=False,
+        is_sized=known is not None,
+    )
