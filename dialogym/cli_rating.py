@@ -208,8 +208,9 @@ def judge_quality(
     console.print(judges.quality_table(quality))
     if quality.sways:
         console.print(f"Swayed by: {', '.join(quality.sways)}", markup=False, highlight=False)
-    for part in () if scorer is None else scorer.parts:
-        kept = judges.save_quality(part.reward, quality) if part.reward.is_judge and len(scorer.parts) == 1 else None
+    parts = () if scorer is None else scorer.parts
+    for part in parts:
+        kept = judges.save_quality(part.reward, quality) if part.reward.is_judge and len(parts) == 1 else None
         if kept is not None:
             console.print(f"Kept in {kept}", soft_wrap=True, markup=False, highlight=False)
 
@@ -219,7 +220,10 @@ def _scorer(reward: str | None, model: str | None, base_url: str | None, cache: 
     from dialogym.rewards import resolve
     from dialogym.rewards.served.judge import Judge
 
-    return resolve(reward if model is None else Judge(model, base_url, cache=cache))
+    if model is not None:
+        return resolve(Judge(model, base_url, cache=cache))
+    assert reward is not None
+    return resolve(reward)
 
 
 def train_preference_model(data: Path | None, out: Path, options: dict[str, Any], resume: bool, seed: int) -> None:

@@ -59,8 +59,8 @@ def page(env_id: str) -> str:
 
 
 COMMON = (
-    "\n\nAll environments take `interface`, `reward`, `split`, `max_turns`, `render_mode`, `prompt` and `partner` as well, "
-    "and the tokens interface `tokenizer`, `context_length` and `max_reply_tokens`."
+    "\n\nAll environments take `interface`, `reward`, `split`, `max_turns`, `render_mode`, `prompt` and `partner` as "
+    "well, and the tokens interface `tokenizer`, `context_length` and `max_reply_tokens`."
 )
 
 

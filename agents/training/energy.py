@@ -29,7 +29,7 @@ class GpuEnergy:
     def of_this_machine(cls) -> GpuEnergy:
         """A meter of every GPU that torch may use; of none without an NVIDIA GPU, its driver or ``pynvml``."""
         try:
-            import pynvml
+            import pynvml  # pyright: ignore[reportMissingImports]
         except ImportError:
             return cls()
         with contextlib.suppress(Exception):  # no driver, no GPU, or one too old to count

@@ -217,7 +217,7 @@ class _Compiled:
 
     def __init__(self, challenge: str, settings: Mapping[str, Any], number: int):
         textworld = _textworld()
-        from textworld.challenges import CHALLENGES
+        from textworld.challenges import CHALLENGES  # pyright: ignore[reportMissingImports]
 
         folder = tempfile.mkdtemp(prefix="dialogym_textworld_")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -273,7 +273,7 @@ def _textworld() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import textworld
-            import textworld.challenges
+            import textworld.challenges  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(
             f'textworld/... needs {error.name}: pip install "dialogym[{EXTRA}]"', name=error.name

@@ -70,7 +70,7 @@ def speaker_of(who: Any) -> Speaker:
     if isinstance(who, str):
         return _made(who)
     if callable(who):
-        return FunctionSpeaker(who)
+        return FunctionSpeaker(who)  # pyright: ignore[reportArgumentType]
     raise TypeError(f"partner must be a text, a Speaker or a function of the messages, got {who!r:.80}")
 
 

@@ -103,7 +103,7 @@ def judge_quality(judgements: Sequence[Judgement], judge: str, own_agents: Colle
         tuple(people),
         len(pairs),
         _accuracy(kinds),
-        kappa_interval(*zip(*kinds, strict=True)),
+        kappa_interval([ours for ours, _ in kinds], [theirs for _, theirs in kinds]),
         krippendorff_alpha(_units(judgements, pairs)),
         krippendorff_alpha(_units(by_people, pairs)) if len(people) > 1 else None,
         position_bias([(one.key, one.choice, one.shown_first) for one in by_judge]),
