@@ -5,11 +5,12 @@ Needs ``textarena``. Guertler et al. (2025), https://arxiv.org/abs/2504.11442.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
 try:
-    import textarena  # pyright: ignore[reportMissingImports]
+    textarena: Any = importlib.import_module("textarena")  # a type checker takes "import textarena" for this file
 except ImportError as error:
     raise ImportError('playing in TextArena needs textarena: pip install "dialogym[textarena]"') from error
 
