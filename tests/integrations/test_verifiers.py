@@ -326,7 +326,7 @@ def test_its_command_line_finds_the_taskset_by_its_name(bridge, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with serving(model) as stub:
         command += ["--client.base-url", stub.url]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr[-3000:]
     (path,) = tmp_path.rglob("traces.jsonl")
     traces = [trace for line in path.read_text().splitlines() for trace in json.loads(line).get("traces", [])]
