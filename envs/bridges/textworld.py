@@ -7,6 +7,7 @@ compiler. Each game is made from its number, compiled once, and kept while the l
 from __future__ import annotations
 
 import functools
+import importlib
 import random
 import re
 import shutil
@@ -52,7 +53,7 @@ class TextWorldTask(Task):
     ``info["score"]`` is theirs. The agent succeeds when the game is won.
 
     Args:
-        num_games: how many games there are to draw from. Making and compiling one takes about a second, so that few
+        num_games: how many games there are to draw from. Making and compiling one takes a second or two, so that few
             make for quick training and many for general skill; the latest are kept.
         **settings: of the challenge.
 
@@ -217,8 +218,6 @@ class _Compiled:
 
     def __init__(self, challenge: str, settings: Mapping[str, Any], number: int):
         textworld = _textworld()
-        from textworld.challenges import CHALLENGES  # pyright: ignore[reportMissingImports]
-
         folder = tempfile.mkdtemp(prefix="dialogym_textworld_")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.number = number
@@ -229,7 +228,7 @@ class _Compiled:
         if challenge == "cooking":
             given |= {"recipe_seed": number + 1, "split": None}
         try:
-            game = CHALLENGES[f"tw-{challenge}"][1](given, options)
+            game = textworld.challenges.CHALLENGES[f"tw-{challenge}"][1](given, options)
         except (AssertionError, ValueError, TypeError, KeyError) as error:
             raise ValueError(f"textworld/{challenge} refuses its settings {dict(settings)!r:.200}: {error}") from error
         self.path = textworld.generator.compile_game(game, options)
@@ -272,8 +271,8 @@ def _textworld() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import textworld
-            import textworld.challenges  # pyright: ignore[reportMissingImports]
+            textworld = importlib.import_module("textworld")
+            importlib.import_module("textworld.challenges")
     except ImportError as error:
         raise ImportError(
             f'textworld/... needs {error.name}: pip install "dialogym[{EXTRA}]"', name=error.name
