@@ -31,6 +31,7 @@ html_title = "dialogym"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_show_search_summary = False  # excerpts would be fetched, which browsers permit a server alone
 html_extra_path = ["static/index.html"]  # the address of the site itself leads to the first page
 html_theme_options = {"navigation_with_keys": True}
 
