@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,8 @@ from .audit import AGENT, Mark
 from .streams import Stream, Streams, pick
 
 SPLITS = ("train", "validation", "test")
+MAX_DRAWS = 10_000
+"""Goals that are drawn in search of one of a split; a tenth of many different goals falls into the smaller ones."""
 NUM_GOALS = 2**31
 """Goals are numbered; the number is the seed that a goal is drawn from, and its ``str`` is the goal's id."""
 
@@ -193,15 +194,22 @@ class Task(ABC):
         return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
 
     def sample_goal(self, seed: int, split: str) -> tuple[str, Mapping[str, Any]]:
-        """Id and content of the goal of a split that ``seed`` stands for."""
+        """Id and content of the goal of a split that ``seed`` stands for.
+
+        Raises:
+            ValueError: if no goal falls into the split.
+        """
         draw = Stream(0)
-        for attempt in itertools.count():
+        for attempt in range(MAX_DRAWS):
             number = pick(seed, attempt, NUM_GOALS)
             draw.seed(number)
             goal = self.draw_goal(draw)
             if self.split_of(goal) == split:
                 return str(number), goal
-        raise AssertionError("unreachable")
+        raise ValueError(
+            f"{self.name}: none of {MAX_DRAWS} goals that were drawn fell into the split {split!r} (8 of 10 go to "
+            f"train, 1 to validation, 1 to test, by a hash of their content): the task needs more different goals"
+        )
 
     def goal_ids(self, split: str, count: int, seed: int = 0) -> list[str]:
         """A frozen list of ``count`` goals of a split, different in content while the split has that many."""

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from dialogym.envs import Task
 from dialogym.envs.core.items import ItemTask, OneReply, package_file
 
 
@@ -48,6 +49,24 @@ def test_a_list_of_goals_takes_every_item_once_before_any_comes_again():
 def test_a_split_without_items_is_an_error_not_an_endless_search():
     with pytest.raises(ValueError, match=r"none of the 1 items fell into the split '(test|validation)'"):
         [Colours(1).sample_goal(0, split) for split in ("test", "validation")]
+
+
+def test_a_drawn_task_with_one_goal_is_an_error_in_the_splits_that_it_is_not_in():
+    class Lonely(Task):
+        name = "Lonely"
+
+        def draw_goal(self, rng):
+            return {"word": "alone"}
+
+        def partner(self, goal, streams, split):
+            raise NotImplementedError
+
+    task = Lonely()
+    home = task.split_of({"word": "alone"})
+    assert task.sample_goal(0, home)[1] == {"word": "alone"}
+    for split in {"train", "validation", "test"} - {home}:
+        with pytest.raises(ValueError, match=f"Lonely: none of 10000 goals .* the split '{split}'"):
+            task.sample_goal(0, split)
 
 
 def test_a_goal_id_that_is_none_is_told_the_range():
