@@ -218,7 +218,8 @@ def success_by_slices(success: ArrayLike, slices: Mapping[str, Mapping[str, Sequ
             here, rest = of_goals[inside], of_goals[~inside]
             if len(outcomes) == 1:
                 table = [[int(part.sum()), int(len(part) - part.sum())] for part in (here, rest)]
-                p_values.append(float(fisher_exact(table).pvalue))
+                exact: Any = fisher_exact(table)
+                p_values.append(float(exact.pvalue))
             else:
                 same = np.ptp(of_goals) == 0
                 p_values.append(1.0 if same else float(mannwhitneyu(here, rest).pvalue))
