@@ -82,10 +82,11 @@ def compare_suite(
     begun = {env_id: comparison for env_id, comparison in begun.items() if not is_idle(comparison)}
     if not begun and not failed:
         raise ValueError(f"none of {', '.join(only or AGENTS)} has a place in {', '.join(ids)}")
-    rows, old = _earlier_rows(folder, seed, _preset_of(ids[0], preset), set(begun))
+    found = run(list(begun.values()), jobs, console)
+    rows, old = _earlier_rows(folder, seed, _preset_of(ids[0], preset), set(begun))  # of calls beside this one too
     for env_id, why in old.items():
         console.print(f"{env_id} is left out: {why}", markup=False)
-    for (env_id, comparison), failures in zip(begun.items(), run(list(begun.values()), jobs, console), strict=True):
+    for (env_id, comparison), failures in zip(begun.items(), found, strict=True):
         with _left_out(env_id, failed, console):
             rows[env_id] = _row(write(comparison, failures))
     rows = {env_id: rows[env_id] for env_id in sorted(rows) if env_id not in failed}
