@@ -264,7 +264,8 @@ class _Scoring:
         told = [row_info(self.envs, infos, row) for row in rows]
         actions: list[Any] = [None] * self.envs.num_envs
         fresh = [place for place, row in enumerate(rows) if not self.marks[playing[row]]]
-        values = self.agent.value_batch([seen[p] for p in fresh], [told[p] for p in fresh]) if fresh else None
+        value_batch = getattr(self.agent, "value_batch", None)  # anything that acts is scored, with a critic or without
+        values = value_batch([seen[p] for p in fresh], [told[p] for p in fresh]) if value_batch and fresh else None
         for place, value in zip(fresh, values or (), strict=False):
             self.values[playing[rows[place]]] = value
         for row, info, action in zip(rows, told, self.agent.act_batch(seen, told), strict=True):

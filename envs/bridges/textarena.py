@@ -82,7 +82,7 @@ class ArenaTask(Task):
         first = self._checked_game()
         self._contents: dict[int, str] = {}
         self.examples = tuple(example_moves(self.game, first, NUM_EXAMPLES))  # type: ignore[misc]
-        self.policies = {"inform_everything": Policy("text", recite)}
+        self.policies = {"inform_everything": Policy("text", recite), "claim_success": Policy("text", claim_success)}
         if self.game in KEYS:
             self.policies["rule"] = Policy("text", self.reference)
         self._solutions: dict[str, list[str]] = {}
@@ -286,6 +286,11 @@ class Table(Partner):
 def recite(observation: Any, info: Mapping[str, Any]) -> str:
     """What was heard last, as a move."""
     return info["messages"][-1]["content"]
+
+
+def claim_success(observation: Any, info: Mapping[str, Any]) -> str:
+    """A victory that is none."""
+    return "I have won."
 
 
 # The tasks by the names of the games

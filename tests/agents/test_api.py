@@ -105,7 +105,9 @@ def test_what_is_saved_holds_no_key_and_loads_again(tmp_path: Path, monkeypatch:
     with serving([saying("hi")]) as stub:
         agent_of(stub, key_variable="MY_KEY", options={"max_tokens": 9}).save(tmp_path)
         assert not any(KEY in path.read_text() for path in tmp_path.iterdir())
-        again = load_agent(tmp_path)
+        with pytest.raises(ValueError, match=r"names the server 'http://127.*', which would get the key in MY_KEY"):
+            load_agent(tmp_path)
+        again = load_agent(tmp_path, trust=True)
         again.act("", {"messages": [message("user", "hello")]})
     assert stub.headers[0]["Authorization"] == f"Bearer {KEY}"
     assert stub.requests[0]["max_tokens"] == 9

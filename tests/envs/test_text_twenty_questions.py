@@ -77,14 +77,14 @@ def test_to_speak_of_a_thing_is_no_guess(said, act):
 def test_what_holds_of_a_question_about_two_attributes_is_kept_where_it_is_sure():
     horse, cat = partner_of("horse"), partner_of("cat")
     assert horse.hear("Is it a farm animal?")[0][1] in YES
-    assert horse.answers == {"farm": True, "animal": True}
+    assert horse.told == {"farm": True, "animal": True}
     assert cat.hear("Is it a farm animal?")[0][1] in NO
-    assert cat.answers == {}
+    assert cat.told == {}
     cat.hear("Is it an animal?")
     cat.hear("Is it a farm animal?")
-    assert cat.answers == {"animal": True, "farm": False}
+    assert cat.told == {"animal": True, "farm": False}
     assert cat.hear("Is it inanimate?")[0][1] in NO
-    assert cat.answers["alive"] is True
+    assert cat.told["alive"] is True
 
 
 def test_answers_are_true():
