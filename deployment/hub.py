@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
-from ..agents.base import read_description
+from ..agents.base import AGENT_FILE, read_description
 from .card import files_to_push
 from .measurement import CARD_FILE
 
@@ -17,7 +18,8 @@ def push_to_hub(
     """Pushes the folder of an agent, and returns its address.
 
     Args:
-        folder: that an agent was saved to; with a card, see :func:`~.card.write_card`.
+        folder: that an agent was saved to; with a card, see :func:`~.card.write_card`. Of paths on this machine, such
+            as that of the weights it started from, the hub gets the last name.
         repo: "owner/name", or "name" for the owner of the token; made where there is none.
         private: for one that is made now.
         message: of the commit.
@@ -39,7 +41,7 @@ def push_to_hub(
         raise ValueError(f"expected a card beside the agent, got {folder} without {CARD_FILE}: dialogym card {folder}")
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT")) if api is None else api
     files = list(files_to_push(folder))
-    added = [CommitOperationAdd(name.as_posix(), str(folder / name)) for name in files]
+    added = [CommitOperationAdd(name.as_posix(), _for_others(folder / name)) for name in files]
     try:
         made = api.create_repo(repo, private=private or None, exist_ok=True)
         api.create_commit(made.repo_id, added, commit_message=message)
@@ -50,6 +52,21 @@ def push_to_hub(
             raise OSError(f"{repo} was not pushed: {e}") from e
         raise
     return str(made)
+
+
+def _for_others(path: Path) -> bytes | str:
+    """A file as it is pushed: itself, but for paths in an agent's description, which say where files lie."""
+    if path.name != AGENT_FILE:
+        return str(path)
+    return (json.dumps(_without_paths(json.loads(path.read_text(encoding="utf-8"))), indent=1) + "\n").encode()
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_paths(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(one) for one in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _is_of_the_hub(e: BaseException | None) -> bool:

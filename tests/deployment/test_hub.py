@@ -1,5 +1,7 @@
 """An agent is pushed to a hub, of which a stub stands on this machine, and is the same when it comes back."""
 
+import json
+
 import gymnasium as gym
 import pytest
 from typer.testing import CliRunner
@@ -54,7 +56,9 @@ def test_what_is_pushed_loads_as_the_same_agent(hub, api, speaker, tmp_path):
     assert len(hub.commits) == 1
     assert hub.commits[0][1] == "My guide"
     expected = {path.name: path.read_bytes() for path in speaker.iterdir() if path.name not in (".secret", "half.tmp")}
-    assert files == expected
+    told = json.loads(files["agent.json"])
+    assert told == json.loads(expected["agent.json"])
+    assert {**files, "agent.json": b""} == {**expected, "agent.json": b""}
     assert {"README.md", "agent.json", "model.safetensors", "tokenizer.json"} <= set(files)
     assert len(hub.stored) == 1  # the weights went the way of large files
     for name, content in files.items():
@@ -62,6 +66,23 @@ def test_what_is_pushed_loads_as_the_same_agent(hub, api, speaker, tmp_path):
     messages = {"messages": [{"role": "user", "content": "cheap food in the north"}]}
     assert load_agent(tmp_path).act("", messages) == load_agent(speaker).act("", messages)
     assert ModelCard.load(tmp_path / "README.md").data.library_name == "dialogym"
+
+
+def test_nobody_is_told_where_files_lie_on_this_machine(hub, api, speaker, tmp_path):
+    env = gym.make("TextDialog-v0")
+    make_agent("ppo", env, init=str(speaker)).save(tmp_path / "agent")
+    write_card(tmp_path / "agent")
+    assert str(speaker) in (tmp_path / "agent" / "agent.json").read_text()
+    push_to_hub(tmp_path / "agent", "guide", api=api)
+    files = hub.repos[f"{OWNER}/guide"]
+    assert str(speaker.parent).encode() not in b"".join(files.values())
+    assert json.loads(files["agent.json"])["config"]["init"] == "agent"
+    (tmp_path / "fetched").mkdir()
+    for name, content in files.items():
+        (tmp_path / "fetched" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fetched" / name).write_bytes(content)
+    messages = {"messages": [{"role": "user", "content": "cheap food in the north"}]}
+    assert load_agent(tmp_path / "fetched", env=env).act("", messages) == load_agent(speaker).act("", messages)
 
 
 def test_a_repository_that_is_there_gets_another_commit(hub, api, speaker):
