@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..core.items import OneReply
-from ..core.streams import Streams, pick
-from ..core.task import NUM_GOALS, Policy, Task, check_split
+from ..core.streams import Streams
+from ..core.task import NUM_GOALS, Policy, Task
 from . import REASONING_GYM
 
 EXTRA = "reasoning-gym"
@@ -29,8 +29,6 @@ MAX_EXAMPLE_CHARS = 300
 """Of an answer that the instructions show."""
 MAX_TRIES = 20
 """Items in a row that a generator may fail to make."""
-MAX_DRAWS = 500
-"""Items of other splits in a row, after which a split counts as empty; with a tenth of the items in it, 1 in 10^22."""
 FINITE = {"acre": 2000, "gsm_symbolic": 100_000, "list_functions": 100_000, "word_ladder": 20_000}
 """How many items to draw from, of generators that prepare all of them at once, or permit no more."""
 _RUNS_REPLIES = (
@@ -77,6 +75,8 @@ class ReasoningTask(Task):
     extras = EXTRA
     max_reply_chars = 10_000
     patience = 100
+    max_draws = 500  # one takes long to make; with a tenth of them in a split, none of it is found once in 10^22
+    scarcity = "these settings have too few questions"
 
     def __init__(
         self, level: int | None = None, accept: str | None = None, trust_replies: bool = False, **settings: Any
@@ -127,23 +127,6 @@ class ReasoningTask(Task):
 
     def draw_goal(self, rng: random.Random) -> dict[str, Any]:
         return self._goal(rng.randrange(len(self.items)))
-
-    def sample_goal(self, seed: int, split: str) -> tuple[str, Mapping[str, Any]]:
-        """Id and content of the goal of a split that ``seed`` stands for.
-
-        Raises:
-            ValueError: where the questions are so few that none is in the split.
-        """
-        check_split(split)
-        for attempt in range(MAX_DRAWS):
-            goal_id = str(pick(seed, attempt, NUM_GOALS))
-            goal = self.goal(goal_id)
-            if self.split_of(goal) == split:
-                return goal_id, goal
-        raise ValueError(
-            f"{self.name}: none of {MAX_DRAWS} items fell into the split {split!r} (8 of 10 questions go to train, "
-            "1 to validation, 1 to test, by a hash of their words): these settings have too few questions"
-        )
 
     def content(self, goal: Mapping[str, Any]) -> str:
         return tidy(goal["question"])

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 from ...rewards.transcript import Line
 from ..core.make import COMMON, TOKENS_ONLY, VECTOR_ONLY
-from ..core.streams import Streams, pick
-from ..core.task import NUM_GOALS, Partner, Policy, Task, check_split
+from ..core.streams import Streams
+from ..core.task import NUM_GOALS, Partner, Policy, Task
 from . import ONE_PLAYER, TEXTARENA
 from .arena_game import EXTRA, Game, registry
 from .arena_keys import KEYS, solution
@@ -25,8 +25,6 @@ from .arena_opponents import Opponent, Side, opponent_of
 
 NUM_EXAMPLES = 50
 """Moves that a random agent draws from."""
-MAX_DRAWS = 500
-"""Games of other splits in a row, after which a split counts as empty."""
 MAX_TRIES = 20
 """Games in a row that may fail to begin."""
 OWN_WORDS = frozenset({*COMMON, *TOKENS_ONLY, *VECTOR_ONLY, "variant", "task", "opponent", "seat"})
@@ -72,6 +70,8 @@ class ArenaTask(Task):
     extras = EXTRA
     max_reply_chars = 2000
     patience = 100
+    max_draws = 500  # one takes long to make; with a tenth of them in a split, none of it is found once in 10^22
+    scarcity = "these settings permit too few games"
     instructions = f"{ALONE} {INSTRUCTIONS}"
     num_players = 1
 
@@ -117,23 +117,6 @@ class ArenaTask(Task):
     def draw_goal(self, rng: random.Random) -> dict[str, Any]:
         """The number of a game, and what "outcome" it has by their count: None until it is played."""
         return {"number": rng.randrange(NUM_GOALS), "outcome": None}
-
-    def sample_goal(self, seed: int, split: str) -> tuple[str, Mapping[str, Any]]:
-        """Id and content of the goal of a split that ``seed`` stands for.
-
-        Raises:
-            ValueError: where the settings permit so few games that none is in the split.
-        """
-        check_split(split)
-        for attempt in range(MAX_DRAWS):
-            goal_id = str(pick(seed, attempt, NUM_GOALS))
-            goal = self.goal(goal_id)
-            if self.split_of(goal) == split:
-                return goal_id, goal
-        raise ValueError(
-            f"{self.name}: none of {MAX_DRAWS} games fell into the split {split!r} (8 of 10 go to train, 1 to "
-            "validation, 1 to test, by a hash of how they begin): these settings permit too few"
-        )
 
     def content(self, goal: Mapping[str, Any]) -> str:
         """A hash of all that is on the table at first, hidden or not; of games that begin alike, the number."""

@@ -16,8 +16,6 @@ from .audit import AGENT, Mark
 from .streams import Stream, Streams, pick
 
 SPLITS = ("train", "validation", "test")
-MAX_DRAWS = 10_000
-"""Goals that are drawn in search of one of a split; a tenth of many different goals falls into the smaller ones."""
 NUM_GOALS = 2**31
 """Goals are numbered; the number is the seed that a goal is drawn from, and its ``str`` is the goal's id."""
 
@@ -128,6 +126,10 @@ class Task(ABC):
     """What ``partner=`` calls the task's own partner: "rule", or "data" where its words come from data."""
     patience: ClassVar[int] = 1000
     """Draws in a row that bring no new goal, after which ``goal_ids`` takes a goal again."""
+    max_draws: ClassVar[int] = 10_000
+    """Goals of other splits in a row, after which a split counts as empty; the smaller splits have a tenth of them."""
+    scarcity: ClassVar[str] = "the task needs more different goals"
+    """What is to be said then."""
     extras: ClassVar[str] = ""
     """Extras of the package that bring the task's own data, as ``pip install "dialogym[...]"`` wants them."""
     data_fields: ClassVar[Mapping[str, Field]] = {}
@@ -197,18 +199,19 @@ class Task(ABC):
         """Id and content of the goal of a split that ``seed`` stands for.
 
         Raises:
-            ValueError: if no goal falls into the split.
+            ValueError: for a split that there is not, and if no goal falls into the split.
         """
+        check_split(split)
         draw = Stream(0)
-        for attempt in range(MAX_DRAWS):
+        for attempt in range(self.max_draws):
             number = pick(seed, attempt, NUM_GOALS)
             draw.seed(number)
             goal = self.draw_goal(draw)
             if self.split_of(goal) == split:
                 return str(number), goal
         raise ValueError(
-            f"{self.name}: none of {MAX_DRAWS} goals that were drawn fell into the split {split!r} (8 of 10 go to "
-            f"train, 1 to validation, 1 to test, by a hash of their content): the task needs more different goals"
+            f"{self.name}: none of {self.max_draws} goals that were drawn fell into the split {split!r} (8 of 10 go to "
+            f"train, 1 to validation, 1 to test, by a hash of their content): {self.scarcity}"
         )
 
     def goal_ids(self, split: str, count: int, seed: int = 0) -> list[str]:
