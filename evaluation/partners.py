@@ -16,8 +16,9 @@ from ..agents.registry import load_agent, make_agent
 from ..envs.core.audit import MARKS, SIDES
 from .compare.conversations import write_conversations
 from .report.page import markdown_table
+from .report.results import interval_json
 from .score import frozen_goals, made, score, task_of
-from .statistics import Interval, bootstrap_interval, holm, paired_test, wilson_interval
+from .statistics import bootstrap_interval, holm, paired_test, wilson_interval
 
 SCHEMA = 1
 RESULTS_FILE, TABLE_FILE = "partners.json", "partners.md"
@@ -129,17 +130,13 @@ def _cell(agent: str, partner: str, scores: Any) -> dict[str, Any]:
     return {
         "agent": agent,
         "partner": partner,
-        "success": _json(wilson_interval(int(success.sum()), len(success))),
-        "fair_success": _json(wilson_interval(int(success.sum()), fair)) if fair else None,
-        "return": _json(bootstrap_interval(scores.returns.astype(float), seed=0)),
-        "turns": _json(bootstrap_interval(scores.turns.astype(float), seed=0)),
+        "success": interval_json(wilson_interval(int(success.sum()), len(success))),
+        "fair_success": interval_json(wilson_interval(int(success.sum()), fair)) if fair else None,
+        "return": interval_json(bootstrap_interval(scores.returns.astype(float), seed=0)),
+        "turns": interval_json(bootstrap_interval(scores.turns.astype(float), seed=0)),
         "blame": blame,
         "per_goal": success.tolist(),
     }
-
-
-def _json(interval: Interval) -> dict[str, float]:
-    return {name: round(float(value), 6) for name, value in zip(("mean", "low", "high"), interval, strict=True)}
 
 
 def _results(
@@ -179,8 +176,8 @@ def _differences(
     ]
     adjusted = holm([test.p_value for test in tests])
     return [
-        {"agent": name, "partner": other, "to": first, "difference": _json(test.difference), "p_value": test.p_value,
-         "p_holm": p}
+        {"agent": name, "partner": other, "to": first, "difference": interval_json(test.difference),
+         "p_value": test.p_value, "p_holm": p}
         for (name, other), test, p in zip(pairs, tests, adjusted, strict=True)
     ]  # fmt: skip
 

@@ -106,16 +106,19 @@ def _earlier_rows(
     """The rows of environments that earlier calls finished something of, with this seed, preset and model.
 
     Those of other versions of task or reward than there are now are not put beside new ones: the second dict says why.
-    Environments in ``begun`` are left to this call, which refuses them itself where versions differ.
+    Environments in ``begun`` are left to this call, which writes their rows itself.
     """
     rows, old = {}, {}
     for path in sorted(folder.glob(f"*/{RESULTS_OF_ONE}")):
-        results, env_id = read_results(path), path.parent.name
+        env_id = path.parent.name
+        if env_id in begun:
+            continue
+        results = read_results(path)
         settings = results["settings"]
         models = {arm["config"].get("model") for arm in settings["arms"].values()} - {None}
         if (settings["seed"], settings["preset"]) != (seed, preset.name) or not models <= {preset.model}:
             continue
-        why = None if env_id in begun else _outdated(results)
+        why = _outdated(results)
         if why is None:
             rows[env_id] = _row(results)
         else:

@@ -157,10 +157,11 @@ def _intervals(scores: Sequence[Record]) -> dict[str, Any]:
     """Success, return and turns of R runs."""
     success = success_interval([score["success"] for score in scores])
     others = {name: mean_interval([score[name] for score in scores]) for name in ("return", "turns")}
-    return {name: _json(interval) for name, interval in {"success": success, **others}.items()}
+    return {name: interval_json(interval) for name, interval in {"success": success, **others}.items()}
 
 
-def _json(interval: Sequence[float]) -> dict[str, float]:
+def interval_json(interval: Sequence[float]) -> dict[str, float]:
+    """Mean, low and high of an interval, as results have them."""
     return dict(zip(("mean", "low", "high"), map(_rounded, interval), strict=True))
 
 
@@ -313,8 +314,8 @@ def _paired(first: Sequence[Record], second: Sequence[Record]) -> dict[str, Any]
         "test": "Student's t over training runs" if test.speaks_of == RUNS else "exact McNemar",
         "speaks_of": test.speaks_of,
         "runs": [len(first), len(second)],
-        "difference": _json(test.difference),
-        "return_difference": _json(difference_interval(returns[0], returns[1], same_start)),
+        "difference": interval_json(test.difference),
+        "return_difference": interval_json(difference_interval(returns[0], returns[1], same_start)),
         "first_only": _rounded(test.first_only),
         "second_only": _rounded(test.second_only),
         "p_value": test.p_value,

@@ -15,10 +15,9 @@ from ..contenders import CEILING, CONTENDERS, FLOOR
 from ..grading import in_words
 from ..report.charts import heat_map, label
 from ..report.page import markdown_table
-from ..report.results import SIGNIFICANCE, verdict_of
+from ..report.results import SIGNIFICANCE, interval_json, verdict_of
 from ..statistics import (
     RUNS,
-    Interval,
     difference_interval,
     holm,
     mean_interval,
@@ -73,8 +72,8 @@ def results_of(
     shown = {
         test: {
             name: {
-                "success": _json(success_interval(played["success"])),
-                "return": _json(mean_interval(played["return"])),
+                "success": interval_json(success_interval(played["success"])),
+                "return": interval_json(mean_interval(played["return"])),
             }
             for name, played in row.items()
         }
@@ -89,9 +88,12 @@ def _cell(runs: Mapping[int, Played], floors: Mapping[str, Played]) -> dict[str,
     ends = anchors(floors)
     return {
         "seeds": list(runs),
-        "success": _json(success_interval(success)),
-        "normalised": None if ends is None else _json(normalised_interval(success, *ends)),
-        **{name: _json(mean_interval([played[name] for played in runs.values()])) for name in ("return", "turns")},
+        "success": interval_json(success_interval(success)),
+        "normalised": None if ends is None else interval_json(normalised_interval(success, *ends)),
+        **{
+            name: interval_json(mean_interval([played[name] for played in runs.values()]))
+            for name in ("return", "turns")
+        },
         "per_seed": [round(float(np.mean(one)), DIGITS) for one in success],
     }
 
@@ -131,14 +133,10 @@ def _paired(first: Mapping[int, Played], second: Mapping[int, Played]) -> dict[s
     return {
         "speaks_of": test.speaks_of,
         "runs": [len(first), len(second)],
-        "difference": _json(test.difference),
-        "return_difference": _json(difference_interval(returns[0], returns[1])),
+        "difference": interval_json(test.difference),
+        "return_difference": interval_json(difference_interval(returns[0], returns[1])),
         "p_value": test.p_value,
     }
-
-
-def _json(interval: Interval) -> dict[str, float]:
-    return {name: round(float(value), DIGITS) for name, value in interval._asdict().items()}
 
 
 def _notes(results: Mapping[str, Any]) -> list[str]:
