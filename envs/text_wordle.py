@@ -16,6 +16,8 @@ from .core.task import Partner, Policy
 from .wordle.understanding import understand
 
 LENGTH = 5
+SLIP_EVERY = 20
+"""One of so many replies of flawed demonstrations is a word that is hardly on the list, so that its answer is seen."""
 ABSENT, ELSEWHERE, RIGHT = "-", "?", "!"
 MARKS = (ABSENT, ELSEWHERE, RIGHT)
 ONE_WORD, JUST_ONE = "Please say one word of five letters.", "Which one is it? Please say just one word."
@@ -105,6 +107,13 @@ class TextWordle(ItemTask):
     def secrets(self, goal: Mapping[str, Any]) -> Sequence[str]:
         return (goal["word"],)
 
+    def another_reply(self, messages: Sequence[Mapping[str, str]], rng: random.Random) -> str:
+        """A word that fits all marks so far; once in ``SLIP_EVERY`` replies one that is hardly on the list."""
+        word = self.words[rng.choice(candidates_after(heard_in(messages), self.words))]
+        if rng.randrange(SLIP_EVERY) == 0:
+            word = "".join(rng.sample(word, LENGTH))
+        return said(word)
+
     def _example(self) -> str:
         """A word of the training split, of five different letters where it has one, since test words are secret."""
         words = [item["word"] for item in self.items if self.split_of(item) == "train"] or list(self.words)
@@ -171,6 +180,17 @@ def fits(word: str, heard: Sequence[tuple[str, str]]) -> bool:
     return all(mark(guess, word) == marks for guess, marks in heard)
 
 
+def heard_in(messages: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
+    """The guesses of a conversation and their marks."""
+    answers = [m["content"].lower().split() for m in messages if m["role"] == "user" and _SAID.fullmatch(m["content"])]
+    return [("".join(answer[::2]), "".join(answer[1::2])) for answer in answers]
+
+
+def said(word: str) -> str:
+    """A guess, as the rule says it."""
+    return f"{word.capitalize()}."
+
+
 class Solver:
     """The policy that guesses the word whose marks tell the most about the words that still fit, in bits.
 
@@ -187,24 +207,25 @@ class Solver:
         return Solver, (self.words, self.hard)
 
     def __call__(self, observation: Any, info: Mapping[str, Any]) -> str:
-        heard = []
-        for message in info["messages"]:
-            if message["role"] == "user" and _SAID.fullmatch(message["content"]):
-                said = message["content"].lower().split()
-                heard.append(("".join(said[::2]), "".join(said[1::2])))
-        return f"{self.best(tuple(heard)).capitalize()}."
+        return said(self.best(tuple(heard_in(info["messages"]))))
 
     def _best(self, heard: tuple[tuple[str, str], ...]) -> str:
-        table, numbers = marks_table(self.words), {word: number for number, word in enumerate(self.words)}
-        left = np.ones(len(self.words), dtype=bool)
-        for guess, marks in heard:
-            left &= table[numbers[guess]] == _code(marks)
-        candidates = np.flatnonzero(left)
+        candidates = candidates_after(heard, self.words)
         if len(candidates) <= 2:
             return self.words[candidates[0]]
         guesses = candidates if self.hard else np.arange(len(self.words))
-        bits = entropy(table[np.ix_(guesses, candidates)]) + 1e-6 * left[guesses]  # of equals, one that fits
+        bits = entropy(marks_table(self.words)[np.ix_(guesses, candidates)])
+        bits += 1e-6 * np.isin(guesses, candidates)  # of equals, one that fits
         return self.words[guesses[int(bits.argmax())]]
+
+
+def candidates_after(heard: Sequence[tuple[str, str]], words: tuple[str, ...]) -> np.ndarray:
+    """Numbers of the words that would have got those marks for those guesses, as :func:`fits` says."""
+    table, numbers = marks_table(words), {word: number for number, word in enumerate(words)}
+    left = np.ones(len(words), dtype=bool)
+    for guess, marks in heard:
+        left &= table[numbers[guess]] == _code(marks)
+    return np.flatnonzero(left)
 
 
 def entropy(codes: np.ndarray) -> np.ndarray:

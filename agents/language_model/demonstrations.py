@@ -75,7 +75,7 @@ def demonstrate(env: Any, num_conversations: int, flaw_rate: float, seed: int, s
 def _any_reply(env: Any, info: dict[str, Any], rng: random.Random) -> Any:
     if "action_mask" in info:
         return rng.choice([reply for reply, allowed in enumerate(info["action_mask"]) if allowed])
-    return rng.choice(env.unwrapped.task.examples or ("",))
+    return env.unwrapped.task.another_reply(info["messages"], rng)
 
 
 def hold_out(keys: Sequence[Collection[Hashable]], share: float, rng: random.Random) -> tuple[list[int], list[int]]:

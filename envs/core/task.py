@@ -169,6 +169,11 @@ class Task(ABC):
         """Gold replies, where the task has any."""
         return ()
 
+    def another_reply(self, messages: Sequence[Mapping[str, str]], rng: random.Random) -> str:
+        """A reply that makes sense after ``messages``, wise or not: what takes the rule's place in flawed
+        demonstrations. By default one of ``examples``."""
+        return rng.choice(self.examples or ("",))
+
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         if self.made_with is None:
             return super().__reduce_ex__(protocol)

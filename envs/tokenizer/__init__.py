@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .chat import Tokenizer
-from .fit import fit_tokenizer
+from .fit import SMALLEST, fit_tokenizer
 
-__all__ = ["SHIPPED", "Tokenizer", "fit_tokenizer", "load_tokenizer"]
+__all__ = ["SHIPPED", "SMALLEST", "Tokenizer", "fit_tokenizer", "load_tokenizer"]
 
 SHIPPED = Path(__file__).parent / "files"
 

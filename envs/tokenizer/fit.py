@@ -16,6 +16,8 @@ from typing import Any
 
 END, PAD = "<|end|>", "<|pad|>"
 MARKERS = (PAD, END, "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
+SMALLEST = 256 + len(MARKERS)
+"""Size of a vocabulary of bytes and markers alone, in which words are spelt letter by letter."""
 TEMPLATE = (
     "{% for message in messages %}{{ '<|' + message.role + '|>' + message.content + '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
@@ -38,7 +40,9 @@ JOINTS = (
 """Spaces that are not written: before a comma, after a bracket, in ``search(food=...)``."""
 
 
-def fit_tokenizer(texts: Sequence[str], folder: str | Path, size: int = 2048, whole: Sequence[str] = ()) -> None:
+def fit_tokenizer(
+    texts: Sequence[str], folder: str | Path, size: int = 2048, whole: Sequence[str] = (), single_digits: bool = False
+) -> None:
     """Writes a tokenizer into ``folder``, as ``from_pretrained`` reads it.
 
     Args:
@@ -48,6 +52,8 @@ def fit_tokenizer(texts: Sequence[str], folder: str | Path, size: int = 2048, wh
             merges where the texts have no more.
         whole: strings that are single tokens: words, placeholders such as "[name]", or whole passages, which are
             recognised as they are written.
+        single_digits: every digit is a token, so that 31 and 32 have their first in common and sums can be learned by
+            place.
 
     Raises:
         ValueError: if ``size`` leaves no room for all bytes and the markers.
@@ -59,10 +65,10 @@ def fit_tokenizer(texts: Sequence[str], folder: str | Path, size: int = 2048, wh
     except ImportError as error:
         raise ImportError('fitting a tokenizer needs transformers: pip install "dialogym[lm]"') from error
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    if size < len(alphabet) + len(MARKERS):
-        raise ValueError(f"size must be at least {len(alphabet) + len(MARKERS)}, got {size}")
+    if size < SMALLEST:
+        raise ValueError(f"size must be at least {SMALLEST}, got {size}")
     tokenizer = Tokenizer(models.BPE())
-    _add_pipeline(tokenizer)
+    _add_pipeline(tokenizer, single_digits)
     trainer = trainers.BpeTrainer(
         vocab_size=size, special_tokens=list(MARKERS), initial_alphabet=alphabet, show_progress=False
     )
@@ -82,7 +88,7 @@ def fit_tokenizer(texts: Sequence[str], folder: str | Path, size: int = 2048, wh
     hf.save_pretrained(str(folder))
 
 
-def _add_pipeline(tokenizer: Any) -> None:
+def _add_pipeline(tokenizer: Any, single_digits: bool) -> None:
     """How text becomes pieces, and pieces text."""
     from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 
@@ -98,6 +104,7 @@ def _add_pipeline(tokenizer: Any) -> None:
             pre_tokenizers.WhitespaceSplit(),
             pre_tokenizers.Split(Regex(PIECES), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False),
+            *([pre_tokenizers.Digits(individual_digits=True)] if single_digits else []),
         ]
     )
     tokenizer.decoder = decoders.Sequence(

@@ -20,6 +20,10 @@ SHIPPED_VOCABULARY = ("TextDialog",)
 """Tasks that the shipped tokenizer was made for; for the others one is fitted to demonstrations."""
 NUM_VOCABULARY_CONVERSATIONS = 600
 VOCABULARY_SIZE = 2048
+SPELT = ("TextWordle",)
+"""Tasks about letters: the small model reads and writes letter by letter."""
+CALCULATED = ("TextArithmetic",)
+"""Tasks about numbers: it reads and writes them digit by digit."""
 MAX_REPLY_TOKENS = 64
 
 
@@ -62,7 +66,7 @@ def speech_settings(env: gym.Env[Any, Any], folder: Path, seed: int) -> dict[str
     task = task_of(env)
     if task.name in SHIPPED_VOCABULARY or "rule" not in task.policies:
         return {}
-    from ...envs.tokenizer import fit_tokenizer, load_tokenizer
+    from ...envs.tokenizer import SMALLEST, fit_tokenizer, load_tokenizer
 
     messages = [
         message
@@ -72,7 +76,13 @@ def speech_settings(env: gym.Env[Any, Any], folder: Path, seed: int) -> dict[str
     if not folder.is_dir():
         texts = [message["content"].removeprefix(task.instructions) for message in messages]
         with atomic_folder(folder) as draft:
-            fit_tokenizer([*texts, *task.examples], draft, VOCABULARY_SIZE, whole=[*filter(None, [task.instructions])])
+            fit_tokenizer(
+                [*texts, *task.examples],
+                draft,
+                size=SMALLEST if task.name in SPELT else VOCABULARY_SIZE,
+                whole=[*filter(None, [task.instructions])],
+                single_digits=task.name in CALCULATED,
+            )
     tokenizer = load_tokenizer(str(folder))
     replies = [message["content"] for message in messages if message["role"] == "assistant"]
     longest = int(np.quantile([len(tokenizer.encode(reply)) for reply in replies], 0.99)) + 4

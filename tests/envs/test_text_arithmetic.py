@@ -10,7 +10,16 @@ import gymnasium as gym
 import pytest
 
 from dialogym.agents.registry import make_agent
-from dialogym.envs.text_arithmetic import FAMILIES, LEVELS, WINDOW, TextArithmetic, _worded, is_right
+from dialogym.envs.text_arithmetic import (
+    FAMILIES,
+    LEVELS,
+    WINDOW,
+    TextArithmetic,
+    _worded,
+    is_right,
+    solution,
+    work_out,
+)
 from dialogym.envs.understanding.answers import answer_of
 from dialogym.evaluation.score import frozen_goals, score
 
@@ -25,7 +34,22 @@ BY_HAND = {
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family_comes_to_what_was_worked_by_hand(family):
     numbers, answer = BY_HAND[family]
-    assert FAMILIES[family].answer(*numbers) == answer
+    assert work_out(FAMILIES[family].steps, numbers)[0] == answer
+
+
+def test_the_rule_shows_its_calculations_and_every_one_of_them_holds():
+    items = TextArithmetic().items
+    for item in items[::11]:
+        *calculations, end = solution(item).removesuffix(".").split(". ")
+        assert calculations and end == f"The answer is {item['answer']}"
+        for calculation in calculations:
+            if "divided" in calculation:
+                first, second, rest = map(int, re.findall(r"\d+", calculation))
+                assert first % second == rest
+            else:
+                left, right = calculation.split(" = ")
+                assert eval(left) == int(right)
+        assert is_right(item["answer"], solution(item))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -12,7 +12,7 @@ from dialogym.envs.restaurant.database import load_database
 from dialogym.envs.restaurant.understanding import Reader
 from dialogym.envs.restaurant.wording import REPLIES, TEST, TRAIN
 from dialogym.envs.text_dialog import TextDialog
-from dialogym.envs.tokenizer import SHIPPED, Tokenizer, build, fit_tokenizer, load_tokenizer
+from dialogym.envs.tokenizer import SHIPPED, SMALLEST, Tokenizer, build, fit_tokenizer, load_tokenizer
 from dialogym.envs.tokenizer.fit import TYPOGRAPHY
 
 CHATML = (
@@ -223,6 +223,24 @@ def test_a_tokenizer_fitted_to_texts_knows_their_words_and_loses_nothing_else(tm
     assert len(tokenizer.encode("is it alive ?")) < len("is it alive ?") / 2
     assert len(tokenizer.encode("[name]")) == 1
     assert tokenizer.decode(tokenizer.encode("漢字 🙂 [name]!")) == "漢字 🙂 [name]!"
+
+
+@pytest.mark.parametrize("said", ["7 * 12 = 84. 84 - 19 = 65.", "-31 or 4.50?", "at 19:30, for 120 pounds"])
+def test_digits_can_be_tokens_each_and_numbers_are_read_back_as_they_were(tmp_path, said):
+    fit_tokenizer([said, *map(str, range(1000))] * 5, tmp_path, size=400, single_digits=True)
+    tokenizer = load_tokenizer(str(tmp_path))
+    ids = tokenizer.encode(said)
+    pieces = [tokenizer.decode([token]).strip() for token in ids]
+    assert sum(piece.isdigit() for piece in pieces) == sum(letter.isdigit() for letter in said)
+    assert tokenizer.decode(ids) == said
+
+
+def test_the_smallest_vocabulary_spells_words(tmp_path):
+    fit_tokenizer(["crane, crate"] * 50, tmp_path, size=SMALLEST)
+    tokenizer = load_tokenizer(str(tmp_path))
+    ids = tokenizer.encode("crane")
+    assert [tokenizer.decode([token]).strip() for token in ids] == ["", *"crane"]
+    assert tokenizer.decode(ids) == "crane"
 
 
 def test_a_vocabulary_too_small_for_all_bytes_is_refused(tmp_path):
