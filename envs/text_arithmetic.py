@@ -46,8 +46,8 @@ class Family(NamedTuple):
     Attributes:
         level: how hard it is.
         draw: numbers of one problem, from a random stream.
-        steps: calculations, in order; ``a``, ``b``... are the numbers, ``A``, ``B``... the results of earlier steps. The
-            last result is the answer.
+        steps: calculations, in order; ``a``, ``b``... are the numbers, ``A``, ``B``... the results of earlier steps.
+            The last result is the answer.
         train, test: wordings; ``{0}``, ``{1}``... are the numbers, ``{0:mile}`` one with its unit, ``{name}``,
             ``{other}`` and ``{things}`` are drawn, ``{he}`` and ``{He}`` stand for the name.
     """
@@ -205,7 +205,7 @@ FAMILIES: dict[str, Family] = {
          "{name} reads {1} pages on each of {0} days and another {2:page} on Sunday. How many pages does {he} read?",
          "{name} runs {0} times {1} yards and then {2:more yard}. How many yards is that altogether?",
          "A machine makes {1} parts an hour. How many are there after {0} hours, if there were {2} before?",
-         "{name} works for {0} hours at {1} pounds an hour and gets another {2:pound}. How many pounds is that in all?"),
+         "{name} works {0} hours for {1} pounds an hour and gets {2:more pound}. How many pounds is that in all?"),
         ("{name} drives for {0} hours at {1} miles an hour and then another {2:mile}. How many miles is that in all?",),
     ),
     "change": Family(
@@ -305,12 +305,13 @@ class TextArithmetic(ItemTask):
 
     Thirteen families of problems on three levels: one step (sums, differences, products, shares), two steps and three
     steps (change, averages, percentages, remainders). A problem is a family and its numbers; problems are split by
-    that, and their wordings into a train and a test bank. A reply is right when the one number that it claims is the
-    answer, however it says so: ``12``, ``She has twelve apples left.``, ``3 x 4 = 12``, ``#### 12``; see
+    that, and their wordings into a train and a test bank, eight to one. A reply is right when the one number that it
+    claims is the answer, however it says so: ``12``, ``She has twelve apples left.``, ``3 x 4 = 12``, ``#### 12``; see
     ``dialogym.envs.understanding.answers``. A reply that merely contains the number among others, that names several as
     its answer or none, is wrong.
 
-    The ceiling is the answer itself, so 1 by definition.
+    The rule calculates step by step, as one would show it to somebody who learns it (``24 + 7 = 31. 31 - 5 = 26. The
+    answer is 26.``); of problems of your own it says the answer alone. The ceiling is 1 by definition.
 
     Data of your own: a file with the fields ``problem`` and ``answer``, JSON Lines such as
     ``{"problem": "What is 2 + 2?", "answer": 4}``, CSV with a header, or anything else of docs/data.md. An answer may

@@ -69,7 +69,7 @@ class Amounts:
 
 
 AMOUNTS: Mapping[str, Amounts] = {
-    "TextArithmetic-v0": Amounts(demonstrations=400, goals=8, reply_tokens=12),
+    "TextArithmetic-v0": Amounts(demonstrations=400, goals=8, reply_tokens=72),
     "TextChat-v0": Amounts(demonstrations=80, updates=8, goals=4, turns=6, reply_tokens=40),
     "TextClassification-v0": Amounts(demonstrations=400, updates=12, reply_tokens=8),
     "TextContinuation-v0": Amounts(demonstrations=200, updates=12, goals=4, reply_tokens=56),

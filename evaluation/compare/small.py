@@ -45,7 +45,7 @@ class Sizes:
 
 
 SIZES: Mapping[str, Sizes] = {
-    "TextArithmetic-v0": Sizes(demonstrations=20_000, flaw_rate=0.0, epochs=6, learning_rate=8e-4),
+    "TextArithmetic-v0": Sizes(demonstrations=12_000, flaw_rate=0.0, epochs=6, learning_rate=1.5e-3),
     "TextChat-v0": Sizes(demonstrations=1_000, epochs=5, ppo_turns=5_000),
     "TextClassification-v0": Sizes(demonstrations=LABELS, flaw_rate=0.0, epochs=5, learning_rate=5e-4),
     "TextContinuation-v0": Sizes(demonstrations=2_000, flaw_rate=0.0),
