@@ -54,7 +54,7 @@ SIZES: Mapping[str, Sizes] = {
     "TextNegotiation-v0": Sizes(demonstrations=2_000, epochs=5),
     "TextSummary-v0": Sizes(demonstrations=450, flaw_rate=0.0, ppo_turns=2_000),
     "TextTwentyQuestions-v0": Sizes(demonstrations=1_000, epochs=5),
-    "TextWordle-v0": Sizes(demonstrations=4_000, epochs=3),
+    "TextWordle-v0": Sizes(demonstrations=12_000, flaw_rate=0.8, epochs=4),
 }
 """Of the environments of this package. A turn of a summary takes long, since hundreds of tokens are read for it."""
 
