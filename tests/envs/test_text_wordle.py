@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 import re
 import tracemalloc
 
@@ -10,7 +11,18 @@ import numpy as np
 import pytest
 
 from dialogym.agents.registry import make_agent
-from dialogym.envs.text_wordle import Solver, TextWordle, _code, entropy, fits, mark, marks_table
+from dialogym.envs.text_wordle import (
+    SLIP_EVERY,
+    Solver,
+    TextWordle,
+    _code,
+    candidates_after,
+    entropy,
+    fits,
+    mark,
+    marked,
+    marks_table,
+)
 from dialogym.envs.wordle.understanding import Meaning, understand
 from dialogym.evaluation.score import frozen_goals, score
 
@@ -129,6 +141,29 @@ def test_in_hard_mode_the_solver_only_guesses_what_fits():
     words = TextWordle().words
     heard = (("crane", "-?---"),)
     assert fits(Solver(words, hard=True).best(heard), heard)
+
+
+HEARD = [("crane", mark("crane", "robot")), ("storm", mark("storm", "robot"))]
+
+
+def test_what_is_left_after_some_guesses_are_the_words_that_fit_them():
+    words = TextWordle().words
+    left = [words[number] for number in candidates_after(HEARD, words)]
+    assert left == [word for word in words if fits(word, HEARD)]
+    assert "robot" in left
+    assert len(candidates_after([], words)) == len(words)
+
+
+def test_flawed_demonstrations_guess_any_word_that_fits_and_now_and_then_one_off_the_list():
+    task = TextWordle()
+    messages = [{"role": "user", "content": marked(*one)} for one in HEARD]
+    rng = random.Random(0)
+    said = [task.another_reply(messages, rng).removesuffix(".").lower() for _ in range(2000)]
+    listed = [word for word in said if word in task.known and fits(word, HEARD)]
+    assert set(listed) == {task.words[number] for number in candidates_after(HEARD, task.words)}
+    slips = 2000 / SLIP_EVERY
+    assert abs(2000 - len(listed) - slips) < 5 * slips**0.5
+    assert all(len(word) == 5 for word in said)
 
 
 def test_a_list_of_ones_own(tmp_path):
