@@ -7,10 +7,12 @@ rewards and to the length of an episode counts, and one that cannot be put aroun
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -184,7 +186,8 @@ class Agent(ABC):
             check_trusted(description, folder, with_env=env is None)
         if env is None:
             env = _remember(description["env"], folder)
-        agent = cls(env, seed=description["seed"], config=_config_from_json(cls.Config, description["config"]))
+        with loading():
+            agent = cls(env, seed=description["seed"], config=_config_from_json(cls.Config, description["config"]))
         agent.budget = Budget(**description["budget"])
         agent._load(found)
         return agent
@@ -203,6 +206,24 @@ class Agent(ABC):
 
     def _load(self, folder: Path) -> None:  # noqa: B027
         """Reads what ``_save`` wrote into this agent."""
+
+
+_is_loading = ContextVar("_is_loading", default=False)
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Agents that are made in this block take what they start from out of their folder."""
+    token = _is_loading.set(True)
+    try:
+        yield
+    finally:
+        _is_loading.reset(token)
+
+
+def is_loading() -> bool:
+    """Whether the agent that is being made will be loaded from a folder: what it once started from may be gone."""
+    return _is_loading.get()
 
 
 def in_interface(env: Any, interface: str) -> gym.Env[Any, Any]:

@@ -125,6 +125,10 @@ class TextClassification(ItemTask):
     def __deepcopy__(self, memo: dict[int, Any]) -> TextClassification:
         return self  # read, never changed
 
+    def split_of(self, goal: Mapping[str, Any]) -> str:
+        """Of a user's data by the text alone: one that several people labelled is in one split, with all its labels."""
+        return super().split_of(goal if self.of_reviews else {"text": " ".join(goal["text"].split())})
+
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Labeller:
         return Labeller(self, goal)
 

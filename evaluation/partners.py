@@ -65,7 +65,7 @@ def cross_partners(
     options = dict(env_kwargs or {})
     _check(agents, partners, options)
     envs = {partner: made(env_id, partner=partner, **options) for partner in partners}
-    players = {name: _player(name, envs[partners[0]], seed) for name in agents}
+    players = {name: _player(name, envs[partners[0]], seed) for name in agents}  # now, so that errors come before play
     frozen = frozen_goals(envs[partners[0]], split, num_goals, seed=0)
     settings = {
         "env": env_id, "kwargs": {name: repr(value) for name, value in options.items()}, "agents": list(agents),
@@ -79,7 +79,8 @@ def cross_partners(
             if (name, partner) in cells:
                 progress(f"{label(name)} with {label(partner)}: finished before")
                 continue
-            scores = score(players[name], envs[partner], frozen.goals, split=split, batch_size=batch_size)
+            player = players.pop(name, None) or _player(name, envs[partners[0]], seed)  # their order changes nothing
+            scores = score(player, envs[partner], frozen.goals, split=split, batch_size=batch_size)
             core: Any = envs[partner].unwrapped
             kept = out / "conversations" / f"{_file_name(name)}--{_file_name(partner)}.jsonl"
             kept.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..base import Info, read_description
+from ..base import Info, is_loading, read_description
 from ..training.learner import Learner
 from .adapter import ADAPTER
 from .critic import ValueHead
@@ -24,6 +24,7 @@ from .model import LanguageModel, ModelConfig
 from .remembered import Memory
 from .sampler import RaggedSampler, Replies, Sampler, new_sampler
 from .settings import RLConfig
+from .start import check_start
 
 CRITIC_FILE = "critic.safetensors"
 _log = logging.getLogger(__name__)
@@ -39,6 +40,9 @@ class LanguageModelAgent(Learner):
         model_kind: "scratch", "full" or "lora"; see ``defaults.py``.
         critic: what learned with it what a conversation is worth; None where nothing did.
         taken: settings that were open, with what they became by the kind of model.
+
+    Raises:
+        ValueError: for folders to start from that hold no model.
     """
 
     interface = "text"
@@ -46,6 +50,8 @@ class LanguageModelAgent(Learner):
 
     def __init__(self, env: Any, seed: int = 0, config: Any = None):
         super().__init__(env, seed, config)
+        if not is_loading():
+            check_start(self.config)
         self.config, self.model_kind, self.taken = by_model(self.name, self.config)
         self._lm: LanguageModel | None = None
         self.critic: ValueHead | None = None

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -95,6 +95,14 @@ class ModelConfig:
     def adapter(self) -> LoRA | None:
         """The adapter that learns in place of the model, if any."""
         return None if self.lora_rank is None else LoRA(self.lora_rank, self.lora_alpha, self.lora_targets)
+
+
+class Reference(Protocol):
+    """What a KL is measured from: another :class:`LanguageModel`, or what is known of one (``reference.py``)."""
+
+    def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """(N, V) logits of what may stand in place of each of the N sampled tokens."""
+        ...
 
 
 class LanguageModel:
@@ -258,7 +266,7 @@ class LanguageModel:
         return other
 
     def token_logprobs(
-        self, ids: Tensor, mask: Tensor, temperature: float = 1.0, reference: LanguageModel | None = None
+        self, ids: Tensor, mask: Tensor, temperature: float = 1.0, reference: Reference | None = None
     ) -> TokenLogprobs:
         """What the model thinks of the N tokens that a policy sampled, row by row, in nats.
 

@@ -25,6 +25,7 @@ from .agent import LanguageModelAgent
 from .batch import Batch, drawn_minibatches, gradient_step, mean_row, reference_state, warm_up
 from .critic import ValueHead, estimate_advantages, fit_critic
 from .memory import TokenBudget
+from .reference import RememberedReference
 from .rollout import collect, count_tokens, count_turns, outcomes, playing
 from .settings import RLConfig, at_least
 from .surrogate import clipped_surrogate
@@ -113,10 +114,11 @@ class PPOAgent(LanguageModelAgent):
         critic = self.critic = ValueHead(lm.hidden_size).to(lm.device)
         starts_trained = config.init is not None or config.model is not None
         reference = lm.frozen_copy() if config.kl_target is not None and starts_trained else None
+        remembered = None if reference is None else RememberedReference(reference)
         kl_weight = KLWeight(config.kl_weight, config.kl_target or 1.0)
 
         def loss_of(batch: Batch) -> tuple[Tensor, LogRow]:
-            found = lm.token_logprobs(batch.ids, batch.action_mask, config.sampling_temperature, reference)
+            found = lm.token_logprobs(batch.ids, batch.action_mask, config.sampling_temperature, remembered)
             old_logprobs = batch.tokens(batch.old_logprobs)
             policy_loss = ppo_loss(found.logprobs, old_logprobs, batch.token_advantages, config.clip)
             entropy, ratio = found.entropies.mean(), (found.logprobs - old_logprobs).detach().exp()
@@ -148,7 +150,8 @@ class PPOAgent(LanguageModelAgent):
                     rng.shuffle(minibatches)
                     rows += [step(batch, minibatch) for minibatch in minibatches]
                 row = mean_row(rows)
-                if reference is not None:
+                if remembered is not None:
+                    remembered.forget()
                     kl_weight.adapt(row["kl"])
                     row["kl_weight"] = kl_weight.value
                 row.update(fit_critic(critic, batch, found, config.value_steps, config.value_learning_rate))

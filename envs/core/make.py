@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -23,6 +23,9 @@ INTERFACES = ("choices", "text", "tokens")
 COMMON = ("interface", "reward", "split", "max_turns", "render_mode", "prompt", "partner", "partner_factory")
 TOKENS_ONLY = ("tokenizer", "context_length", "max_reply_tokens")
 VECTOR_ONLY = ("num_envs", "autoreset_mode", "max_episode_steps")
+"""Arguments of :func:`make_vec` alone: a single environment that took them would do nothing with them."""
+VECTOR_OPTIONS = (*VECTOR_ONLY, "vectorization_mode", "vector_kwargs", "wrappers")
+"""What ``gym.make_vec`` writes into a spec and ``gym.make`` does not take."""
 
 
 def make(task: TaskFactory, interface: str | None = None, **options: Any) -> gym.Env[Any, Any]:
@@ -35,8 +38,10 @@ def make(task: TaskFactory, interface: str | None = None, **options: Any) -> gym
             is on the other side, see :func:`~dialogym.envs.core.partners.seated`.
 
     Raises:
-        ValueError, TypeError: for an unknown interface or option, with the nearest right name.
+        ValueError, TypeError: for an unknown interface or option, with the nearest right name; for an option that only
+            vector environments have.
     """
+    _refuse_vector_options(options)
     made, interface, common, extra = _build(task, interface, options)
     if interface == "tokens":
         return TokensEnv(made, **common, **extra)
@@ -73,12 +78,21 @@ def make_vec(
     return TextVectorEnv(made, num_envs, interface, autoreset_mode=mode, max_episode_steps=max_episode_steps, **common)
 
 
+def _refuse_vector_options(options: Mapping[str, Any]) -> None:
+    for name in VECTOR_ONLY:
+        if name in options:
+            raise TypeError(
+                f"{name} is for many environments at once, got {name}={options[name]!r} for a single one: take "
+                "gym.make_vec, and with its vectorization_mode='sync' or 'async' vector_kwargs={'autoreset_mode': ...}"
+            )
+
+
 def _build(
     task: TaskFactory, interface: str | None, options: dict[str, Any]
 ) -> tuple[Task, str, dict[str, Any], dict[str, Any]]:
     factory = load_task(task)
     parameters = inspect.signature(factory).parameters
-    accepted = [*COMMON, *TOKENS_ONLY, *VECTOR_ONLY, *parameters]
+    accepted = [*COMMON, *TOKENS_ONLY, *parameters]
     for name in options:
         if name not in accepted:
             near = difflib.get_close_matches(name, accepted, n=1)
@@ -154,10 +168,14 @@ def shipped_ids() -> list[str]:
 
 
 def given_options(spec: EnvSpec) -> dict[str, Any]:
-    """The keyword arguments of an environment that differ from those its id is registered with."""
+    """The keyword arguments of an environment that differ from those its id is registered with.
+
+    Those that ``gym.make_vec`` alone takes are left out, but for wrappers.
+    """
     registered = gym.registry[spec.id].kwargs
     return {
         name: value
         for name, value in spec.kwargs.items()
-        if name not in registered or (value is not registered[name] and registered[name] != value)
+        if (name not in VECTOR_OPTIONS or name == "wrappers")
+        and (name not in registered or (value is not registered[name] and registered[name] != value))
     }

@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
 from .limits import OwnLimit, OwnLimitSpec
-from .make import TOKENS_ONLY, load_task
+from .make import TOKENS_ONLY, VECTOR_OPTIONS, load_task
 from .streams import Streams
 from .task import Partner, Task
 from .text_env import TextEnv
@@ -21,8 +21,6 @@ from .vector import TextVectorEnv
 from .wrapped import WrappedVectorEnv
 from .wrappers import Layer, check_layers, layers_of, put_around, unrecorded
 
-VECTOR_OPTIONS = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers", "autoreset_mode", "max_episode_steps")
-"""What ``gym.make_vec`` writes into a spec and ``gym.make`` does not take."""
 VECTOR_WATCHERS = (
     "gymnasium.wrappers.vector.common:RecordEpisodeStatistics",
     "gymnasium.wrappers.vector.dict_info_to_list:DictInfoToList",
@@ -77,10 +75,13 @@ def remake(env: Any, interface: str = "text", **overrides: Any) -> gym.Env[Any, 
         env: an environment, single or vector, its spec, or its id.
         interface: "choices", "text" or "tokens".
         **overrides: keyword arguments of ``gym.make``; ``render_mode`` is None unless it is among them.
+            ``max_episode_steps`` takes the place of all time limits around ``env``: steps of the new interface, or
+            None or -1 for no limit but the environment's own.
 
     Raises:
         ValueError: if ``env`` was not made by ``gym.make``, or for a wrapper that cannot be put around it again: one
-            that does not record its arguments, or that was made for what another interface shows.
+            that does not record its arguments, or that was made for what another interface shows; for a limit below 1.
+        TypeError: for an option that the environment does not have.
     """
     id, options, layers = _recipe(env, interface, overrides)
     return put_around(gym.make(id, **options), layers)
@@ -97,7 +98,6 @@ def remake_vec(env: Any, num_envs: int, interface: str = "text", **overrides: An
     limits = [layer.limit for layer in layers if layer.limit is not None]
     if len(limits) < len(layers):
         return WrappedVectorEnv([put_around(gym.make(id, **options), layers) for _ in range(num_envs)], mode)
-    options.pop("render_mode")
     if limits:
         options["max_episode_steps"] = min(limits)
     made = gym.make_vec(id, num_envs=num_envs, vectorization_mode="vector_entry_point", autoreset_mode=mode, **options)
@@ -138,13 +138,45 @@ def _recipe(env: Any, interface: str, overrides: Mapping[str, Any]) -> tuple[str
     spec = single
     if isinstance(single, gym.Env):
         spec, layers = spec_of(single.unwrapped), layers_of(single)
+        if "max_episode_steps" in overrides:
+            layers = [layer for layer in layers if layer.limit is None]
         check_layers(layers, getattr(single.unwrapped, "interface", interface), interface)
     assert isinstance(spec, EnvSpec)
-    options = {**spec.kwargs, "render_mode": None, "interface": interface, **overrides}
+    options = {**spec.kwargs, "render_mode": None}
     if any(issubclass(layer.wrapper, gym.wrappers.AddRenderObservation) for layer in layers):
         options["render_mode"] = spec.kwargs.get("render_mode")
     left_out = VECTOR_OPTIONS if interface == "tokens" else (*VECTOR_OPTIONS, *TOKENS_ONLY)
-    return spec.id, {name: value for name, value in options.items() if name not in left_out}, layers
+    kept = {name: value for name, value in options.items() if name not in left_out}
+    return spec.id, {**kept, "interface": interface, **_checked(overrides)}, layers
+
+
+def _checked(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides for ``gym.make``; a limit that is none is left out."""
+    options = dict(overrides)
+    limit = options.pop("max_episode_steps", None)
+    if limit is None or limit == -1:
+        return options
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"max_episode_steps must be an int of at least 1, or None or -1 for no limit, got {limit!r}")
+    return {**options, "max_episode_steps": limit}
+
+
+def check_bare(env: gym.Env[Any, Any], what: str) -> None:
+    """Refuses an environment with wrappers that matter, for those who make it anew from its id and options alone.
+
+    Args:
+        env: made by ``gym.make``.
+        what: makes it anew, for the error.
+
+    Raises:
+        ValueError: for the first wrapper or limit that would be left out.
+    """
+    for layer in layers_of(env):
+        raise ValueError(
+            f"{what} makes the environment anew in other processes, from its id and options alone, and would leave out "
+            f"{layer}: change rewards by reward= and the length by max_turns= of gym.make, or take learn and score, "
+            "which keep wrappers"
+        )
 
 
 def seat_person(env: Any, interface: str, ask: Callable[[str], str]) -> TextEnv:

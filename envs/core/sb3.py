@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from .text_env import goal_option
 from .vector import TextVectorEnv
 
 try:
@@ -45,8 +46,10 @@ class SB3VecEnv(VecEnv):
 
     def reset(self) -> np.ndarray:
         seeds = self._seeds if any(seed is not None for seed in self._seeds) else None
-        observations, _ = self.envs.reset(seed=seeds)
+        goals = [goal_option(options) for options in self._options]
+        observations, _ = self.envs.reset(seed=seeds, options={"goal_id": goals})
         self._reset_seeds()
+        self._reset_options()
         self._returns[:] = 0
         self._turns[:] = 0
         return observations
@@ -96,7 +99,8 @@ class SB3VecEnv(VecEnv):
         return [False for _ in self._rows(indices)]
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        return [None] * self.num_envs
+        shown = self.envs.render() if self.envs.render_mode == "rgb_array" else None
+        return [None] * self.num_envs if shown is None else list(shown)
 
     def _rows(self, indices: Any) -> Iterable[int]:
         return range(self.num_envs) if indices is None else np.atleast_1d(indices).tolist()

@@ -34,7 +34,7 @@ class WrappedVectorEnv(TextVectorEnv):
         first = cores[0]
         assert isinstance(first, TextEnv)
         super().__init__(
-            first.task, len(envs), first.interface, first.reward, first.split, first.max_turns,
+            first.task, len(envs), first.interface, first.reward, first.split, first.max_turns, first.render_mode,
             autoreset_mode=autoreset_mode,
         )  # fmt: skip
         self.envs = list(envs)
@@ -99,6 +99,10 @@ class WrappedVectorEnv(TextVectorEnv):
         if isinstance(space, Utterance):
             return tuple(self._shown)
         return copy.deepcopy(concatenate(space, self._shown, create_empty_array(space, self.num_envs)))
+
+    def render(self) -> tuple[Any, ...] | None:
+        """What the ``render`` of each row returns."""
+        return None if self.render_mode is None else tuple([env.render() for env in self.envs])
 
     def close_extras(self, **kwargs: Any) -> None:
         for env in self.envs:

@@ -24,6 +24,7 @@ from ... import __version__
 from ...agents.files import atomic_write
 from ...envs import Task, spec_of
 from ...envs.core.make import TOKENS_ONLY, given_options
+from ...envs.core.remake import check_bare
 from ..calibration import facts_of, slices_of
 from ..grading import grading
 from ..rating.judges import judges_in
@@ -67,7 +68,7 @@ def compare(
     """Trains and scores every agent, and writes ``results.json``, ``report.html`` and ``report.md`` into ``out``.
 
     Args:
-        env_id: id of an environment (with or without ``module:``), or one made by ``gym.make``.
+        env_id: id of an environment (with or without ``module:``), or one made by ``gym.make``, without wrappers.
         preset: "quick", "full", or a preset of your own; what is adapted to the environment, see
             :func:`~dialogym.evaluation.compare.suited.suited_preset`.
         out: folder; one that an interrupted comparison of the same settings left is gone on with.
@@ -83,7 +84,8 @@ def compare(
         The results, as in ``results.json``.
 
     Raises:
-        ValueError: for an unknown preset or agent, or an ``out`` that holds a comparison with other settings.
+        ValueError: for an unknown preset or agent, an ``out`` that holds a comparison with other settings, or wrappers
+            and time limits around the environment, which would not come along.
         RuntimeError: if every arm failed.
         KeyboardInterrupt: when interrupted, after what was trained so far was saved.
     """
@@ -123,6 +125,7 @@ def begin(
 ) -> Comparison:
     """Claims the folder and settles what is to be run; arguments and errors are those of :func:`compare`."""
     env = made(env_id, **(env_kwargs or {}))
+    check_bare(env, "a comparison")
     chosen = suited_preset(_preset(preset), env)
     plan = _plan(env, chosen, Path(out))
     arms = _those(arms_of(chosen, seed), agents, "agents")

@@ -109,3 +109,15 @@ def test_a_saved_agent_remembers_what_was_put_around_its_environment(tmp_path: A
     make_agent("q_learning", hundredfold(env)).save(tmp_path / "other")
     with pytest.raises(ValueError, match="an environment that no file can describe: pass env="):
         load_agent(tmp_path / "other")
+
+
+def test_an_agent_of_a_vector_environment_is_loaded_for_a_single_one(tmp_path: Any) -> None:
+    envs = gym.make_vec(ENV, num_envs=2, autoreset_mode="Disabled", max_episode_steps=3, noise=0.25)
+    make_agent("q_learning", envs).save(tmp_path / "agent")
+    spec = load_agent(tmp_path / "agent").spec
+    assert (spec.max_episode_steps, spec.kwargs["noise"]) == (3, 0.25)
+    assert "num_envs" not in spec.kwargs
+    wrapped = gym.make_vec(ENV, num_envs=2, vectorization_mode="sync", wrappers=[hundredfold])
+    make_agent("q_learning", wrapped).save(tmp_path / "other")
+    with pytest.raises(ValueError, match="an environment that no file can describe: pass env="):
+        load_agent(tmp_path / "other")

@@ -189,3 +189,11 @@ def test_labels_of_the_same_words_are_refused(tmp_path, labels):
         ValueError, match=re.escape(f"labels must differ in their words, got {labels[0]!r} and {labels[1]!r}")
     ):
         TextClassification(data=str(path))
+
+
+def test_a_text_that_was_labelled_twice_is_in_one_split():
+    rows = [{"text": f"text  number {number}", "label": "good"} for number in range(200)]
+    rows += [{"text": f"text number {number} ", "label": ("good", "bad")[number % 2]} for number in range(200)]
+    task = TextClassification(data=rows)
+    texts = [{" ".join(text.split()) for text, _ in task.labelled(split)} for split in ("train", "validation", "test")]
+    assert sum(map(len, texts)) == len(set.union(*texts)) == 200

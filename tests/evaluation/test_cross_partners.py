@@ -73,6 +73,21 @@ def test_what_is_finished_is_not_played_again_and_other_settings_are_refused(tmp
         cross_partners(ID, ["claim_success"], ["rule"], tmp_path, num_goals=4)
 
 
+def test_an_agent_that_acts_at_random_does_the_same_after_an_interruption(tmp_path):
+    class Stopped(Exception):
+        pass
+
+    def stop(line: str) -> None:
+        raise Stopped
+
+    whole = cross_partners(ID, ["random"], ["rule", LEAVES], tmp_path / "whole", num_goals=12)
+    with pytest.raises(Stopped):
+        cross_partners(ID, ["random"], ["rule", LEAVES], tmp_path / "parts", num_goals=12, progress=stop)
+    assert cross_partners(ID, ["random"], ["rule", LEAVES], tmp_path / "parts", num_goals=12) == whole
+    played = [folder / "conversations" / "random--says_leaves.jsonl" for folder in tmp_path.iterdir()]
+    assert played[0].read_text() == played[1].read_text()
+
+
 @pytest.mark.parametrize(
     ("agents", "partners", "options", "error"),
     [

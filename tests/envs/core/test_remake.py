@@ -173,3 +173,45 @@ def test_what_is_seen_comes_along_within_the_interface():
     kept = observations.copy()
     envs.step([0, 0])
     assert np.array_equal(kept, observations)
+
+
+@pytest.mark.parametrize("wrap", [plain, limited, scaled, lambda env: scaled(limited(env))])
+def test_a_limit_that_is_asked_for_takes_the_place_of_those_around(wrap):
+    env = wrap(gym.make(ENV_ID, interface="text", reward={"turn": -1}))
+    for limit, length in ((1, 1), (3, 3), (None, 4), (-1, 4)):
+        envs = remake_vec(env, 2, "text", autoreset_mode="Disabled", max_episode_steps=limit)
+        ends = [truncated for _, truncated in played(envs, ACTIONS["text"], 4)]
+        single = remake(env, "text", max_episode_steps=limit)
+        single.reset(seed=5)
+        assert ends == [False] * (length - 1) + [length == limit]
+        assert [single.step(ACTIONS["text"])[3] for _ in ends] == ends
+
+
+@pytest.mark.parametrize("limit", [0, -2, 2.5, True, "5"])
+@pytest.mark.parametrize("remade", [remake, lambda env, **options: remake_vec(env, 2, **options)])
+def test_a_limit_that_is_none_is_refused(remade, limit):
+    with pytest.raises(ValueError, match="max_episode_steps must be an int of at least 1"):
+        remade(ENV_ID, max_episode_steps=limit)
+
+
+def test_options_that_would_do_nothing_are_refused():
+    env = gym.make(ENV_ID)
+    with pytest.raises(TypeError, match="num_envs is for many environments at once"):
+        remake(env, num_envs=2)
+    with pytest.raises(TypeError, match="num_envs is for many environments at once"):
+        gym.make(ENV_ID, num_envs=2)
+    with pytest.raises(TypeError, match=r"autoreset_mode is for many .*vector_kwargs"):
+        gym.make_vec(ENV_ID, num_envs=2, vectorization_mode="sync", autoreset_mode="Disabled")
+    with pytest.raises(TypeError, match="context_length needs interface='tokens'"):
+        remake(env, "text", context_length=5)
+    with pytest.raises(TypeError, match="vectorization_mode"):
+        remake_vec(env, 2, vectorization_mode="sync")
+
+
+@pytest.mark.parametrize("wrap", [plain, scaled])
+def test_rows_are_rendered_as_asked(wrap):
+    envs = remake_vec(wrap(gym.make(ENV_ID, interface="text")), 2, render_mode="ansi")
+    envs.reset(seed=0)
+    shown = envs.render()
+    assert len(shown) == 2
+    assert all("user:" in text for text in shown)

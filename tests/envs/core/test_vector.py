@@ -141,6 +141,25 @@ def test_stable_baselines3_reaches_it_through_a_thin_adapter():
         SB3VecEnv(remake_vec(ENV_ID, 2, interface="choices"))
 
 
+def test_the_adapter_hands_goals_on_and_shows_pictures():
+    pytest.importorskip("stable_baselines3")
+    pytest.importorskip("PIL")
+    from dialogym.envs.core.sb3 import SB3VecEnv
+
+    envs = SB3VecEnv(remake_vec(ENV_ID, 2, "choices", autoreset_mode="Disabled", render_mode="rgb_array"))
+    goals = envs.envs.task.goal_ids("train", 2)
+    envs.set_options([{"goal_id": goal} for goal in goals])
+    envs.reset()
+    assert envs.envs.goal_ids == goals
+    assert envs.render().shape[-1] == 3
+    assert all(np.array_equal(*pair) for pair in zip(envs.get_images(), envs.envs.render(), strict=True))
+    envs.reset()  # options are for one reset
+    assert envs.envs.goal_ids != goals
+    envs.set_options({"gaol_id": goals[0]})
+    with pytest.raises(ValueError, match="reset understands the option 'goal_id', got 'gaol_id'"):
+        envs.reset()
+
+
 def test_rows_played_apart_are_those_of_single_environments():
     """Turns of some rows at a time, and a row begun anew: as the single environments of their seeds."""
     vector = remake_vec("TextDialog-v0", 3, interface="text", autoreset_mode="Disabled", max_turns=3)

@@ -268,3 +268,14 @@ def test_the_environment_may_be_given_made(tmp_path):
     results = run(tmp_path, SMALL, ["rule"], env)
     assert results["env"]["kwargs"]["noise"] == 0.5
     assert 0.2 < results["agents"]["rule"]["success"]["mean"] < 0.9
+
+
+@pytest.mark.parametrize(
+    "around", [lambda env: gym.wrappers.TimeLimit(env, 1), lambda env: gym.wrappers.ClipReward(env, 0, 0)]
+)
+def test_what_would_not_come_along_to_other_processes_is_refused(tmp_path, around):
+    with pytest.raises(ValueError, match=r"a comparison .* would leave out (TimeLimit|ClipReward)\(.*max_turns="):
+        run(tmp_path, SMALL, ["rule"], around(gym.make("EvaluationWords-v0")))
+    with pytest.raises(ValueError, match=r"would leave out TimeLimit\(max_episode_steps=2\)"):
+        run(tmp_path, SMALL, ["rule"], env_kwargs={"max_episode_steps": 2})
+    assert not any(tmp_path.iterdir())
