@@ -399,14 +399,14 @@ def _calibration_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """Of all agents that estimate their success; the first row has the headings."""
     return calibration_rows(
         {
-            f"{label(name)}, {estimate}{_of_runs(found)}": found
+            f"{label(name)}, {estimate}{_judged_runs(found)}": found
             for name, agent in results["agents"].items()
             for estimate, found in (agent.get("calibration") or {}).items()
         }
     )
 
 
-def _of_runs(found: Mapping[str, Any]) -> str:
+def _judged_runs(found: Mapping[str, Any]) -> str:
     """How many runs an estimate is of, where there were several."""
     runs = found.get("runs", 1)
     of_all = runs + found.get("left_out", 0)
