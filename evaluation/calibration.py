@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .statistics import holm, success_interval, wilson_interval
+from .statistics import (
+    CrossedMean,
+    Interval,
+    bootstrap_interval,
+    holm,
+    mean_interval,
+    success_interval,
+    wilson_interval,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -41,18 +49,21 @@ def calibration(probabilities: ArrayLike, outcomes: ArrayLike, seed: int = 0) ->
 
     Returns:
         "brier": mean, low, high of the Brier score (0 is perfect; scikit-learn's), bootstrapped over goals. "base":
-        that of always saying the success rate. "error": the expected calibration error over bins of equally many goals.
-        "error_expected": what it would be on average if each conversation succeeded with the very probability that was
-        said, "p_calibrated": how often it would be as large as found. "auc": the chance that a success was given more
-        than a failure; None where there is only one of the two. "bins": mean probability, success with its Wilson
-        interval, and number of goals of each.
+        that of always saying the success rate. "error": the expected calibration error over bins of equally many goals,
+        and "error_interval", its low and high. "error_expected": what it would be on average if each conversation
+        succeeded with the very probability that was said, "p_calibrated": how often it would be as large as found.
+        "auc": the chance that a success was given more than a failure, with "auc_interval"; None where there is only
+        one of the two. "bins": mean probability, success with its Wilson interval, and number of goals of each.
+        The intervals of error and AUC are the bootstrap's of what each goal adds to them: the side that a bin is off
+        to, and where the other goals stand, are taken as found. An AUC of 1 has one without width.
 
     Raises:
         ValueError: for shapes that differ, no goals, or values outside their range.
         ImportError: without scikit-learn.
 
     Reference: Brier (1950); Guo et al. (2017), https://arxiv.org/abs/1706.04599; the simulation is the consistency
-    resampling of Bröcker and Smith (2007), https://doi.org/10.1175/WAF993.1.
+    resampling of Bröcker and Smith (2007), https://doi.org/10.1175/WAF993.1; what a goal adds to the AUC is as in
+    DeLong et al. (1988), https://doi.org/10.2307/2531595.
     """
     said, came = np.asarray(probabilities, dtype=float), np.asarray(outcomes, dtype=float)
     if said.shape != came.shape or said.ndim != 1 or not said.size:
@@ -70,15 +81,66 @@ def calibration(probabilities: ArrayLike, outcomes: ArrayLike, seed: int = 0) ->
     error = _error(said, came, bins)
     as_said = [_error(said, (rng.random(num) < said).astype(float), bins) for _ in range(RESAMPLES)]
     brier = float(brier_score_loss(came, said, pos_label=1))
+    both = 0 < came.mean() < 1
     return {
+        "runs": 1,
         "goals": num,
         "brier": {"mean": brier, "low": float(np.quantile(drawn, 0.025)), "high": float(np.quantile(drawn, 0.975))},
         "base": float(came.var()),
         "error": error,
+        "error_interval": _ends(bootstrap_interval(_error_parts(said, came, bins), seed, resamples=RESAMPLES)),
         "error_expected": float(np.mean(as_said)),
         "p_calibrated": float((1 + sum(one >= error - 1e-12 for one in as_said)) / (1 + RESAMPLES)),
-        "auc": float(roc_auc_score(came, said)) if 0 < came.mean() < 1 else None,
+        "auc": float(roc_auc_score(came, said)) if both else None,
+        "auc_interval": _ends(bootstrap_interval(_auc_parts(said, came), seed, resamples=RESAMPLES)) if both else None,
         "bins": [{"said": float(said[inside].mean()), "goals": len(inside), **_share(came[inside])} for inside in bins],
+    }
+
+
+def calibration_of_runs(probabilities: ArrayLike, outcomes: ArrayLike, seed: int = 0) -> dict[str, Any]:
+    """How well the probabilities that several training runs of an agent gave agree with what happened to each.
+
+    The training run is the unit: a run that is too sure and one that is not sure enough are not calibrated together.
+
+    Args:
+        probabilities, outcomes: (R, G), as of :func:`calibration`; every run on the same goals, and each with
+            successes and failures.
+        seed: of the simulations.
+
+    Returns:
+        What :func:`calibration` returns, of one run that itself. Of several "per_run" has each, with "p_holm", its
+        "p_calibrated" adjusted for being several. "brier", "base", "error", "error_expected" and "auc" are means over
+        runs, and the intervals are those of a :class:`~.statistics.CrossedMean`, over runs and goals. "p_calibrated" is
+        the least of the adjusted ones: that of all runs being calibrated, whatever they share. "bins" are of all
+        conversations, the intervals of success over runs and goals.
+
+    Raises:
+        ValueError: as :func:`calibration`; for other shapes.
+        ImportError: without scikit-learn or, for several runs, scipy.
+    """
+    said, came = (np.atleast_2d(np.asarray(one, dtype=float)) for one in (probabilities, outcomes))
+    if said.shape != came.shape or said.ndim != 2:
+        raise ValueError(f"expected as many probabilities as outcomes, (R, G), got {said.shape} and {came.shape}")
+    runs = [calibration(*one, seed) for one in zip(said, came, strict=True)]
+    if len(runs) == 1:
+        return runs[0]
+    errors = np.array([_error_parts(*one, _bins(one[0])) for one in zip(said, came, strict=True)])
+    ranks = None if any(run["auc"] is None for run in runs) else np.array(list(map(_auc_parts, said, came)))
+    p_values = holm([run["p_calibrated"] for run in runs])
+    ranked = None if ranks is None else mean_interval(ranks)
+    return {
+        "runs": len(runs),
+        "goals": said.shape[1],
+        "brier": _within(mean_interval((said - came) ** 2))._asdict(),
+        "base": float(came.var(1).mean()),
+        "error": float(np.mean([run["error"] for run in runs])),
+        "error_interval": _ends(mean_interval(errors)),
+        "error_expected": float(np.mean([run["error_expected"] for run in runs])),
+        "p_calibrated": min(p_values),
+        "auc": None if ranked is None else ranked.mean,
+        "auc_interval": None if ranked is None else _ends(ranked),
+        "bins": [_bin_of_runs(said, came, inside) for inside in _bins(said.ravel())],
+        "per_run": [{**run, "p_holm": p} for run, p in zip(runs, p_values, strict=True)],
     }
 
 
@@ -92,6 +154,45 @@ def _bins(said: np.ndarray) -> list[np.ndarray]:
 
 def _error(said: np.ndarray, came: np.ndarray, bins: Sequence[np.ndarray]) -> float:
     return sum(len(inside) * abs(said[inside].mean() - came[inside].mean()) for inside in bins) / len(said)
+
+
+def _error_parts(said: np.ndarray, came: np.ndarray, bins: Sequence[np.ndarray]) -> np.ndarray:
+    """(G,) what each goal adds to the calibration error, which is their mean."""
+    parts = said - came
+    for inside in bins:
+        parts[inside] *= np.sign(parts[inside].mean())
+    return parts
+
+
+def _auc_parts(said: np.ndarray, came: np.ndarray) -> np.ndarray:
+    """(G,) what each goal adds to the AUC, which is their mean: how it varies with the goals, in the first order."""
+    rate, won = came.mean(), np.empty(len(said))
+    for own in (0, 1):
+        others, mine = np.sort(said[came != own]), said[came == own]
+        below = (np.searchsorted(others, mine, "left") + np.searchsorted(others, mine, "right")) / 2 / len(others)
+        won[came == own] = below if own else 1 - below
+    auc = won[came == 1].mean()
+    return auc + (won - auc) / np.where(came == 1, rate, 1 - rate)
+
+
+def _bin_of_runs(said: np.ndarray, came: np.ndarray, inside: np.ndarray) -> dict[str, float]:
+    """A bin of (R, G) conversations; its success is a ratio, so its interval is the delta method's."""
+    held = np.zeros(said.size)
+    held[inside] = 1
+    held = held.reshape(said.shape)
+    weight, rate = held.mean(), float(came.ravel()[inside].mean())
+    parts = rate + held * (came - rate) / weight
+    found = CrossedMean.of(parts, least_noise=1 / (said.shape[1] * weight**2)).interval()
+    return {"said": float(said.ravel()[inside].mean()), "goals": len(inside), **_within(found)._asdict()}
+
+
+def _within(found: Interval) -> Interval:
+    return Interval(found.mean, max(found.low, 0.0), min(found.high, 1.0))
+
+
+def _ends(found: Interval) -> dict[str, float]:
+    low, high = _within(found)[1:]
+    return {"low": low, "high": high}
 
 
 def _share(came: np.ndarray) -> dict[str, float]:
@@ -246,15 +347,27 @@ def told_slices(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def calibration_rows(named: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     """The table of several estimates by their name; the first row has the headings."""
-    rows = [["estimate", "Brier [95%]", "of the rate alone", "calibration error", "expected by chance", "p", "AUC"]]
+    rows = [[
+        "estimate", "Brier [95%]", "of the rate alone", "calibration error [95%]", "by run", "expected by chance", "p",
+        "AUC [95%]",
+    ]]  # fmt: skip
     for name, found in named.items():
         brier = found["brier"]
         rows.append([
-            name, f"{brier['mean']:.3f} [{brier['low']:.3f}, {brier['high']:.3f}]", f"{found['base']:.3f}",
-            f"{found['error']:.3f}", f"{found['error_expected']:.3f}", f"{found['p_calibrated']:.2g}",
-            "–" if found["auc"] is None else f"{found['auc']:.2f}",
+            name, _with_interval(brier["mean"], brier, 3), f"{found['base']:.3f}",
+            _with_interval(found["error"], found.get("error_interval"), 3),
+            ", ".join(f"{run['error']:.3f}" for run in found.get("per_run", ())) or "–",
+            f"{found['error_expected']:.3f}", f"{found['p_calibrated']:.2g}",
+            _with_interval(found["auc"], found.get("auc_interval"), 2),
         ])  # fmt: skip
     return rows
+
+
+def _with_interval(value: float | None, ends: Mapping[str, float] | None, digits: int) -> str:
+    """Results of earlier versions have no interval of some."""
+    if value is None:
+        return "–"
+    return f"{value:.{digits}f}" + (f" [{ends['low']:.{digits}f}, {ends['high']:.{digits}f}]" if ends else "")
 
 
 def slice_rows(rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:

@@ -111,6 +111,11 @@ class LanguageModelAgent(Learner):
                 found.append(float(self.critic(states.float())[0]))
         return found
 
+    def take_over(self, lm: LanguageModel, critic: ValueHead | None = None) -> None:
+        """Speaks with another model from now on, and expects what another critic does; both are its own then."""
+        self._lm, self.critic = lm, critic
+        self.forget()
+
     def forget(self) -> None:
         """Drops what was read; to be called when the weights change."""
         self._sampler, self._rows = None, {}

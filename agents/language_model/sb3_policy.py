@@ -13,6 +13,7 @@ do with observations does not fit token ids, so here:
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
+from .agent import LanguageModelAgent
+from .critic import ValueHead
 from .model import LanguageModel, ModelConfig
 from .observations import ObservationReader
 
@@ -113,6 +116,30 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
         if mode:
             self.reader.forget()
         return self
+
+    def hand_to(self, agent: LanguageModelAgent) -> LanguageModelAgent:
+        """Gives an agent this model as it is now, and its value of a conversation; they are copies.
+
+        The agent then says what this policy says, is scored and saved as any other, and is asked how sure it is. It
+        keeps its own settings: make it with the ``max_reply_tokens`` that the environment had, and with this policy's
+        ``model``, by which its next training finds its settings.
+
+        Args:
+            agent: one that speaks with a language model, such as ``make_agent("ppo", env, model=FOLDER)``.
+
+        Returns:
+            That agent.
+
+        Raises:
+            TypeError: for another agent.
+        """
+        if not isinstance(agent, LanguageModelAgent):
+            raise TypeError(f"expected an agent that speaks with a language model, got {agent!r:.80}")
+        lm = copy.deepcopy(self.lm)
+        critic = ValueHead(self.features_dim).to(self.value_net.weight)
+        critic.linear.load_state_dict(self.value_net.state_dict())
+        agent.take_over(lm, critic.float())
+        return agent
 
     # What the algorithms call
 

@@ -1,9 +1,9 @@
 """How good is a judge? Its agreement with people, and what sways it: position, length, and who wrote the reply.
 
 A judge is whoever is not to be believed at once: a model that compares two replies, a reward that scores each, a new
-rater. Its judgements stand in files like those of people, with its name as the rater. Biases are differences from what
-people chose on the same pairs (Zheng et al., 2023, section 3.3, https://arxiv.org/abs/2306.05685): a judge that chooses
-long replies as often as people do has none, however often that is.
+rater. Its judgements stand in files like those of people, with its name as the rater. Biases are measured against what
+people chose on the same pairs (Zheng et al., 2023, section 3.3, https://arxiv.org/abs/2306.05685): where long replies
+are better, a judge that likes them has none. Nor has one that errs more or less often than people do, to either side.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from ..statistics import Interval, wilson_interval
 from .agreement import cohen_kappa
 
 RESAMPLES = 2000
+MIN_REPEATED = 30
+"""Pairs that several people judged, from which on one knows how far people are to be relied on."""
 Z = NormalDist().inv_cdf(0.975)
 Key = tuple[str, str]
 
@@ -48,9 +50,11 @@ class JudgeQuality:
         position: how much more often than the other the judge chose the reply that it was shown first, as a share of
             the pairs beyond a half; 0 is no bias, 0.5 always the first.
         consistency: of the pairs that the judge saw in both orders, the share with the same choice.
-        length: how much more often than people the judge chose the longer reply, in [-1, 1].
-        own: how much more often than people the judge chose the reply of ``own_agents``, in [-1, 1].
+        length: how much more often the judge chose the longer reply than it would by what people like, see
+            :func:`bias_beside`; 0.5 is always.
+        own: likewise the reply of ``own_agents``.
         own_agents: agents of the judge's own model.
+        num_repeated: pairs that several people judged, by which one knows how far people are to be relied on.
     """
 
     judge: str
@@ -65,6 +69,7 @@ class JudgeQuality:
     length: Interval | None
     own: Interval | None
     own_agents: tuple[str, ...]
+    num_repeated: int = 0
 
     @property
     def sways(self) -> list[str]:
@@ -96,7 +101,7 @@ def judge_quality(judgements: Sequence[Judgement], judge: str, own_agents: Colle
     pairs = {one.key: one for one in by_judge if one.key in wanted}
     if not pairs:
         raise ValueError(f"expected people's judgements of pairs that {judge!r} judged, got none")
-    majority = _majorities(by_people)
+    majority, votes = _majorities(by_people), _votes(by_people)
     kinds = [(_choice(judged[key]), majority[key]) for key in pairs]
     return JudgeQuality(
         judge,
@@ -108,9 +113,10 @@ def judge_quality(judgements: Sequence[Judgement], judge: str, own_agents: Colle
         krippendorff_alpha(_units(by_people, pairs)) if len(people) > 1 else None,
         position_bias([(one.key, one.choice, one.shown_first) for one in by_judge]),
         _consistency(by_judge),
-        _bias(pairs, judged, wanted, lambda pair: _sign(len(pair.first) - len(pair.second))),
-        _bias(pairs, judged, wanted, lambda pair: (pair.agents[0] in own) - (pair.agents[1] in own)),
+        _bias(pairs, judged, votes, lambda pair: _sign(len(pair.first) - len(pair.second))),
+        _bias(pairs, judged, votes, lambda pair: (pair.agents[0] in own) - (pair.agents[1] in own)),
         own,
+        sum(len(votes[key]) > 1 for key in pairs),
     )
 
 
@@ -120,6 +126,14 @@ def _preferences(judgements: Iterable[Judgement]) -> dict[Key, float]:
     for one in judgements:
         found[one.key].append(one.preference)
     return {key: sum(values) / len(values) for key, values in found.items()}
+
+
+def _votes(judgements: Iterable[Judgement]) -> dict[Key, list[float]]:
+    """For the first reply of each pair, in [0, 1], of each person that judged it."""
+    found: dict[Key, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for one in judgements:
+        found[one.key][one.rater].append(one.preference)
+    return {key: [sum(own) / len(own) for own in raters.values()] for key, raters in found.items()}
 
 
 def _choice(preference: float) -> str:
@@ -188,11 +202,7 @@ def krippendorff_alpha(units: Iterable[Sequence[str]]) -> float | None:
 
 def _units(judgements: Iterable[Judgement], pairs: Mapping[Key, Pair]) -> list[list[str]]:
     """The choices of each pair, one of every rater."""
-    found: dict[Key, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for one in judgements:
-        if one.key in pairs:
-            found[one.key][one.rater].append(one.preference)
-    return [[_choice(sum(own) / len(own)) for own in raters.values()] for raters in found.values()]
+    return [list(map(_choice, votes)) for key, votes in _votes(judgements).items() if key in pairs]
 
 
 def position_bias(judged: Iterable[tuple[Key, str, str]]) -> Interval | None:
@@ -219,12 +229,85 @@ def _consistency(by_judge: Iterable[Judgement]) -> Interval | None:
 
 
 def _bias(
-    pairs: Mapping[Key, Pair], judged: Mapping[Key, float], wanted: Mapping[Key, float], side: Callable[[Pair], int]
+    pairs: Mapping[Key, Pair],
+    judged: Mapping[Key, float],
+    votes: Mapping[Key, list[float]],
+    side: Callable[[Pair], int],
 ) -> Interval | None:
-    """How much more often than people the judge chose the reply of a side: 1 the first, -1 the second, 0 neither."""
-    return mean_of_differences([
-        side(pair) * (judged[key] - wanted[key]) for key, pair in pairs.items() if side(pair) != 0
-    ])  # fmt: skip
+    """For the reply of a side: 1 the first, -1 the second, 0 neither."""
+    sides = {key: side(pair) for key, pair in pairs.items() if side(pair) != 0}
+    return bias_beside(
+        [towards * (2 * judged[key] - 1) for key, towards in sides.items()],
+        [[towards * (2 * vote - 1) for vote in votes[key]] for key, towards in sides.items()],
+    )
+
+
+def bias_beside(judge: Sequence[float], people: Sequence[Sequence[float]]) -> Interval | None:
+    """How much more often a judge chose a kind of reply than it would by what people like, with a 95% interval.
+
+    Both follow what is liked, each with errors of its own, that are as frequent to one side as to the other; a bias is
+    what the judge adds::
+
+        E[person] = p,    E[judge] = bias + k p,    E[judge person] = bias p + k r,    E[person another person] = r
+
+    on a scale from -1 to 1, so that the bias is the intercept of a regression whose regressor has errors (Fuller, 1987,
+    "Measurement error models", section 1.2), and ``k`` how closely the judge follows what is liked, beside a person.
+    How often the judge simply chose otherwise than people would be another thing: where long replies are better, one
+    that errs more often than they do, to either side, takes fewer of them.
+
+    ``r`` is known where several people judged the same pairs, ``MIN_REPEATED`` at least. Elsewhere people are taken to
+    err at most as often as the judge: the interval reaches from that of people without errors to that of people with
+    as many (the latter is the mean difference), and is the wider, the more one kind of reply is liked.
+
+    Args:
+        judge: of each pair, 1 where it chose that kind, -1 the other, 0 a tie; or the mean of several choices.
+        people: likewise, of each pair one of every person.
+
+    Returns:
+        In [-0.5, 0.5], as a share of the pairs: 0.5 is always that kind, whatever is liked. None without any pairs.
+    """
+    if not len(judge):
+        return None
+    chose, liked = np.asarray(judge, dtype=float), np.array([sum(votes) / len(votes) for votes in people])
+    repeated = np.array([_product(votes) for votes in people])
+    known = np.isfinite(repeated)
+    if known.sum() >= MIN_REPEATED:
+        return _intercept(chose, liked, repeated)
+    as_many = mean_of_differences((chose - liked) / 2)
+    none = _intercept(chose, liked, np.array([sum(vote * vote for vote in votes) / len(votes) for votes in people]))
+    assert as_many is not None
+    middle = (as_many.mean + none.mean) / 2
+    return Interval(middle, max(-0.5, min(as_many.low, none.low)), min(0.5, max(as_many.high, none.high)))
+
+
+def _product(votes: Sequence[float]) -> float:
+    """The mean product of two people's votes on a pair; NaN of one person's."""
+    num = len(votes)
+    return (sum(votes) ** 2 - sum(vote * vote for vote in votes)) / (num * (num - 1)) if num > 1 else math.nan
+
+
+def _intercept(chose: np.ndarray, liked: np.ndarray, repeated: np.ndarray) -> Interval:
+    """Half of the bias in :func:`bias_beside`, of (N,) values; NaN in ``repeated`` where it is not known.
+
+    Its numerator is a polynomial of means, 0 without a bias; its standard error is the jackknife's over pairs, with
+    that of two choices more.
+    """
+    judge, person, both, reliability = (_left_out(one) for one in (chose, liked, chose * liked, repeated))
+    above, below = judge * reliability - person * both, float(reliability[0] - person[0] ** 2)
+    num = len(chose)
+    if num < 2 or below <= 0:
+        return Interval(float(np.clip((chose - liked).mean() / 2, -0.5, 0.5)), -0.5, 0.5)
+    jackknife = (num - 1) / num * float(((above[1:] - above[1:].mean()) ** 2).sum())
+    half = Z * math.sqrt(jackknife + (2 * float(reliability[0]) / (num + 2)) ** 2)
+    ends = [(float(above[0]) + off) / below / 2 for off in (0.0, -half, half)]
+    return Interval(*(min(0.5, max(-0.5, end)) for end in ends))
+
+
+def _left_out(values: np.ndarray) -> np.ndarray:
+    """(1 + N,) the mean of those of N values that are known, and the means without each."""
+    known = np.isfinite(values)
+    total, num = values[known].sum(), known.sum()
+    return np.append(total / num, (total - np.where(known, values, 0)) / np.maximum(num - known, 1))
 
 
 def mean_of_differences(differences: Sequence[float]) -> Interval | None:
@@ -343,7 +426,9 @@ def quality_table(quality: JudgeQuality) -> Any:
     from rich.table import Table
 
     table = Table("measure", "value", "95% low", "95% high", title=f"{quality.judge}, by {', '.join(quality.people)}")
-    table.caption = f"{quality.num_pairs} pairs of both; biases are differences from what people chose, 0 is none"
+    table.caption = (
+        f"{quality.num_pairs} pairs of both; a bias of 0 is none, of 0.5 always that reply. {_reliability(quality)}"
+    )
     own = ", ".join(quality.own_agents)
     rows: list[tuple[str, Interval | None]] = [
         ("chooses as most people", quality.accuracy), ("Cohen's kappa with most people", quality.kappa),
@@ -355,3 +440,13 @@ def quality_table(quality: JudgeQuality) -> Any:
     for name, alpha in (("with", quality.alpha), ("of people without", quality.alpha_people)):
         table.add_row(f"Krippendorff's alpha {name} it", "–" if alpha is None else f"{alpha:.3f}", "", "")
     return table
+
+
+def _reliability(quality: JudgeQuality) -> str:
+    """What is known of people's errors, on which the biases beside them rest."""
+    if quality.num_repeated >= MIN_REPEATED:
+        return f"Several people judged {quality.num_repeated} of them, which tells how often they err."
+    return (
+        f"Several people judged {quality.num_repeated} of them; from {MIN_REPEATED} on one would know how often people "
+        "err, who are taken to err at most as often as the judge."
+    )

@@ -399,11 +399,18 @@ def _calibration_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """Of all agents that estimate their success; the first row has the headings."""
     return calibration_rows(
         {
-            f"{label(name)}, {estimate}": found
+            f"{label(name)}, {estimate}{_judged_runs(found)}": found
             for name, agent in results["agents"].items()
             for estimate, found in (agent.get("calibration") or {}).items()
         }
     )
+
+
+def _judged_runs(found: Mapping[str, Any]) -> str:
+    """How many runs an estimate is of, where there were several."""
+    runs = found.get("runs", 1)
+    of_all = runs + found.get("left_out", 0)
+    return "" if of_all == 1 else f", {runs} runs" if runs == of_all else f", {runs} of {of_all} runs"
 
 
 def _slice_rows(results: Mapping[str, Any]) -> list[list[str]]:

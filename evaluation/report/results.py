@@ -17,7 +17,7 @@ import numpy as np
 
 from ...agents.files import atomic_write
 from ..blame import added
-from ..calibration import as_probabilities, calibration, success_by_slices
+from ..calibration import as_probabilities, calibration_of_runs, success_by_slices
 from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, SMALL, pairs, stages_of
 from ..statistics import (
     MODELS,
@@ -113,10 +113,12 @@ METHODS = {
     "labels": "accuracy and macro F1 of the labels in the replies (scikit-learn; one that names none is wrong), and "
     "the expected calibration error of classifiers over 10 bins",
     "pass_k": "chance that k tries at a goal, under different noise, all succeed",
-    "calibration": "estimates of success of the first run, as the agent's critic gives them when a conversation begins "
-    "(value) or as the mean log-probability of the tokens that it said (tokens), put on the scale of probabilities by "
-    "logistic regressions on the other half of the goals. Brier score with bootstrap interval; calibration error over "
-    "ten bins, and what it would be by chance if the estimates were right, with the chance of one as large",
+    "calibration": "estimates of success of every run, as the agent's critic gives them when a conversation begins "
+    "(value) or as the mean log-probability of the tokens that it said (tokens), put on the scale of probabilities, "
+    "run by run, by logistic regressions on the other half of the goals. Brier score, calibration error over ten bins "
+    "and AUC: of several runs their means, with intervals over runs and goals; of one run over goals. Beside the error "
+    "what it would be by chance if the estimates were right, and the chance of one as large, of several runs the least "
+    "of Holm's. Runs that always or never succeeded are left out, and counted",
     "slices": "95% intervals within a slice of the goals; p of the difference from all other goals, Holm-adjusted over "
     "all slices of the agent",
     "sample_efficiency": EFFICIENCY_METHOD,
@@ -257,13 +259,20 @@ def _outcomes(records: Sequence[Record]) -> list[list[int]]:
 
 
 def _calibration(records: Sequence[Record]) -> dict[str, Any] | None:
-    """Of the estimates of success of the first run; None where it made none, or always or never succeeded."""
-    best = records[0]["best"]
+    """Of the estimates of success of each run; None where none was made.
+
+    A run that always or never succeeded, or that expected the same of every goal, has nothing to be judged by:
+    "left_out" says how many there are.
+    """
     found = {}
-    for name, estimates in (best.get("estimates") or {}).items():
-        if len(set(best["success"])) == 2 and len(set(estimates)) > 1:
-            ids = [str(number) for number in range(len(estimates))]
-            found[name] = calibration(as_probabilities(estimates, best["success"], ids), best["success"])
+    estimated = [(record["best"].get("estimates") or {}, record["best"]["success"]) for record in records]
+    for name in dict.fromkeys(name for estimates, _ in estimated for name in estimates):
+        made = [(estimates.get(name, ()), came) for estimates, came in estimated]
+        told = [(said, came) for said, came in made if len(set(came)) == 2 and len(set(said)) > 1]
+        if told:
+            ids = [str(number) for number in range(len(told[0][0]))]
+            said = [as_probabilities(estimates, came, ids) for estimates, came in told]
+            found[name] = {**calibration_of_runs(said, [came for _, came in told]), "left_out": len(made) - len(told)}
     return _plain(found) or None
 
 

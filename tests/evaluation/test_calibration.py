@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from dialogym.evaluation.calibration import (
+    _auc_parts,
+    _bins,
+    _error_parts,
     as_probabilities,
     calibration,
+    calibration_of_runs,
     calibration_rows,
     facts_of,
     slice_rows,
@@ -53,10 +57,77 @@ def test_numbers_worked_by_hand():
     assert len(calibration_rows({"value": found})[1]) == len(calibration_rows({})[0])
 
 
+def test_what_each_goal_adds_to_error_and_auc_has_them_as_its_mean():
+    rng = np.random.default_rng(4)
+    said = rng.random(150).round(1)  # with ties
+    came = (rng.random(150) < 0.4 + 0.3 * said).astype(float)
+    found = calibration(said, came)
+    assert _error_parts(said, came, _bins(said)).mean() == pytest.approx(found["error"])
+    parts = _auc_parts(said, came)
+    assert parts.mean() == pytest.approx(found["auc"])
+    for name in ("error", "auc"):
+        assert found[f"{name}_interval"]["low"] < found[name] < found[f"{name}_interval"]["high"]
+    won = np.array(
+        [[(a > b) + (a == b) / 2 for b in said[came == 0]] for a in said[came == 1]]
+    )  # DeLong's, pair by pair
+    variance = won.mean(1).var(ddof=1) / len(won) + won.mean(0).var(ddof=1) / won.shape[1]
+    assert parts.var(ddof=1) / len(parts) == pytest.approx(variance, rel=0.02)
+
+
+def test_one_run_alone_is_what_it_was():
+    rng = np.random.default_rng(5)
+    said = rng.random(80)
+    came = rng.random(80) < said
+    assert calibration_of_runs([said], [came]) == calibration(said, came)
+
+
+def test_a_run_that_is_too_sure_and_one_that_is_too_shy_are_not_calibrated_together():
+    rng = np.random.default_rng(6)
+    right = rng.choice([0.3, 0.7], (2, 400))
+    came = rng.random((2, 400)) < right
+    said = np.where(right > 0.5, [[0.9], [0.55]], [[0.1], [0.45]])
+    apart = [calibration(*one) for one in zip(said, came, strict=True)]
+    found = calibration_of_runs(said, came)
+    assert found["runs"] == 2
+    assert [run["error"] for run in found["per_run"]] == [run["error"] for run in apart]
+    assert found["error"] == pytest.approx(np.mean([run["error"] for run in apart]))
+    assert found["error"] > 0.15
+    assert found["p_calibrated"] == min(run["p_holm"] for run in found["per_run"]) < 0.01
+    assert found["brier"]["mean"] == pytest.approx(((said - came) ** 2).mean())
+    assert sum(one["goals"] for one in found["bins"]) == 800
+    assert all(0 <= one["low"] <= one["mean"] <= one["high"] <= 1 for one in found["bins"])
+
+
+def test_intervals_of_several_runs_are_wider_than_those_of_as_many_goals_where_the_runs_differ():
+    rng = np.random.default_rng(7)
+    said = np.full((3, 200), 0.5) + rng.uniform(-0.2, 0.2, (3, 200))
+    came = rng.random((3, 200)) < np.array([[0.1], [0.5], [0.9]])
+    several, one = calibration_of_runs(said, came), calibration(said.ravel(), came.ravel())
+    assert _width(several["brier"]) > 2 * _width(one["brier"])
+    assert _width(several["error_interval"]) > 2 * _width(one["error_interval"])
+
+
+def test_calibrated_runs_are_accused_at_the_nominal_rate_though_their_goals_are_the_same(monkeypatch):
+    monkeypatch.setattr("dialogym.evaluation.calibration.RESAMPLES", 99)
+    rng = np.random.default_rng(8)
+    accused = 0
+    for seed in range(60):
+        said = np.tile(rng.random(100), (3, 1))
+        luck = rng.random(100)
+        came = np.where(rng.random((3, 100)) < 0.5, luck, rng.random((3, 100))) < said  # half of the luck is the goal's
+        accused += calibration_of_runs(said, came, seed)["p_calibrated"] < 0.05
+    assert accused <= 8  # of 60 at 0.05: more than that in 3 of 1,000 cases
+
+
+def _width(found):
+    return found["high"] - found["low"]
+
+
 @pytest.mark.parametrize(("said", "came"), [([], []), ([0.5], [1, 0]), ([1.5], [1]), ([0.5], [0.5])])
 def test_what_is_no_forecast_is_refused(said, came):
-    with pytest.raises(ValueError, match="expected"):
-        calibration(said, came)
+    for judge in (calibration, calibration_of_runs):
+        with pytest.raises(ValueError, match="expected"):
+            judge(said, came)
 
 
 def test_a_value_on_any_scale_becomes_a_probability_without_looking_at_its_own_outcome():
@@ -175,3 +246,27 @@ def test_a_table_expects_its_best_value_and_reports_say_how_right_it_is():
         assert words in page
         assert f"## {words}" in text
     assert "success in slices of the goals" in page
+
+
+def test_every_run_is_judged_and_those_that_never_failed_are_counted():
+    pytest.importorskip("matplotlib")
+    from dialogym.evaluation.report.page import html_report, markdown_report
+    from dialogym.evaluation.report.results import results_of
+
+    from .fake_results import NUM_GOALS, fake_facts, fake_record
+
+    rng = np.random.default_rng(0)
+    records = {"rule": [fake_record("rule", 0, rng)], "sft_rl": [fake_record("sft_rl", seed, rng) for seed in range(3)]}
+    records["sft_rl"][2]["best"]["success"] = [1] * NUM_GOALS
+    for record, noise in zip(records["sft_rl"], (0.3, 3.0, 1.0), strict=True):  # the first run knows best
+        success = np.array(record["best"]["success"])
+        record["best"]["estimates"] = {"value": (success + rng.normal(0, noise, NUM_GOALS)).tolist()}
+    left_out = dict.fromkeys(("sft", "rl", "do_nothing", "random", "q_learning", "sb3_ppo"), "not now")
+    results = results_of(records, {}, fake_facts(3), left_out)
+    found = results["agents"]["sft_rl"]["calibration"]["value"]
+    assert (found["runs"], found["left_out"]) == (2, 1)
+    knowing, guessing = (run["auc"] for run in found["per_run"])
+    assert knowing > 0.9 > guessing
+    assert found["auc"] == pytest.approx((knowing + guessing) / 2, abs=1e-3)
+    for report in (html_report(results), markdown_report(results)):
+        assert "value, 2 of 3 runs" in report

@@ -84,10 +84,69 @@ def test_a_judge_without_a_bias_is_accused_in_about_one_case_in_twenty():
     assert (accused[[0, 2]] / rounds > 0.03).all()
 
 
-def test_judges_who_like_what_people_like_have_no_length_bias():
-    found = [quality(150, 100 + seed) for seed in range(20)]
-    assert sum(bool(one.sways) for one in found) <= 6  # three intervals each
-    assert np.mean([one.accuracy.mean for one in found]) == pytest.approx(0.8**2 + 0.2**2, abs=0.03)
+def chosen(rng, num, liked=0.5, judge_errs=0.2, people_err=0.2, raters=1, bias=0.0):
+    """(num,) choices of a judge and (num, raters) of people, 1 for the longer reply, which is better in ``liked``."""
+    better = np.where(rng.random(num) < liked, 1.0, -1.0)
+    judge = np.where(rng.random(num) < judge_errs, -better, better)
+    people = np.where(rng.random((num, raters)) < people_err, -better[:, None], better[:, None])
+    return np.where(rng.random(num) < bias, 1.0, judge), people
+
+
+def share_accused(rounds, num, **world):
+    rng = np.random.default_rng(0)
+    found = [judges.bias_beside(*chosen(rng, num, **world)) for _ in range(rounds)]
+    return np.mean([not one.low <= 0 <= one.high for one in found])
+
+
+@pytest.mark.parametrize(
+    "errors", [{}, {"judge_errs": 0.35, "people_err": 0.1}, {"judge_errs": 0.1, "people_err": 0.3}]
+)
+@pytest.mark.parametrize("liked", [0.5, 0.75])
+def test_an_unbiased_judge_that_errs_more_or_less_than_people_is_accused_at_the_nominal_rate(liked, errors):
+    pytest.importorskip("scipy")
+    from scipy.stats import binom
+
+    rounds = 300
+    accused = share_accused(rounds, 150, liked=liked, raters=3, **errors)
+    least, most = binom.ppf(0.0005, rounds, 0.02), binom.ppf(0.9995, rounds, 0.05)  # the interval is a little too wide
+    assert least <= accused * rounds <= most
+    if errors.get("judge_errs", 0.2) >= errors.get("people_err", 0.2):  # what one rater alone is taken for
+        assert share_accused(rounds, 150, liked=liked, **errors) * rounds <= most
+
+
+def test_what_is_liked_is_no_bias_and_what_a_judge_adds_is():
+    rng = np.random.default_rng(0)
+    noisy = {"liked": 0.8, "judge_errs": 0.35, "people_err": 0.1}
+    judge, people = chosen(rng, 3000, raters=2, **noisy)
+    assert (judge - people.mean(1)).mean() / 2 < -0.1  # it takes fewer long replies than people, by its errors alone
+    assert judges.bias_beside(judge, people).mean == pytest.approx(0, abs=0.03)
+    swayed = judges.bias_beside(*chosen(rng, 3000, raters=2, **noisy, bias=0.3))
+    assert swayed.mean == pytest.approx(0.15, abs=0.04)
+    assert swayed.low <= 0.15 <= swayed.high
+    assert swayed.low > 0
+
+
+def test_one_person_a_pair_leaves_open_how_much_of_a_difference_is_noise():
+    rng = np.random.default_rng(0)
+    judge, people = chosen(rng, 2000, liked=0.8, judge_errs=0.35, people_err=0.1)
+    found = judges.bias_beside(judge, people)
+    assert found.low <= judges.mean_of_differences((judge - people[:, 0]) / 2).mean <= found.high
+    assert found.low <= 0 <= found.high
+    assert judges.bias_beside([], []) is None
+    alone = judges.bias_beside([1.0], [[-1.0]])
+    assert (alone.low, alone.high) == (-0.5, 0.5)
+
+
+def test_every_bias_of_an_unbiased_judge_is_found_as_often_as_chance_lets_it():
+    rounds, accused = 60, np.zeros(3)
+    for seed in range(rounds):
+        rng = np.random.default_rng(1000 + seed)
+        raters = {"judge": 0.3, "anna": 0.7, "ben": 0.7, "eve": 0.7}  # how often each goes by what is better
+        both = [judged(pair, name, rng, taste=taste) for pair in pairs(60, rng) for name, taste in raters.items()]
+        found = judges.judge_quality(both, "judge", ["mine"])
+        assert found.num_repeated == 60
+        accused += [not one.low <= 0 <= one.high for one in (found.position, found.length, found.own)]
+    assert (accused <= 9).all()  # of 60 at 0.05: more than that in 1 of 1,300 cases
 
 
 def test_kappa_is_scikit_learns_and_its_interval_covers():

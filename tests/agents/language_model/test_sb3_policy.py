@@ -23,9 +23,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from dialogym.agents import LMActorCriticPolicy
+from dialogym.agents import LMActorCriticPolicy, load_agent, make_agent
 from dialogym.agents.language_model.observations import longest_only, num_common, num_real_tokens
 from dialogym.envs.tokenizer import fit_tokenizer
+from dialogym.evaluation.score import frozen_goals, score
 
 from ..tiny_lm import WORDS, echo_env, tiny_model, tiny_tokenizer
 
@@ -327,6 +328,38 @@ def test_deterministic_is_the_likeliest_token_and_predict_takes_one_observation_
     assert policy.predict(observations.numpy(), deterministic=True)[0].tolist() == likeliest.tolist()
     one = policy.predict(observations[0].numpy(), deterministic=True)[0]
     assert (one.shape, one.item()) == ((), likeliest[0])
+
+
+def test_an_agent_that_is_handed_the_policy_says_the_same_and_expects_the_same(folder: str, tmp_path: Path) -> None:
+    model = PPO(LMActorCriticPolicy, many(folder), policy_kwargs={"model": folder}, seed=0, **QUICK)
+    torch.nn.init.normal_(model.policy.value_net.weight)
+    model.learn(64)
+    text = gym.make("TinyEcho-v0", interface="text")
+    agent = model.policy.hand_to(make_agent("ppo", text, model=folder, max_reply_tokens=3))
+    agent.save(tmp_path)
+    goals = frozen_goals(text, "test", 4).goals
+    scores, again = (score(one, text, goals) for one in (agent, load_agent(tmp_path, text)))
+    expected, said = [], []
+    env = tokens_env(folder)
+    for goal_id, noise_seed in goals:
+        observation, _ = env.reset(seed=noise_seed, options={"goal_id": goal_id})
+        expected.append(model.policy.predict_values(torch.from_numpy(observation[None])).item())
+        over = False
+        while not over:
+            action, _ = model.predict(observation, deterministic=True)
+            observation, _, terminated, truncated, _ = env.step(int(action))
+            over = terminated or truncated
+        said += env.unwrapped.transcript.replies
+    assert scores.replies == said
+    assert scores.values is not None
+    assert scores.values == pytest.approx(expected, abs=1e-5)
+    assert again.values == pytest.approx(expected, abs=1e-5)
+    assert len(set(np.round(expected, 5))) > 1
+    before = agent.lm.model.lm_head.weight.clone()
+    model.learn(64)
+    assert torch.equal(before, agent.lm.model.lm_head.weight)  # it is a copy
+    with pytest.raises(TypeError, match="speaks with a language model"):
+        model.policy.hand_to(make_agent("random", text))
 
 
 @pytest.mark.parametrize("algorithm", [PPO, MaskablePPO])
