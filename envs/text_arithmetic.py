@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, SupportsIndex
 
 from .core.items import Field, Item, ItemTask, OneReply, load_items, own_data, read_once
 from .core.streams import Stream, Streams, pick
-from .core.task import Policy
+from .core.task import DIGITS, Policy
 from .data_files import Items, final_number_of
 from .understanding.answers import answer_of
 
@@ -331,6 +331,7 @@ class TextArithmetic(ItemTask):
     """
 
     name = "TextArithmetic"
+    vocabulary = DIGITS
     instructions = INSTRUCTIONS
     examples = tuple(str(number) for number in range(0, 60, 3))
     ceiling = 1.0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from .core.streams import Streams
-from .core.task import Task
+from .core.task import SHIPPED, Task
 from .data_files import full_source
 from .restaurant.database import DONTCARE, FIELDS, load_database
 from .restaurant.goals import Goal, GoalRates, draw_goal
@@ -58,6 +58,7 @@ class TextDialog(Task):
     """
 
     name = "TextDialog"
+    vocabulary = SHIPPED
     menu = MENU
     summary_sizes = SUMMARY_SIZES
     instructions = INSTRUCTIONS

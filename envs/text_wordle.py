@@ -13,7 +13,7 @@ import numpy as np
 from ..rewards.transcript import Line
 from .core.items import Field, Item, ItemTask, load_items, own_data, read_once, shipped_file
 from .core.streams import Streams
-from .core.task import Partner, Policy
+from .core.task import LETTERS, Partner, Policy
 from .wordle.understanding import understand
 
 LENGTH = 5
@@ -72,6 +72,7 @@ class TextWordle(ItemTask):
     """
 
     name = "TextWordle"
+    vocabulary = LETTERS
     examples = ("Crane", "Is it house?", "I try plant.", "storm", "LIGHT", "Music.")
     ceiling = 0.98
     floor = 0.05

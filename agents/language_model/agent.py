@@ -23,8 +23,8 @@ from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
 from .remembered import Memory
 from .sampler import RaggedSampler, Replies, Sampler, new_sampler
-from .settings import RLConfig
 from .start import check_start
+from .words import Words, words_of
 
 CRITIC_FILE = "critic.safetensors"
 _log = logging.getLogger(__name__)
@@ -52,7 +52,9 @@ class LanguageModelAgent(Learner):
         super().__init__(env, seed, config)
         if not is_loading():
             check_start(self.config)
-        self.config, self.model_kind, self.taken = by_model(self.name, self.config)
+        self._words = None if is_loading() else self._fitted_words(env)
+        suited = {} if self._words is None else {"max_reply_tokens": self._words.max_reply_tokens}
+        self.config, self.model_kind, self.taken = by_model(self.name, self.config, suited)
         self._lm: LanguageModel | None = None
         self.critic: ValueHead | None = None
         self._sampler: Sampler | None = None
@@ -68,8 +70,16 @@ class LanguageModelAgent(Learner):
         return self._lm
 
     def _make_model(self) -> LanguageModel:
-        init = self.config.init if isinstance(self.config, RLConfig) else None
-        return LanguageModel.make(self.config, self.seed, init)
+        words = None if self._words is None else self._words.tokenizer
+        return LanguageModel.make(self.config, self.seed, getattr(self.config, "init", None), words)
+
+    def _fitted_words(self, env: Any) -> Words | None:
+        """What a model from scratch reads and writes with; None where its configuration or the package says that."""
+        config = self.config
+        if config.model is not None or config.tokenizer is not None or getattr(config, "init", None) is not None:
+            return None
+        imitated = [getattr(config, name) for name in ("data", "fields", "on_error") if hasattr(config, name)]
+        return words_of(env, *imitated)
 
     @property
     def notice(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,7 +54,14 @@ DEFAULTS: dict[str, dict[str, Default]] = {
     "sampling_temperature": {"": Default(0.7, 1.0, 1.0, "pretrained: the distribution it was trained as; TRL's")},
     "batch_size": {"sft": Default(8, 8, 8, "TRL's; LoRA learns less from large batches (Schulman et al., 2025)")},
     "batch_conversations": {"": Default(128, 48, 48, "six goals in groups of eight, TRL's size of a group")},
-    "max_reply_tokens": {"": Default(28, 128, 128, "pretrained: room for a paragraph")},
+    "max_reply_tokens": {
+        "": Default(
+            28,
+            128,
+            128,
+            "from scratch: fitted to the environment, this in the restaurant guide; pretrained: room for a paragraph",
+        )
+    },
     "epochs": {"sft": Default(10, 3, 3, "pretrained: TRL's; SmolLM2's recipe has 2")},
 }
 """Setting, agent ("" is for all others), and its default by kind. Schulman et al. (2025), "LoRA Without Regret",
@@ -80,18 +88,20 @@ def _kind_of_folder(folder: Path) -> str:
     return SCRATCH if start is None else _kind_of_folder(Path(start))
 
 
-def by_model(name: str, config: Any) -> tuple[Any, str, dict[str, Any]]:
+def by_model(name: str, config: Any, suited: Mapping[str, Any] | None = None) -> tuple[Any, str, dict[str, Any]]:
     """A configuration with nothing left open, the kind of its model, and what was taken by it.
 
     Args:
         name: of the agent.
         config: of it; settings that are None in it and stand in ``DEFAULTS`` are open.
+        suited: what goes before ``DEFAULTS``, by setting.
     """
     kind, taken = model_kind(config), {}
     for field in dataclasses.fields(config):
         if field.name in DEFAULTS and getattr(config, field.name) is None:
             of_agents = DEFAULTS[field.name]
-            taken[field.name] = getattr(of_agents.get(name) or of_agents[""], kind)
+            default = getattr(of_agents.get(name) or of_agents[""], kind)
+            taken[field.name] = (suited or {}).get(field.name, default)
     return dataclasses.replace(config, **taken), kind, taken
 
 

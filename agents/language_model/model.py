@@ -42,7 +42,8 @@ class ModelConfig:
         model: a name or folder for ``AutoModelForCausalLM.from_pretrained``; None is a small Llama with random weights.
             One whose sampled words would have another probability when they are learned from is refused as it loads.
         tokenizer: of the small one: a name or folder for ``AutoTokenizer.from_pretrained``, such as
-            :func:`~dialogym.envs.tokenizer.fit_tokenizer` writes; None is the one that ships, made for restaurants.
+            :func:`~dialogym.envs.tokenizer.fit_tokenizer` writes; None is one fitted to what is said in the environment
+            that an agent is made for, or in the restaurant guide the one that ships.
         resize_embeddings: a pretrained model whose tokenizer has more tokens than it has rows of embeddings gets the
             rows that it lacks; otherwise it is refused.
         hidden_size, num_layers, num_heads, num_key_value_heads, intermediate_size: of that small one. One head of keys
@@ -131,15 +132,18 @@ class LanguageModel:
         self.keeps_what_it_read = keeps_what_it_read(self.forward)
 
     @classmethod
-    def make(cls, config: ModelConfig, seed: int, init: str | None = None) -> LanguageModel:
+    def make(
+        cls, config: ModelConfig, seed: int, init: str | None = None, tokenizer: Tokenizer | None = None
+    ) -> LanguageModel:
         """The model of a configuration, or that of a folder ``init`` with the configuration's settings.
 
-        Random weights, those of a new adapter included, are drawn from ``seed``.
+        Random weights, those of a new adapter included, are drawn from ``seed``. ``tokenizer`` is for the small model,
+        where the configuration names none.
         """
         start = init or config.model
         if start is not None:
             return cls._load(start, config, config.adapter, seed)
-        tokenizer = load_tokenizer(config.tokenizer)
+        tokenizer = load_tokenizer(config.tokenizer if tokenizer is None else tokenizer)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = LlamaForCausalLM(_small_llama(config, tokenizer))

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from ..core.items import OneReply
 from ..core.streams import Streams
-from ..core.task import NUM_GOALS, Policy, Task
+from ..core.task import DIGITS, NUM_GOALS, Policy, Task
 from . import REASONING_GYM
 
 EXTRA = "reasoning-gym"
@@ -72,6 +72,7 @@ class ReasoningTask(Task):
     """
 
     generator: ClassVar[str]
+    vocabulary = DIGITS
     extras = EXTRA
     max_reply_chars = 10_000
     patience = 100

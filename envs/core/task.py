@@ -16,6 +16,8 @@ from .audit import AGENT, Mark
 from .streams import Stream, Streams, pick
 
 SPLITS = ("train", "validation", "test")
+WORDS, DIGITS, LETTERS, SHIPPED = "words", "digits", "letters", "shipped"
+"""What a vocabulary for a task is made of; see ``Task.vocabulary``."""
 NUM_GOALS = 2**31
 """Goals are numbered; the number is the seed that a goal is drawn from, and its ``str`` is the goal's id."""
 
@@ -111,6 +113,9 @@ class Task(ABC):
     menu: ClassVar[tuple[str, ...]] = ()
     summary_sizes: ClassVar[tuple[int, ...]] = ()
     examples: ClassVar[tuple[str, ...]] = ()
+    vocabulary: ClassVar[str] = WORDS
+    """What the vocabulary of a small language model is fitted to: "words" of the conversations; also each of their
+    "digits" or "letters" alone, where the task is about numbers or spelling; "shipped" is the one of the package."""
     instructions: str = ""
     """Opens the system message of every conversation: what a model that has never heard of the task needs to know."""
     num_parts: int = 0

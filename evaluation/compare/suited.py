@@ -7,24 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
-from ...agents.files import atomic_folder
-from ...agents.language_model.demonstrations import demonstrate
+from ...agents.language_model.words import fit_words, plain
+from ...envs.core.task import SHIPPED
 from ..score import task_of
 from .arms import Preset, is_labelled
 
 ONE_TURN_FACTOR = 10
 """A demonstration of one turn shows less than one of a whole conversation, so there are so many times more."""
-SHIPPED_VOCABULARY = ("TextDialog",)
-"""Tasks that the shipped tokenizer was made for; for the others one is fitted to demonstrations."""
-NUM_VOCABULARY_CONVERSATIONS = 600
-VOCABULARY_SIZE = 2048
-SPELT = ("TextWordle",)
-"""Tasks about letters: the small model reads and writes letter by letter."""
-CALCULATED = ("TextArithmetic",)
-"""Tasks about numbers: it reads and writes them digit by digit."""
-MAX_REPLY_TOKENS = 64
 
 
 def suited_preset(preset: Preset, env: gym.Env[Any, Any]) -> Preset:
@@ -56,34 +46,14 @@ def speech_settings(env: gym.Env[Any, Any], folder: Path, seed: int) -> dict[str
     """Tokenizer and reply limit of the small language model: those that the words of an environment ask for.
 
     Args:
-        env: an environment whose task has a rule policy; without one the defaults serve.
+        env: an environment.
         folder: where the tokenizer is fitted, unless it was before.
         seed: of the demonstrations that it is fitted to.
 
     Returns:
         Settings of :class:`~dialogym.agents.language_model.model.ModelConfig`.
     """
-    task = task_of(env)
-    if task.name in SHIPPED_VOCABULARY or "rule" not in task.policies:
+    if task_of(env).vocabulary == SHIPPED:
         return {}
-    from ...envs.tokenizer import SMALLEST, fit_tokenizer, load_tokenizer
-
-    messages = [
-        message
-        for conversation in demonstrate(env, NUM_VOCABULARY_CONVERSATIONS, 0.3, seed).conversations
-        for message in conversation
-    ]
-    if not folder.is_dir():
-        texts = [message["content"].removeprefix(task.instructions) for message in messages]
-        with atomic_folder(folder) as draft:
-            fit_tokenizer(
-                [*texts, *task.examples],
-                draft,
-                size=SMALLEST if task.name in SPELT else VOCABULARY_SIZE,
-                whole=[*filter(None, [task.instructions])],
-                single_digits=task.name in CALCULATED,
-            )
-    tokenizer = load_tokenizer(str(folder))
-    replies = [message["content"] for message in messages if message["role"] == "assistant"]
-    longest = int(np.quantile([len(tokenizer.encode(reply)) for reply in replies], 0.99)) + 4
-    return {"tokenizer": str(folder), "max_reply_tokens": min(MAX_REPLY_TOKENS, longest)}
+    words = fit_words(plain(env), folder, seed=seed)
+    return {"tokenizer": str(folder), "max_reply_tokens": words.max_reply_tokens}
