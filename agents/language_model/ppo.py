@@ -26,7 +26,7 @@ from .batch import Batch, drawn_minibatches, gradient_step, mean_row, reference_
 from .critic import ValueHead, estimate_advantages, fit_critic
 from .memory import TokenBudget
 from .reference import RememberedReference
-from .rollout import collect, count_tokens, count_turns, outcomes, playing
+from .rollout import collect, count_tokens, count_turns, outcomes, playing, state_of
 from .settings import RLConfig, at_least
 from .surrogate import clipped_surrogate
 
@@ -133,7 +133,7 @@ class PPOAgent(LanguageModelAgent):
         parts = {"optimizer": optimizer, "critic": critic, "kl_weight": kl_weight, **reference_state(lm, reference)}
         with (
             playing(env, config) as envs,
-            Run.begin(training, config.env_turns, config.num_reports, **parts) as run,
+            Run.begin(training, config.env_turns, config.num_reports, **parts, **state_of(envs)) as run,
         ):
             while run.goes_on:
                 rng = run.next_update()
