@@ -175,7 +175,7 @@ class Task(ABC):
         return functools.partial(type(self), **self.made_with), ()
 
     def state_dict(self) -> dict[str, Any]:
-        """What playing has changed, such as the level of a curriculum, for checkpoints: plain values; {} for nothing."""
+        """What playing has changed, such as the level of a curriculum, for checkpoints: plain values, or nothing."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:  # noqa: B027
