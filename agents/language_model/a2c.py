@@ -23,7 +23,7 @@ from .batch import Batch, gradient_step, warm_up
 from .critic import ValueHead, estimate_advantages, fit_critic
 from .memory import TokenBudget
 from .rollout import collect, count_tokens, count_turns, outcomes, playing, state_of
-from .settings import RLConfig
+from .settings import RLConfig, above_zero, at_least, shares
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,12 @@ class A2CConfig(RLConfig):
     lam: float = 0.95
     value_steps: int = 50
     value_learning_rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, value_steps=0)
+        above_zero(self, "value_learning_rate")
+        shares(self, "lam")
 
 
 def actor_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
