@@ -74,6 +74,9 @@ class BertConfig:
         for name in ("max_length", "num_validation_examples", "epochs", "patience", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.num_examples < 0:
             raise ValueError(f"num_examples must not be negative, got {self.num_examples}")
         resolve_device(self.device)

@@ -70,6 +70,11 @@ class SB3Config:
         for name in ("env_turns", "num_envs", "num_reports"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        for name in ("gamma", "gae_lambda", "exploration_fraction", "exploration_final_eps"):
+            if not 0 <= getattr(self, name, 0) <= 1:  # which the library takes and learns nonsense with
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of the algorithm."""

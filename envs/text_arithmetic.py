@@ -361,6 +361,14 @@ class TextArithmetic(ItemTask):
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         return *super().__reduce_ex__(protocol), {"curriculum": self.curriculum}  # with how far it has come
 
+    def state_dict(self) -> dict[str, Any]:
+        """The level of the curriculum, and how the latest problems went."""
+        return {} if self.curriculum is None else self.curriculum.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        if self.curriculum is not None:
+            self.curriculum.load_state_dict(state)
+
     def content(self, goal: Mapping[str, Any]) -> str:
         return goal["problem"] if "problem" in goal else repr((goal["family"], goal["numbers"]))
 
@@ -408,6 +416,14 @@ class Curriculum:
         if len(self.recent) == WINDOW and sum(self.recent) >= RISE_AT * WINDOW and self.level < LEVELS[-1]:
             self.level += 1
             self.recent.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """For checkpoints."""
+        return {"level": self.level, "recent": list(self.recent)}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """From a checkpoint."""
+        self.level, self.recent = state["level"], deque(state["recent"], maxlen=WINDOW)
 
 
 class Examiner(OneReply):

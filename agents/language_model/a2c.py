@@ -22,8 +22,8 @@ from .agent import LanguageModelAgent
 from .batch import Batch, gradient_step, warm_up
 from .critic import ValueHead, estimate_advantages, fit_critic
 from .memory import TokenBudget
-from .rollout import collect, count_tokens, count_turns, outcomes, playing
-from .settings import RLConfig
+from .rollout import collect, count_tokens, count_turns, outcomes, playing, state_of
+from .settings import RLConfig, above_zero, at_least, shares
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,12 @@ class A2CConfig(RLConfig):
     lam: float = 0.95
     value_steps: int = 50
     value_learning_rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, value_steps=0)
+        above_zero(self, "value_learning_rate")
+        shares(self, "lam")
 
 
 def actor_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
@@ -63,6 +69,7 @@ class A2CAgent(LanguageModelAgent):
         config, lm = self.config, self.lm
         optimizer = torch.optim.AdamW(lm.trainable_parameters(), config.learning_rate, weight_decay=0.0)
         critic = self.critic = ValueHead(lm.hidden_size).to(lm.device)
+        parts = {"optimizer": optimizer, "critic": critic}
 
         def loss_of(batch: Batch) -> tuple[Tensor, LogRow]:
             found = lm.token_logprobs(batch.ids, batch.action_mask, config.sampling_temperature)
@@ -72,7 +79,7 @@ class A2CAgent(LanguageModelAgent):
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, TokenBudget())
         with (
             playing(env, config) as envs,
-            Run.begin(training, config.env_turns, config.num_reports, optimizer=optimizer, critic=critic) as run,
+            Run.begin(training, config.env_turns, config.num_reports, **parts, **state_of(envs)) as run,
         ):
             while run.goes_on:
                 rng = run.next_update()

@@ -26,8 +26,8 @@ from .batch import Batch, drawn_minibatches, gradient_step, mean_row, reference_
 from .critic import ValueHead, estimate_advantages, fit_critic
 from .memory import TokenBudget
 from .reference import RememberedReference
-from .rollout import collect, count_tokens, count_turns, outcomes, playing
-from .settings import RLConfig, at_least
+from .rollout import collect, count_tokens, count_turns, outcomes, playing, state_of
+from .settings import RLConfig, above_zero, at_least, shares
 from .surrogate import clipped_surrogate
 
 
@@ -58,7 +58,9 @@ class PPOConfig(RLConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, minibatch_size=1, num_epochs=1)
+        at_least(self, minibatch_size=1, num_epochs=1, value_steps=0, kl_weight=0)
+        above_zero(self, "value_learning_rate", "clip")
+        shares(self, "lam")
         if self.kl_target is not None and not self.kl_target > 0:
             raise ValueError(f"kl_target must be above 0 or None, got {self.kl_target}")
 
@@ -133,7 +135,7 @@ class PPOAgent(LanguageModelAgent):
         parts = {"optimizer": optimizer, "critic": critic, "kl_weight": kl_weight, **reference_state(lm, reference)}
         with (
             playing(env, config) as envs,
-            Run.begin(training, config.env_turns, config.num_reports, **parts) as run,
+            Run.begin(training, config.env_turns, config.num_reports, **parts, **state_of(envs)) as run,
         ):
             while run.goes_on:
                 rng = run.next_update()

@@ -27,7 +27,7 @@ from .advantages import discounted_returns, others_mean, scaled, turn_baseline
 from .agent import LanguageModelAgent
 from .batch import Batch, gradient_step, warm_up
 from .memory import TokenBudget
-from .rollout import collect, count_tokens, count_turns, outcomes, playing
+from .rollout import collect, count_tokens, count_turns, outcomes, playing, state_of
 from .settings import RLConfig
 
 
@@ -66,7 +66,7 @@ class ReinforceAgent(LanguageModelAgent):
         step = functools.partial(gradient_step, lm, optimizer, loss_of, config.max_grad_norm, TokenBudget())
         with (
             playing(env, config) as envs,
-            Run.begin(training, config.env_turns, config.num_reports, optimizer=optimizer) as run,
+            Run.begin(training, config.env_turns, config.num_reports, optimizer=optimizer, **state_of(envs)) as run,
         ):
             while run.goes_on:
                 rng = run.next_update()

@@ -23,7 +23,7 @@ from .advantages import discounted_returns, leave_one_out
 from .agent import LanguageModelAgent
 from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row, reference_state, warm_up
 from .memory import TokenBudget
-from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing
+from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing, state_of
 from .served import SampledConfig, sampling
 from .settings import at_least, one_of
 from .surrogate import clipped_surrogate, kl_k3, mean_of_conversations, sums, truncated_weights
@@ -136,7 +136,7 @@ class RLOOAgent(LanguageModelAgent):
         with (
             playing(env, config) as envs,
             sampling(config) as sampler,
-            Run.begin(training, config.env_turns, config.num_reports, **parts) as run,
+            Run.begin(training, config.env_turns, config.num_reports, **parts, **state_of(envs)) as run,
         ):
             while run.goes_on:
                 rng = run.next_update()

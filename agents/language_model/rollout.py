@@ -145,6 +145,7 @@ class _Rollout:
         self._episode = dict[int, Episode]()  # of each row
         self._prompt = dict[int, list[int]]()  # what was read before the reply that is being said
         self._outgrown = set[int]()  # rows
+        self._goals_of_seeds = dict[int, str]()  # the same for a whole group, though a curriculum has gone up meanwhile
 
     def play(self) -> list[Episode]:
         """The episodes, in the order of their seeds."""
@@ -160,7 +161,10 @@ class _Rollout:
         if number is None:
             self.slots.close(row)
             return
-        self.envs.begin(row, self.seeds[number], self.goals[number])
+        seed, goal = self.seeds[number], self.goals[number]
+        self.envs.begin(row, seed, self._goals_of_seeds.get(seed) if goal is None else goal)
+        if seed is not None and goal is None:
+            self._goals_of_seeds[seed] = self.envs.goal_ids[row]
         self._episode[row] = self.episodes[number]
         self._outgrown.discard(row)
         prompt = self.lm.tokenizer.encode_conversation(self.envs.messages(row))
@@ -248,6 +252,11 @@ def playing(env: Any, config: RLConfig) -> contextlib.closing[TextVectorEnv]:
     """A context with as many environments like ``env`` side by side as conversations are had at once."""
     num_envs = min(config.batch_conversations, config.conversations_at_once or config.batch_conversations)
     return contextlib.closing(remake_vec(env, num_envs, interface="text", autoreset_mode="Disabled"))
+
+
+def state_of(envs: TextVectorEnv) -> dict[str, Any]:
+    """What of the environments a checkpoint has to hold: their task, where playing changes it (a curriculum)."""
+    return {"task": envs.task} if envs.task.state_dict() else {}
 
 
 def count_turns(episodes: Sequence[Episode]) -> int:

@@ -54,9 +54,9 @@ class RLConfig(ModelConfig):
             raise ValueError(
                 f"group_size must be at least 1 and divide batch_conversations ({size}), got {self.group_size}"
             )
-        above_zero(self, "learning_rate", "sampling_temperature", "max_grad_norm")
-        if not 0 <= self.gamma <= 1:
-            raise ValueError(f"gamma must be in [0, 1], got {self.gamma}")
+        at_least(self, entropy_weight=0)
+        above_zero(self, "learning_rate", "sampling_temperature", "max_grad_norm", "reward_scale")
+        shares(self, "gamma")
 
 
 def at_least(config: object, **limits: float) -> None:
@@ -81,6 +81,17 @@ def above_zero(config: object, *names: str) -> None:
         value = getattr(config, name)
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be above 0, got {value}")
+
+
+def shares(config: object, *names: str) -> None:
+    """Refuses settings outside of [0, 1].
+
+    Raises:
+        ValueError: for the first of them.
+    """
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"{name} must be in [0, 1], got {getattr(config, name)}")
 
 
 def one_of(config: object, **choices: tuple[str, ...]) -> None:

@@ -25,6 +25,7 @@ from .demonstrations import Demonstrations, demonstrate, hold_out, load_messages
 from .memory import TokenBudget
 from .model import LanguageModel, ModelConfig
 from .sampler import pad
+from .settings import above_zero, at_least, shares
 
 Example = tuple[list[int], list[bool]]
 """Token ids of a conversation, and which of them the agent said."""
@@ -71,9 +72,9 @@ class SFTConfig(ModelConfig):
             raise ValueError(f"demonstrations must be at least 2, got {self.demonstrations}")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"validation_share must be in (0, 1), got {self.validation_share}")
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        at_least(self, epochs=1, batch_size=1, patience=1, warmup_updates=0, weight_decay=0)
+        above_zero(self, "learning_rate", "max_grad_norm")
+        shares(self, "flaw_rate")
 
 
 def sft_loss(lm: LanguageModel, examples: Sequence[Example]) -> tuple[Tensor, int]:

@@ -184,6 +184,13 @@ class Task(ABC):
             return super().__reduce_ex__(protocol)
         return functools.partial(type(self), **self.made_with), ()
 
+    def state_dict(self) -> dict[str, Any]:
+        """What playing has changed, such as the level of a curriculum, for checkpoints: plain values, or nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:  # noqa: B027
+        """Takes over what :meth:`state_dict` gave."""
+
     # Goals by number
 
     def goal(self, goal_id: str) -> Mapping[str, Any]:

@@ -139,7 +139,8 @@ def test_the_side_that_is_cut_off_a_long_text_does_not_count(env, encoder, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("epochs", 0), ("num_examples", -1), ("max_length", 0), ("truncation_side", "top")]
+    ("option", "value"),
+    [("epochs", 0), ("num_examples", -1), ("max_length", 0), ("truncation_side", "top"), ("learning_rate", 0.0)],
 )
 def test_a_wrong_setting_is_told(option, value):
     with pytest.raises(ValueError, match=option):

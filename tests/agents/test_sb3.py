@@ -17,6 +17,7 @@ import torch
 from stable_baselines3 import PPO
 
 from dialogym.agents import sb3
+from dialogym.agents.registry import agent_class
 from dialogym.agents.sb3 import SB3A2CAgent, SB3Agent, SB3DQNAgent, SB3MaskablePPOAgent, SB3PPOAgent, many_of
 from dialogym.envs.core.sb3 import SB3VecEnv
 
@@ -305,3 +306,12 @@ def test_an_environment_of_another_make_is_one_conversation() -> None:
 def test_a_count_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="num_envs must be at least 1, got 0"):
         SB3PPOAgent.Config(num_envs=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [("sb3_ppo", "gamma", 99.0), ("sb3_a2c", "gae_lambda", -0.1), ("sb3_dqn", "exploration_final_eps", 5.0)],
+)
+def test_a_share_beyond_one_is_refused(name: str, option: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"{option} must be in \[0, 1\], got {value}"):
+        agent_class(name).Config(**{option: value})

@@ -212,12 +212,24 @@ def test_conversations_of_a_group_are_about_one_goal(folder):
         ({"gamma": 1.5}, r"gamma must be in \[0, 1\], got 1.5"),
         ({"sampling_temperature": 0.0}, "sampling_temperature must be above 0, got 0.0"),
         ({"max_grad_norm": 0.0}, "max_grad_norm must be above 0, got 0.0"),
+        ({"lam": 95}, r"lam must be in \[0, 1\], got 95"),
+        ({"clip": 0.0}, "clip must be above 0, got 0.0"),
+        ({"kl_weight": -1.0}, "kl_weight must be at least 0, got -1.0"),
+        ({"reward_scale": -0.1}, "reward_scale must be above 0, got -0.1"),
+        ({"entropy_weight": -0.1}, "entropy_weight must be at least 0, got -0.1"),
+        ({"value_steps": -1}, "value_steps must be at least 0, got -1"),
+        ({"value_learning_rate": float("nan")}, "value_learning_rate must be above 0, got nan"),
         ({"group_size": 3}, r"group_size must be at least 1 and divide batch_conversations \(128\), got 3"),
     ],
 )
 def test_a_wrong_setting_is_named(config, message):
     with pytest.raises(ValueError, match=message):
         make_agent("ppo", echo_env(), **config)
+
+
+def test_a_wrong_setting_of_a2c_is_named():
+    with pytest.raises(ValueError, match=r"lam must be in \[0, 1\], got -0.5"):
+        make_agent("a2c", echo_env(), lam=-0.5)
 
 
 def test_checkpoints_are_whole_agents(folder, tmp_path):

@@ -321,6 +321,9 @@ def test_resuming_needs_a_checkpoint(folder):
         ({"demonstrations": 1}, "demonstrations must be at least 2, got 1"),
         ({"validation_share": 1.0}, r"validation_share must be in \(0, 1\), got 1.0"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"patience": 0}, "patience must be at least 1, got 0"),
+        ({"learning_rate": -1e-3}, "learning_rate must be above 0, got -0.001"),
+        ({"flaw_rate": 15.0}, r"flaw_rate must be in \[0, 1\], got 15.0"),
     ],
 )
 def test_a_wrong_setting_is_named(config, message):
