@@ -41,6 +41,9 @@ def transfer(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings under each condition.")] = 3,
     seed: TrainingSeedOption = 0,
     goals: Annotated[int, typer.Option(min=1, help="Test goals; all, where there are fewer.")] = 200,
+    validation_goals: Annotated[
+        int, typer.Option(min=1, help="Goals that the best model of a training is chosen on, some ten times.")
+    ] = 60,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Trainings at once, one thread each; default: all cores.")
     ] = None,
@@ -48,6 +51,9 @@ def transfer(
     """Train an agent under some conditions, test it under others, and draw one heat map.
 
     Noise x noise: dialogym transfer TextDialog-v0 --train noise=0,0.15,0.3 --test noise=0,0.15,0.3
+
+    Partners: --train partner=rule,lm:FOLDER --test partner=rule,lm:FOLDER (a model as the partner is slow: take few
+    goals, also for validation).
 
     Success is put between the floors (0) and the rule (1) of the same test condition, on the same goals.
     """
@@ -66,6 +72,7 @@ def transfer(
         num_seeds=seeds,
         seed=seed,
         num_goals=goals,
+        num_validation_goals=validation_goals,
         jobs=jobs,
         console=console,
     )

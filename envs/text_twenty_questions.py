@@ -13,7 +13,7 @@ from .core.audit import AGENT, BROKE_ROLE, ENVIRONMENT, INVENTED, LEAKED, PARTNE
 from .core.items import Field, Item, ItemTask, load_items, own_data, read_once, shipped_file
 from .core.streams import Stream, Streams, pick
 from .core.task import Partner, Policy
-from .speakers import MAX_CHARS, Speaker
+from .speakers import MAX_CHARS, Question, Speaker, Steps, answered
 from .twenty_questions.speaker import CUE, asks_itself, brief, leaves, says_yes
 from .twenty_questions.understanding import Understanding, words_of
 from .twenty_questions.words import QUESTIONS
@@ -260,25 +260,31 @@ class ThinkingSpeaker(Thinker):
         self.marks: list[Mark] = []
 
     def open(self) -> list[Line]:
-        words = self._ask()
+        return answered(self.opening())
+
+    def opening(self) -> Steps[list[Line]]:
+        words = yield from self._ask()
         self._audit_words(words)
         return [("user", words or "...")]
 
     def hear(self, utterance: str) -> list[Line]:
+        return answered(self.hearing(utterance))
+
+    def hearing(self, utterance: str) -> Steps[list[Line]]:
         self.turn += 1
         meaning = self.task.understanding.meaning(utterance)
         if meaning.thing is not None:
             return self._hear_guess(meaning.thing)
         self.chat.append({"role": "user", "content": utterance})
-        words = self._ask()
+        words = yield from self._ask()
         self._audit_words(words)
         if meaning.attributes:
             self._take_answer(words, meaning.attributes)
         return [("user", words or "...")]
 
-    def _ask(self) -> str:
+    def _ask(self) -> Steps[str]:
         seed = pick(self.streams.wording, self.turn, 1 << 62)
-        words = own_words(self.speaker.say([{**message} for message in self.chat], seed), MAX_CHARS)
+        words = own_words((yield Question(self.speaker, [{**message} for message in self.chat], seed)), MAX_CHARS)
         self.chat.append({"role": "assistant", "content": words})
         return words
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...rewards import ComposedReward
 from ...rewards.transcript import Line, Transcript, written_line
+from ..speakers import Steps
 from .audit import Verdict
 from .picture import Scene, draw
 from .streams import Streams
@@ -52,6 +53,17 @@ class Conversation:
 
     def begin(self, np_random: np.random.Generator, goal_id: str | None) -> None:
         """Starts over: on a given goal, or on one drawn from the split."""
+        partner = self._seat(np_random, goal_id)
+        self._open(partner.open())
+
+    def beginning(self, np_random: np.random.Generator, goal_id: str | None) -> Steps[None]:
+        """The steps of ``begin``, which wait wherever the partner's speaker has to be asked."""
+        partner = self._seat(np_random, goal_id)
+        opening = partner.opening()
+        self._open(partner.open() if opening is None else (yield from opening))
+
+    def _seat(self, np_random: np.random.Generator, goal_id: str | None) -> Partner:
+        """Another goal and its partner, who has not opened the conversation yet."""
         self.streams.reseed(int(np_random.integers(0, 2**62)))
         if goal_id is None:
             self.goal_id, goal = self.task.sample_goal(self.streams.goal, self.split)
@@ -63,8 +75,11 @@ class Conversation:
         else:
             partner = self.partner_factory(self.task, goal, self.streams, self.split)
         self.partner = partner
-        transcript = self.transcript = Transcript(goal, self.task.references(goal), self.max_turns, self.task.num_parts)
-        transcript.extend(_instructed(self.instructions, partner.open()))
+        self.transcript = Transcript(goal, self.task.references(goal), self.max_turns, self.task.num_parts)
+        return partner
+
+    def _open(self, lines: Sequence[Line]) -> None:
+        self.transcript.extend(_instructed(self.instructions, lines))
 
     def say(self, utterance: str) -> None:
         """One agent turn in words; an over-long utterance is cut at the limit and ``clipped`` says so.
@@ -73,6 +88,19 @@ class Conversation:
         """
         partner = self.partner
         assert partner is not None
+        utterance = self._write(partner, utterance)
+        self._answer(partner, partner.hear(utterance))
+
+    def saying(self, utterance: str) -> Steps[None]:
+        """The steps of ``say``, which wait wherever the partner's speaker has to be asked."""
+        partner = self.partner
+        assert partner is not None
+        utterance = self._write(partner, utterance)
+        hearing = partner.hearing(utterance)
+        self._answer(partner, partner.hear(utterance) if hearing is None else (yield from hearing))
+
+    def _write(self, partner: Partner, utterance: str) -> str:
+        """Writes down what the agent said; what the partner hears of it."""
         limit = self.task.max_reply_chars
         self.clipped = len(utterance) > limit
         if self.clipped:
@@ -80,7 +108,12 @@ class Conversation:
         if not utterance.isascii():
             utterance = _HALVES.sub("\ufffd", utterance)
         self.transcript.append(("assistant", utterance), partner.spoken(utterance))
-        self._answer(partner, partner.hear(utterance))
+        return utterance
+
+    def choosing(self, choice: int) -> Steps[None]:
+        """The steps of ``choose``, which wait wherever the partner's speaker has to be asked."""
+        assert self.partner is not None
+        yield from self.saying(self.partner.phrase(choice))
 
     def choose(self, choice: int) -> None:
         """One agent turn from the menu."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, SupportsIndex
 
 from ...rewards.transcript import Line, Words
 from ..data_files import Field
-from ..speakers import Speaker
+from ..speakers import Speaker, Steps
 from .audit import AGENT, Mark
 from .streams import Stream, Streams, pick
 
@@ -53,6 +53,14 @@ class Partner(ABC):
     @abstractmethod
     def hear(self, utterance: str) -> Sequence[Line]:
         """Answers the agent's utterance and updates ``over``, ``success`` and ``parts_done``."""
+
+    def opening(self) -> Steps[Sequence[Line]] | None:
+        """The steps of ``open`` of a partner whose words come from a speaker; None of one that has its own."""
+        return None
+
+    def hearing(self, utterance: str) -> Steps[Sequence[Line]] | None:
+        """The steps of ``hear``, likewise."""
+        return None
 
     def spoken(self, utterance: str) -> Words | None:
         """What ``utterance`` sounds like where that differs (placeholders filled); read before ``hear``."""

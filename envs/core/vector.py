@@ -14,7 +14,9 @@ from gymnasium.vector.utils import batch_space
 
 from ...rewards import RewardError, resolve
 from ...rewards.transcript import Message, Transcript
+from ..speakers import Steps, answered_together
 from .conversation import Conversation, conversation_text, spoken_text
+from .partners import SpeakingPartner
 from .task import PartnerFactory, Task
 from .text_env import check_choice, check_options, check_utterance, spaces_of
 
@@ -82,6 +84,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._generators: list[np.random.Generator] = []
         self._over = np.zeros(num_envs, dtype=bool)
         self._in_words = interface == "text"
+        self._asks = isinstance(partner_factory, SpeakingPartner)  # one speaker, which all rows ask together
 
     # Reset
 
@@ -96,8 +99,12 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """
         mask, goals = self._reset_options(options)
         self._seed(seed, mask)
-        for row in np.flatnonzero(mask).tolist():
-            self._begin(row, goals[row])
+        rows = np.flatnonzero(mask).tolist()
+        if self._asks:
+            answered_together([self._beginning(row, goals[row]) for row in rows])
+        else:
+            for row in rows:
+                self._begin(row, goals[row])
         self._over[mask] = False
         return self._observations(), self._infos()
 
@@ -105,6 +112,11 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         conversation = self.conversations[row]
         conversation.begin(self._generators[row], goal_id)
         self._rewards[row] = []
+
+    def _beginning(self, row: int, goal_id: str | None) -> Steps[None]:
+        """The steps of ``_begin``."""
+        self._rewards[row] = []
+        return self.conversations[row].beginning(self._generators[row], goal_id)
 
     def _reset_options(self, options: dict[str, Any] | None) -> tuple[np.ndarray, Sequence[str | None]]:
         options = dict(options or {})
@@ -172,10 +184,15 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """
         if not self._generators:
             raise gym.error.ResetNeeded("call reset() before play()")
+        turns = []
         for row, action in actions.items():
             if self._over[row]:
                 raise gym.error.ResetNeeded(f"row {row} has ended: begin it anew")
-            self._act(row, action)
+            if self._asks:
+                turns.append(self._acting(row, action))
+            else:
+                self._act(row, action)
+        answered_together(turns)
         rows = list(actions)
         rewards, terminated, truncated, _ = self._score(rows)
         return rewards[rows], terminated[rows], truncated[rows]
@@ -197,13 +214,20 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """Plays the actions; the rows in which the agent spoke."""
         restarts = self.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
         over = self._over.tolist()
-        spoke = []
+        spoke, turns = [], []
         for row, action in enumerate(actions):
             if over[row]:
-                self._stay_over(row, action, restarts)
+                if self._asks and restarts:
+                    turns.append(self._beginning(row, None))
+                else:
+                    self._stay_over(row, action, restarts)
                 continue
-            self._act(row, action)
+            if self._asks:
+                turns.append(self._acting(row, action))
+            else:
+                self._act(row, action)
             spoke.append(row)
+        answered_together(turns)
         if restarts:
             self._over[:] = False
         return spoke
@@ -213,6 +237,12 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             self.conversations[row].say(check_utterance(action))
         else:
             self.conversations[row].choose(check_choice(action, len(self.task.menu)))
+
+    def _acting(self, row: int, action: Any) -> Steps[None]:
+        """The steps of ``_act``; a wrong action is told before any is taken."""
+        if self._in_words:
+            return self.conversations[row].saying(check_utterance(action))
+        return self.conversations[row].choosing(check_choice(action, len(self.task.menu)))
 
     def _score(self, spoke: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, float]]]:
         """Rewards, terminated and truncated of all rows, and the reward terms of those which spoke."""

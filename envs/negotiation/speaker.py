@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ...rewards.transcript import Line, Message
 from ..core.audit import AGENT, BROKE_ROLE, INVENTED, LEAKED, PARTNER, STOPPED_EARLY, WITHHELD, Mark
 from ..core.streams import Streams, pick
-from ..speakers import MAX_CHARS, Speaker
+from ..speakers import MAX_CHARS, Question, Speaker, Steps, answered
 from ..understanding.roles import broken_role, own_words
 from ..understanding.text import sentences, written_out
 from .game import FAR, PATIENCE, STALLED, SURPLUSES, TACTICS, Kind, limit_of, strikes_for
@@ -131,12 +131,18 @@ class HagglingSpeaker(Haggler):
         self.marks: list[Mark] = []
 
     def open(self) -> list[Line]:
-        system = super().open()[0]
-        words = self._ask()
+        return answered(self.opening())
+
+    def opening(self) -> Steps[list[Line]]:
+        system = Haggler.open(self)[0]
+        words = yield from self._ask()
         self._take(words, None)
         return [system, ("user", words or "...")]
 
     def hear(self, utterance: str) -> list[Line]:
+        return answered(self.hearing(utterance))
+
+    def hearing(self, utterance: str) -> Steps[list[Line]]:
         self.num_turns += 1
         own = None if self.last_offer is None else self.price_of(self.last_offer)
         meaning = understand(utterance, self.price, own)
@@ -148,7 +154,7 @@ class HagglingSpeaker(Haggler):
         move = None if meaning.price is None else self.gain_of(meaning.price)
         self._count(move)
         self.chat.append({"role": "user", "content": utterance})
-        words = self._ask()
+        words = yield from self._ask()
         self._take(words, move)
         return [("user", words or "...")]
 
@@ -163,9 +169,9 @@ class HagglingSpeaker(Haggler):
         self.last_offer = move
         self.state = self.state._replace(own_offer=move if lowest is None else min(move, lowest))
 
-    def _ask(self) -> str:
+    def _ask(self) -> Steps[str]:
         seed = pick(self.wording, self.num_turns, 1 << 62)
-        words = own_words(self.speaker.say([{**message} for message in self.chat], seed), MAX_CHARS)
+        words = own_words((yield Question(self.speaker, [{**message} for message in self.chat], seed)), MAX_CHARS)
         self.chat.append({"role": "assistant", "content": words})
         return words
 

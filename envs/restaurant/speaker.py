@@ -12,7 +12,7 @@ import re
 from ...rewards.transcript import Line, Message
 from ..core.audit import BROKE_ROLE, INVENTED, STOPPED_EARLY
 from ..core.streams import Streams, pick
-from ..speakers import MAX_CHARS, Speaker
+from ..speakers import MAX_CHARS, Question, Speaker, Steps, answered
 from ..understanding.roles import broken_role, own_words
 from ..understanding.text import sentences
 from . import truth
@@ -67,9 +67,15 @@ class RestaurantSpeaker(RestaurantUser):
         self.was_told_booked = self.was_told_none = False
 
     def open(self) -> list[Line]:
-        return [self._ask_speaker(None)]
+        return answered(self.opening())
+
+    def opening(self) -> Steps[list[Line]]:
+        return [(yield from self._ask_speaker(None))]
 
     def hear(self, utterance: str) -> list[Line]:
+        return answered(self.hearing(utterance))
+
+    def hearing(self, utterance: str) -> Steps[list[Line]]:
         self.turn += 1
         understood = self.world.reader.understand(utterance)
         if understood.tool is not None:
@@ -81,7 +87,7 @@ class RestaurantSpeaker(RestaurantUser):
         self.success = truth.complete(self.goal, self.agenda, self.tools)
         spoken = self.spoken(utterance)
         self.chat.append({"role": "user", "content": utterance if spoken is None else spoken()})
-        return [self._ask_speaker(understood)]
+        return [(yield from self._ask_speaker(understood))]
 
     # What the user is told
 
@@ -114,10 +120,10 @@ class RestaurantSpeaker(RestaurantUser):
 
     # What it says
 
-    def _ask_speaker(self, understood: Understood | None) -> Line:
+    def _ask_speaker(self, understood: Understood | None) -> Steps[Line]:
         """The speaker's next turn."""
         seed = pick(self.streams.wording, 16 * self.turn, 1 << 62)
-        words = own_words(self.speaker.say([{**message} for message in self.chat], seed), MAX_CHARS)
+        words = own_words((yield Question(self.speaker, [{**message} for message in self.chat], seed)), MAX_CHARS)
         self.chat.append({"role": "assistant", "content": words})
         acts = self.reader.hear(words, () if understood is None else understood.asked)
         if _GIVES_UP.search(words):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from ...rewards.transcript import Message
 
@@ -30,6 +31,48 @@ class Speaker(ABC):
                 side (user) and what it said itself (assistant); the last one is the other side's.
             seed: of whatever is random, in [0, 2**62).
         """
+
+    def say_together(self, asked: Sequence[tuple[Sequence[Message], int]]) -> list[str]:
+        """The next turn of each of several conversations: what ``say`` says, perhaps sooner."""
+        return [self.say(messages, seed) for messages, seed in asked]
+
+
+class Question(NamedTuple):
+    """What a partner asks its speaker."""
+
+    speaker: Speaker
+    messages: Sequence[Message]
+    seed: int
+
+
+Result = TypeVar("Result")
+Steps: TypeAlias = Generator[Question, str, Result]
+"""A turn that waits wherever a speaker has to be asked: it yields the question and is sent the words."""
+
+
+def answered(steps: Steps[Result]) -> Result:
+    """What comes of a turn, each of its questions asked at once."""
+    return answered_together([steps])[0]
+
+
+def answered_together(turns: Sequence[Steps[Result]]) -> list[Result]:
+    """What comes of turns of different conversations; those that wait for the same speaker ask it together."""
+    results: dict[int, Result] = {}
+    words: dict[int, str | None] = dict.fromkeys(range(len(turns)))
+    while words:
+        waiting: dict[int, dict[int, Question]] = defaultdict(dict)
+        for number, said in words.items():
+            try:
+                question = next(turns[number]) if said is None else turns[number].send(said)
+                waiting[id(question.speaker)][number] = question
+            except StopIteration as end:
+                results[number] = end.value
+        words = {}
+        for questions in waiting.values():
+            speaker = next(iter(questions.values())).speaker
+            said_now = speaker.say_together([(one.messages, one.seed) for one in questions.values()])
+            words.update(zip(questions, said_now, strict=True))
+    return [results[number] for number in range(len(turns))]
 
 
 class FunctionSpeaker(Speaker):

@@ -13,6 +13,10 @@ from ...rewards.transcript import Message
 from . import Speaker, read_options
 
 OPTIONS = {"temperature": float, "max_tokens": int, "device": str, "dtype": str}
+MAX_TOGETHER = 32
+"""Conversations that are read at once."""
+MARGIN = 1e-3
+"""Of logits: in float32 those of a batch differ from those of one conversation by much less."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -61,25 +65,88 @@ class LocalSpeaker(Speaker):
         return self  # never changes, and the model is large
 
     def say(self, messages: Sequence[Message], seed: int) -> str:
-        import torch
-
-        model, tokenizer = self._loaded
         ids = self._prompt(messages)
         draws: dict[str, Any] = {"do_sample": False}
         if self.temperature:
             draws = {"do_sample": True, "temperature": self.temperature, "top_k": 0}
-        prompt = torch.tensor([ids], device=model.device)
-        with torch.no_grad(), _seeded(model.device, seed):
-            said = model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
+        with _seeded(self._loaded[0].device, seed):
+            return self._heard(self._generate([ids], **draws).sequences[0, len(ids) :])
+
+    def say_together(self, asked: Sequence[tuple[Sequence[Message], int]]) -> list[str]:
+        """What ``say`` says to each of several conversations, in batches where that is certain to be the same.
+
+        That is so for the likeliest words, in float32. Batches are computed in another order, so that their logits
+        differ in the last digits: a turn in which two tokens came closer than ``MARGIN`` is asked again alone.
+        """
+        if len(asked) == 1 or self.temperature or not self._batches_exactly:
+            return super().say_together(asked)
+        prompts = [self._prompt(messages) for messages, _ in asked]
+        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+        said: dict[int, str] = {}
+        for start in range(0, len(order), MAX_TOGETHER):
+            numbers = order[start : start + MAX_TOGETHER]
+            for number, words in zip(numbers, self._likeliest([prompts[n] for n in numbers]), strict=True):
+                said[number] = self.say(*asked[number]) if words is None else words
+        return [said[number] for number in range(len(asked))]
+
+    def _likeliest(self, prompts: Sequence[list[int]]) -> list[str | None]:
+        """The likeliest words after each prompt; None where they are not certain."""
+        import torch
+
+        tokenizer = self._loaded[1]
+        found = self._generate(prompts, do_sample=False, output_logits=True)
+        ids = found.sequences[:, max(map(len, prompts)) :]  # (B, T)
+        logits = torch.stack(found.logits, 1).float()  # (B, T, V)
+        if tokenizer.forbidden_ids:
+            logits[..., tokenizer.forbidden_ids] = -torch.inf
+        best = logits.topk(2).values
+        is_close = best[..., 0] - best[..., 1] < MARGIN  # (B, T)
+        is_over = (ids == tokenizer.end_id).cumsum(1) - (ids == tokenizer.end_id).long() > 0  # after the end
+        close = (is_close & ~is_over).any(1).tolist()
+        return [None if near else self._heard(row) for row, near in zip(ids, close, strict=True)]
+
+    def _generate(self, prompts: Sequence[list[int]], **how: Any) -> Any:
+        """What ``generate`` returns for prompts, which are padded on the left to the same length."""
+        import torch
+
+        model, tokenizer = self._loaded
+        ids, mask = (part.to(model.device) for part in _padded(prompts, tokenizer.pad_id))
+        with torch.no_grad():
+            return model.generate(
+                ids,
+                attention_mask=mask,
                 max_new_tokens=self.max_tokens,
                 eos_token_id=tokenizer.end_id,
                 pad_token_id=tokenizer.pad_id,
                 suppress_tokens=tokenizer.forbidden_ids or None,
-                **draws,
+                return_dict_in_generate=True,
+                **how,
             )
-        return tokenizer.heard(said[0, len(ids) :].tolist())
+
+    def _heard(self, ids: Any) -> str:
+        return self._loaded[1].heard(ids.tolist())
+
+    @functools.cached_property
+    def _batches_exactly(self) -> bool:
+        """Whether the model says the same beside a longer prompt, behind padding; a few families do not."""
+        import torch
+
+        model, tokenizer = self._loaded
+        if model.dtype != torch.float32:
+            return False
+        text = [{"role": "user", "content": "hello"}]
+        short, long = (tokenizer.encode_conversation(text * num) for num in (1, 3))
+        alone, beside = (
+            self._generate(prompts, do_sample=False, output_logits=True) for prompts in ([short], [short, long])
+        )
+        steps = zip(alone.logits, beside.logits, strict=False)
+        ends = (alone.sequences[0, len(short) :] == tokenizer.end_id).tolist()
+        num_steps = ends.index(True) + 1 if True in ends else len(ends)
+        return all(
+            torch.allclose(one[0], other[0], atol=MARGIN / 10)
+            for number, (one, other) in enumerate(steps)
+            if number < num_steps
+        )
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
         """The ids of the conversation, without its oldest turns where they have no room."""
@@ -104,6 +171,16 @@ class LocalSpeaker(Speaker):
         model: Any = AutoModelForCausalLM.from_pretrained(self.folder, dtype=self.dtype)
         model.generation_config = GenerationConfig()  # without a repetition penalty and the like that it may bring
         return model.to(resolve_device(self.device)).eval(), load_tokenizer(self.folder)
+
+
+def _padded(prompts: Sequence[list[int]], pad_id: int) -> tuple[Any, Any]:
+    """(B, T) ids of prompts, padded on the left, and what of it is no padding."""
+    import torch
+
+    length = max(map(len, prompts))
+    ids = torch.tensor([[pad_id] * (length - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (length - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    return ids, mask
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -108,22 +109,26 @@ def _conditions(found: Sequence[Mapping[str, Any]], shared: Mapping[str, Any], s
                 raise ValueError(f"{name} is set for all conditions, and again in a {seat} condition: say it once")
         if any(dict(one) == dict(other) for other in found[:number]):
             raise ValueError(f"the {seat} condition {name_of(one)!r} comes twice")
+    names = [name_of(one) for one in found]
     return [
         Condition(
-            name_of(one),
+            name if names.count(name) == 1 else name_of(one, in_full=True),
             {**shared, **{name: value for name, value in one.items() if name != WORDINGS}},
             one.get(WORDINGS, UNSEEN),
         )
-        for one in found
+        for name, one in zip(names, found, strict=True)
     ]
 
 
-def name_of(options: Mapping[str, Any]) -> str:
-    """What a condition is called: its keywords and their values."""
-    return ", ".join(f"{name}={_in_words(value)}" for name, value in options.items()) or AS_IT_IS
+def name_of(options: Mapping[str, Any], in_full: bool = False) -> str:
+    """What a condition is called: its keywords and their values; a model's folder by its last part, unless in full."""
+    return ", ".join(f"{name}={_in_words(value, in_full)}" for name, value in options.items()) or AS_IT_IS
 
 
-def _in_words(value: Any) -> str:
+def _in_words(value: Any, in_full: bool = True) -> str:
+    if isinstance(value, str) and value.startswith("lm:") and not in_full:
+        folder, mark, settings = value.removeprefix("lm:").partition("?")
+        return f"lm:{Path(folder).name}{mark}{settings}"
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return str(value)
     return f"{value:g}" if isinstance(value, (int, float)) else json.dumps(value, default=repr)

@@ -74,6 +74,83 @@ def test_what_it_says_is_what_transformers_generates(folder):
     assert said.split() == hf.decode(whole[0, ids.shape[1] :], skip_special_tokens=True).split() != []
 
 
+CHATS: Any = [
+    [{"role": "system", "content": "You are a customer."}, *({"role": "user", "content": words},) * turns]
+    for turns, words in enumerate(("hello", "which area ?", "a cheap place", "hello", "the phone is 12", "bye") * 3, 1)
+]
+
+
+def test_asked_together_it_says_to_each_what_it_says_alone(folder):
+    speaker = LocalSpeaker(folder, max_tokens=8)
+    asked = [(chat, number) for number, chat in enumerate(CHATS)]
+    alone = [speaker.say(*one) for one in asked]
+    assert speaker.say_together(asked) == alone
+    assert speaker._batches_exactly
+    drawn = LocalSpeaker(folder, max_tokens=8, temperature=1.0)
+    assert drawn.say_together(asked) == [drawn.say(*one) for one in asked]
+
+
+def test_a_turn_that_hangs_by_a_hair_is_asked_alone(folder, monkeypatch):
+    speaker, asked = LocalSpeaker(folder, max_tokens=4), [(chat, 0) for chat in CHATS[:5]]
+    together = speaker.say_together(asked)
+    counted = []
+    monkeypatch.setattr(LocalSpeaker, "say", lambda self, messages, seed: counted.append(messages) or "alone")
+    assert speaker.say_together(asked) == together  # nobody is asked again
+    monkeypatch.setattr("dialogym.envs.speakers.local.MARGIN", 1e9)
+    assert speaker.say_together(asked) == ["alone"] * 5
+    assert sorted(counted, key=len) == sorted((chat for chat, _ in asked), key=len)
+    speaker.__dict__["_batches_exactly"] = False  # as of a model that padding disturbs
+    assert speaker.say_together(asked[:2]) == ["alone"] * 2
+
+
+@pytest.mark.parametrize(
+    ("env_id", "interface"),
+    [(ID, "text"), (ID, "choices"), ("TextNegotiation-v0", "text"), ("TextTwentyQuestions-v0", "text")],
+)
+def test_rows_of_a_vector_environment_ask_together_and_play_what_one_alone_plays(
+    env_id, interface, folder, monkeypatch
+):
+    spec, sizes = f"lm:{folder}?max_tokens=6", []
+    plain = LocalSpeaker.say_together
+    monkeypatch.setattr(
+        LocalSpeaker, "say_together", lambda self, asked: sizes.append(len(asked)) or plain(self, asked)
+    )
+    action: Any = {"text": ASKS, "choices": 0}[interface]
+    envs = gym.make_vec(
+        env_id, num_envs=3, vectorization_mode="vector_entry_point", interface=interface, partner=spec, max_turns=3
+    )
+    envs.reset(seed=5)
+    for _ in range(5):  # rows begin anew in between
+        envs.step([action] * 3)
+    assert 3 in sizes
+    for row in range(3):
+        env = gym.make(env_id, interface=interface, partner=spec, max_turns=3)
+        env.reset(seed=5 + row)
+        over = False
+        for _ in range(5):
+            if over:
+                env.reset()
+                over = False
+                continue
+            _, _, terminated, truncated, _ = env.step(action)
+            over = terminated or truncated
+        assert env.unwrapped.transcript.messages == envs.messages(row)
+
+
+def test_speakers_that_are_asked_in_turn_and_partners_that_ask_nobody_can_wait_together():
+    from dialogym.envs.speakers import FunctionSpeaker, Question, Steps, answered_together
+
+    one, other = FunctionSpeaker(lambda messages: f"one {messages[0]}"), FunctionSpeaker(lambda messages: "other")
+
+    def turn(*speakers: Any) -> Steps[list[str]]:
+        said = []
+        for number, speaker in enumerate(speakers):
+            said.append((yield Question(speaker, [number], 0)))
+        return said
+
+    assert answered_together([turn(one, one), turn(), turn(other, one)]) == [["one 0", "one 1"], [], ["other", "one 1"]]
+
+
 def test_a_model_is_loaded_once_and_its_random_numbers_disturb_nobody(folder):
     import torch
 

@@ -278,6 +278,11 @@ def test_axes_are_crossed_and_objects_added():
 def test_names_and_folders_of_conditions_tell_them_apart():
     assert name_of({"noise": 0.30, "profile": "mixed"}) == "noise=0.3, profile=mixed"
     assert name_of({}) == "as it is"
+    assert name_of({"partner": "lm:/models/tiny?max_tokens=6"}) == "partner=lm:tiny?max_tokens=6"
+    partners = [{"partner": f"lm:{folder}"} for folder in ("/a/tiny", "/b/tiny", "/b/other")]
+    assert [one.name for one in conditions_to_test(partners, {})] == [
+        "partner=lm:/a/tiny", "partner=lm:/b/tiny", "partner=lm:other"
+    ]  # fmt: skip
     names = ["a=x/y", "a=x y", "a=x-y", "../../up", "a" * 200, "a" * 201]
     folders = [Condition(name, {}).folder for name in names]
     assert len({*folders}) == len(names)
@@ -293,7 +298,7 @@ def test_the_command_trains_in_processes_of_its_own_and_prints_the_table(tmp_pat
         app,
         [
             *("transfer", "TextTwentyQuestions-v0", "--train", "{}", "--test", "wordings=train", "--seeds", "1"),
-            *("--goals", "4", "--config", "env_turns=50", "--out", str(out), "--jobs", "1"),
+            *("--goals", "4", "--validation-goals", "3", "--config", "env_turns=50", "--out", str(out), "--jobs", "1"),
         ],
     )
     assert done.exit_code == 0, done.output
