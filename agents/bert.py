@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
@@ -174,7 +175,7 @@ class BertAgent(Learner):
     def train(self, env: Any, training: Training) -> None:
         """Without ``validate`` the epoch with the lowest validation loss is kept; see :func:`learn_in_epochs`."""
         config, model = self.config, self.classifier.model
-        examples, held_out = self._examples()
+        examples, held_out = self._examples(self._task_of(env))
         optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
 
         def run_epoch(epoch: int) -> LogRow:
@@ -192,10 +193,21 @@ class BertAgent(Learner):
 
         learn_in_epochs(training, optimizer, config.epochs, config.patience, run_epoch)
 
-    def _examples(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    def _task_of(self, env: Any) -> Any:
+        """The task to learn from.
+
+        Raises:
+            ValueError: for one with other labels than the agent has.
+        """
+        made = env if hasattr(env, "unwrapped") else gym.make(env)
+        task: Any = getattr(made.unwrapped, "task", None)
+        _check_labels(self.labels, tuple(getattr(task, "labels", ())), "the environment to learn in")
+        return task
+
+    def _examples(self, task: Any) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
         """Training texts, and those that choose the epoch."""
         rng = random.Random(self.seed)
-        train, held_out = (list(self.task.labelled(split)) for split in ("train", "validation"))
+        train, held_out = (list(task.labelled(split)) for split in ("train", "validation"))
         rng.shuffle(train)
         rng.shuffle(held_out)
         return train[: self.config.num_examples or None], held_out[: self.config.num_validation_examples]
@@ -239,10 +251,19 @@ class BertAgent(Learner):
 
     def _load(self, folder: Path) -> None:
         loaded = SequenceClassifier.load(folder, self.config)
+        names = loaded.model.config.id2label
+        _check_labels(self.labels, tuple([names[number] for number in sorted(names)]), str(folder))
         if self._classifier is None:
             self._classifier = loaded
         else:  # its weights may be in an optimizer's hands
             self._classifier.model.load_state_dict(loaded.model.state_dict())
+
+
+def _check_labels(expected: Sequence[str], found: Sequence[str], where: str) -> None:
+    if tuple(found) != tuple(expected):
+        raise ValueError(
+            f"expected the labels {', '.join(expected)} in {where}, got {', '.join(map(str, found)) or 'none'}"
+        )
 
 
 def _source(model: str | None) -> str:

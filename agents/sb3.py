@@ -31,7 +31,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ..envs import remake_vec
 from ..envs.core.sb3 import SB3VecEnv
-from .base import LAST, Budget, Info, Log, LogRow, in_interface
+from .base import LAST, Budget, Info, Log, LogRow, in_interface, read_description
 from .files import atomic_folder, atomic_write, existing_folder
 from .training.learner import Learner, Training
 from .training.selection import Selection
@@ -198,7 +198,17 @@ class SB3Agent(Learner):
         self.model.save(content)
         atomic_write(folder / MODEL_FILE, content.getvalue())
 
+    def _about(self) -> dict[str, Any]:
+        return {"actions": list(getattr(self.task, "menu", ()))}
+
     def _load(self, folder: Path) -> None:
+        expected, found = self._about()["actions"], read_description(folder).get("actions")
+        if found is not None and found != expected:
+            differing = next((one for one in zip(expected, found, strict=False) if one[0] != one[1]), ("none", "more"))
+            raise ValueError(
+                f"expected an agent in {folder} whose replies are those of the environment, {differing[0]!r} among "
+                f"them, got one with {differing[1]!r} in its place"
+            )
         self.model.set_parameters(str(folder / MODEL_FILE), device="cpu")  # weights alone, no pickle
 
     def _resume(self, folder: Path, selection: Selection, envs: VecEnv) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +15,14 @@ from rich.console import Console
 
 import dialogym  # registers the environments
 from dialogym.envs import bridged_ids, task_class
+from dialogym.envs.core.make import TOKENS_ONLY, given_options
 
 console = Console()
 errors = Console(stderr=True)
 DEFAULT_ENV = "TextDialog-v0"
 INTERRUPTED = 130
+OF_WHO_PLAYS = frozenset({"interface", "split", "render_mode", *TOKENS_ONLY})
+"""Options of an environment that say how it is played, not what."""
 EnvOption = Annotated[str, typer.Option("--env", help="Id of a registered environment, or module:Name-v0.")]
 SetOption = Annotated[
     list[str] | None,
@@ -109,9 +113,34 @@ def player_of(agent: str, env: Any, seed: int, config: dict[str, Any] | None = N
     if Path(agent).is_dir():
         if config:
             raise ValueError(f"--config is for an agent made by name; that of {agent} was saved with it")
-        return load_agent(agent, env=env, trust=trust)
+        player = load_agent(agent, env=env, trust=trust)
+        _tell_other_environment(agent, env)
+        return player
     if len(Path(agent).parts) > 1:
         raise FileNotFoundError(
             f"expected the name of an agent or the folder of a trained one, got {agent!r}: no folder"
         )
     return make_agent(agent, env, seed=seed, **(config or {}))
+
+
+def _tell_other_environment(agent: str, env: gym.Env[Any, Any]) -> None:
+    """Says where a trained agent plays another environment, or under other options, than it was trained in."""
+    from dialogym.agents.base import read_description
+
+    made_for, spec = read_description(agent)["env"], env.spec
+    if made_for is None or spec is None:  # one that no file can describe
+        return
+    there, here = (_in_words(id, options) for id, options in (
+        (made_for["id"], made_for["options"]), (spec.id, given_options(spec)),
+    ))  # fmt: skip
+    if there != here:
+        errors.print(
+            f"{agent} was made for {there} and plays {here}: --env and --set choose another",
+            soft_wrap=True, markup=False, highlight=False,
+        )  # fmt: skip
+
+
+def _in_words(id: str, options: Mapping[str, Any]) -> str:
+    """An environment and those of its options that matter to whoever plays it."""
+    own = {name: value for name, value in options.items() if name not in OF_WHO_PLAYS}
+    return " with ".join([id, ", ".join(f"{name}={own[name]!r:.60}" for name in sorted(own))] if own else [id])

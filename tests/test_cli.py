@@ -10,8 +10,10 @@ import sys
 import time
 from typing import NamedTuple
 
+import gymnasium as gym
 import pytest
 
+from dialogym.agents import make_agent
 from dialogym.cli import goal_in_words
 
 from .children import child, hears_ctrl_c, ignores_ctrl_c
@@ -263,3 +265,16 @@ def test_what_cannot_be_exported_is_told(tmp_path, arguments, message):
     done = dialogym("export", *arguments, "--env", "TextWordle-v0", folder=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+def test_evaluate_says_where_an_agent_plays_what_it_was_not_trained_in(tmp_path):
+    made = gym.make("TextDialog-v0", noise=0.15, interface="choices")
+    make_agent("q_learning", made).save(tmp_path / "agent")
+    make_agent("rule", "TextWordle-v0").save(tmp_path / "other")
+    goals = ("--goals", 2, "--show", 0)
+    told = dialogym("evaluate", tmp_path / "agent", *goals)
+    assert f"{tmp_path / 'agent'} was made for TextDialog-v0 with noise=0.15 and plays TextDialog-v0:" in told.stderr
+    assert told.returncode == 0
+    assert "made for" not in dialogym("evaluate", tmp_path / "agent", *goals, "--set", "noise=0.15").stderr
+    told = dialogym("evaluate", tmp_path / "other", *goals, "--env", "TextArithmetic-v0", "--set", "level=1")
+    assert "was made for TextWordle-v0 and plays TextArithmetic-v0 with level=1:" in told.stderr

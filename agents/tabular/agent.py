@@ -134,16 +134,27 @@ class ActionValues(dict[State, list[float]]):
         head = json.dumps({"initial_value": self.initial_value, "actions": list(names)})
         return f'{{"head": {head},\n"states": [\n' + ",\n".join(lines) + "\n]}\n"
 
-    def read_json(self, text: str) -> None:
+    def read_json(self, text: str, expected: Sequence[str], length: int) -> None:
         """Takes over what ``to_json`` wrote.
 
+        Args:
+            text: what it wrote.
+            expected: names of the actions.
+            length: numbers of a state.
+
         Raises:
-            ValueError: if it was written for another number of actions.
+            ValueError: if it was written for other actions, or for states of another length.
         """
         written = json.loads(text)
         names = written["head"]["actions"]
         if len(names) != self.num_actions:
             raise ValueError(f"expected a table of {self.num_actions} actions, got one of {len(names)}")
+        for number, (name, own) in enumerate(zip(names, expected, strict=True)):
+            if name != own:
+                raise ValueError(f"expected a table whose action {number} is {own!r}, got one where it is {name!r}")
+        lengths = {len(line["state"]) for line in written["states"]}
+        if lengths - {length}:
+            raise ValueError(f"expected a table of states of {length} numbers, got one of {min(lengths - {length})}")
         numbers = {name: number for number, name in enumerate(names)}
         self.clear()
         self.visits.clear()
@@ -185,6 +196,7 @@ class TabularAgent(Learner):
         if not isinstance(own.observation_space, (spaces.MultiDiscrete, spaces.Discrete)):
             raise ValueError(f"{self.name} needs MultiDiscrete or Discrete observations, got {own.observation_space}")
         self.num_actions = int(own.action_space.n)
+        self.state_length = own.observation_space.shape[0] if own.observation_space.shape else 1
         menu = getattr(self.task, "menu", ())
         self.action_names = list(menu) or [str(action) for action in range(self.num_actions)]
         self.tables = [ActionValues(self.num_actions, self.config) for _ in range(self.num_tables)]
@@ -285,7 +297,7 @@ class TabularAgent(Learner):
 
     def _load(self, folder: Path) -> None:
         for number, table in enumerate(self.tables, start=1):
-            table.read_json((folder / f"table_{number}.json").read_text())
+            table.read_json((folder / f"table_{number}.json").read_text(), self.action_names, self.state_length)
 
     def _checkpoint(self, folder: Path | None, selection: Selection) -> None:
         if folder is None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -175,3 +176,19 @@ def test_a_trained_one_loads_on_a_machine_without_the_device_it_was_trained_on(e
 def test_a_device_that_is_none_is_told(encoder):
     with pytest.raises(ValueError, match="device must be one of auto, cuda, cuda:N, mps, cpu, got 'gpu'"):
         BertConfig(**config_of(encoder, device="gpu"))
+
+
+def test_it_learns_from_the_environment_that_it_is_given(env, data, encoder, tmp_path):
+    rows = [json.loads(line) for line in Path(data).read_text(encoding="utf-8").splitlines()]
+    few = gym.make("TextClassification-v0", interface="text", data=rows[:60])
+    agent = make_agent("bert", env, **config_of(encoder, epochs=1))
+    agent.learn(few)
+    assert agent.budget.demonstrations == len(few.unwrapped.task.labelled("train")) < 60
+    renamed = [{**row, "label": {"good": "fine"}.get(row["label"], row["label"])} for row in rows]
+    other = gym.make("TextClassification-v0", interface="text", data=renamed)
+    with pytest.raises(ValueError, match="expected the labels bad, good in the environment to learn in, got bad, fine"):
+        agent.learn(other)
+    agent.save(tmp_path)
+    assert load_agent(tmp_path, env).labels == ("bad", "good")
+    with pytest.raises(ValueError, match=r"expected the labels bad, fine in .*, got bad, good"):
+        load_agent(tmp_path, other)

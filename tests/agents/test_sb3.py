@@ -315,3 +315,13 @@ def test_a_count_below_one_is_refused() -> None:
 def test_a_share_beyond_one_is_refused(name: str, option: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"{option} must be in \[0, 1\], got {value}"):
         agent_class(name).Config(**{option: value})
+
+
+def test_an_agent_of_other_replies_is_refused_though_it_has_as_many(tmp_path: Path) -> None:
+    rows = [{"text": f"text number {number}", "label": "abc"[number % 3]} for number in range(60)]
+    other = [{**row, "label": {"a": "z"}.get(row["label"], row["label"])} for row in rows]
+    made, another = (gym.make("TextClassification-v0", data=data, interface="choices") for data in (rows, other))
+    agent_class("sb3_ppo")(made).save(tmp_path)
+    agent_class("sb3_ppo").load(tmp_path, made)
+    with pytest.raises(ValueError, match="'b' among them, got one with 'a' in its place"):
+        agent_class("sb3_ppo").load(tmp_path, another)

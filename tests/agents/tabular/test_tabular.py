@@ -10,6 +10,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+import dialogym  # registers the environments  # noqa: F401
+from dialogym.agents import load_agent
 from dialogym.agents.tabular.agent import ActionValues, TabularAgent, TabularConfig
 from dialogym.agents.tabular.double_q_learning import DoubleQLearningAgent
 from dialogym.agents.tabular.expected_sarsa import ExpectedSarsaAgent
@@ -223,7 +225,7 @@ def test_the_table_is_written_to_be_read(tmp_path: Any) -> None:
 def test_a_table_of_another_menu_is_refused() -> None:
     text = ActionValues(3, HALF).to_json(["a", "b", "c"])
     with pytest.raises(ValueError, match="a table of 2 actions, got one of 3"):
-        ActionValues(2, HALF).read_json(text)
+        ActionValues(2, HALF).read_json(text, ["a", "b"], 1)
 
 
 @pytest.mark.parametrize("kind", [QLearningAgent, DoubleQLearningAgent])
@@ -347,3 +349,22 @@ def test_a_configuration_that_makes_no_sense_is_refused(fields: dict[str, Any], 
 def test_environments_without_a_table_are_refused() -> None:
     with pytest.raises(ValueError, match="needs MultiDiscrete or Discrete observations, got Box"):
         QLearningAgent(gym.make("CartPole-v1"))
+
+
+def test_a_table_of_other_replies_is_refused_though_it_has_as_many(tmp_path):
+    rows = [{"text": f"text number {number}", "label": "abc"[number % 3]} for number in range(60)]
+    other = [{**row, "label": {"a": "z"}.get(row["label"], row["label"])} for row in rows]
+    made, another = (gym.make("TextClassification-v0", data=data, interface="choices") for data in (rows, other))
+    agent = QLearningAgent(made, config=TabularConfig(env_turns=50, num_reports=1))
+    agent.learn(made)
+    agent.save(tmp_path)
+    assert load_agent(tmp_path, made).tables == agent.tables
+    with pytest.raises(ValueError, match="expected a table whose action 0 is 'b', got one where it is 'a'"):
+        load_agent(tmp_path, another)
+
+
+def test_a_table_of_other_states_is_refused():
+    table = ActionValues(2, HALF)
+    table.update((1, 2), 0, 1.0)
+    with pytest.raises(ValueError, match="expected a table of states of 3 numbers, got one of 2"):
+        ActionValues(2, HALF).read_json(table.to_json(["a", "b"]), ["a", "b"], 3)
