@@ -3,27 +3,25 @@
     python benchmarks/fuzz.py [--utterances 1000000] [--episodes 100000] [--env ID]
 
 Checks after each that nothing crashed, no turn was forged and nobody succeeded without the act that success takes
-(``tests/envs/fuzzing.py``); prints how much memory the process holds along the way. What fails is printed with its seed
-and all that was said.
+(``tests/envs/fuzzing.py``); prints how much memory the process holds along the way, and in the end what of it is more
+than filled caches (``memory_growth.py``). What fails is printed with its seed and all that was said.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import resource
 import sys
 from pathlib import Path
 
 import gymnasium as gym
-from rich.progress import track
+from memory_growth import check_memory, memory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dialogym.envs.core.make import shipped_ids
 from tests.envs.fuzzing import Fuzzed, random_utterance
 
-PIECES = 20
 MAX_TURNS = 20
 
 
@@ -38,7 +36,7 @@ def main() -> None:
     pairs = [(id, interface) for id in ids for interface in interfaces_of(id)]
     for id, interface in pairs:
         attack(id, interface, -(-chosen.utterances // len(pairs)))
-    check_memory(ids, chosen.episodes)
+    sys.exit(check_memory(ids, chosen.episodes))
 
 
 def interfaces_of(env_id: str) -> list[str]:
@@ -73,27 +71,6 @@ def attack_once(game: Fuzzed, rng: random.Random) -> None:
         game.spell(random_utterance(rng, game.own), rng.randrange(10**6) if rng.random() < 0.3 else None)
     else:
         game.say(random_utterance(rng, game.own))
-
-
-def check_memory(ids: list[str], episodes: int) -> None:
-    """Plays conversations of all environments in turn, and prints what the process holds."""
-    games, rng = [Fuzzed(id, "text") for id in ids], random.Random(0)
-    for piece in track(range(PIECES), description="conversations"):
-        for number in range(episodes // PIECES):
-            game = games[number % len(games)]
-            game.begin(rng.randrange(10**9))
-            while not game.over:
-                game.say(random_utterance(rng, game.own))
-        print(f"{(piece + 1) * episodes // PIECES:,} conversations: {memory()} MiB", flush=True)
-
-
-def memory() -> int:
-    """MiB that the process holds now, or at most held so far where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * resource.getpagesize() // 2**20
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10
 
 
 if __name__ == "__main__":

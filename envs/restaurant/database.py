@@ -17,6 +17,8 @@ REQUEST_SLOTS = ("phone", "address", "postcode")
 BOOKING_SLOTS = ("people", "day", "time")
 SLOTS = CONSTRAINT_SLOTS + BOOKING_SLOTS
 
+CACHE_SIZE = 1 << 14
+"""Questions to a database of each kind that are kept; a user's table may have any number of values."""
 DONTCARE = "dontcare"
 UNKNOWN = "unknown"
 """What is told of a fact that the database does not have."""
@@ -89,9 +91,9 @@ class Database:
             slot: tuple(sorted({getattr(venue, slot) for venue in self.venues})) for slot in CONSTRAINT_SLOTS
         }
         self.values.update(people=PEOPLE, day=DAYS, time=TIMES)
-        self._matches: dict[tuple[str, str, str], tuple[int, ...]] = {}
-        self._matching: dict[Constraints, tuple[int, ...]] = {}
-        self._changes: dict[Constraints, tuple[tuple[str, str], ...]] = {}
+        self.matches = functools.lru_cache(CACHE_SIZE)(self._matches)
+        self.matching = functools.lru_cache(CACHE_SIZE)(self._matching)
+        self.changes = functools.lru_cache(CACHE_SIZE)(self._changes)
 
     def written(self, slot: str, value: str) -> str:
         """A plain value as the file writes it ("Ask Restaurant", "CB2 1UF"), a day with its capital."""
@@ -99,41 +101,30 @@ class Database:
             return value.capitalize()
         return self._written.get((slot, value), value)
 
-    def matches(self, food: str, area: str, pricerange: str) -> tuple[int, ...]:
+    def _matches(self, food: str, area: str, pricerange: str) -> tuple[int, ...]:
         """Numbers of the venues that meet all three, in file order; ``DONTCARE`` is met by all."""
-        key = (food, area, pricerange)
-        found = self._matches.get(key)
-        if found is None:
-            found = self._matches[key] = tuple(
-                number
-                for number, venue in enumerate(self.venues)
-                if food in (DONTCARE, venue.food)
-                and area in (DONTCARE, venue.area)
-                and pricerange in (DONTCARE, venue.pricerange)
-            )
-        return found
+        return tuple(
+            number
+            for number, venue in enumerate(self.venues)
+            if food in (DONTCARE, venue.food)
+            and area in (DONTCARE, venue.area)
+            and pricerange in (DONTCARE, venue.pricerange)
+        )
 
-    def matching(self, constraints: Constraints) -> tuple[int, ...]:
+    def _matching(self, constraints: Constraints) -> tuple[int, ...]:
         """Numbers of the venues that meet the constraints."""
-        found = self._matching.get(constraints)
-        if found is None:
-            wanted = dict(constraints)
-            found = self.matches(*(wanted.get(slot, DONTCARE) for slot in CONSTRAINT_SLOTS))
-            self._matching[constraints] = found
-        return found
+        wanted = dict(constraints)
+        return self.matches(*(wanted.get(slot, DONTCARE) for slot in CONSTRAINT_SLOTS))
 
-    def changes(self, constraints: Constraints) -> tuple[tuple[str, str], ...]:
+    def _changes(self, constraints: Constraints) -> tuple[tuple[str, str], ...]:
         """Single changes (slot, other value) of a constraint after which some venue matches."""
-        found = self._changes.get(constraints)
-        if found is None:
-            found = self._changes[constraints] = tuple(
-                (slot, other)
-                for slot, value in constraints
-                if value != DONTCARE
-                for other in self.values[slot]
-                if other != value and self.matching(replaced(constraints, slot, other))
-            )
-        return found
+        return tuple(
+            (slot, other)
+            for slot, value in constraints
+            if value != DONTCARE
+            for other in self.values[slot]
+            if other != value and self.matching(replaced(constraints, slot, other))
+        )
 
     @functools.cached_property
     def impossible(self) -> tuple[Constraints, ...]:

@@ -20,6 +20,8 @@ DATE = "chat_date"
 _REPLY = "qxzreplyzxq"
 _CLOCK = re.compile(r"""strftime_now\(\s*(?:"([^"]*)"|'([^']*)')\s*\)""")
 _ROLES = ("system", "user", "assistant", "tool")
+MAX_REPAIRS = 4096
+"""Courses of a conversation, by their roles, that are kept."""
 
 Shown = list[dict[str, str]]
 """Messages as a template is given them."""
@@ -172,6 +174,8 @@ class ChatTemplate:
         key = tuple(message["role"] for message in shown), tuple(message["role"] for message in block)
         repair = self._repairs.get(key)
         if repair is None:
+            if len(self._repairs) >= MAX_REPAIRS:
+                self._repairs.clear()
             repair = self._repairs[key] = self._find_repair(*key)
         return repair
 

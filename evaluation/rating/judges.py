@@ -273,7 +273,7 @@ def bias_beside(judge: Sequence[float], people: Sequence[Sequence[float]]) -> In
     known = np.isfinite(repeated)
     if known.sum() >= MIN_REPEATED:
         return _intercept(chose, liked, repeated)
-    as_many = mean_of_differences((chose - liked) / 2)
+    as_many = mean_of_differences(((chose - liked) / 2).tolist())
     none = _intercept(chose, liked, np.array([sum(vote * vote for vote in votes) / len(votes) for votes in people]))
     assert as_many is not None
     middle = (as_many.mean + none.mean) / 2

@@ -178,8 +178,9 @@ NUMBER_WORDS = (
 
 
 def said_the_number(goal: Mapping[str, Any], replies: Sequence[str]) -> bool:
-    digits = re.sub(r"(?<=\d)[,. _](?=\d)", "", unicodedata.normalize("NFKC", replies[-1]))
-    values = [unicodedata.normalize("NFKC", found) for found in re.findall(r"\d+", digits)]
+    said = unicodedata.normalize("NFKC", replies[-1])
+    joined = re.sub(r"(?<=\d)[,. _](?=\d)", "", said)  # 1,234 is one number, and "15 15" may be two
+    values = [*re.findall(r"\d+", said), *re.findall(r"\d+", joined)]
     return any(int(value) == abs(int(goal["answer"])) for value in values) or any(
         word in plain(replies[-1]) for word in NUMBER_WORDS.split()
     )

@@ -688,3 +688,22 @@ def test_own_files_are_shown_as_they_are_written(tmp_path):
     assert set(understood.told) == {
         ("name", "mccoy's bar"), ("food", "tex-mex"), ("area", "old town"), ("phone", "02079460018"),
     }  # fmt: skip
+
+
+def test_what_a_database_was_asked_is_kept_within_bounds(monkeypatch):
+    from dialogym.envs.restaurant import database as module
+
+    monkeypatch.setattr(module, "CACHE_SIZE", 4)
+    database = module.Database()
+    asked = [(("food", food), ("area", area)) for food in database.values["food"] for area in database.values["area"]]
+    for constraints in [*asked, *asked]:
+        wanted = dict(constraints)
+        expected = [
+            number
+            for number, venue in enumerate(database.venues)
+            if all(getattr(venue, slot) == value for slot, value in wanted.items())
+        ]
+        assert list(database.matching(constraints)) == expected
+        database.changes(constraints)
+    for kept in (database.matches, database.matching, database.changes):
+        assert kept.cache_info().currsize <= 4
