@@ -27,8 +27,10 @@ PRONOUNS = ("she", "he")
 """Of the names, by turns."""
 THINGS = ("apples", "books", "coins", "pencils", "stamps", "marbles", "shells", "cards")
 INSTRUCTIONS = """\
-Solve the word problem. You may calculate in one or two short lines first; the whole reply has at most 400 characters.
-End with the answer as a number, like this: The answer is 7."""
+Solve the word problem. Write the calculations one after the other, without explaining them, and end with the answer as
+a number. The whole reply has at most 400 characters.
+Example: to "Anna buys 3 books at 4 pounds each and a pen for 2 pounds. How many pounds does she spend?" the whole
+reply is: 3 * 4 = 12. 12 + 2 = 14. The answer is 14."""
 FIELDS = {
     "problem": Field(str, ("question", "prompt", "instruction", "query", "input", "text")),
     "answer": Field(

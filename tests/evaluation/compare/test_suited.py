@@ -6,8 +6,9 @@ import json
 import gymnasium as gym
 import pytest
 
+from dialogym.agents.language_model.words import MAX_REPLY_TOKENS
 from dialogym.evaluation.compare.arms import PRESETS, arms_of
-from dialogym.evaluation.compare.suited import MAX_REPLY_TOKENS, speech_settings, suited_preset
+from dialogym.evaluation.compare.suited import speech_settings, suited_preset
 
 from .. import tasks  # noqa: F401 (registers EvaluationWords-v0)
 
