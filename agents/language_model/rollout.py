@@ -162,7 +162,8 @@ class _Rollout:
             self.slots.close(row)
             return
         seed, goal = self.seeds[number], self.goals[number]
-        self.envs.begin(row, seed, self._goals_of_seeds.get(seed) if goal is None else goal)
+        known = None if seed is None else self._goals_of_seeds.get(seed)
+        self.envs.begin(row, seed, known if goal is None else goal)
         if seed is not None and goal is None:
             self._goals_of_seeds[seed] = self.envs.goal_ids[row]
         self._episode[row] = self.episodes[number]

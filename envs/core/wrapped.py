@@ -38,9 +38,10 @@ class WrappedVectorEnv(TextVectorEnv):
             autoreset_mode=autoreset_mode,
         )  # fmt: skip
         self.envs = list(envs)
-        self.conversations = [core.conversation for core in cores if isinstance(core, TextEnv)]
-        for core, conversation in zip(cores, self.conversations, strict=True):
-            core.task = conversation.task = first.task  # of all rows: a curriculum is learned by all of them
+        own = [core for core in cores if isinstance(core, TextEnv)]
+        for core in own:
+            core.task = core.conversation.task = first.task  # of all rows: a curriculum is learned by all of them
+        self.conversations = [core.conversation for core in own]
         self.single_observation_space, self.single_action_space = envs[0].observation_space, envs[0].action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
