@@ -281,6 +281,26 @@ def _describe(spec: EnvSpec | None) -> dict[str, Any] | None:
     return description if faithful and all(one["kwargs"] is not None for one in around) else None
 
 
+def environment_of(folder: str | Path, trust: bool = False, **options: Any) -> gym.Env[Any, Any] | None:
+    """The environment that a saved agent was made for, as it was then but for ``options``; None if it is not known.
+
+    Args:
+        folder: of the agent.
+        trust: make it though the folder names code to run.
+        **options: keyword arguments of ``gym.make`` that shall differ.
+
+    Raises:
+        FileNotFoundError, ValueError: as :meth:`Agent.load`.
+    """
+    description = read_description(folder)
+    if description["env"] is None:
+        return None
+    if not trust:
+        check_trusted(description, folder, with_env=True)
+    made_for = description["env"]
+    return _remember({**made_for, "options": {**made_for["options"], **options}}, folder)
+
+
 def _remember(description: Mapping[str, Any] | None, folder: str | Path) -> gym.Env[Any, Any]:
     if description is None:
         raise ValueError(f"the agent in {folder} was made for an environment that no file can describe: pass env=")

@@ -25,12 +25,14 @@ from .cli_common import (
     ConfigOption,
     EnvOption,
     LogOption,
+    PlayedEnvOption,
     SeedOption,
     SetOption,
     TrainingSeedOption,
     TrustOption,
     console,
     core_of,
+    env_for,
     errors,
     families,
     known_ids,
@@ -46,7 +48,7 @@ from .cli_rating import PREFERENCE, judge_quality, rate, train_preference_model
 from .cli_scores import aggregate, rescore
 from .cli_serve import serve
 from .cli_transfer import transfer
-from .envs import Task, bridged_ids, task_class
+from .envs import Task, bridged_ids, spec_of, task_class
 from .rewards import EndpointError
 
 app = typer.Typer(
@@ -375,7 +377,7 @@ def _settings(learner: Any) -> dict[str, Any]:
 @app.command()
 def evaluate(
     agent: Annotated[str, typer.Argument(help="Name of an agent, or the folder of a trained one.")],
-    env: EnvOption = DEFAULT_ENV,
+    env: PlayedEnvOption = None,
     goals: Annotated[int, typer.Option(min=1, help="How many frozen goals; all, where the split has fewer.")] = 500,
     split: Annotated[str, typer.Option(help="Which goals and wordings: train, validation or test.")] = "test",
     set_: SetOption = None,
@@ -395,11 +397,13 @@ def evaluate(
     from dialogym.evaluation.score import frozen_goals, score
     from dialogym.evaluation.statistics import bootstrap_interval, wilson_interval
 
-    made = make_env(env, **options_of(set_))
+    made = env_for([agent], env, options_of(set_), trust)
     player = player_of(agent, made, seed, options_of(config), trust)
     frozen = frozen_goals(made, split, goals, seed=0)
     scores, count = score(player, made, frozen.goals, split=split), len(frozen.goals)
-    table = Table("", "mean", "95% low", "95% high", title=f"{player.name} on {count} {split} goals of {env}")
+    table = Table(
+        "", "mean", "95% low", "95% high", title=f"{player.name} on {count} {split} goals of {spec_of(made).id}"
+    )
     intervals = {
         "success": wilson_interval(int(scores.success.sum()), count),
         "return": bootstrap_interval(scores.returns.astype(float), seed=0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,10 @@ INTERRUPTED = 130
 OF_WHO_PLAYS = frozenset({"interface", "split", "render_mode", *TOKENS_ONLY})
 """Options of an environment that say how it is played, not what."""
 EnvOption = Annotated[str, typer.Option("--env", help="Id of a registered environment, or module:Name-v0.")]
+PlayedEnvOption = Annotated[
+    str | None,
+    typer.Option("--env", help=f"Id of the environment. Default: a folder's own; {DEFAULT_ENV} for a name."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Keyword argument of the environment, such as noise=0.15; repeat."),
@@ -77,6 +81,17 @@ def make_env(env_id: str, **options: Any) -> gym.Env[Any, Any]:
         known = [*known_ids(), *(f"{family}/*" for family in families())]
         raise ValueError(f"no environment {env_id!r}{hint} There are: {', '.join(known)}")
     return gym.make(env_id, **options)
+
+
+def env_for(
+    agents: Sequence[str | None], env_id: str | None, options: dict[str, Any], trust: bool = False
+) -> gym.Env[Any, Any]:
+    """The environment that is asked for, else that of the first of ``agents`` that is a folder, with ``options``."""
+    from dialogym.agents.base import environment_of
+
+    folders = [agent for agent in agents if agent is not None and Path(agent).is_dir()]
+    made = environment_of(folders[0], trust, **{"split": "train", **options}) if folders and env_id is None else None
+    return make_env(env_id or DEFAULT_ENV, **options) if made is None else made
 
 
 def known_ids() -> list[str]:

@@ -10,13 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from .cli_common import (
-    DEFAULT_ENV,
     ConfigOption,
-    EnvOption,
+    PlayedEnvOption,
     SeedOption,
     SetOption,
     console,
-    make_env,
+    env_for,
     options_of,
     player_of,
 )
@@ -50,7 +49,7 @@ def export(
             "chosen and rejected, of judgements. Default: preference for judgements, else messages.",
         ),
     ] = None,
-    env: EnvOption = DEFAULT_ENV,
+    env: PlayedEnvOption = None,
     set_: SetOption = None,
     config: ConfigOption = None,
     num: Annotated[int, typer.Option(min=1, help="Conversations to play; all goals, where the split has fewer.")] = 100,
@@ -110,7 +109,7 @@ def _preferences(source: str) -> tuple[Any, int]:
 
 def _conversations(
     source: str,
-    env: str,
+    env: str | None,
     set_: list[str] | None,
     config: list[str] | None,
     num: int,
@@ -125,7 +124,7 @@ def _conversations(
 
     if _is_file(source):
         return load_conversations(source)
-    made = make_env(env, **options_of(set_))
+    made = env_for([source], env, options_of(set_))
     if source == DEMONSTRATIONS:
         if successful or config:
             raise ValueError("--successful and --config are for an agent, not for demonstrations")

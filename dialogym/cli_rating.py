@@ -8,14 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from .cli_common import (
-    DEFAULT_ENV,
-    EnvOption,
+    PlayedEnvOption,
     SeedOption,
     SetOption,
     TrustOption,
     console,
+    env_for,
     errors,
-    make_env,
     options_of,
     player_of,
 )
@@ -43,7 +42,7 @@ def rate(
         ),
     ] = None,
     num_pairs: Annotated[int, typer.Option(min=1, help="How many pairs to sample.")] = 50,
-    env: EnvOption = DEFAULT_ENV,
+    env: PlayedEnvOption = None,
     set_: SetOption = None,
     split: Annotated[str, typer.Option(help="Goals and wordings to sample from: train, validation or test.")] = "train",
     temperature: Annotated[
@@ -75,9 +74,11 @@ def rate(
         what = "--env, --set, --split, --num-pairs and --temperature"
         console.print(f"These pairs were sampled before; for others ({what}), give another --out.", soft_wrap=True)
     elif served is not None:
-        _pairs_with_people(kept, served, agent_a, agent_b, num_pairs, make_env(env, **options_of(set_)), seed)
+        _pairs_with_people(
+            kept, served, agent_a, agent_b, num_pairs, env_for([agent_a], env, options_of(set_), trust), seed
+        )
     elif pairs is None:
-        made = make_env(env, **options_of(set_))
+        made = env_for([agent_a, agent_b], env, options_of(set_), trust)
         _sample_pairs(kept, (agent_a, agent_b), num_pairs, made, split, temperature, seed, trust)
     named = (agent_a, agent_b) if served is None else (None, None)
     session = RatingSession(_kept_pairs(kept, *named), out, rater, seed)

@@ -272,9 +272,32 @@ def test_evaluate_says_where_an_agent_plays_what_it_was_not_trained_in(tmp_path)
     make_agent("q_learning", made).save(tmp_path / "agent")
     make_agent("rule", "TextWordle-v0").save(tmp_path / "other")
     goals = ("--goals", 2, "--show", 0)
-    told = dialogym("evaluate", tmp_path / "agent", *goals)
+    told = dialogym("evaluate", tmp_path / "agent", *goals, "--env", "TextDialog-v0")
     assert f"{tmp_path / 'agent'} was made for TextDialog-v0 with noise=0.15 and plays TextDialog-v0:" in told.stderr
     assert told.returncode == 0
-    assert "made for" not in dialogym("evaluate", tmp_path / "agent", *goals, "--set", "noise=0.15").stderr
+    told = dialogym("evaluate", tmp_path / "agent", *goals, "--set", "noise=0.3")
+    assert "with noise=0.15 and plays TextDialog-v0 with noise=0.3:" in told.stderr
     told = dialogym("evaluate", tmp_path / "other", *goals, "--env", "TextArithmetic-v0", "--set", "level=1")
     assert "was made for TextWordle-v0 and plays TextArithmetic-v0 with level=1:" in told.stderr
+
+
+def test_the_agent_of_a_folder_plays_what_it_was_made_for(tmp_path):
+    make_agent("rule", gym.make("TextArithmetic-v0", level=1, interface="text")).save(tmp_path / "agent")
+    told = dialogym("evaluate", tmp_path / "agent", "--goals", 3, "--show", 1)
+    assert told.returncode == 0
+    assert "TextArithmetic-v0" in told.stdout
+    assert "Solve the word problem." in told.stdout
+    assert "made for" not in told.stderr
+    exported = dialogym("export", tmp_path / "agent", "--num", 2, "--out", tmp_path / "talks.jsonl")
+    assert exported.returncode == 0
+    assert (tmp_path / "talks.jsonl").read_text().count("Solve the word problem.") == 2
+
+
+def test_a_folder_that_names_code_is_not_made_an_environment_of_unasked(tmp_path):
+    make_agent("rule", "TextWordle-v0").save(tmp_path)
+    description = json.loads((tmp_path / "agent.json").read_text())
+    description["env"]["options"]["task"] = "os:system"
+    (tmp_path / "agent.json").write_text(json.dumps(description))
+    told = dialogym("evaluate", tmp_path, "--goals", 2)
+    assert told.returncode == 2
+    assert "the task 'os:system'" in told.stderr
