@@ -67,7 +67,8 @@ _BOOKED = re.compile(
     r"completed|successful|done|set|sorted|secured))\b"
 )
 _NOT_YET = re.compile(
-    r"\b(?:if|(?:i|we) will|let me|would|will be|can be|could|to be|once|should|shall|may|might|going to|want|like me)\b"
+    r"\b(?:if|(?:i|we) will|let me|would|will be|can be|could|to be|once|should|shall|may|might|"
+    r"going to|want|like me)\b"
 )
 _BOOK = re.compile(
     r"\b(?:book|reserve|booking|reservation|(?:like|want|need|get|grab|secure|arrange|sort|hold|"
