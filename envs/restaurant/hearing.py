@@ -17,15 +17,18 @@ _AFFIRM = re.compile(
     r"(?:(?:oh|well|ok(?:ay)?|um|great|and|lol|haha?|hmm|ah),? )*(?:yes|yeah|yep|yup|yea|aye|sure|correct|right|"
     r"exactly|indeed|ok|"
     r"okay|fine|perfect|"
-    r"(?:that|this|it) (?:is|would be|sounds|looks) (?:right|correct|fine|good|great|perfect|it)|sounds (?:good|"
-    r"great|perfect|fine)|"
+    r"(?:that|this|it) (?:is|would be|sounds|looks) (?:really |just |very )?(?:right|correct|fine|good|great|perfect|"
+    r"lovely|nice|"
+    r"wonderful|amazing|ideal|excellent|delicious|brilliant|it)|sounds (?:good|"
+    r"great|perfect|fine|lovely|nice)|"
     r"that works|of course|absolutely|definitely|please do(?! not)|go ahead|that is the one|(?:i do|it is)(?=,|\Z))\b"
 )
 _NEGATE = re.compile(
-    r"(?:oh |well |um |sorry |i said |i am afraid )*(?:no|nope|nah|not really|wrong|incorrect|not (?:right|correct|"
+    r"(?:oh |well |um |hmm,? |ah,? |actually,? |sorry |i said |i am afraid )*(?:no|nope|nah|not really|wrong|incorrect|"
+    r"not (?:right|correct|"
     r"quite|that)|"
     r"(?:that|this|it) is (?:wrong|incorrect|not (?:right|correct|it|what|true))|i did not (?:say|ask|mean)|"
-    r"i do not want (?:that|this|it)(?: one)?(?=,|\Z))"
+    r"i (?:do not|did not) (?:want|like|fancy) (?:that|this|it)(?: one| place)?(?=,|\Z))"
     r"(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real))\b"
 )
 _BYE = re.compile(
@@ -33,7 +36,7 @@ _BYE = re.compile(
     r"again|all|lovely|cheers|good|right|then|"
     r"for your help|(?:you have|you are|this has|that has)(?: been)? (?:\w+ )?(?:helpful|great|brilliant|kind|lovely|"
     r"useful)),? )*"
-    r"(?:(?:good ?bye|bye(?:[ -]bye)?|see you|farewell|good night|take care|have a (?:nice|good|great|lovely) \w+|"
+    r"(?:(?:good ?bye|bye(?:[ -]bye)?|see you|farewell|good ?night|take care|have a (?:nice|good|great|lovely) \w+|"
     r"cheerio)\b.*|"
     r"(?:that|this) (?:is|was|will be|would be) (?:all|everything|it)(?: (?:that )?(?:i|we) (?:need|needed|want|"
     r"wanted|wanted to know))?"
@@ -41,17 +44,19 @@ _BYE = re.compile(
     r"have a (?:nice|good|great|lovely) \w+)(?: you)?(?: very|"
     r" so)?(?: much)?(?: for your help)?)*|"
     r"(?:i am|we are) (?:done|all set|good)(?: here| now)?(?:,? (?:thanks|thank you|bye))*|"
-    r"nothing (?:else|more)(?:,? (?:thanks|thank you))*|i (?:do not )?need (?:nothing|anything) (?:else|"
+    r"nothing (?:else|more)(?:,? (?:thanks|thank you|cheers|bye|goodbye))*(?: very| so)?(?: much)?(?: for your help)?|"
+    r"i (?:do not )?need (?:nothing|anything) (?:else|"
     r"more)(?:,? (?:thanks|thank you))*)\Z"
 )
 _ALTERNATIVE = re.compile(
     r"\banother (?:one|place|restaurant|option|suggestion)\b|\b(?:something|anything|anywhere|somewhere|what) else\b|"
     r"\b(?:other|different|more) (?:ones?|options?|places?|restaurants?|suggestions?|choices?)\b|\bany others?\b|"
-    r"\balternatives?\b"
+    r"\balternatives?\b|\b(?:anything|something|anywhere|somewhere) (?:similar|different|like (?:it|that|this))\b"
 )
 _BOOK = re.compile(r"\b(?:book|reserve|reservation|booking|tables?)\b")
 _IS_BOOKED = re.compile(
-    r"(?:(?:so|and|but|wait|ok(?:ay)?|then),? )*(?:is|are|was|has|have|did|do) (?:it|they|you|my|the|our|we|"
+    r"(?:(?:so|and|but|wait|ok(?:ay)?|then),? )*(?:is|are|was|has|have|did|do) (?:everything|all|that|this|it|they|you|"
+    r"my|the|our|we|"
     r"i)\b.*\b(?:booked|reserved|confirmed|book it|"
     r"book the table|have a table|have a booking)\b"
 )
@@ -93,7 +98,8 @@ _PROMPT = re.compile(
 )
 _IMPERATIVE = re.compile(
     r"(?:please |can you |could you )?(?:tell|give|show|sing|write|play|open|call|explain|translate|help) me\b|"
-    r"i (?:want|need|would like) (?:to|a|an)\b(?! eat| book| reserve)"
+    r"(?:please |can you |could you )?(?:play|sing|translate|write) (?:a|an|some|this|the)\b|"
+    r"(?:i )?(?:also )?(?:want|need|would like) (?:to|a|an)\b(?! eat| book| reserve)"
 )
 _CORRECTS = re.compile(
     r"\b(?:no,? (?:wait|sorry|make|actually)|wait|sorry|actually|i mean|i meant|scratch that|make (?:it|that)|"

@@ -124,7 +124,7 @@ _NO_ACCESS = re.compile(r"\baccess to\b.*\brestaurants?\b")
 REPEAT = re.compile(
     r"\b(?:repeat|rephrase|pardon|come again|clarify|one more time|say (?:that|it|this) (?:once )?(?:again|more)|"
     r"(?:did|do|could|can) not (?:quite |really |fully )?(?:catch|understand|get|follow|hear)|"
-    r"what (?:was that|do you mean|did you say))\b|\A(?:sorry,? )?what\Z"
+    r"what (?:was that|do you mean|did you say))\b|\A(?:sorry,? )?(?:what|huh|eh|pardon)\Z"
 )
 _MORE = re.compile(
     r"(?<!try )\b(?:anything|something|what) else\b|\bhow (?:can|may|could) i (?:help|assist)\b|\b(?:can|may|"

@@ -327,6 +327,8 @@ _PARTY = re.compile(
     rf"\b{_count(1)}[ -](?:(?:other|hungry|more) )?{_WHO}"
     rf"|\b(?:party|group|table|reservation|booking|family) (?:of|for) (?:about |around |just )?{_count(2)}{_NO_TIME}"
     rf"|\b{_THERE_ARE}\s*(?:just |only |about |going to be |a party of |for )*{_count(3)}{_NO_TIME}{_THEN}"
+    rf"|\b(?:it|that|we|there) (?:is|are|will be|would be|makes) {_count(5)} (?:in total|in all|altogether|"
+    rf"all together)\b"
     rf"|\bfor {_count(4)}(?= (?:on|at|this|next|please|tonight|tomorrow)\b|,|\Z)",
     re.I,
 )
