@@ -41,7 +41,8 @@ _STARTS_WITH_WH = re.compile(
     r"(?:and |so |then |now |also |thanks,? |great,? |\w+ )?(?:\w+ )?\b(?:what|which|where|when|how)\b"
 )
 _CALLS_FOR_AN_ANSWER = re.compile(
-    r"\b(?:tell me|let me know|i (?:will |still |also )?need|need to know|(?:please|kindly) (?:give|provide|specify|"
+    r"\b(?:tell me|let me know|i (?:will |would |still |also |just )*need|need to know|(?:please|kindly) (?:give|"
+    r"provide|specify|"
     r"choose|state|share|"
     r"enter|indicate|select)|specify|do you have|what about|how about|may i (?:know|ask)|without knowing|please\Z)"
 )

@@ -332,6 +332,7 @@ _PARTY = re.compile(
     rf"|\bfor {_count(4)}(?= (?:on|at|this|next|please|tonight|tomorrow)\b|,|\Z)",
     re.I,
 )
+_CHILDREN_TALK = re.compile(r"\b(?:kid|child|bab|toddler|infant|teen)")
 _WITH_CHILDREN = re.compile(
     rf"\b(?P<grown>\d{{1,2}}|{IN_WORDS}) (?:adults?|grown[ -]?ups?|of us)(?:,? and|,| plus| with|) "
     rf"(?P<young>\d{{1,2}}|{IN_WORDS}) (?:(?:small|young|little) )?(?:kids?|child(?:ren)?|bab(?:y|ies)|toddlers?|"
@@ -360,7 +361,7 @@ def party_sizes(text: str) -> tuple[Found[int], ...]:
     """
     lowered = text.lower()
     found = []
-    family = _WITH_CHILDREN.search(lowered) if _COUNTS.search(lowered) else None
+    family = _WITH_CHILDREN.search(lowered) if _CHILDREN_TALK.search(lowered) else None
     if family:
         count = int(number_of(family["grown"]) + number_of(family["young"]))
         return (Found(count, family.start(), family.end()),)
@@ -423,9 +424,8 @@ _NO_PREFERENCE = re.compile(
     r"|(?:any|anything|anywhere|whatever|wherever|whichever|either|any of them|anything you (?:like|suggest|"
     r"recommend)|any(?:thing)? (?:is|will be|would be|works|will do|goes))"
     r"(?: (?:is|are|would be|will be|sounds) (?:fine|good|ok|okay|great|alright|all right))?\Z"
-    r"|(?:any|anything|anywhere|whatever|wherever|whichever|either)(?: (?!but\b|else\b|other\b)\w+){0,4} (?:is|are|"
-    r"will be|"
-    r"would be|sounds?) (?:\w+ )?(?:fine|good|ok|okay|great|alright|all right)\b"
+    r"|(?:any|anything|anywhere|whatever|wherever|whichever|either)(?: (?!but\b|else\b|other\b)\w+){0,4}"
+    r"(?:'s| is| are| will be| would be| sounds?) (?:\w+ )?(?:fine|good|ok|okay|great|alright|all right)\b"
     r"|(?:any|anything|anywhere|whatever|wherever|whichever|either) (?:is|will|would|works|goes|sounds|you)\b"
     r"|any (?:\w+ ){1,3}(?:is|will|would|are|works|goes) (?:be |do )?(?:\w+ )?(?:fine|good|ok|okay|great|"
     r"alright|all right|do|works?)\b"
