@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..understanding.text import plain
+from ..understanding.text import plain, written_out
 from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, Constraints
 
 TOOL_ARGUMENTS = {"search": ("name", *CONSTRAINT_SLOTS), "book": ("name", *BOOKING_SLOTS)}
@@ -30,15 +31,27 @@ class ToolCall(NamedTuple):
     error: str = ""
 
 
-_CALL = re.compile(r"\b(search|book)\s*\(([^()]*)\)?", re.I)
-_JSON_CALL = re.compile(r"\{.*\}", re.S)
-_NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
-_ARGUMENTS_KEYS = ("arguments", "parameters", "args", "input")
-_NEXT_ARGUMENT = re.compile(r",\s*(?=[\"']?[a-z_ ]+[\"']?\s*[=:])")
+_CALL = re.compile(r"\b(search|book)(?:\((?!s\))| +\((?=[^()]*[=:]|\)))([^()]*)\)?", re.I)
+"""With a space in front of the bracket it is a call only where an argument is named: not "book (for free)"."""
+_LINE_CALL = re.compile(
+    r"^\W*(?:(?:tool|call|action|function|command)\b\W*)?(search|book)\b[\s:,|>-]+(?=[a-z_]+\s?=)([^\n<>()]+?)[\s/>]*$",
+    re.I | re.M,
+)
+"""``search food=thai`` on a line of its own, with or without a colon or an angle bracket."""
+_NAMED_BEFORE = re.compile(
+    r"\b(search|book)\b\W*(?:(?:action|tool)[ _-]?)?(?:input|arguments|parameters|args)?\W*\Z", re.I
+)
+"""A tool's name in front of an object of arguments: ``<function=search>{...}``, ``Action: search`` and its input."""
+_NAME_KEYS = ("name", "tool", "tool_name", "function", "action", "function_name")
+_ARGUMENTS_KEYS = ("arguments", "parameters", "args", "input", "action_input", "params", "kwargs", "tool_input")
+_WRAPPER_KEYS = ("tool_calls", "tool_call", "function_call", "function", "tool_use", "call")
+_MAX_WRAPPERS = 4
+_NEXT_ARGUMENT = re.compile(r"[,;]\s*(?=[\"']?[a-z_ ]+[\"']?\s*[=:])|(?<=[\w\"'])\s+(?=[\"']?[a-z_]+[\"']?\s?=)")
 _EQUALS = re.compile(r"\s*[=:]\s*")
 _SENTENCE_END = re.compile(r"[.!?]\s|\n")
 _UNSURE = re.compile(
-    r"\b(?:if|should|shall|could|would|can|may|might|want|like|not|never|do you|later|before|until|once|example)\b|\?"
+    r"\b(?:if|should|shall|could|would|can|may|might|want|like|not|never|do you|later|before|until|once|example|"
+    r"when|whenever|as soon as|unless|assuming|provided|yet|instead of)\b|\?"
 )
 
 
@@ -51,46 +64,76 @@ class WrittenCall(NamedTuple):
 
 
 def find_call(utterance: str) -> WrittenCall | None:
-    """The first tool call of an utterance, or a JSON object that is one.
+    """The first tool call of an utterance, or an object of JSON that is one.
 
     A booking is not meant where its sentence asks, makes a condition or denies: "Shall I book(...)?"
     """
-    if "{" in utterance and (call := _call_in_json(utterance)):
+    if "{" in utterance and (call := _call_in_object(utterance)):
         return call
-    if "(" not in utterance:
+    if "(" not in utterance and "=" not in utterance:
         return None
     text = plain(utterance).lower()
-    match = _CALL.search(text)
+    match = _CALL.search(text) or ("=" in text and _LINE_CALL.search(text)) or None
     if match is None:
         return None
-    return WrittenCall(match[1], match[2], match[1] == "search" or not _is_unsure(text, match))
+    return WrittenCall(match[1], match[2], match[1] == "search" or not _is_unsure(text, match.start(), match.end()))
 
 
-def _is_unsure(text: str, call: re.Match[str]) -> bool:
-    before = _SENTENCE_END.split(text[: call.start()])[-1]
-    after = re.match(r"[^.!?\n]*\??", text[call.end() :])
-    return bool(_UNSURE.search(before) or (after and _UNSURE.search(after[0])))
+def _is_unsure(text: str, start: int, end: int) -> bool:
+    before = _SENTENCE_END.split(text[:start])[-1]
+    after = re.match(r"[^.!?\n]*\??", text[end:])
+    return any(_UNSURE.search(written_out(part)) for part in (before, after[0] if after else ""))
 
 
-def _call_in_json(utterance: str) -> WrittenCall | None:
-    match = _JSON_CALL.search(utterance)
+def _call_in_object(utterance: str) -> WrittenCall | None:
+    start = utterance.index("{")
+    read = _object_at(utterance, start)
+    if read is None:
+        return None
+    value, end = read
+    before = _NAMED_BEFORE.search(utterance, 0, start)
+    found = _name_and_arguments(value) or ((before[1].lower(), value) if before else None)
+    if found is None:
+        return None
+    name, arguments = found
+    written = ", ".join([f"{key}={value}".lower() for key, value in arguments.items()])
+    return WrittenCall(name, written, name == "search" or not _is_unsure(utterance, start, end))
+
+
+def _object_at(text: str, start: int) -> tuple[Mapping[str, Any], int] | None:
+    """The object that begins at a character, as JSON or as Python writes it, and where it ends."""
     try:
-        call: Any = json.loads(match[0]) if match else None
-    except ValueError:
+        value, end = json.JSONDecoder().raw_decode(text, start)
+        return value, end
+    except (ValueError, RecursionError):
+        end = text.rindex("}") + 1 if "}" in text[start:] else start
+    try:
+        value = ast.literal_eval(text[start:end])
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
-    if isinstance(call, dict) and isinstance(call.get("function"), dict):
-        call = call["function"]
-    if not isinstance(call, dict):
-        return None
-    key = next((key for key in _NAME_KEYS if call.get(key) in tuple(TOOL_ARGUMENTS)), None)
+    return (value, end) if isinstance(value, Mapping) else None
+
+
+def _name_and_arguments(call: Any) -> tuple[str, Mapping[str, Any]] | None:
+    """The tool and its arguments, however deep the form of some interface wraps them."""
+    for _ in range(_MAX_WRAPPERS):
+        inner = next((call[key] for key in _WRAPPER_KEYS if isinstance(call.get(key), (dict, list))), None)
+        inner = inner[0] if isinstance(inner, list) and inner else inner
+        if not isinstance(inner, dict) or any(call.get(key) in TOOL_ARGUMENTS for key in ("name", "tool")):
+            break
+        call = inner
+    key = next((key for key in _NAME_KEYS if isinstance(call.get(key), str) and call[key] in TOOL_ARGUMENTS), None)
     if key is None:
-        return None
-    name = call[key]
+        name = next((name for name in TOOL_ARGUMENTS if isinstance(call.get(name), Mapping)), None)
+        return (name, call[name]) if name and len(call) == 1 else None
     beside = {} if key == "name" else {other: value for other, value in call.items() if other != key}
     arguments = next((call[other] for other in _ARGUMENTS_KEYS if other in call), beside)
-    if not isinstance(arguments, Mapping):
-        return None
-    return WrittenCall(str(name), ", ".join([f"{key}={value}".lower() for key, value in arguments.items()]), True)
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except (ValueError, RecursionError):
+            return None
+    return (call[key], arguments) if isinstance(arguments, Mapping) else None
 
 
 def read_call(written: WrittenCall, plain_value: Callable[[str, str], str]) -> ToolCall:

@@ -14,24 +14,29 @@ from .understanding import REPEAT, REQUEST_WORDS
 from .wording import Act
 
 _AFFIRM = re.compile(
-    r"(?:oh |well |ok(?:ay)? |um |great |and )*(?:yes|yeah|yep|yup|yea|aye|sure|correct|right|exactly|indeed|ok|"
+    r"(?:(?:oh|well|ok(?:ay)?|um|great|and|lol|haha?|hmm|ah),? )*(?:yes|yeah|yep|yup|yea|aye|sure|correct|right|"
+    r"exactly|indeed|ok|"
     r"okay|fine|perfect|"
-    r"(?:that|this|it) (?:is|would be|sounds|looks) (?:right|correct|fine|good|great|perfect|it)|sounds (?:good|"
-    r"great|perfect|fine)|"
+    r"(?:that|this|it) (?:is|would be|sounds|looks) (?:really |just |very )?(?:right|correct|fine|good|great|perfect|"
+    r"lovely|nice|"
+    r"wonderful|amazing|ideal|excellent|delicious|brilliant|it)|sounds (?:good|"
+    r"great|perfect|fine|lovely|nice)|"
     r"that works|of course|absolutely|definitely|please do(?! not)|go ahead|that is the one|(?:i do|it is)(?=,|\Z))\b"
 )
 _NEGATE = re.compile(
-    r"(?:oh |well |um |sorry |i said |i am afraid )*(?:no|nope|nah|not really|wrong|incorrect|not (?:right|correct|"
+    r"(?:oh |well |um |hmm,? |ah,? |actually,? |sorry |i said |i am afraid )*(?:no|nope|nah|not really|wrong|incorrect|"
+    r"not (?:right|correct|"
     r"quite|that)|"
     r"(?:that|this|it) is (?:wrong|incorrect|not (?:right|correct|it|what|true))|i did not (?:say|ask|mean)|"
-    r"i do not want (?:that|this|it)\b)"
+    r"i (?:do not|did not) (?:want|like|fancy) (?:that|this|it)(?: one| place)?(?=,|\Z))"
     r"(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real))\b"
 )
 _BYE = re.compile(
     r"(?:(?:ok(?:ay)?|great|thanks?|thank you|no|nope|well|and|so|perfect|alright|(?:very |so )?much|a (?:lot|million)|"
     r"again|all|lovely|cheers|good|right|then|"
-    r"for your help),? )*"
-    r"(?:(?:good ?bye|bye(?:[ -]bye)?|see you|farewell|good night|take care|have a (?:nice|good|great|lovely) \w+|"
+    r"for your help|(?:you have|you are|this has|that has)(?: been)? (?:\w+ )?(?:helpful|great|brilliant|kind|lovely|"
+    r"useful)),? )*"
+    r"(?:(?:good ?bye|bye(?:[ -]bye)?|see you|farewell|good ?night|take care|have a (?:nice|good|great|lovely) \w+|"
     r"cheerio)\b.*|"
     r"(?:that|this) (?:is|was|will be|would be) (?:all|everything|it)(?: (?:that )?(?:i|we) (?:need|needed|want|"
     r"wanted|wanted to know))?"
@@ -39,23 +44,28 @@ _BYE = re.compile(
     r"have a (?:nice|good|great|lovely) \w+)(?: you)?(?: very|"
     r" so)?(?: much)?(?: for your help)?)*|"
     r"(?:i am|we are) (?:done|all set|good)(?: here| now)?(?:,? (?:thanks|thank you|bye))*|"
-    r"nothing (?:else|more)(?:,? (?:thanks|thank you))*|i (?:do not )?need (?:nothing|anything) (?:else|"
+    r"nothing (?:else|more)(?:,? (?:thanks|thank you|cheers|bye|goodbye))*(?: very| so)?(?: much)?(?: for your help)?|"
+    r"i (?:do not )?need (?:nothing|anything) (?:else|"
     r"more)(?:,? (?:thanks|thank you))*)\Z"
 )
 _ALTERNATIVE = re.compile(
     r"\banother (?:one|place|restaurant|option|suggestion)\b|\b(?:something|anything|anywhere|somewhere|what) else\b|"
     r"\b(?:other|different|more) (?:ones?|options?|places?|restaurants?|suggestions?|choices?)\b|\bany others?\b|"
-    r"\balternatives?\b"
+    r"\balternatives?\b|\b(?:anything|something|anywhere|somewhere) (?:similar|different|like (?:it|that|this))\b"
 )
 _BOOK = re.compile(r"\b(?:book|reserve|reservation|booking|tables?)\b")
 _IS_BOOKED = re.compile(
-    r"(?:is|are|was|has|have|did|do) (?:it|they|you|my|the|our|we|i)\b.*\b(?:booked|reserved|confirmed|book it|"
+    r"(?:(?:so|and|but|wait|ok(?:ay)?|then),? )*(?:is|are|was|has|have|did|do) (?:everything|all|that|this|it|they|you|"
+    r"my|the|our|we|"
+    r"i)\b.*\b(?:booked|reserved|confirmed|book it|"
     r"book the table|have a table|have a booking)\b"
 )
 _REFERENCE = re.compile(r"\b(?:reference|confirmation)(?: number| code)?\b")
 _NO_BOOKING = re.compile(
     r"\bno (?:need (?:to|for) (?:\w+ )?)?(?:table|booking|reservation|book|reserve)s?\b|"
-    r"\bwithout (?:a )?(?:table|booking|reservation)\b"
+    r"\bwithout (?:a )?(?:table|booking|reservation)\b|"
+    r"\b(?:pass on|skip|leave|hold off(?: on)?|forget(?: about)?|cancel|drop) (?:the |a |that |any )?(?:table|booking|"
+    r"reservation|reserving)\b"
 )
 _OTHER_REQUESTS = {
     "phone": re.compile(r"\bnumber to call\b|\bhow (?:can|do) i (?:call|ring|reach)\b|\bcontact details\b"),
@@ -72,7 +82,8 @@ _SLOT_WORDS = {
 _ABOUT_THE_PLACE = re.compile(
     r"(?:and |so |but |ok |okay |, )*(?:is|does|do|are|was|where is|how \w+ is|how \w+ are|"
     r"what \w+(?: \w+){0,3} (?:is|do|does)|which \w+(?: \w+){0,3} (?:is|do|does)|"
-    r"in (?:what|which)(?: \w+){1,4} (?:is|are)|what is|what are|can you tell me|could you tell me|tell me) "
+    r"in (?:what|which)(?: \w+){1,4} (?:is|are)|how \w+ (?:does|do|would|will)|what (?:does|would)|what is|what are|"
+    r"can you tell me|could you tell me|tell me) "
     r"(?:it|they|that|this|the (?:restaurant|place|food|price|price range|area|cuisine|location)|their|its|what|how|"
     r"where)\b|"
     r".*\b(?:it is|they serve|is it|do they|are they|it serves|is that)\b"
@@ -87,8 +98,14 @@ _PROMPT = re.compile(
 )
 _IMPERATIVE = re.compile(
     r"(?:please |can you |could you )?(?:tell|give|show|sing|write|play|open|call|explain|translate|help) me\b|"
-    r"i (?:want|need|would like) (?:to|a|an)\b(?! eat| book| reserve)"
+    r"(?:please |can you |could you )?(?:play|sing|translate|write) (?:a|an|some|this|the)\b|"
+    r"(?:i )?(?:also )?(?:want|need|would like) (?:to|a|an)\b(?! eat| book| reserve)"
 )
+_CORRECTS = re.compile(
+    r"\b(?:no,? (?:wait|sorry|make|actually)|wait|sorry|actually|i mean|i meant|scratch that|make (?:it|that)|"
+    r"correction|or rather|on second thoughts?)\b"
+)
+_CLAUSE = re.compile(r"[,;:]|\b(?:but|though|and|as long as|just|only)\b")
 _CHANGE = re.compile(r"\bchanged (?:my|our) mind\b|\A(?:actually|wait|on second thoughts?)\b")
 
 
@@ -141,8 +158,7 @@ class UserReader:
         requested = {act[1] for act in acts if act[0] == "request"}
         no_table = BOOKING_SLOTS if ("no_booking",) in acts else ()
         acts += [act for act in _values(text, mentions) if act[1] not in (*requested, *no_table)]
-        if not mentions:
-            acts += _open(text, asked) or _bare(text, asked)
+        acts += _open(text, asked, mentions) or ([] if mentions else _bare(text, asked))
         if _ALTERNATIVE.search(text) and not is_negated(text, _first(_ALTERNATIVE, text)):
             acts.append(("alternative",))
         if not acts and _PROMPT.search(text):
@@ -179,19 +195,36 @@ def _first(pattern: re.Pattern[str], text: str) -> int:
 
 
 def _values(text: str, mentions: Sequence[Mention]) -> list[Act]:
-    return [
-        ("deny" if is_negated(text, mention.start) else "inform", mention.slot, mention.value)
-        for mention in mentions
-        if mention.slot in SLOTS
-    ]
+    """What is said of each slot; "on Thursday, no wait, Friday" takes Thursday back."""
+    corrections = [match.start() for match in _CORRECTS.finditer(text)]
+    kept = []
+    for mention in mentions:
+        later = [other.start for other in mentions if other.slot == mention.slot and other.start > mention.start]
+        corrected = not is_negated(text, mention.start) and any(
+            mention.end <= at < start for at in corrections for start in later
+        )
+        if mention.slot in SLOTS and not corrected:
+            kept.append(mention)
+    return [("deny" if is_negated(text, mention.start) else "inform", mention.slot, mention.value) for mention in kept]
 
 
-def _open(text: str, asked: tuple[str, ...]) -> list[Act]:
-    """What the person does not mind: the slots it speaks of, or was asked about."""
-    if not has_no_preference(text):
-        return []
-    slots = [slot for slot, words in _SLOT_WORDS.items() if words.search(text)]
-    return [("inform", slot, DONTCARE) for slot in slots or [slot for slot in asked if slot in CONSTRAINT_SLOTS]]
+def _open(text: str, asked: tuple[str, ...], mentions: Sequence[Mention]) -> list[Act]:
+    """What the person does not mind: the slots that the clause speaks of, or that were asked about."""
+    if not mentions:
+        if not has_no_preference(text):
+            return []
+        slots = [slot for slot, words in _SLOT_WORDS.items() if words.search(text)]
+        return [("inform", slot, DONTCARE) for slot in slots or [slot for slot in asked if slot in CONSTRAINT_SLOTS]]
+    said = {mention.slot for mention in mentions}
+    found: dict[Act, None] = {}
+    start = 0
+    for end in [*(match.start() for match in _CLAUSE.finditer(text)), len(text)]:
+        here = any(start <= mention.start < end for mention in mentions)
+        if not here and has_no_preference(text[start:end]):
+            slots = [slot for slot, words in _SLOT_WORDS.items() if words.search(text, start, end)]
+            found.update({("inform", slot, DONTCARE): None for slot in slots if slot not in said})
+        start = end
+    return list(found)
 
 
 def _bare(text: str, asked: tuple[str, ...]) -> list[Act]:

@@ -36,7 +36,8 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "expensive": (
             "pricey", "upscale", "high end", "fancy", "costly", "upmarket", "luxurious", "fine dining", "posh",
-            "pricier", "high priced", "high prices",
+            "pricier", "high priced", "high prices", "spend a lot", "spend much", "spend too much", "spend a fortune",
+            "break the bank", "splash out", "splurge",
         ),
     },
     "food": {

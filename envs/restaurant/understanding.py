@@ -27,10 +27,11 @@ _SLOT_WORDS = {
     for slot, words in {
         "food": r"food|cuisines?|(?:kind|type|sort)s? of (?:restaurant|place)|"
         r"\A(?!.*\b(?:where|area|part of|side of)).*(?:like|want|prefer) (?:to eat|eating)"
-        r"(?! in\b| at\b| out\b)|in the mood for|craving",
+        r"(?! in\b| at\b| out\b)|in the mood for|craving|hungry for|fancy eating",
         "area": r"areas?|(?:parts?|side|end) of (?:the )?(?:town|city|cambridge)|where(?:abouts)?|locations?|"
         r"districts?|neighbou?rhoods?",
-        "pricerange": r"prices?|price ?ranges?|pricing|budgets?|spend|pay|cost|how (?:expensive|pricey|cheap|much)",
+        "pricerange": r"prices?|price ?ranges?|pricing|budgets?|spend|pay|cost|how (?:expensive|pricey|cheap|much|"
+        r"fancy|posh|upscale|upmarket)",
         "people": r"how many|people|persons|guests|diners|party|party size",
         "day": r"(?<!nice )(?<!good )(?<!great )days?|dates?|when",
         "time": r"(?<!this )(?<!that )(?<!next )(?<!first )(?<!long )times?|what hour",
@@ -40,9 +41,10 @@ _STARTS_WITH_WH = re.compile(
     r"(?:and |so |then |now |also |thanks,? |great,? |\w+ )?(?:\w+ )?\b(?:what|which|where|when|how)\b"
 )
 _CALLS_FOR_AN_ANSWER = re.compile(
-    r"\b(?:tell me|let me know|i (?:will |still |also )?need|need to know|(?:please|kindly) (?:give|provide|specify|"
+    r"\b(?:tell me|let me know|i (?:will |would |still |also |just )*need|need to know|(?:please|kindly) (?:give|"
+    r"provide|specify|"
     r"choose|state|share|"
-    r"enter|indicate|select)|specify|do you have|what about|how about|may i (?:know|ask)|please\Z)"
+    r"enter|indicate|select)|specify|do you have|what about|how about|may i (?:know|ask)|without knowing|please\Z)"
 )
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|serves?|offers?|do|does|will|would|can|could)\b")
 MAX_FRAGMENT_WORDS = 6
@@ -52,17 +54,27 @@ _NO_TABLE = re.compile(
     r"\bfully booked\b|\bbooked (?:out|up|solid)\b|\bunavailable\b|\b(?:is|are|was|already|all) (?:full|taken)\b|"
     r"\b(?:not|no longer|nothing|none|neither|no \w+(?: is| are)?) (?:be |been )?(?:available|free)\b|\b(?:booking|"
     r"table|time|day)\b.*\bnot possible\b|"
-    rf"\bno (?:more |free |open )?{_TABLE}\b|\bnot (?:have|find|get|see) (?:a|any|an) (?:free |open )?{_TABLE}\b|"
-    r"\b(?:could|can|was|were|am|did) not (?:able to |manage to )?(?:book|reserve|secure|complete the booking)\b|"
-    rf"\bunable to (?:book|reserve)\b|\b{_TABLE} (?:has |have |was |is )?(?:failed|declined|unsuccessful|rejected)\b"
+    rf"\bno (?:more |free |open )?{_TABLE}\b|\bnot (?:able to |manage to |managed to )?"
+    rf"(?:have|find|get|see|offer|secure) (?:you )?(?:a|any|an|that|the) (?:free |open )?{_TABLE}\b|"
+    r"\b(?:could|can|was|were|am|did) not (?:able to |manage to )?(?:book|reserve|secure|complete the booking)\b"
+    r"(?!.*\b(?:without|until|unless|before|yet)\b)|\bnot (?:able to )?(?:seat|fit|accommodate|squeeze) (?:you|your|a|"
+    r"that|\d)|"
+    rf"\bunable to (?:book|reserve|(?:get|find|secure) (?:you )?(?:a|any|that|the) {_TABLE})\b|\b{_TABLE} (?:has |"
+    rf"have |was |is )?(?:failed|declined|unsuccessful|rejected)\b"
 )
 _BOOKED = re.compile(
-    r"\b(?:booked|reserved|confirmed|reference|ref|booking (?:is|was|has been) (?:made|complete|completed|successful|"
-    r"done|set))\b"
+    r"\b(?:booked|reserved|confirmed|reference|ref|(?:booking|reservation)(?: is| was| has been| is all)? (?:made|"
+    r"complete|"
+    r"completed|successful|done|set|sorted|secured))\b"
 )
-_NOT_YET = re.compile(r"\b(?:if|would|will be|can be|could|to be|once|should|shall|may|might|going to|want|like me)\b")
+_NOT_YET = re.compile(
+    r"\b(?:if|(?:i|we) will|let me|would|will be|can be|could|to be|once|should|shall|may|might|"
+    r"going to|want|like me)\b"
+)
 _BOOK = re.compile(
-    r"\b(?:book|reserve|booking|reservation|(?:like|want|need) (?:me to get you )?a table(?: booked)?)\b"
+    r"\b(?:book|reserve|booking|reservation|(?:like|want|need|get|grab|secure|arrange|sort|hold|"
+    r"save) (?:me to get )?(?:you )?"
+    r"(?:out )?a table(?: booked)?)\b"
 )
 _PROPOSES = re.compile(
     r"\b(?:i|we) (?:can|could|will|would be happy to|may|might)\b|\b(?:if|whether) you\b|\blet me know\b"
@@ -84,14 +96,19 @@ _IS_THAT_RIGHT = re.compile(
     r"(?:right|correct|ok|okay)\Z"
 )
 _REFERENCE = re.compile(
-    r"\b(?:reference|ref|confirmation)(?: number| code| no| id)?(?: is| was)?(?: ?[:=,-])? ?([a-z0-9]{4,8})\b"
+    r"\b(?:reference|ref|confirmation)(?: number| code| no| id)?(?: is| was)?(?: ?[:=,-])? ?#?([a-z0-9]{4,8})\b"
 )
 _CODE = re.compile(r"(?=.*\d)|[^aeiou]{4,}\Z")
 _PLACES = re.compile(r"\b(?:restaurants?|places?|match(?:es|ing|ed)?|options?|results?|venues?|suggestions?)\b")
 _PLACES_OR_PRONOUNS = re.compile(
     _PLACES.pattern + r"|\b(?:anything|something|such|like that|ones?|any|nothing|none|found|find|meets?|fits?)\b"
 )
-_DO_NOT_EXIST = re.compile(r"\b(?:restaurants?|places?) (?:\w+ ){0,3}(?:do|does) not exist\b")
+_FOUND_NOTHING = re.compile(
+    r"\b(?:restaurants?|places?) (?:\w+ ){0,3}(?:do|does) not exist\b|"
+    r"\b(?:come|came|comes|coming) (?:back|up) (?:empty|blank|with (?:nothing|none|zero|0)\b)|\b(?:drew|"
+    r"drawn) a blank\b|"
+    r"\bsearch (?:returned|gave|yielded|found|shows?|turned up) (?:me )?(?:no|nothing|none|zero|0)\b"
+)
 _NONE = re.compile(r"\b(?:none|nothing|0|zero|unable|failed to find|no luck)\b")
 _ABOUT_ONE_PLACE = re.compile(r"(?:it|they|this|that|he|she)\b(?! (?:is|seems|looks|appears)(?: like| that)? there)")
 _ONLY_RESTAURANTS = re.compile(
@@ -101,22 +118,25 @@ _CANNOT_HELP = re.compile(
     r"\b(?:can|could|do|am|will) not (?:\w+ ){0,2}(?:help|assist|know|tell|answer|have (?:any )?(?:information|"
     r"access))\b|"
     r"\bunable to (?:help|assist|answer)\b|\b(?:outside|beyond|not part) (?:of )?(?:my|what i)\b|"
-    r"\bnot something i can\b|"
+    r"\bnot something i (?:can|do|handle|deal|cover|know)\b|\brestaurants? (?:are|is) (?:my only|the only thing)\b|"
     r"\bi am (?:just |only )?a restaurant (?:guide|assistant)\b|\brestaurants? only\b"
 )
 _NO_ACCESS = re.compile(r"\baccess to\b.*\brestaurants?\b")
 REPEAT = re.compile(
     r"\b(?:repeat|rephrase|pardon|come again|clarify|one more time|say (?:that|it|this) (?:once )?(?:again|more)|"
     r"(?:did|do|could|can) not (?:quite |really |fully )?(?:catch|understand|get|follow|hear)|"
-    r"what (?:was that|do you mean|did you say))\b|\A(?:sorry,? )?what\Z"
+    r"what (?:was that|do you mean|did you say))\b|\A(?:sorry,? )?(?:what|huh|eh|pardon)\Z"
 )
 _MORE = re.compile(
     r"(?<!try )\b(?:anything|something|what) else\b|\bhow (?:can|may|could) i (?:help|assist)\b|\b(?:can|may|"
     r"could) i (?:help|assist)\b|"
-    r"\bwhat (?:can|may|could) i do for you\b|\banything more\b"
+    r"\bwhat (?:can|may|could) i do for you\b|\banything (?:more|further)\b|\b(?:further|other|more) (?:questions?|"
+    r"requests?|help|assistance)\b"
 )
 BYE = re.compile(
-    r"(?:okay |ok |and |so |then |thank you,? |thanks,? |well,? )*(?:and )?(?:good ?bye|bye(?:[ -]bye)?|see you|"
+    r"(?:(?:okay|ok|and|so|then|thank you|thanks|well|alright|all right|right|all the best|cheers|"
+    r"great),? )*(?:good ?bye|"
+    r"bye(?:[ -]bye)?|see you|ciao|goodnight|until next time|catch you later|(?:talk|speak) (?:to you )?(?:soon|later)|"
     r"farewell|good night|take care|"
     r"have a (?:nice|good|great|lovely|wonderful|pleasant|fantastic)\b.*|enjoy (?:your|the)\b.*|so long|cheerio)\b"
 )
@@ -214,11 +234,13 @@ class _Findings:
         self.confirms: dict[tuple[str, str], None] = {}
         self.asked: dict[str, None] = {}
         self.flags: set[str] = set()
+        self.asked_anew: set[str] = set()
+        """Behind a refusal: "fully booked at 19:00, would another time suit you?" asks for the time that it says."""
         self.speaks_of_wants = False
 
     def understood(self) -> Understood:
         said = {slot for slot, _ in (*self.told, *self.confirms)}
-        asked = tuple([slot for slot in self.asked if slot not in said])
+        asked = tuple([slot for slot in self.asked if slot not in said or slot in self.asked_anew])
         return Understood(None, tuple(self.told), tuple(self.confirms), asked, frozenset(self.flags))
 
     def read(self, sentence: Sentence, lexicon: Lexicon) -> None:
@@ -247,6 +269,8 @@ class _Findings:
 
     def _take_values(self, text: str, asks: bool, mentions: list[Mention], asked: list[str]) -> None:
         self.asked.update(dict.fromkeys(asked))
+        if "no_table" in self.flags:
+            self.asked_anew.update(asked)
         names_a_place = any(mention.slot == "name" for mention in mentions)
         kept = [mention for mention in mentions if not is_negated(text, mention.start)]
         if not asks or names_a_place:
@@ -309,8 +333,12 @@ def _claims(text: str, asks: bool, mentions: list[Mention]) -> set[str]:
 
 def _is_no_match(text: str, mentions: list[Mention]) -> bool:
     """A denial of what there is: not of something about one place, nor of what the agent can do."""
-    denials = [start for start, _ in negated_spans(text)] + [match.start() for match in _NONE.finditer(text)]
-    if not denials or any(mention.slot == "name" for mention in mentions) or _ABOUT_ONE_PLACE.match(text):
+    if any(mention.slot == "name" for mention in mentions) or _ABOUT_ONE_PLACE.match(text):
         return False
-    nouns = _PLACES if _CANNOT_HELP.search(text) or _BOOK.search(text) or _BOOKED.search(text) else _PLACES_OR_PRONOUNS
-    return nouns.search(text, min(denials)) is not None or _DO_NOT_EXIST.search(text) is not None
+    if _FOUND_NOTHING.search(text):
+        return True
+    if _CANNOT_HELP.search(text):  # "... with that, but I can find you a place" denies no place
+        return any(_PLACES.search(text, start, end) for start, end in negated_spans(text))
+    denials = [start for start, _ in negated_spans(text)] + [match.start() for match in _NONE.finditer(text)]
+    nouns = _PLACES if _BOOK.search(text) or _BOOKED.search(text) else _PLACES_OR_PRONOUNS
+    return bool(denials) and nouns.search(text, min(denials)) is not None

@@ -322,7 +322,8 @@ _CLAUSE_END = re.compile(
     r"there is|is that|which is|so|then|would|if)\b"
 )
 _NEGATIVE_QUESTION = re.compile(
-    r"(?:why not|how about|(?:is|are|do|does|did|can|could|will|would|should|have|has) not )"
+    r"(?:why not|how about|(?:is|are|do|does|did|can|could|will|would|should|have|has) not "
+    r"(?=(?:i|you|we|they|he|she|it|there|this|that|these|those|the|your|my|our|their|any\w*|some\w*)\b))"
 )
 
 

@@ -319,15 +319,24 @@ def _count(number: int) -> str:
 
 
 _COMPANY_TALK = re.compile(
-    r"\b(?:people|person|guest|adult|diner|friend|ppl|pax|cover|head|seat|of|party|group|table|reservation|booking|family|"
+    r"\b(?:people|person|guest|adult|diner|friend|ppl|pax|cover|head|seat|of|party|group|table|reservation|booking|"
+    r"family|"
     r"we|there|it|this|for)"
 )
 _PARTY = re.compile(
     rf"\b{_count(1)}[ -](?:(?:other|hungry|more) )?{_WHO}"
     rf"|\b(?:party|group|table|reservation|booking|family) (?:of|for) (?:about |around |just )?{_count(2)}{_NO_TIME}"
     rf"|\b{_THERE_ARE}\s*(?:just |only |about |going to be |a party of |for )*{_count(3)}{_NO_TIME}{_THEN}"
+    rf"|\b(?:it|that|we|there) (?:is|are|will be|would be|makes) {_count(5)} (?:in total|in all|altogether|"
+    rf"all together)\b"
     rf"|\bfor {_count(4)}(?= (?:on|at|this|next|please|tonight|tomorrow)\b|,|\Z)",
     re.I,
+)
+_CHILDREN_TALK = re.compile(r"\b(?:kid|child|bab|toddler|infant|teen)")
+_WITH_CHILDREN = re.compile(
+    rf"\b(?P<grown>\d{{1,2}}|{IN_WORDS}) (?:adults?|grown[ -]?ups?|of us)(?:,? and|,| plus| with|) "
+    rf"(?P<young>\d{{1,2}}|{IN_WORDS}) (?:(?:small|young|little) )?(?:kids?|child(?:ren)?|bab(?:y|ies)|toddlers?|"
+    r"infants?|teens?|teenagers?)\b"
 )
 _ALONE = re.compile(
     r"\b(?:just me|only me|just myself|by myself|on my own|alone|just for me|for me only|table for me|a single person|"
@@ -352,6 +361,10 @@ def party_sizes(text: str) -> tuple[Found[int], ...]:
     """
     lowered = text.lower()
     found = []
+    family = _WITH_CHILDREN.search(lowered) if _CHILDREN_TALK.search(lowered) else None
+    if family:
+        count = int(number_of(family["grown"]) + number_of(family["young"]))
+        return (Found(count, family.start(), family.end()),)
     for match in _PARTY.finditer(lowered) if _COUNTS.search(lowered) and _COMPANY_TALK.search(lowered) else ():
         name = next(name for name, value in match.groupdict().items() if value)
         count = int(number_of(match[name]))
@@ -411,6 +424,8 @@ _NO_PREFERENCE = re.compile(
     r"|(?:any|anything|anywhere|whatever|wherever|whichever|either|any of them|anything you (?:like|suggest|"
     r"recommend)|any(?:thing)? (?:is|will be|would be|works|will do|goes))"
     r"(?: (?:is|are|would be|will be|sounds) (?:fine|good|ok|okay|great|alright|all right))?\Z"
+    r"|(?:any|anything|anywhere|whatever|wherever|whichever|either)(?: (?!but\b|else\b|other\b)\w+){0,4}"
+    r"(?:'s| is| are| will be| would be| sounds?) (?:\w+ )?(?:fine|good|ok|okay|great|alright|all right)\b"
     r"|(?:any|anything|anywhere|whatever|wherever|whichever|either) (?:is|will|would|works|goes|sounds|you)\b"
     r"|any (?:\w+ ){1,3}(?:is|will|would|are|works|goes) (?:be |do )?(?:\w+ )?(?:fine|good|ok|okay|great|"
     r"alright|all right|do|works?)\b"
