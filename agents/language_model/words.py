@@ -31,6 +31,8 @@ VOCABULARY_SIZE = 2048
 MAX_REPLY_TOKENS = 64
 LONGEST, SPARE = 0.99, 4
 """The limit of a reply: that quantile of the lengths of replies, and some tokens more."""
+LEFT_OUT = frozenset({"wrappers", "max_turns", "opponent"})
+"""Options of an environment that its words shall not depend on: an opponent may be a model, or the agent itself."""
 _KNOWN: dict[str, Words] = {}
 """Of environments as they are registered; those with options of their own are looked at each time."""
 
@@ -98,7 +100,7 @@ def fit_words(
 
 
 def plain(env: Any) -> Any:
-    """The environment without wrappers, with the turns of its id, its own partner, and a reward that costs no time.
+    """The environment without wrappers, with turns, partner and opponent of its id, and a reward that costs no time.
 
     None if it is none of ours.
     """
@@ -108,7 +110,7 @@ def plain(env: Any) -> Any:
         return None
     if "task" not in spec.kwargs:
         return None
-    options = {name: value for name, value in spec.kwargs.items() if name not in ("wrappers", "max_turns")}
+    options = {name: value for name, value in spec.kwargs.items() if name not in LEFT_OUT}
     spec = dataclasses.replace(spec, kwargs=options, additional_wrappers=(), max_episode_steps=None)
     return remake(spec, partner=None, partner_factory=None, reward="sparse")
 
@@ -134,6 +136,6 @@ def _conversations(env: Any, seed: int) -> Iterator[list[Message]]:
 def _own_options(env: Any) -> bool:
     """Whether an environment differs from what its id is registered as."""
     options = given_options(spec_of(env))
-    for name in ("interface", "split", "render_mode", "reward", "max_turns", "partner", "partner_factory"):
+    for name in ("interface", "split", "render_mode", "reward", "partner", "partner_factory", *LEFT_OUT):
         options.pop(name, None)
     return bool(options)

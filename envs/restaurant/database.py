@@ -91,6 +91,18 @@ class Database:
             slot: tuple(sorted({getattr(venue, slot) for venue in self.venues})) for slot in CONSTRAINT_SLOTS
         }
         self.values.update(people=PEOPLE, day=DAYS, time=TIMES)
+        self._remember()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was asked before, which is found again when it is asked."""
+        return {name: value for name, value in vars(self).items() if name not in ("matches", "matching", "changes")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Keeps what is asked in mind, within bounds."""
         self.matches = functools.lru_cache(CACHE_SIZE)(self._matches)
         self.matching = functools.lru_cache(CACHE_SIZE)(self._matching)
         self.changes = functools.lru_cache(CACHE_SIZE)(self._changes)

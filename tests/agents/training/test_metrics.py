@@ -53,7 +53,7 @@ def trained_a_little(name, speaker, encoder, folder):
     """The rows that an agent logs, as `dialogym train` completes them."""
     kind, config = agent_class(name), dict(SMALL.get(name, {}))
     if name == "bert":
-        things = ("bread", "tea") * 5
+        things = [f"{thing} {number}" for thing in ("bread", "tea") for number in range(15)]
         texts = [{"text": f"{word} {thing}", "label": word} for word in ("good", "bad") for thing in things]
         (folder / "texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
         env = remake("TextClassification-v0", interface="text", data=str(folder / "texts.jsonl"))
