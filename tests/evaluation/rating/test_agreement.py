@@ -8,6 +8,7 @@ import pytest
 from dialogym.agents.floors import ClaimSuccessAgent
 from dialogym.agents.preference.judgements import read_pairs, save_pairs
 from dialogym.agents.registry import make_agent
+from dialogym.envs.tokenizer import SHIPPED
 from dialogym.evaluation.rating.agreement import agreements, cohen_kappa, left_rate, pairwise_scores, win_rates
 from dialogym.evaluation.rating.pairs import PairSampler, sampled_at
 from dialogym.evaluation.statistics import wilson_interval
@@ -147,7 +148,8 @@ def test_a_language_model_is_sampled_twice_even_after_it_spoke_at_another_temper
     from ...agents.tiny_lm import echo_env
 
     env = echo_env()
-    speaker = make_agent("sft", env, hidden_size=16, num_layers=1, num_heads=2, max_reply_tokens=3)
+    sizes = {"hidden_size": 16, "num_layers": 1, "num_heads": 2}
+    speaker = make_agent("sft", env, tokenizer=str(SHIPPED), max_reply_tokens=3, **sizes)
     with pytest.raises(ValueError, match="ask for fewer, or sample at a higher temperature"):
         PairSampler(env, speaker, speaker).sample(2)
     assert sampled_at(speaker, 1.0, 3) is speaker
