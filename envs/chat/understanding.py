@@ -34,8 +34,10 @@ _WITH_A_BYE = re.compile(
     r"pleasure|"
     r"wonderful|pleasant|awesome)\b.*|(?:i |we )?(?:really )?(?:enjoyed|loved|liked)\b.*(?:talk|chat|conversation).*|"
     r"(?:thanks?|thank you)\b.*|(?:have|enjoy)\b.{0,40}|sorry|well|okay|ok|alright|i am sorry|good luck.*|all the best|"
+    r"(?:sleep (?:well|tight)|sweet dreams)\b.{0,20}|"
     r"my friend|friend|everyone|it is late|i am (?:so )?(?:tired|busy|late)|for now"
 )
+_LEAD = re.compile(r"sure(?: thing)?|of course|certainly|okay|ok|alright|absolutely|yes")
 _GREETING = re.compile(
     r"(?:(?:oh|well|and|why) )?(?:(?:hi|hiya|hello|hey|heya|howdy|greetings|yo|heyo+|good (?:morning|afternoon|"
     r"evening|day))"
@@ -57,6 +59,8 @@ def understand(utterance: str) -> str:
     if any(not is_question and _says_bye(text) for text, is_question in said):
         return "goodbye"
     clauses = [clause for text, _ in said for clause in _BREAK.split(text) if clause]
+    if len(clauses) > 1 and _LEAD.fullmatch(clauses[0]):
+        del clauses[0]
     return "greeting" if clauses and all(map(_GREETING.fullmatch, clauses)) else "talk"
 
 

@@ -164,12 +164,14 @@ def _prices(text: str) -> Iterator[Price]:
 
 
 _POUNDS = re.compile(r"[a-z\d] (?:pounds?|dollars?|euros?)\Z")
-_BY_ME = re.compile(r"\b(?:i|we)\b(?!.*\byou\b)")
+_BY_ME = re.compile(
+    r"\b(?:i|we)\b(?!.*\byou\b)|\b(?:i|we) (?:\w+ ){0,3}(?:give|pay|offer) you (?!.*\byou\b)"  # I'll give you 5 more
+)
 _LESS_AFTER = re.compile(r" (?:\w+ )?(?:off|less|cheaper|lower)\b(?! than)")
 _LESS_BEFORE = re.compile(
     r"\boff (?:about |another |just |only )?\Z|\b(?:lower|drop|reduce|cut|down|cheaper|less)\b.* by \Z"
 )
-_MORE_AFTER = re.compile(r" (?:more|higher|extra|on top)\b(?! (?:than|or less))")
+_MORE_AFTER = re.compile(r" (?:more|higher|extra|on top)\b(?! (?:than\b(?! (?:before|last|my)\b)|or less))")
 _MORE_BEFORE = re.compile(r"\b(?:raise|increase|up|higher|add)\b.* by \Z|\badd (?:another |just )?\Z")
 
 

@@ -94,7 +94,12 @@ _TAIL = re.compile(
     rf"(?:that )?you are thinking (?:of|about)|you have in mind|am i right|is that (?:it|right|correct))\Z"
 )
 _HEDGE = re.compile(r",? (?:but|or something|or similar|though|although|unless|or maybe something|or anything)\b")
-_MIGHT = re.compile(rf"(?:{_ADVERB}[ ,]+)?{_IT} (?:might|may|could) be\b")
+_MIGHT = re.compile(rf"\b(?:perhaps|maybe|possibly)\b|\b{_IT} (?:might|may|could) (?:{_ADVERB} )?be\b")
+_SO = re.compile(r",? (?:and )?(?:so|hence|thus|therefore)\b,? ")
+"""What a conclusion follows."""
+_NO_PREMISE = re.compile(r"\b(?:if|unless|suppose|imagine|(?<!you )(?:said|told|says|tells|thought|thinks))\b")
+_ABOUT_ONESELF = re.compile(rf"(?:i|we) (?:was|were|am|are|have|had|would|could|can|keep|kept)\b[^?]*? (?={_IT} )")
+"""What stands before a half guess: "I'm starting to think it's a cat"."""
 _SINCE = re.compile(
     r"(?:based on|given|since|considering|because|as|from|with|judging (?:by|from)|taking|after|if it is)\b[^?]*?, "
 )
@@ -149,6 +154,8 @@ _MODIFIERS = frozenset(
         "objects more both either person human child kid student adult average people"
     )
 )
+_PERSONS = frozenset(words_of("person human child kid baby toddler student pupil adult man woman boy girl"))
+_MAY = frozenset(words_of("can could will would may might"))
 _FOLLOWERS = frozenset(
     words_of(
         "a an the this them or and but it is are was be being if when while that which who you i we they people "
@@ -225,11 +232,16 @@ class Understanding:
             if _GUESSING.match(conclusion) and (guess := self.guess_of(conclusion)):
                 bare = conclusion
                 break
+        if guess is None and (so := _last_so(bare)) and not _NO_PREMISE.search(bare, 0, so.start()):
+            conclusion = _stripped(bare[so.end() :])
+            guess = self.guess_of(conclusion) if _GUESSING.match(conclusion) else None
         if guess is not None:
             is_by_the_way = ": " in text and not _GUESSING.match(bare) and not _NAMES_A_GUESS.search(text)
-            is_unsure = is_by_the_way or _MIGHT.match(bare)
+            is_unsure = is_by_the_way or _MIGHT.search(text)
             return UNCLEAR if is_unsure and not sentence.is_question else guess
         if (hedge := _HEDGE.search(bare)) and self.guess_of(bare[: hedge.start()]) is not None:
+            return UNCLEAR
+        if not sentence.is_question and self._is_half_a_guess(bare[: hedge.start()] if hedge else bare):
             return UNCLEAR
         if _NO_YES_OR_NO.match(bare):
             return PUZZLED
@@ -260,6 +272,15 @@ class Understanding:
         if len(parts) > 1 and all(self.thing_of(part) for part in parts):
             return SEVERAL
         return None
+
+    def _is_half_a_guess(self, text: str) -> bool:
+        before = _ABOUT_ONESELF.match(text)
+        return (
+            before is not None
+            and not _DENIES.search(before[0])
+            and not _IF.search(before[0])
+            and self.guess_of(text[before.end() :]) is not None
+        )
 
     def thing_of(self, text: str) -> str | None:
         """The thing of a name, in the singular or the plural."""
@@ -335,7 +356,8 @@ def is_narrower(text: str, spans: Iterable[Span]) -> bool:
             return True
         for number, word in enumerate(before):
             if word in ("a", "an", "any") and any(
-                other not in _MODIFIERS and not _is_taken(text, other, taken) for other in before[number + 1 :]
+                other not in _MODIFIERS and not _is_taken(text, other, taken)
+                for other in _without_who(before[number + 1 :])
             ):
                 return True
         after = _WORD.match(text[span.end :].lstrip(" ")) if text[span.end : span.end + 1] == " " else None
@@ -349,6 +371,17 @@ def is_narrower(text: str, spans: Iterable[Span]) -> bool:
     if not said & {"you", "we", "people", "i", "humans"} and said - _FOLLOWERS - _MODIFIERS:
         return True
     return any(match[2] not in _PLACES_OF_NO_MATTER | _MODIFIERS for match in _PLACES.finditer(rest))
+
+
+def _without_who(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words without somebody who may do it: "(a) child would" says nothing of the thing."""
+    return words[2:] if len(words) > 1 and words[0] in _PERSONS and words[1] in _MAY else words
+
+
+def _last_so(text: str) -> re.Match[str] | None:
+    """The last word that a conclusion follows."""
+    found = list(_SO.finditer(text))
+    return found[-1] if found else None
 
 
 def _is_taken(text: str, word: str, taken: Iterable[tuple[int, int]]) -> bool:

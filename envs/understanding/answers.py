@@ -58,6 +58,7 @@ _STATES = re.compile(
 _NOT_IT = re.compile(
     rf"\b(?:not|more than|less than|fewer than|greater than|at least|at most|between|never)\s+{_UNIT}[$£€]?\Z"
 )
+_DENIED = re.compile(r"\bnot [$£€]?\Z")
 _GUESSES = re.compile(r"\b(?:could|might|may|maybe|perhaps|possibly|or)\b")
 _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -169,7 +170,8 @@ def _last_equation(text: str, terms: list[Term]) -> Term | None:
 
 
 def _conclusion(text: str, terms: list[Term]) -> Term | None:
-    """The number of the last sentence that has one, if the sentence states it."""
+    """The number of the last sentence that has one, if the sentence states it; "9, not 8" states 9."""
+    terms = [term for term in terms if not _DENIED.search(text, max(term.start - 8, 0), term.start)] or terms
     spans = list(_sentences(text))
     saying = [(start, end) for start, end in spans if any(start <= term.start < end for term in terms)]
     start, end = saying[-1]

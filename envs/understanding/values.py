@@ -128,12 +128,13 @@ def number_of(written: str) -> float:
 # Money
 
 _CURRENCY = re.compile(
-    r"[$£€]|\b(?:us )?(?:dollar|pound|quid|buck|euro|gbp|usd|eur|pence|cent)|\dp\b|(?<=[a-z] )p\b", re.I
+    r"[$£€]|\b(?:us )?(?:dollar|pound|quid|buck|euro|gbp|usd|eur|pence|cent|tenner|fiver)|\dp\b|(?<=[a-z] )p\b", re.I
 )
+_NOTES = {"fiver": 5, "tenner": 10}
 _MONEY = re.compile(
     rf"(?:(?P<symbol>(?:us|a|c)?\$|£|€|\b(?:usd|gbp|eur) ?) ?(?P<after>{IN_DIGITS})"
     rf"|(?P<before>{NUMBER})[ -]?(?P<unit>£|€|\$|(?:us )?dollars?|pounds?|quid|bucks?|euros?|gbp|usd|eur|pence|"
-    rf"cents?|p)(?!\w))",
+    rf"cents?|p)(?!\w)|\b(?:an? )?(?P<note>fiver|tenner)\b)",
     re.I,
 )
 
@@ -149,7 +150,8 @@ def amounts(text: str) -> tuple[Found[float], ...]:
         return ()
     found: list[Found[float]] = []
     for match in _MONEY.finditer(text):
-        value = number_of(match["after"] or match["before"])
+        note = match["note"]
+        value = _NOTES[note.lower()] if note else number_of(match["after"] or match["before"])
         if match["unit"] and match["unit"].lower() in ("p", "pence", "cent", "cents"):
             value = value / 100
         found.append(Found(value, match.start(), match.end()))
