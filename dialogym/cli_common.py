@@ -90,7 +90,7 @@ def env_for(
     from dialogym.agents.base import environment_of
 
     folders = [agent for agent in agents if agent is not None and Path(agent).is_dir()]
-    made = environment_of(folders[0], trust, **{"split": "train", **options}) if folders and env_id is None else None
+    made = environment_of(folders[0], trust, **options) if folders and env_id is None else None
     return make_env(env_id or DEFAULT_ENV, **options) if made is None else made
 
 

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from .cli_common import DEFAULT_ENV, ConfigOption, SeedOption, SetOption, console, errors, make_env, options_of
+from .cli_common import (
+    ConfigOption,
+    PlayedEnvOption,
+    SeedOption,
+    SetOption,
+    console,
+    env_for,
+    errors,
+    options_of,
+    player_of,
+)
 
 ANY = ("0.0.0.0", "::")
 """Addresses that stand for all of a machine's."""
@@ -20,10 +30,7 @@ AT_A_TERMINAL = "human"
 
 def serve(
     agent: Annotated[str, typer.Argument(help="Folder of a trained agent, or the name of one, such as rule.")],
-    env: Annotated[
-        str | None,
-        typer.Option("--env", help=f"Id of the environment. Default: a folder's own; {DEFAULT_ENV} for a name."),
-    ] = None,
+    env: PlayedEnvOption = None,
     set_: SetOption = None,
     config: ConfigOption = None,
     out: Annotated[
@@ -80,23 +87,13 @@ def serve(
 
 def _player(agent: str, env: str | None, set_: list[str] | None, config: list[str] | None, seed: int) -> tuple:
     """The agent, and the environment that it plays."""
-    from dialogym.agents.registry import load_agent, make_agent
     from dialogym.envs import remake
 
     if agent == AT_A_TERMINAL:
         raise ValueError(f"the agent {AT_A_TERMINAL} sits at a terminal and cannot be served")
-    if Path(agent).is_dir():
-        if config:
-            raise ValueError(f"--config is for an agent made by name; that of {agent} was saved with it")
-        if env is not None or set_ is not None:
-            made = make_env(env or DEFAULT_ENV, **options_of(set_))
-            return load_agent(agent, env=made), made
-        player = load_agent(agent)
-        return player, remake(player.spec, interface=player.interface)
-    if len(Path(agent).parts) > 1:
-        raise FileNotFoundError(f"expected the name of an agent or the folder of a trained one, got {agent!r}")
-    made = make_env(env or DEFAULT_ENV, **options_of(set_))
-    return make_agent(agent, made, seed=seed, **options_of(config)), made
+    made = env_for([agent], env, options_of(set_))
+    player = player_of(agent, made, seed, options_of(config))
+    return player, remake(made, interface=player.interface)
 
 
 def _is_loopback(host: str) -> bool:

@@ -50,9 +50,10 @@ class LanguageModelAgent(Learner):
 
     def __init__(self, env: Any, seed: int = 0, config: Any = None):
         super().__init__(env, seed, config)
+        self._words: Words | None = None
         if not is_loading():
             check_start(self.config)
-        self._words = None if is_loading() else self._fitted_words(env)
+            self._words = self._fitted_words(env)
         suited = {} if self._words is None else {"max_reply_tokens": self._words.max_reply_tokens}
         self.config, self.model_kind, self.taken = by_model(self.name, self.config, suited)
         self._lm: LanguageModel | None = None
