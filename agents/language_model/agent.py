@@ -23,7 +23,7 @@ from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
 from .remembered import Memory
 from .sampler import RaggedSampler, Replies, Sampler, new_sampler
-from .start import check_start
+from .start import check_start, limit_of_start
 from .words import Words, words_of
 
 CRITIC_FILE = "critic.safetensors"
@@ -54,7 +54,8 @@ class LanguageModelAgent(Learner):
         if not is_loading():
             check_start(self.config)
             self._words = self._fitted_words(env)
-        suited = {} if self._words is None else {"max_reply_tokens": self._words.max_reply_tokens}
+        limit = limit_of_start(self.config) if self._words is None else self._words.max_reply_tokens
+        suited = {} if limit is None else {"max_reply_tokens": limit}
         self.config, self.model_kind, self.taken = by_model(self.name, self.config, suited)
         self._lm: LanguageModel | None = None
         self.critic: ValueHead | None = None

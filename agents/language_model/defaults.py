@@ -59,7 +59,8 @@ DEFAULTS: dict[str, dict[str, Default]] = {
             28,
             128,
             128,
-            "from scratch: fitted to the environment, this in the restaurant guide; pretrained: room for a paragraph",
+            "from scratch: fitted to the environment, this in the restaurant guide, or that of an agent to start from; "
+            "pretrained: room for a paragraph",
         )
     },
     "epochs": {"sft": Default(10, 3, 3, "pretrained: TRL's; SmolLM2's recipe has 2")},

@@ -1,4 +1,4 @@
-"""What a model starts from: whether the folders of a configuration hold it, asked when the agent is made."""
+"""What a model starts from: whether the folders of a configuration hold it, and the limit of replies it comes with."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ def check_start(config: Any) -> None:
         _check_folder("model", Path(config.model), MODEL_FILES, "a saved language model")
     if config.tokenizer is not None and not _is_hub_name(config.tokenizer):
         _check_folder("tokenizer", Path(config.tokenizer), TOKENIZER_FILES, "a saved tokenizer")
+
+
+def limit_of_start(config: Any) -> int | None:
+    """``max_reply_tokens`` of the agent whose folder a configuration starts from; None where it is another's model.
+
+    What an agent learned to say would be cut off under a limit of other environments.
+    """
+    start = getattr(config, "init", None) or config.model
+    if start is None or not (Path(start) / AGENT_FILE).is_file():
+        return None
+    return read_description(Path(start))["config"].get("max_reply_tokens")
 
 
 def _is_hub_name(name: str) -> bool:

@@ -37,6 +37,17 @@ def test_an_agent_with_no_settings_can_say_all_that_the_rule_says(env_id):
     assert agent.taken["max_reply_tokens"] == agent.config.max_reply_tokens
 
 
+@pytest.mark.parametrize("start", ["init", "model"])
+def test_who_starts_from_an_agent_may_say_as_much_as_it(tmp_path, start):
+    env = gym.make("TextArithmetic-v0")
+    first = make_agent("sft", env, **SMALL)
+    assert first.config.max_reply_tokens > 28
+    first.save(tmp_path / "first")
+    then = make_agent("ppo", env, **{start: str(tmp_path / "first")})
+    assert then.config.max_reply_tokens == then.taken["max_reply_tokens"] == first.config.max_reply_tokens
+    assert make_agent("ppo", env, **{start: str(tmp_path / "first")}, max_reply_tokens=9).config.max_reply_tokens == 9
+
+
 def test_the_restaurant_guide_keeps_the_words_that_ship():
     assert words_of(gym.make("TextDialog-v0")) is None
     agent = make_agent("sft", gym.make("TextDialog-v0"), **SMALL)
