@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +34,7 @@ from .score import made, task_of
 from .statistics import MODELS, RUNS, holm
 
 AGENTS = tuple(contender.name for contender in CONTENDERS if contender.in_suite)
+NORMALISED_BY = tuple(contender.name for contender in CONTENDERS if contender.role is not None)
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
 VERDICTS = {BETTER: "adds", WORSE: "harms"} | {one: one for one in (NOTHING_SHOWN, DIFFER, NO_DIFFERENCE)}
 """What is said of reinforcement learning after SFT. One training run of each shows two models, never what RL adds."""
@@ -97,6 +99,8 @@ def compare_suite(
     columns = _columns(results)
     heat_map(_cells(rows, columns), list(rows), columns, folder / PICTURE_FILE)
     console.print(table(results))
+    for line in verdicts(results):
+        console.print(line, markup=False, highlight=False)
     return results
 
 
@@ -295,12 +299,27 @@ OF_RETURN = (
 
 
 def table(results: Mapping[str, Any]) -> Table:
-    """The normalised success as a ``rich`` table, narrow enough for a terminal."""
-    shown = Table(*_headings(results), title="Environments × agents", caption=CAPTION.partition(";")[0])
-    for env_id, goals, *cells, verdict, in_return in _lines(results):
-        short = (text.partition(" [")[0] for text in (verdict, in_return))
-        shown.add_row(env_id, goals, *(cell.partition(" ")[0] for cell in cells), *short)
+    """The normalised success as a ``rich`` table, narrow enough for a terminal of 80 columns.
+
+    The agents that success is normalised by are 0 and 1, so they are not shown.
+    """
+    shown = Table(
+        title="Environments × agents", caption=CAPTION.partition(";")[0], box=SIMPLE, padding=0, pad_edge=False
+    )
+    columns = [name for name in _columns(results) if name not in NORMALISED_BY]
+    shown.add_column("environment", no_wrap=True)
+    for heading in ("goals", *columns):
+        shown.add_column(heading.replace("_", "\n"), no_wrap=True, justify="right", min_width=5)
+    for env_id, row in results["environments"].items():
+        cells = (_cell(row["agents"].get(name)).partition(" ")[0] for name in columns)
+        shown.add_row(env_id, str(row["goals"]), *cells)
     return shown
+
+
+def verdicts(results: Mapping[str, Any]) -> list[str]:
+    """What reinforcement learning did after SFT, a line for each environment."""
+    rows = ((env_id, row["rl_after_sft"]) for env_id, row in results["environments"].items())
+    return [f"{env_id}: RL after SFT, {_verdict(rl)}; in return {_in_return(rl)}" for env_id, rl in rows if rl]
 
 
 def markdown(results: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Environments × agents: each compared by itself, gathered in one table that says what came after SFT."""
 
 import dataclasses
+import io
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from dialogym.evaluation.compare.arms import Preset
 from dialogym.evaluation.compare.small import SIZES, small_preset
 from dialogym.evaluation.report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE
 from dialogym.evaluation.statistics import MODELS, RUNS
-from dialogym.evaluation.suite import compare_suite, correct_over_environments, markdown, rl_after_sft
+from dialogym.evaluation.suite import compare_suite, correct_over_environments, markdown, rl_after_sft, table, verdicts
 
 from . import tasks
 
@@ -129,6 +130,21 @@ def test_harm_is_written_in_the_table():
     assert "harms: -0.20 [-0.30, -0.10], p = 0.001" in text
     assert "SFT→RL against SFT: 1 × harms (Student's t over training runs" in text
     assert "Z-v0 was left out: needs the data of nobody" in text
+
+
+def test_the_table_of_a_terminal_is_cut_off_nowhere():
+    names = ("do_nothing", "random", "zero_shot", "lora_sft", "lora_rl", "lora_sft_rl", "q_learning", "bert", "rule")
+    agents = {name: {"success": {"mean": 0.5}, "normalised": -0.25} for name in names}
+    row = {"goals": 200, "agents": agents, "rl_after_sft": verdict_of(BETTER, 0.2, 0.01)}
+    results = {"environments": {"TextTwentyQuestions-v0": row}, "left_out": {}}
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table(results))
+    text = console.export_text()
+    assert "…" not in text
+    assert text.count("-0.25") == len(names) - 3  # without the agents that success is normalised by
+    assert verdicts(results) == [
+        "TextTwentyQuestions-v0: RL after SFT, adds: +0.20 [+0.10, +0.30], p = 0.01; in return +0.20 [+0.10, +0.30]"
+    ]
 
 
 def test_what_the_return_gained_stands_beside_the_success():
