@@ -100,8 +100,12 @@ class LanguageModelAgent(Learner):
             return []
         histories = [history_of(info["messages"]) for info in infos]
         self.lm.model.eval()
-        replies = self._reply_to(histories)
-        said = [self.text(ids, length) for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
+        try:
+            replies = self._reply_to(histories)
+            said = [self.text(ids, length) for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
+        except BaseException:  # rows have moved, and would be looked for where others are now
+            self.forget()
+            raise
         self._rows = {}
         for row, (history, text) in enumerate(zip(histories, said, strict=True)):
             self._rows.setdefault((*history, ("assistant", text)), []).append(row)

@@ -83,6 +83,29 @@ def test_conversations_that_take_turns_go_on_as_if_each_were_alone():
     assert len({tuple(answers) for answers in said.values()}) == 3
 
 
+@pytest.mark.parametrize("num_bytes", [0, 1 << 30])
+def test_after_a_failure_no_conversation_is_taken_for_another(num_bytes, monkeypatch):
+    agent = speaker()
+    agent.remember(num_bytes)
+    talks = [[{"role": "user", "content": words[0]}] for words in ASKED.values()]
+
+    def answers(of, *numbers):
+        return of.act_batch([""] * len(numbers), [{"messages": list(talks[number])} for number in numbers])
+
+    for talk, words, answer in zip(talks, ASKED.values(), answers(agent, 0, 1, 2), strict=True):
+        talk += [{"role": "assistant", "content": answer}, {"role": "user", "content": words[1]}]
+    expected = [answers(speaker(), number)[0] for number in range(3)]
+    assert len(set(expected)) == 3
+
+    def fails(prompts):
+        raise MemoryError("too much at once")
+
+    monkeypatch.setattr(agent._sampler, "reply", fails)
+    with pytest.raises(MemoryError):
+        answers(agent, 2, 1)
+    assert [answers(agent, number)[0] for number in range(3)] == expected
+
+
 def test_what_was_read_is_not_read_again():
     numbers = []
     for num_bytes in (0, 1 << 30):
