@@ -132,6 +132,9 @@ class Service:
             response = await call_next(request)
         except Refused as refused:
             response = await _refusal(request, refused)
+        except Exception:
+            _log.exception("a request broke")
+            response = await _refusal(request, Refused(500, "the server failed: its log says how"))
         for header, value in HEADERS.items():
             response.headers.setdefault(header, value)
         return response
