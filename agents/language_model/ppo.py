@@ -44,7 +44,7 @@ class PPOConfig(RLConfig):
         num_epochs: passes over each batch.
         kl_target: mean KL from the reference, in nats per token, that the penalty aims at; None has no penalty, and
             there is none without ``init`` or ``model``: random weights are nothing to hold on to.
-        kl_weight: of the penalty at the start.
+        kl_weight: of the penalty at the start; the target changes it by shares, so that 0 stays 0.
     """
 
     lam: float = 0.95
