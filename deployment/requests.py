@@ -137,7 +137,7 @@ class ChatRequest(BaseModel):
                 place = f"messages[{number}].content"
                 raise Refused(400, f"{place}: expected {OF_CONTENT}, got null", param=place)
             texts.append(message.content)
-            if len(message.content) > limits.message_chars:
+            if message.role == "user" and len(message.content) > limits.message_chars:
                 raise Refused(
                     400,
                     f"expected at most {limits.message_chars} characters in a message, got {len(message.content)} in "

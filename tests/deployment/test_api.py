@@ -140,6 +140,12 @@ def test_words_of_a_history_are_taken_over_where_an_agent_may_say_anything(serve
 # Which conversation goes on
 
 
+def test_a_reply_longer_than_a_person_may_write_can_be_answered(served, monkeypatch):
+    monkeypatch.setattr(type(served.service.desk.host.task), "max_reply_chars", 10_000)
+    monkeypatch.setattr(served.agent, "act", lambda observation, info: "x" * 9_000)
+    assert served.complete(said("hello", "x" * 9_000, "go on"))[0] == 200
+
+
 def test_two_that_begin_alike_are_two_conversations(served):
     first, second = (served.complete(said("a twin"))[1] for _ in range(2))
     assert first["conversation"] != second["conversation"]
