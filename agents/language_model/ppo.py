@@ -2,10 +2,10 @@
 
 Schulman et al. (2017), equation 7, https://arxiv.org/abs/1707.06347: the clipped surrogate, per token. Advantages are
 GAE over turns, shared by the tokens of a turn; the critic is ``critic.py``'s.
-A KL penalty holds the policy to the model it started from, its weight adapted to a target as in Ziegler et al. (2019),
-section 2.2, https://arxiv.org/abs/1909.08593; ours is in the loss rather than in the reward, and is the exact KL
-of the next-token distributions, not an estimate from the sampled token, whose variance is ruinous when a token
-has become rare.
+A KL penalty holds the policy to the model it started from. It is in the loss rather than in the reward, and is the
+exact KL of the next-token distributions, not an estimate from the sampled token, whose variance is ruinous when a
+token has become rare. Its weight is fixed, or follows a target as in Ziegler et al. (2019), section 2.2,
+https://arxiv.org/abs/1909.08593.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ class PPOConfig(RLConfig):
         clip: epsilon, how far the ratio of new to old probability counts.
         minibatch_size: conversations per gradient step.
         num_epochs: passes over each batch.
-        kl_target: mean KL from the reference, in nats per token, that the penalty aims at; None has no penalty, and
-            there is none without ``init`` or ``model``: random weights are nothing to hold on to.
-        kl_weight: of the penalty at the start; the target changes it by shares, so that 0 stays 0.
+        kl_weight: of the KL from the model that the training started from, in nats per token, in the loss; 0 needs no
+            such reference, and there is none without ``init`` or ``model``: random weights are nothing to hold on to.
+        kl_target: mean KL that the weight then follows, in nats per token: a few nats a reply, so it depends on the
+            length of replies. None leaves the weight as it is.
     """
 
     lam: float = 0.95
@@ -53,8 +54,8 @@ class PPOConfig(RLConfig):
     clip: float = 0.2
     minibatch_size: int = 32
     num_epochs: int = 2
-    kl_target: float | None = 0.05
     kl_weight: float = 0.05
+    kl_target: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,6 +64,8 @@ class PPOConfig(RLConfig):
         shares(self, "lam")
         if self.kl_target is not None and not self.kl_target > 0:
             raise ValueError(f"kl_target must be above 0 or None, got {self.kl_target}")
+        if self.kl_target is not None and self.kl_weight == 0:
+            raise ValueError("kl_weight must be above 0 for kl_target to change it, got 0")
 
 
 def ppo_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip: float) -> Tensor:
@@ -79,19 +82,20 @@ def ppo_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, clip: f
 
 
 class KLWeight:
-    """The weight of the KL penalty, which follows a target: up to a fifth more or less after each batch.
+    """The weight of the KL penalty, which may follow a target: up to a fifth more or less after each batch.
 
     Args:
         value: to begin with.
-        target: in nats per token.
+        target: in nats per token; None leaves the weight as it is.
     """
 
-    def __init__(self, value: float, target: float):
+    def __init__(self, value: float, target: float | None = None):
         self.value, self.target = value, target
 
     def adapt(self, kl: float) -> None:
         """After a batch with this mean KL."""
-        self.value *= 1 + 0.2 * max(-1.0, min(1.0, kl / self.target - 1))
+        if self.target is not None:
+            self.value *= 1 + 0.2 * max(-1.0, min(1.0, kl / self.target - 1))
 
     def state_dict(self) -> dict[str, float]:
         """For checkpoints."""
@@ -115,9 +119,9 @@ class PPOAgent(LanguageModelAgent):
         optimizer = torch.optim.AdamW(lm.trainable_parameters(), config.learning_rate, weight_decay=0.0)
         critic = self.critic = ValueHead(lm.hidden_size).to(lm.device)
         starts_trained = config.init is not None or config.model is not None
-        reference = lm.frozen_copy() if config.kl_target is not None and starts_trained else None
+        reference = lm.frozen_copy() if config.kl_weight > 0 and starts_trained else None
         remembered = None if reference is None else RememberedReference(reference)
-        kl_weight = KLWeight(config.kl_weight, config.kl_target or 1.0)
+        kl_weight = KLWeight(config.kl_weight, config.kl_target)
 
         def loss_of(batch: Batch) -> tuple[Tensor, LogRow]:
             found = lm.token_logprobs(batch.ids, batch.action_mask, config.sampling_temperature, remembered)

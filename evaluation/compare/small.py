@@ -32,6 +32,7 @@ class Sizes:
         epochs: of SFT, at most.
         learning_rate: of SFT; None is the small model's own.
         ppo_turns: of PPO after SFT; those of the demonstrations do not count.
+        kl_weight: of PPO. More where the same reply is rewarded everywhere: it keeps replies apart.
         hidden_size, num_layers: of the model.
     """
 
@@ -40,6 +41,7 @@ class Sizes:
     epochs: int = 8
     learning_rate: float | None = None
     ppo_turns: int = 10_000
+    kl_weight: float = 0.05
     hidden_size: int = 128
     num_layers: int = 3
 
@@ -48,7 +50,7 @@ SIZES: Mapping[str, Sizes] = {
     "TextArithmetic-v0": Sizes(demonstrations=12_000, flaw_rate=0.0, epochs=6, learning_rate=1.5e-3),
     "TextChat-v0": Sizes(demonstrations=1_000, epochs=5, ppo_turns=5_000),
     "TextClassification-v0": Sizes(demonstrations=LABELS, flaw_rate=0.0, epochs=5, learning_rate=5e-4),
-    "TextContinuation-v0": Sizes(demonstrations=2_000, flaw_rate=0.0),
+    "TextContinuation-v0": Sizes(demonstrations=2_000, flaw_rate=0.0, kl_weight=0.1),
     "TextDialog-v0": Sizes(demonstrations=170, epochs=10, ppo_turns=20_000),
     "TextKeywords-v0": Sizes(demonstrations=6_000, flaw_rate=0.0, epochs=3),
     "TextNegotiation-v0": Sizes(demonstrations=2_000, epochs=5),
@@ -83,7 +85,7 @@ def small_preset(env_id: str, num_seeds: int = 1) -> Preset:
         env_turns={"q_learning": Q_LEARNING_TURNS, "sb3_ppo": 0, "ppo": sizes.ppo_turns},
         demonstrations=sizes.demonstrations,
         labels=LABELS,
-        config={"sft": {**taught, **model}, "ppo": {}},
+        config={"sft": {**taught, **model}, "ppo": {"kl_weight": sizes.kl_weight}},
         name=NAME,
         demonstrations_count=False,
         is_sized=known is not None,

@@ -87,6 +87,9 @@ def test_the_kl_weight_follows_the_target_by_a_fifth_at_most(kl, weight):
     resumed = KLWeight(7.0, target=0.05)
     resumed.load_state_dict(penalty.state_dict())
     assert resumed.value == penalty.value
+    fixed = KLWeight(1.0)
+    fixed.adapt(kl)
+    assert fixed.value == 1.0
 
 
 # One update
@@ -176,12 +179,29 @@ def test_training_twice_from_a_seed_gives_the_same_weights_and_another_seed_othe
 
 def test_the_kl_penalty_holds_the_policy_to_where_it_started(folder):
     kls = {}
-    for weight in (0.0, 100.0):
+    for weight in (1e-9, 100.0):
         rows = []
         agent = make_agent("ppo", echo_env(), **settings(folder, learning_rate=1e-2, env_turns=200, kl_weight=weight))
         agent.learn(echo_env(), log=rows.append)
         kls[weight] = rows[-1]["kl"]
-    assert kls[100.0] < 0.2 * kls[0.0]
+        assert {row["kl_weight"] for row in rows} == {weight}
+    assert kls[100.0] < 0.2 * kls[1e-9]
+
+
+def test_without_a_weight_there_is_no_reference(folder):
+    rows = []
+    agent = make_agent("ppo", echo_env(), **settings(folder, env_turns=40, kl_weight=0.0))
+    agent.learn(echo_env(), log=rows.append)
+    assert not {"kl", "kl_weight"} & set(rows[0])
+
+
+def test_the_kl_weight_of_a_training_follows_its_target(folder):
+    rows = []
+    options = {"learning_rate": 1e-2, "env_turns": 200, "kl_weight": 1e-3, "kl_target": 1e-5}
+    agent = make_agent("ppo", echo_env(), **settings(folder, **options))
+    agent.learn(echo_env(), log=rows.append)
+    weights_taken = [row["kl_weight"] for row in rows]
+    assert weights_taken[-1] > 1.4 * options["kl_weight"]
 
 
 def test_random_weights_have_nothing_to_be_held_to(tmp_path):
@@ -209,6 +229,7 @@ def test_conversations_of_a_group_are_about_one_goal(folder):
         ({"num_epochs": 0}, "num_epochs must be at least 1, got 0"),
         ({"minibatch_size": 0}, "minibatch_size must be at least 1, got 0"),
         ({"kl_target": 0.0}, "kl_target must be above 0 or None, got 0.0"),
+        ({"kl_target": 0.1, "kl_weight": 0.0}, "kl_weight must be above 0 for kl_target to change it, got 0"),
         ({"gamma": 1.5}, r"gamma must be in \[0, 1\], got 1.5"),
         ({"sampling_temperature": 0.0}, "sampling_temperature must be above 0, got 0.0"),
         ({"max_grad_norm": 0.0}, "max_grad_norm must be above 0, got 0.0"),
