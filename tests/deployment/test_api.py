@@ -140,6 +140,20 @@ def test_words_of_a_history_are_taken_over_where_an_agent_may_say_anything(serve
 # Which conversation goes on
 
 
+@pytest.mark.parametrize("start", [{"metadata": {"conversation": ""}}, {}])
+def test_who_says_the_same_does_not_take_up_a_conversation_that_was_named(served, start):
+    _, first = served.complete(said("hello"), **start)
+    mine, answer = first["conversation"], first["choices"][0]["message"]["content"]
+    named = {"metadata": {"conversation": mine}}
+    assert served.complete(said("hello"), **named)[1]["conversation"] == mine
+    for _ in range(3):
+        _, other = served.complete(said("hello", answer, "a zebra"))
+        assert other["conversation"] != mine
+    assert served.complete(said("hello", answer, "and me"), **named)[1]["conversation"] == mine
+    assert served.ask("POST", f"/conversations/{mine}/judgement", {"success": True})[0] == 200
+    assert "a zebra" not in str(served.lines()[0]["messages"])
+
+
 def test_a_reply_longer_than_a_person_may_write_can_be_answered(served, monkeypatch):
     monkeypatch.setattr(type(served.service.desk.host.task), "max_reply_chars", 10_000)
     monkeypatch.setattr(served.agent, "act", lambda observation, info: "x" * 9_000)
