@@ -249,7 +249,7 @@ def _cells(rows: Mapping[str, Any], columns: Sequence[str]) -> list[list[float |
 def _lines(results: Mapping[str, Any]) -> Iterable[list[str]]:
     for env_id, row in results["environments"].items():
         cells = [_cell(row["agents"].get(name)) for name in _columns(results)]
-        yield [env_id, str(row["goals"]), *cells, _verdict(row["rl_after_sft"])]
+        yield [env_id, str(row["goals"]), *cells, _verdict(row["rl_after_sft"]), _in_return(row["rl_after_sft"])]
 
 
 def _cell(agent: Mapping[str, Any] | None) -> str:
@@ -262,9 +262,16 @@ def _cell(agent: Mapping[str, Any] | None) -> str:
 def _verdict(rl: Mapping[str, Any] | None) -> str:
     if rl is None:
         return "–"
-    difference = rl["difference"]
-    interval = f"{difference['mean']:+.2f} [{difference['low']:+.2f}, {difference['high']:+.2f}]"
-    return f"{rl['verdict']}: {interval}, p = {rl['p']:.2g}{_drift(*rl.get('perplexity', (None, None)))}"
+    drift = _drift(*rl.get("perplexity", (None, None)))
+    return f"{rl['verdict']}: {_signed(rl['difference'])}, p = {rl['p']:.2g}{drift}"
+
+
+def _in_return(rl: Mapping[str, Any] | None) -> str:
+    return "–" if rl is None else _signed(rl["return_difference"])
+
+
+def _signed(interval: Mapping[str, float]) -> str:
+    return f"{interval['mean']:+.2f} [{interval['low']:+.2f}, {interval['high']:+.2f}]"
 
 
 def _drift(before: float | None, after: float | None) -> str:
@@ -275,19 +282,24 @@ def _drift(before: float | None, after: float | None) -> str:
 
 
 def _headings(results: Mapping[str, Any]) -> list[str]:
-    return ["environment", "goals", *_columns(results), "RL after SFT"]
+    return ["environment", "goals", *_columns(results), "RL after SFT: success", "RL after SFT: return"]
 
 
 CAPTION = (
     "success normalised between the better of do-nothing and random (0) and the rule (1); success itself in brackets"
+)
+OF_RETURN = (
+    "Reinforcement learning is rewarded with the return, which may rise where success does not. Of its difference the "
+    "table has the 95 % interval alone, not corrected for the number of environments."
 )
 
 
 def table(results: Mapping[str, Any]) -> Table:
     """The normalised success as a ``rich`` table, narrow enough for a terminal."""
     shown = Table(*_headings(results), title="Environments × agents", caption=CAPTION.partition(";")[0])
-    for env_id, goals, *cells, verdict in _lines(results):
-        shown.add_row(env_id, goals, *(cell.partition(" ")[0] for cell in cells), verdict.partition(" [")[0])
+    for env_id, goals, *cells, verdict, in_return in _lines(results):
+        short = (text.partition(" [")[0] for text in (verdict, in_return))
+        shown.add_row(env_id, goals, *(cell.partition(" ")[0] for cell in cells), *short)
     return shown
 
 
@@ -344,4 +356,4 @@ def _summary(found: Sequence[Mapping[str, Any]]) -> list[str]:
         if said:
             counts = ", ".join(f"{said.count(one)} × {one}" for one in VERDICTS.values() if one in said)
             lines.append(f"- SFT→RL against SFT: {counts} ({how}; Holm across the environments).")
-    return lines
+    return [*lines, f"- {OF_RETURN}"] if lines else []

@@ -187,7 +187,7 @@ def main() -> None:
         ppo = make_agent(
             "ppo", liked, seed=seed, init=str(folder / "sft"), env_turns=env_turns,
             batch_conversations=16 if quick else 64, reward_scale=1.0, sampling_temperature=TEMPERATURE,
-            learning_rate=1e-3, kl_target=0.2, num_reports=4,
+            learning_rate=1e-3, num_reports=4,
         )  # fmt: skip
         ppo.learn(
             liked,

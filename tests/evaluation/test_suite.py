@@ -131,6 +131,14 @@ def test_harm_is_written_in_the_table():
     assert "Z-v0 was left out: needs the data of nobody" in text
 
 
+def test_what_the_return_gained_stands_beside_the_success():
+    rl = {**verdict_of(NOTHING_SHOWN, 0.0, 1.0), "return_difference": {"mean": 0.044, "low": -0.001, "high": 0.087}}
+    text = written(A=rl)
+    assert "| RL after SFT: success | RL after SFT: return |" in text
+    assert text.count("| nothing shown: +0.00 [-0.10, +0.10], p = 1 | +0.04 [-0.00, +0.09] |") == 1
+    assert text.count("not corrected for the number of environments") == 1
+
+
 def test_the_table_counts_what_single_runs_and_what_several_show_apart():
     text = written(A=verdict_of(DIFFER, 0.2), B=verdict_of(NO_DIFFERENCE, 0.0, 1.0), C=verdict_of(BETTER, 0.3))
     assert "1 × these two models differ, 1 × no difference shown (one training run of each, so this speaks of" in text
