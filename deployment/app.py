@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from .desk import Conflict, Desk, TooBusy
 from .limits import Limits, RateLimiter
 from .records import Records
-from .requests import ChatRequest, Judgement, Refused, in_words
+from .requests import ChatRequest, Judgement, Refused, wrong
 from .talk import Answer, CannotReplay, Host
 from .worker import AgentFailed, Job, Worker
 
@@ -97,10 +97,10 @@ class Service:
         self.app.add_exception_handler(Refused, _refusal)  # type: ignore[arg-type]  # Starlette's type is wider
         self.app.add_exception_handler(HTTPException, _no_such_path)  # type: ignore[arg-type]
         self.app.middleware("http")(self._guard)
-        self.app.get("/")(self._page)
-        self.app.get("/health")(self._health)
+        self.app.api_route("/", methods=["GET", "HEAD"])(self._page)
+        self.app.api_route("/health", methods=["GET", "HEAD"])(self._health)
         self.app.get("/v1/models")(self._models)
-        self.app.get("/v1/models/{name}")(self._model)
+        self.app.get("/v1/models/{name:path}")(self._model)
         self.app.post("/v1/chat/completions")(self._complete)
         self.app.post("/conversations/{id}/judgement")(self._judge)
 
@@ -132,6 +132,9 @@ class Service:
             response = await call_next(request)
         except Refused as refused:
             response = await _refusal(request, refused)
+        except Exception:
+            _log.exception("a request broke")
+            response = await _refusal(request, Refused(500, "the server failed: its log says how"))
         for header, value in HEADERS.items():
             response.headers.setdefault(header, value)
         return response
@@ -169,8 +172,9 @@ class Service:
         Raises:
             Refused: for one that is too large, too slow or not what it should be.
         """
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Refused(415, "expected Content-Type: application/json")
+        sent = request.headers.get("content-type", "")
+        if sent.partition(";")[0].strip().lower() != "application/json":
+            raise Refused(415, f"expected Content-Type: application/json, got {sent!r:.80}")
         try:
             body = await asyncio.wait_for(self._body(request), self.limits.body_seconds)
         except asyncio.TimeoutError:
@@ -181,7 +185,7 @@ class Service:
             json.dumps(told, ensure_ascii=False).encode()  # half a surrogate pair is no text
             return kind.model_validate(told)
         except ValidationError as e:
-            raise Refused(400, in_words(e)) from None
+            raise wrong(e) from None
         except (ValueError, RecursionError) as e:
             raise Refused(400, f"expected JSON: {e}") from None
 
@@ -211,8 +215,11 @@ class Service:
 
     async def _model(self, name: str) -> dict[str, Any]:
         if name != self.name:
-            raise Refused(404, f"there is the model {self.name!r}, got {name!r:.80}", "model_not_found")
+            raise self._no_such_model(name)
         return self._described()
+
+    def _no_such_model(self, name: str) -> Refused:
+        return Refused(404, f"there is the model {self.name!r}, got {name!r:.80}", "model_not_found", param="model")
 
     def _described(self) -> dict[str, Any]:
         known = {"id": self.name, "object": "model", "created": self.created, "owned_by": "dialogym"}
@@ -221,7 +228,7 @@ class Service:
     async def _complete(self, request: Request) -> Response:
         asked = await self._read(request, ChatRequest)
         if asked.model != self.name:
-            raise Refused(404, f"there is the model {self.name!r}, got {asked.model!r:.80}", "model_not_found")
+            raise self._no_such_model(asked.model)
         asked.check()
         said = asked.said(self.limits)
         try:
@@ -345,7 +352,9 @@ async def _refusal(request: Request, refused: Refused) -> Response:
 
 
 async def _no_such_path(request: Request, error: HTTPException) -> Response:
-    told = Refused(error.status_code, f"{error.detail}: {request.method} {request.url.path:.80}")
+    allowed = (error.headers or {}).get("Allow")
+    expected = f"expected {allowed}" if allowed else "expected a path such as /v1/chat/completions or /v1/models"
+    told = Refused(error.status_code, f"{error.detail}: {expected}, got {request.method} {request.url.path:.80}")
     return JSONResponse(told.body, told.status, error.headers)
 
 

@@ -2,7 +2,8 @@
 
 A request holds the whole conversation, as the API has it. The conversation it goes on with is found by its id, if the
 request names one, or else by what was said in it; one that is not known is played again from its history: the agent
-uses its tools as it would, and says what the history says it said.
+uses its tools as it would, and says what the history says it said. A conversation that was named once is found by its
+name alone: others may have said the same.
 
 All of this runs in the event loop; the agent plays in the worker's thread.
 """
@@ -46,10 +47,11 @@ class Entry:
         said: what was said, the answer included once there is one.
         asked: the last request, which ``job`` answers.
         used: when it was last spoken in, in seconds of the monotonic clock.
+        is_named: whoever speaks in it names it.
     """
 
-    def __init__(self, talk: Talk):
-        self.talk = talk
+    def __init__(self, talk: Talk, is_named: bool = False):
+        self.talk, self.is_named = talk, is_named
         self.said: Said = ()
         self.asked: Said = ()
         self.job: Job | None = None
@@ -91,7 +93,7 @@ class Desk:
 
         Args:
             asked: the whole conversation; the last message is the person's.
-            id: of the conversation; None, or one that is not known, finds it by what was said.
+            id: of the conversation; one that is not known, such as "", begins another; None finds it by what was said.
 
         Raises:
             TooBusy: if too many wait.
@@ -117,7 +119,10 @@ class Desk:
             self._waiting -= 1
 
     def _entry_for(self, asked: Said, id: str | None) -> Entry:
-        entry = self._entries.get(id or "")
+        entry = None if id is None else self._entries.get(id)
+        if entry is not None:
+            entry.is_named = True
+            self._unlist(entry)
         if entry is not None and asked == entry.asked and not entry.has_failed:
             return self._touch(entry)  # asked again: the same answer
         if entry is not None and entry.is_answering:
@@ -126,11 +131,11 @@ class Desk:
             return self._ask(entry, asked, [(asked[-1][1], None)])
         if entry is not None and asked == entry.asked:
             return self._ask(entry, asked, [])
-        if entry is None and len(asked) > 1:
+        if id is None and len(asked) > 1:
             found = self._known.get(fingerprint(asked[:-1]))
             if found:
                 return self._ask(self._entries[next(iter(found))], asked, [(asked[-1][1], None)])
-        return self._ask(self._new(), asked, script(asked))
+        return self._ask(self._new(is_named=id is not None), asked, script(asked))
 
     def _ask(self, entry: Entry, asked: Said, words: list[tuple[str, str | None]]) -> Entry:
         if entry.talk.over:
@@ -150,7 +155,8 @@ class Desk:
             self._forget(entry)
         elif error is None and id in self._entries and not future.result().over:
             entry.said = (*asked, ("assistant", future.result().content))
-            self._known.setdefault(fingerprint(entry.said), set()).add(id)
+            if not entry.is_named:
+                self._known.setdefault(fingerprint(entry.said), set()).add(id)
 
     def _unlist(self, entry: Entry) -> None:
         key = fingerprint(entry.said)
@@ -164,14 +170,14 @@ class Desk:
         self._entries.move_to_end(entry.talk.id)
         return entry
 
-    def _new(self) -> Entry:
+    def _new(self, is_named: bool) -> Entry:
         """A new conversation, in whose place one that is silent is put away where there are too many."""
         if len(self._entries) >= self.limits.conversations:
             silent = next((entry for entry in self._entries.values() if not entry.is_answering), None)
             if silent is None:
                 raise TooBusy(f"{len(self._entries)} conversations are going on: ask again later")
             self._put_away(silent)
-        entry = Entry(Talk(self.host, secrets.token_urlsafe(16)))
+        entry = Entry(Talk(self.host, secrets.token_urlsafe(16)), is_named)
         self._entries[entry.talk.id] = entry
         return entry
 

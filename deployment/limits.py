@@ -19,7 +19,7 @@ class Limits:
         body_bytes: of a request.
         body_seconds: that a client may take to send it.
         messages: of a request.
-        message_chars: of each of them.
+        message_chars: of each message of a person; those of the agent end where the task's replies end.
         requests_per_minute: of one address, all of which may come at once; wrong tokens count too.
         waiting: replies that are waited for at once, by all.
         reply_seconds: that a reply may take.

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from ..agents.base import Agent, in_interface
 from ..envs import TextEnv
+from ..envs.core.conversation import whole_characters
+from ..envs.core.text_env import check_choice, check_utterance
 from ..rewards.transcript import Message
 from .person import seat
 
@@ -125,6 +127,7 @@ class Talk:
 
         Raises:
             CannotReplay: if it cannot have said that.
+            gymnasium.error.InvalidAction: for an action that the environment does not take.
         """
         words, heard = self._heard(action)
         if self._words or not self._is_for_person(words):
@@ -149,8 +152,11 @@ class Talk:
         """The words of an action, and what the person hears of them."""
         core = self._core
         assert core.partner is not None
-        words = core.partner.phrase(int(action)) if core.interface == "choices" else str(action)
-        words = words[: core.task.max_reply_chars]
+        if core.interface == "choices":
+            words = core.partner.phrase(check_choice(action, len(core.task.menu)))
+        else:
+            words = check_utterance(action)
+        words = whole_characters(words[: core.task.max_reply_chars])
         spoken = core.partner.spoken(words)
         return words, words if spoken is None else spoken if isinstance(spoken, str) else spoken()
 

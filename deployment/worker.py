@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from gymnasium.error import InvalidAction
+
 from ..agents.base import Agent
 from .talk import Answer, CannotReplay, Talk
 
@@ -55,7 +57,10 @@ class Job:
 
     def take(self, action: Any) -> bool:
         """The agent acts; True where it is to act again."""
-        heard = self.talk.take(action, self._expected)
+        try:
+            heard = self.talk.take(action, self._expected)
+        except InvalidAction as e:
+            raise AgentFailed(f"the agent failed: {e}") from e
         if heard is None:
             self._num_calls += 1
             if self._num_calls > MAX_TOOL_CALLS and not self.talk.over:
@@ -129,14 +134,17 @@ class Worker(threading.Thread):
         now, later = active[: self.max_batch], active[self.max_batch :]
         again = []
         for job, action in zip(now, self._actions(now), strict=True):
-            if isinstance(action, Exception):
-                job.future.set_exception(AgentFailed(f"the agent failed: {action}"))
+            if isinstance(action, BaseException):
+                job.future.set_exception(AgentFailed(f"the agent failed: {type(action).__name__}: {action}"))
             elif self._goes_on(job, lambda job=job, action=action: job.take(action)):
                 again.append(job)
         return [*later, *again]
 
     def _actions(self, jobs: Sequence[Job]) -> list[Any]:
-        """The agent's action for each; an exception where it has none, however it fares in the others."""
+        """The agent's action for each; an exception where it has none, however it fares in the others.
+
+        One that would end the thread, such as SystemExit, is the agent's failure too: others are still to be answered.
+        """
         if not jobs:
             return []
         try:
@@ -145,7 +153,7 @@ class Worker(threading.Thread):
             if len(actions) != len(jobs):
                 raise ValueError(f"expected {len(jobs)} actions, got {len(actions)}")
             return actions
-        except Exception as e:
+        except BaseException as e:
             return [e] if len(jobs) == 1 else [self._actions([job])[0] for job in jobs]
 
     def _goes_on(self, job: Job, part: Callable[[], bool]) -> bool:

@@ -68,6 +68,8 @@ def serve(
         raise ValueError("--token and --no-token exclude each other")
     if token is not None and (not token.isascii() or not token.isprintable() or " " in token or not token):
         raise ValueError("--token must be printable ASCII without spaces")
+    if name is not None and not name.strip():
+        raise ValueError(f"--name must be the name that clients ask for, got {name!r}")
     player, made = _player(agent, env, set_, config, seed)
     called = player.name if name is None else name
     env_id = made.spec.id if made.spec else ""

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,12 @@ class LanguageModelAgent(Learner):
             return []
         histories = [history_of(info["messages"]) for info in infos]
         self.lm.model.eval()
-        replies = self._reply_to(histories)
-        said = [self.text(ids, length) for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
+        try:
+            replies = self._reply_to(histories)
+            said = [self.text(ids, length) for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
+        except BaseException:  # rows have moved, and would be looked for where others are now
+            self._sampler, self._rows = None, {}
+            raise
         self._rows = {}
         for row, (history, text) in enumerate(zip(histories, said, strict=True)):
             self._rows.setdefault((*history, ("assistant", text)), []).append(row)
@@ -159,10 +164,12 @@ class LanguageModelAgent(Learner):
 
     def _take_up(self, histories: Sequence[History]) -> None:
         """Goes on with those conversations that were laid aside."""
-        asides = []
+        asides, num_asked = [], Counter[History]()
         for history in histories:
             known = history[: self._last_reply(history)]
-            found = None if self._rows.get(known) else self._memory.pop(known)
+            num_asked[known] += 1  # several may have said the same so far
+            is_here = len(self._rows.get(known, ())) >= num_asked[known]
+            found = None if is_here else self._memory.pop(known)
             if found is not None:
                 self._rows.setdefault(known, []).append(len(self._ended) + len(asides))
                 asides.append(found)

@@ -27,7 +27,7 @@ from .memory import TokenBudget
 from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing, state_of
 from .served import SampledConfig, sampling
 from .settings import at_least, one_of
-from .surrogate import clipped_surrogate, kl_k3, mean_of_conversations, sums, truncated_weights
+from .surrogate import clipped_surrogate, drawn_at, kl_k3, mean_of_conversations, sums, truncated_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +47,9 @@ class GRPOConfig(SampledConfig):
             in the batch, where they teach nothing.
         kl_weight: of the KL from the model that the training started from, in the loss; 0 needs no such reference.
             With an adapter that is the model below it, where a saved agent learns on as well.
-        kl_estimate: "k3", an estimate from the sampled tokens; "k3_unbiased", that times the ratio of new to old
-            probability, so that its gradient is unbiased too; or "exact", of the whole distributions.
+        kl_estimate: "k3", an estimate from the sampled tokens; "k3_unbiased", that times the ratio of their probability
+            to that under which they were sampled, of which ``importance_cap`` limits the part before the update, so
+            that its gradient is unbiased too; or "exact", of the whole distributions.
     """
 
     group_size: int = 8
@@ -120,8 +121,9 @@ class GRPOAgent(LanguageModelAgent):
             found = lm.token_logprobs(batch.ids, batch.action_mask, temperature, exact)
             old_logprobs, kl = batch.tokens(batch.old_logprobs), found.kl
             if reference is not None and kl is None:
-                drawn_at = old_logprobs if config.kl_estimate == "k3_unbiased" else None
-                kl = kl_k3(found.logprobs, batch.tokens(batch.reference_logprobs), drawn_at)
+                sampler = drawn_at(old_logprobs, batch.tokens(batch.sampled_logprobs), config.importance_cap)
+                sampler = sampler if config.kl_estimate == "k3_unbiased" else None
+                kl = kl_k3(found.logprobs, batch.tokens(batch.reference_logprobs), sampler)
             loss = grpo_loss(
                 found.logprobs, old_logprobs, batch.token_advantages, batch.rows, config.clip_low, config.clip_high,
                 config.average, config.max_reply_tokens, batch.tokens(batch.weights), 0.0 if kl is None else kl,

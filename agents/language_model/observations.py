@@ -76,6 +76,7 @@ class ObservationReader:
         cache, device = self._cache, self.lm.device
         starts = [num_common(known, new) for known, new in zip(self._known, sequences, strict=True)]
         cache.lengths = torch.tensor(starts, device=device)
+        self._known = [known[:start] for known, start in zip(self._known, starts, strict=True)]  # if what follows fails
         new = [sequence[start:].tolist() for sequence, start in zip(sequences, starts, strict=True)]
         logits = states = None
         for rows in _alike([len(tokens) for tokens in new]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -37,8 +39,8 @@ def kl_k3(logprobs: Tensor, reference_logprobs: Tensor, drawn_at: Tensor | None 
     Never negative and unbiased; its variance is large where a token has become rare.
 
     The gradient of its mean is not that of the KL, as the tokens are drawn from the policy; that of r' times it is,
-    where r' is the ratio of the policy to what it was when they were drawn: with ``drawn_at`` (N,), its
-    log-probabilities then, estimates are multiplied by it.
+    where r' is the ratio of the policy to what they were drawn from: with ``drawn_at`` (N,), the log-probabilities
+    under that, estimates are multiplied by it.
 
     Reference: Schulman (2020), "Approximating KL divergence", http://joschu.net/blog/kl-approx.html; for r',
         DeepSeek-AI (2025), https://arxiv.org/abs/2512.02556.
@@ -46,6 +48,15 @@ def kl_k3(logprobs: Tensor, reference_logprobs: Tensor, drawn_at: Tensor | None 
     log_ratio = reference_logprobs - logprobs
     estimates = log_ratio.exp() - 1 - log_ratio
     return estimates if drawn_at is None else estimates * (logprobs - drawn_at).exp()
+
+
+def drawn_at(old_logprobs: Tensor, sampled_logprobs: Tensor, cap: float | None) -> Tensor:
+    """(N,) log-probabilities under which tokens count as drawn, for :func:`kl_k3`.
+
+    Those of their sampler, where that is not quite the policy; but no token counts more than ``cap`` times to the
+    policy before its update, as with :func:`truncated_weights`. None takes the policy for the sampler.
+    """
+    return old_logprobs if cap is None else torch.maximum(sampled_logprobs, old_logprobs - math.log(cap))
 
 
 def sums(values: Tensor, index: Tensor) -> Tensor:

@@ -105,8 +105,7 @@ class Conversation:
         self.clipped = len(utterance) > limit
         if self.clipped:
             utterance = utterance[:limit]
-        if not utterance.isascii():
-            utterance = _HALVES.sub("\ufffd", utterance)
+        utterance = whole_characters(utterance)
         self.transcript.append(("assistant", utterance), partner.spoken(utterance))
         return utterance
 
@@ -179,3 +178,8 @@ def conversation_text(transcript: Transcript) -> str:
 def spoken_text(transcript: Transcript) -> str:
     """The conversation as people read it: placeholders filled."""
     return "".join([written_line(message["role"], message["content"]) for message in transcript.spoken_messages])
+
+
+def whole_characters(text: str) -> str:
+    """``text`` with U+FFFD for halves of a surrogate pair, which no file and no answer over HTTP can hold."""
+    return text if text.isascii() else _HALVES.sub("\ufffd", text)

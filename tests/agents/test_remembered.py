@@ -1,5 +1,7 @@
 """A language model in conversations that take turns: what was read of those that wait is kept, and read once."""
 
+import copy
+
 import gymnasium as gym
 import pytest
 import torch
@@ -83,6 +85,31 @@ def test_conversations_that_take_turns_go_on_as_if_each_were_alone():
     assert len({tuple(answers) for answers in said.values()}) == 3
 
 
+@pytest.mark.parametrize("num_bytes", [0, 1 << 30])
+def test_after_a_failure_no_conversation_is_taken_for_another(num_bytes, monkeypatch):
+    agent = speaker()
+    agent.remember(num_bytes)
+    talks = [[{"role": "user", "content": words[0]}] for words in ASKED.values()]
+
+    def answers(of, *numbers):
+        return of.act_batch([""] * len(numbers), [{"messages": list(talks[number])} for number in numbers])
+
+    for talk, words, answer in zip(talks, ASKED.values(), answers(agent, 0, 1, 2), strict=True):
+        talk += [{"role": "assistant", "content": answer}, {"role": "user", "content": words[1]}]
+    read_anew = [answers(speaker(), number)[0] for number in range(3)]  # such words can be cut into other tokens
+    undisturbed = copy.deepcopy(agent)
+    read_on = [answers(undisturbed, number)[0] for number in range(3)] if num_bytes else read_anew
+    assert len(set(read_anew)) == len(set(read_on)) == 3
+
+    def fails(prompts):
+        raise MemoryError("too much at once")
+
+    monkeypatch.setattr(agent._sampler, "reply", fails)
+    with pytest.raises(MemoryError):
+        answers(agent, 2, 1)
+    assert [answers(agent, number)[0] for number in range(3)] == [read_on[0], *read_anew[1:]]
+
+
 def test_what_was_read_is_not_read_again():
     numbers = []
     for num_bytes in (0, 1 << 30):
@@ -95,6 +122,18 @@ def test_what_was_read_is_not_read_again():
     assert forgetful[:2] == mindful[:2]  # each begins
     assert mindful[3] < forgetful[3] / 3  # b goes on after others
     assert sum(mindful) < sum(forgetful)
+
+
+def test_of_two_that_said_the_same_so_far_neither_is_read_again(monkeypatch):
+    monkeypatch.setitem(ASKED, "a too", ASKED["a"])
+    numbers = []
+    for names in (("a",), ("a", "a too")):
+        table = Table(speaker())
+        table.agent.remember(1 << 30)
+        for asked in (names, ("b",), names):
+            table.ask(*asked)
+        numbers.append(table.num_read[-1])
+    assert numbers[1] == 2 * numbers[0]
 
 
 def test_it_keeps_no_more_than_it_may_and_the_latest():

@@ -140,6 +140,26 @@ def test_words_of_a_history_are_taken_over_where_an_agent_may_say_anything(serve
 # Which conversation goes on
 
 
+@pytest.mark.parametrize("start", [{"metadata": {"conversation": ""}}, {}])
+def test_who_says_the_same_does_not_take_up_a_conversation_that_was_named(served, start):
+    _, first = served.complete(said("hello"), **start)
+    mine, answer = first["conversation"], first["choices"][0]["message"]["content"]
+    named = {"metadata": {"conversation": mine}}
+    assert served.complete(said("hello"), **named)[1]["conversation"] == mine
+    for _ in range(3):
+        _, other = served.complete(said("hello", answer, "a zebra"))
+        assert other["conversation"] != mine
+    assert served.complete(said("hello", answer, "and me"), **named)[1]["conversation"] == mine
+    assert served.ask("POST", f"/conversations/{mine}/judgement", {"success": True})[0] == 200
+    assert "a zebra" not in str(served.lines()[0]["messages"])
+
+
+def test_a_reply_longer_than_a_person_may_write_can_be_answered(served, monkeypatch):
+    monkeypatch.setattr(type(served.service.desk.host.task), "max_reply_chars", 10_000)
+    monkeypatch.setattr(served.agent, "act", lambda observation, info: "x" * 9_000)
+    assert served.complete(said("hello", "x" * 9_000, "go on"))[0] == 200
+
+
 def test_two_that_begin_alike_are_two_conversations(served):
     first, second = (served.complete(said("a twin"))[1] for _ in range(2))
     assert first["conversation"] != second["conversation"]
@@ -183,6 +203,8 @@ def test_an_agent_that_never_speaks_is_stopped(served):
 
 # What is refused
 
+CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function", "function": {}}]}
+
 
 @pytest.mark.parametrize(
     ("body", "status", "words"),
@@ -190,15 +212,23 @@ def test_an_agent_that_never_speaks_is_stopped(served):
         (b"{", 400, "expected JSON"),
         (b"[" * 100_000, 400, "expected JSON"),
         (b"\xff\xfe", 400, "expected JSON"),
-        (b"[]", 400, "valid dictionary"),
-        ({"model": "echo"}, 400, "messages: Field required"),
+        (b"[]", 400, "body: expected an object, got []"),
+        ({"model": "echo"}, 400, "messages: expected a value, got nothing"),
+        ({"model": "echo", "messages": "hi"}, 400, 'messages: expected a list, got "hi"'),
+        ({"model": "echo", "messages": ["hi"]}, 400, 'messages[0]: expected an object, got "hi"'),
+        ({"model": "echo", "messages": [{"content": "hi"}]}, 400, "messages[0].role: expected a value, got nothing"),
+        ({"model": 7, "messages": said("x")}, 400, "model: expected a string, got 7"),
+        ({"model": "echo", "messages": said("x"), "n": "two"}, 400, 'n: expected an integer, got "two"'),
+        ({"model": "echo", "messages": said("x"), "stream": "?"}, 400, 'stream: expected true or false, got "?"'),
         ({"model": "echo", "messages": []}, 400, "messages"),
         ({"model": "echo", "messages": said("a", "b")}, 400, "the last message to be the user's"),
         ({"model": "echo", "messages": said("a") * 2}, 400, "message 2 to be of the assistant, got 'user'"),
         ({"model": "echo", "messages": [{"role": "system", "content": "obey"}]}, 400, "its own instructions"),
         ({"model": "echo", "messages": [{"role": "tool", "content": "Booked."}]}, 400, "of the user, got 'tool'"),
-        ({"model": "echo", "messages": [{"role": "user", "content": 3}]}, 400, "messages.0.content"),
-        ({"model": "echo", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "content"),
+        ({"model": "echo", "messages": [{"role": "user", "content": 3}]}, 400, "messages[0].content: expected a text"),
+        ({"model": "echo", "messages": [{"role": "user", "content": None}]}, 400, "got null"),
+        ({"model": "echo", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, 'got [{"type"'),
+        ({"model": "echo", "messages": [*said("a"), CALL, *said("c")]}, 400, "message 2 has a call of a tool"),
         (b'{"model": "echo", "messages": [{"role": "user", "content": "\\ud800"}]}', 400, "surrogates"),
         ({"model": "echo", "messages": said("x" * 4001)}, 400, "at most 4000 characters in a message, got 4001"),
         ({"model": "echo", "messages": said(*"ab" * 150, "c")}, 400, "at most 200 messages, got 301"),
@@ -211,6 +241,37 @@ def test_an_agent_that_never_speaks_is_stopped(served):
 def test_a_body_that_is_wrong_is_told_what_was_expected(served, body, status, words):
     got, told = served.ask("POST", "/v1/chat/completions", body)
     assert (got, words in told["error"]["message"]) == (status, True), told
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content"), ({"n": 2}, "n"), ({"n": []}, "n"),
+        ({"tools": [{}]}, "tools"), ({"model": "other"}, "model"), ({"response_format": {}}, "response_format"),
+    ],
+)  # fmt: skip
+def test_the_field_that_is_wrong_is_named(served, more, param):
+    _, told = served.ask("POST", "/v1/chat/completions", {"model": "echo", "messages": said("x"), **more})
+    assert told["error"]["param"] == param
+
+
+def test_a_path_or_a_method_that_is_wrong_is_told_which_there_are(served):
+    status, told = served.ask("GET", "/v1/chat/completions")
+    assert (status, told["error"]["message"]) == (
+        405, "Method Not Allowed: expected POST, got GET /v1/chat/completions",
+    )  # fmt: skip
+    status, told = served.ask("POST", "/v1/completions", {})
+    assert (status, "expected a path such as /v1/chat/completions" in told["error"]["message"]) == (404, True)
+    status, told = served.ask("POST", "/v1/chat/completions", b"{}", Content_Type="text/plain")
+    assert (status, "got 'text/plain'" in told["error"]["message"]) == (415, True)
+    assert served.ask("HEAD", "/health", Authorization="") == (200, b"")
+
+
+def test_a_name_may_have_a_slash_as_on_the_hub(tmp_path):
+    with serving(tmp_path / "kept.jsonl", name="someone/guide", limits=quick()) as one:
+        client = one.client()
+        assert client.models.retrieve("someone/guide").id == "someone/guide"
+        assert client.chat.completions.create(model="someone/guide", messages=said("x")).model == "someone/guide"
 
 
 def garbled(told, rng):

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -13,11 +14,12 @@ import threading
 import time
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
 from dialogym.deployment.records import Records
 
-from .serving import TOKEN, quick, said, serving, wait_until
+from .serving import TOKEN, Echo, quick, said, serving, wait_until
 
 
 @pytest.fixture
@@ -160,6 +162,45 @@ def test_an_environment_or_an_agent_that_is_broken_breaks_one_conversation(serve
         assert (status, "expected 1 actions, got 0" in told["error"]["message"]) == (500, True)
     assert served.complete(said("hello"))[0] == 200
     assert served.ask("GET", "/health")[0] == 200
+
+
+@pytest.mark.parametrize(("interface", "action"), [("text", None), ("text", 7), ("choices", -1), ("choices", 1.5)])
+def test_what_the_environment_does_not_take_is_no_reply(tmp_path, monkeypatch, interface, action):
+    env = gym.make("TextDialog-v0", interface=interface)
+    agent = Echo(env)
+    agent.interface = interface
+    monkeypatch.setattr(agent, "act", lambda observation, info: action)
+    with serving(tmp_path / "kept.jsonl", agent, env, limits=quick()) as served:
+        status, told = served.complete(said("hello"))
+    assert (status, told["error"]["code"]) == (500, "agent_failed")
+    assert re.search(f"action must be .*, got {action}", told["error"]["message"])
+
+
+def test_half_a_character_is_heard_and_kept_as_the_environment_has_it(served, monkeypatch):
+    monkeypatch.setattr(served.agent, "act", lambda observation, info: "\ud83d yes")
+    status, told = served.complete(said("hello"))
+    assert (status, told["choices"][0]["message"]["content"]) == (200, "\ufffd yes")
+    assert b"\\ufffd" in served.complete(said("hello"), stream=True)[1]
+    assert served.ask("POST", f"/conversations/{told['conversation']}/judgement", {"success": True})[0] == 200
+    assert served.lines()[0]["messages"][-1]["content"] == "\ufffd yes"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+def test_an_agent_that_would_end_the_server_only_fails(served, monkeypatch, error):
+    def leaves(observation, info):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(served.agent, "act", leaves)
+        status, told = served.complete(said("hello"))
+    assert (status, type(error).__name__ in told["error"]["message"]) == (500, True)
+    assert served.complete(said("hello"))[0] == 200
+
+
+def test_a_fault_of_the_server_is_told_as_openai_words_errors(served, monkeypatch):
+    monkeypatch.setattr(served.service.desk, "ask", lambda asked, id: 1 / 0)
+    status, told = served.complete(said("hello"))
+    assert (status, told["error"]["type"]) == (500, "server_error")
 
 
 def test_silent_conversations_are_written_down_and_forgotten(tmp_path):

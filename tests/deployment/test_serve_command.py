@@ -59,6 +59,7 @@ def called(*arguments, **environment):
         (["rule", "--token", "x", "--no-token"], ValueError, "exclude each other"),
         (["rule", "--out", "kept.txt"], ValueError, r"ends in \.jsonl"),
         (["runs/none/agent"], FileNotFoundError, "the folder of a trained one, got 'runs/none/agent'"),
+        (["rule", "--name", " "], ValueError, "--name must be the name that clients ask for, got ' '"),
         (["rules"], ValueError, "did you mean 'rule'"),
         (["rule", "--env", "TextDialogue-v0"], ValueError, "did you mean 'TextDialog-v0'"),
         (["rule", "--env", "TextNegotiation-v0"], ValueError, "no seat for a person"),

@@ -16,7 +16,7 @@ from dialogym.agents.language_model.grpo import GRPOConfig, grpo_loss
 from dialogym.agents.language_model.memory import TokenBudget
 from dialogym.agents.language_model.rloo import RLOOConfig, rloo_loss
 from dialogym.agents.language_model.rollout import collect_with_spread
-from dialogym.agents.language_model.surrogate import clipped_surrogate, kl_k3, sums, truncated_weights
+from dialogym.agents.language_model.surrogate import clipped_surrogate, drawn_at, kl_k3, sums, truncated_weights
 from dialogym.envs import remake_vec
 
 from ..tiny_lm import echo_env, tiny_model, tiny_tokenizer
@@ -97,6 +97,30 @@ def test_times_the_ratio_the_estimate_has_the_gradient_of_the_kl():
     old = policy.detach()
     (found,) = torch.autograd.grad((old.exp() * (policy - old).exp() * kl_k3(policy, reference)).sum(), logits)
     assert torch.allclose(found, right)
+
+
+@pytest.mark.parametrize("cap", [None, 1.2, 100.0])
+def test_it_has_also_where_another_than_the_policy_drew_the_tokens(cap):
+    logits, reference = tensor([0.0, 1.0, -1.0], requires_grad=True), torch.log_softmax(tensor([0.5, 0.2, 0.0]), 0)
+    policy, old = torch.log_softmax(logits, 0), torch.log_softmax(tensor([0.1, 0.8, -0.9]), 0)
+    sampler = torch.log_softmax(tensor([0.6, 0.1, 0.0]), 0) if cap else old
+    kl = (policy.exp() * (policy - reference)).sum()
+    (right,) = torch.autograd.grad(kl, logits, retain_graph=True)
+    drawn = drawn_at(old, sampler, cap)
+    estimate = (sampler.exp() * kl_k3(policy, reference, drawn)).sum()
+    (found,) = torch.autograd.grad(estimate, logits)
+    assert (old - drawn).exp().max() <= (cap or 1) + 1e-9
+    assert torch.allclose(found, right) == (cap != 1.2)  # a cap that cuts costs a bias
+    assert (estimate.item() == pytest.approx(kl.item())) == (cap != 1.2)
+
+
+@pytest.mark.parametrize("name", ["grpo", "rloo"])
+def test_the_kl_of_a_training_counts_tokens_by_who_drew_them(name, folder, monkeypatch):
+    kind, drawn = importlib.import_module(f"dialogym.agents.language_model.{name}"), []
+    monkeypatch.setattr(kind, "logprobs_under", lambda lm, batch, *rest: batch.sampled_logprobs + 0.1)
+    monkeypatch.setattr(kind, "kl_k3", lambda new, reference, at: drawn.append(new - at) or kl_k3(new, reference, at))
+    trained(name, folder, env_turns=1, kl_weight=0.1, kl_estimate="k3_unbiased", importance_cap=2.0)
+    assert drawn[0].abs().max() < 1e-4  # sampled by itself: not by what was looked up
 
 
 def test_weights_are_cut_off_at_the_cap_and_sums_go_by_index():

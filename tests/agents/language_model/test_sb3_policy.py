@@ -24,6 +24,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from dialogym.agents import LMActorCriticPolicy, load_agent, make_agent
+from dialogym.agents.language_model.cache import RaggedCache
 from dialogym.agents.language_model.observations import longest_only, num_common, num_real_tokens
 from dialogym.envs.tokenizer import fit_tokenizer
 from dialogym.evaluation.score import frozen_goals, score
@@ -227,6 +228,18 @@ class Rollouts(BaseCallback):
                 values, logprobs, _ = policy.evaluate_actions(observations, actions, **extra)
                 self.differences.append(float((logprobs - torch.from_numpy(kept["log_probs"][:, row])).abs().max()))
                 self.differences.append(float((values[:, 0] - torch.from_numpy(kept["values"][:, row])).abs().max()))
+
+
+def test_after_a_failure_it_does_not_go_on_from_what_was_half_read(folder: str, monkeypatch: Any) -> None:
+    reader = policy_of(folder).reader
+    first, other, longer = (np.array(tokens) for tokens in ([1, 2, 3, 4, 5], [1, 6, 7, 3], [1, 2, 3, 4, 5, 6]))
+    reader.read_on([first])
+    with monkeypatch.context() as failing:
+        failing.setattr(RaggedCache, "commit", lambda cache, num_tokens: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            reader.read_on([other])
+    for found, expected in zip(reader.read_on([longer]), reader.read([longer]), strict=True):
+        assert torch.allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
