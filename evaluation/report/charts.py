@@ -377,7 +377,8 @@ def heat_map(
     values = np.array([[np.nan if cell is None else cell for cell in row] for row in cells], dtype=float)
     height = 0.42 if notes is None else 0.6
     width = 1.5 if notes is None else 2.2
-    figure = Figure(figsize=(width + 1.15 * len(columns), 1.2 + height * max(1, len(rows))), layout="constrained")
+    tall = max(2.9, 1.2 + height * len(rows))  # so that there is room beside it for what the colours mean
+    figure = Figure(figsize=(width + 1.15 * len(columns), tall), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(
         values.reshape(len(rows), len(columns)), cmap="viridis", norm=matplotlib.colors.Normalize(0, 1), aspect="auto"
