@@ -12,7 +12,7 @@ import gymnasium as gym
 from ..envs import Task
 from ..rewards import ComposedReward, resolve
 from ..rewards.base import RewardSpec
-from .compare.arms import ARM_FILE
+from .compare.arms import ARM_FILE, FLUENCY_FILE
 from .compare.conversations import (
     CONVERSATIONS_FILE,
     LAST_CONVERSATIONS_FILE,
@@ -20,7 +20,6 @@ from .compare.conversations import (
     read_conversations,
     transcripts_of,
 )
-from .compare.fluency import FLUENCY_FILE
 from .compare.run import RESULTS_FILE, SETTINGS_FILE, as_json
 from .grading import grading
 from .rating.judges import judges_in

@@ -41,6 +41,7 @@ from .scheduler import Report
 from .speech import MAX_REPLIES, NUM_KL, confidence, kl_spent, measures
 
 ARM_FILE, LOG_FILE = "arm.json", "log.jsonl"
+FLUENCY_FILE = "fluency.json"
 SPEAKERS = frozenset(contender.agent for contender in CONTENDERS if contender.is_language_model)
 """Agents that are language models."""
 NUM_CONVERSATIONS = 3
@@ -268,6 +269,7 @@ def run_arm(arm: Arm, plan: Plan, *, report: Report) -> str:
         "seconds": time.perf_counter() - began,
         "commit": commit(),
     }
+    (plan.out / FLUENCY_FILE).unlink(missing_ok=True)  # of what an earlier run of this arm said
     atomic_write(folder / ARM_FILE, json.dumps(record, allow_nan=False) + "\n")
     if arm.config.get("model") is not None:
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)  # two more copies of a large model

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...agents.files import atomic_write
 from ...rewards.devices import AUTO
-from .arms import Plan, read_record
+from .arms import FLUENCY_FILE, Plan, read_record
 from .scheduler import Report
 
 if TYPE_CHECKING:
     from ...agents.language_model.model import LanguageModel
 
-FLUENCY_FILE = "fluency.json"
 NUM_CONVERSATIONS, RANDOM_SHARE = 300, 0.5
 NUM_UPDATES = 200
 BATCH_SIZE = 32

@@ -32,6 +32,7 @@ from ..report.results import REQUIRED, results_of, write_results
 from ..score import FrozenGoals, frozen_goals, made, task_of
 from .arms import (
     ARM_FILE,
+    FLUENCY_FILE,
     NUM_CONVERSATIONS,
     PRESETS,
     SPEAKERS,
@@ -43,7 +44,7 @@ from .arms import (
     run_arm,
     unfit,
 )
-from .fluency import FLUENCY_FILE, known_fluency, measure_fluency
+from .fluency import known_fluency, measure_fluency
 from .progress import Display
 from .provenance import provenance
 from .scheduler import DONE, Job, run_jobs

@@ -113,10 +113,14 @@ def test_only_what_is_missing_is_run(finished):
     results, out = finished
     lost = out / "agents" / "random" / "seed-0" / "arm.json"
     lost.unlink()
+    fluency = out / "fluency.json"
+    measured = json.loads(fluency.read_text())
+    fluency.write_text(json.dumps(dict.fromkeys(measured, 999.0)))  # as of an arm that said other things
     kept = out / "agents" / "q_learning" / "seed-0" / "arm.json"
     before = kept.stat().st_mtime_ns
     again = run(out)
     assert lost.is_file()
+    assert json.loads(fluency.read_text()) == measured
     assert kept.stat().st_mtime_ns == before
     assert (
         again["agents"]["random"]["per_seed"][0]["per_goal"] == results["agents"]["random"]["per_seed"][0]["per_goal"]
