@@ -52,11 +52,12 @@ class LanguageModelAgent(Learner):
     def __init__(self, env: Any, seed: int = 0, config: Any = None):
         super().__init__(env, seed, config)
         self._words: Words | None = None
+        suited = {}
         if not is_loading():
             check_start(self.config)
             self._words = self._fitted_words(env)
-        limit = limit_of_start(self.config) if self._words is None else self._words.max_reply_tokens
-        suited = {} if limit is None else {"max_reply_tokens": limit}
+            limit = limit_of_start(self.config) if self._words is None else self._words.max_reply_tokens
+            suited = {} if limit is None else {"max_reply_tokens": limit}
         self.config, self.model_kind, self.taken = by_model(self.name, self.config, suited)
         self._lm: LanguageModel | None = None
         self.critic: ValueHead | None = None

@@ -121,9 +121,10 @@ class GRPOAgent(LanguageModelAgent):
             found = lm.token_logprobs(batch.ids, batch.action_mask, temperature, exact)
             old_logprobs, kl = batch.tokens(batch.old_logprobs), found.kl
             if reference is not None and kl is None:
-                sampler = drawn_at(old_logprobs, batch.tokens(batch.sampled_logprobs), config.importance_cap)
-                sampler = sampler if config.kl_estimate == "k3_unbiased" else None
-                kl = kl_k3(found.logprobs, batch.tokens(batch.reference_logprobs), sampler)
+                drawn = None
+                if config.kl_estimate == "k3_unbiased":
+                    drawn = drawn_at(old_logprobs, batch.tokens(batch.sampled_logprobs), config.importance_cap)
+                kl = kl_k3(found.logprobs, batch.tokens(batch.reference_logprobs), drawn)
             loss = grpo_loss(
                 found.logprobs, old_logprobs, batch.token_advantages, batch.rows, config.clip_low, config.clip_high,
                 config.average, config.max_reply_tokens, batch.tokens(batch.weights), 0.0 if kl is None else kl,
