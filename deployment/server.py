@@ -33,6 +33,7 @@ class Server(uvicorn.Server):
                 ws="none",
                 loop="asyncio",
                 lifespan="on",
+                log_config=None,  # uvicorn's would close every handler of the process it is called in
                 log_level="warning",
                 access_log=False,
                 server_header=False,

@@ -1,6 +1,8 @@
 """``dialogym serve``: what it prints, who gets in, and what it refuses."""
 
+import io
 import json
+import logging
 import os
 import re
 import signal
@@ -91,6 +93,20 @@ def test_a_folder_is_served_in_the_environment_it_was_made_for(tmp_path, served)
     assert (service.name, service.env, service.local) == ("guide", "TextDialog-v0", True)
     assert service.desk.host.task.made_with["noise"] == 0.15
     assert len(service.token) == 32
+
+
+def test_who_logs_in_the_same_process_goes_on_logging(served, tmp_path):
+    class Log(logging.StreamHandler):
+        closed = False
+
+        def close(self):
+            self.closed = True
+            super().close()
+
+    handler = Log(io.StringIO())
+    assert called("rule", "--port", 0, "--out", tmp_path / "kept.jsonl").exception is None
+    assert served
+    assert not handler.closed
 
 
 def test_a_token_of_ones_own_is_not_printed(tmp_path, served):

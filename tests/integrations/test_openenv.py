@@ -95,7 +95,7 @@ def test_what_is_wrong_is_told(bridge):
 def serving(app: Any) -> Iterator[tuple[str, Any]]:
     """The address of an application on a free port of 127.0.0.1 until the block ends, and its uvicorn server."""
     uvicorn = pytest.importorskip("uvicorn")
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
