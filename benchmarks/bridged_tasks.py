@@ -30,17 +30,20 @@ from dialogym.envs.bridges.arena_left_out import FAULTS, LEFT_OUT
 from dialogym.envs.bridges.arena_moves import RULES
 from dialogym.envs.bridges.reasoning_gym import FINITE, NUM_EXAMPLES, RUNS_REPLIES, ReasoningTask, key_of
 from dialogym.envs.bridges.textarena import ArenaTask, ArenaTaskForTwo
+from dialogym.envs.bridges.textworld import TextWorldTask
 from dialogym.evaluation.validate import FAIL, validate
 from dialogym.rewards.files import atomic_write
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "bridges"
-PACKAGES = {"reasoning_gym": "reasoning-gym", "textarena": "textarena"}
+PACKAGES = {"reasoning_gym": "reasoning-gym", "textarena": "textarena", "textworld": "textworld"}
 OPTIONS = {"reasoning_gym/composite-v0": {"datasets": [{"name": "gcd"}, {"name": "lcm"}]}}
 """Of ids that cannot be made without any."""
 NUM_GOALS, NUM_SLOW = 20, 3
 SLOW = 0.015
 """Seconds an item, from which fewer goals have to do."""
-TRACED = {"reasoning_gym": NUM_GOALS, "textarena": 5}
+FEW = "textworld"
+"""Has so few ids that every one gets all goals, though a game takes seconds to make."""
+TRACED = {"reasoning_gym": NUM_GOALS, "textarena": 5, "textworld": 5}
 """Conversations of each id, at most, that are played in two processes."""
 LONG = frozenset(["textarena/Stratego-v0"])
 """Ids whose conversations are so long that fewer goals have to do."""
@@ -64,7 +67,8 @@ def examined(id: str) -> dict[str, Any]:
         else:
             task.goal(str(number))
     seconds = (time.process_time() - began) / 5
-    asked = NUM_SLOW if seconds > SLOW or id in LONG else NUM_GOALS
+    is_short = (seconds <= SLOW and id not in LONG) or id.startswith(FEW)
+    asked = NUM_GOALS if is_short else NUM_SLOW
     report = validate(id, asked, fresh_processes=False, **options)
     goals = [task.goal(goal_id) for goal_id in dict.fromkeys(task.goal_ids("test", asked))]
     found = {
@@ -224,6 +228,53 @@ score beside that floor, or play against somebody better.
 """
 
 
+ABOUT_ADVENTURES = """# TextWorld
+
+`dialogym:textworld/NAME-v0`: games that [TextWorld](https://github.com/microsoft/TextWorld) makes (Côté et al., 2018,
+[arXiv 1806.11532](https://arxiv.org/abs/1806.11532)), in the words of its own interpreter, in the interfaces `text`,
+`tokens` and `choices`. Tried with textworld {version}: `pip install "dialogym[textworld]"`. That brings spaCy, which
+is large and which these games do not need; it is no part of what our continuous integration installs, where the tests
+of these games are skipped. Linux and macOS only.
+
+```python
+import gymnasium as gym
+
+env = gym.make("dialogym:textworld/coin_collector-v0", interface="text", level=10, num_games=50)
+```
+
+| id | keyword arguments |
+| --- | --- |
+| `coin_collector-v0` | `level=5`, 1 to 300: so many rooms to a coin, from 101 on with others beside them |
+| `treasure_hunter-v0` | `level=5`, 1 to 30: find one object among others |
+| `cooking-v0` | `recipe=1`, `take=1`, `go=1` (1, 6, 9 or 12 rooms), `open`, `cook`, `cut`, `drop` |
+| `simple-v0` | `rewards="sparse"`, `goal="detailed"` (or "brief", "none"), `test=False` |
+
+{docstring}
+
+The first twelve games of each id differ from one another. A game is made and compiled when its goal comes up, which
+takes a second or two of a free core; `num_games=` says from how many numbers goals are drawn, and the latest 128 games
+are kept for the process, so few make for quick training and many for general skill. Only the first 60 commands of a
+menu can be chosen, which with the hash is enough for a table to learn few games, not to generalise. The `rule` says
+their policy commands.
+
+What is lost: their intermediate rewards and their own training interface; games of other people (`.z5`, `.z8` files).
+
+## Every id, validated
+
+Written by `python benchmarks/bridged_tasks.py textworld`, from `textworld.json` beside this page: `dialogym validate`
+on {goals} held-out games, and {traced} in each of two processes with other hashes. These are few goals: `dialogym
+validate ID` plays 500. **{passed} of {count} passed.**
+
+- rule: the success of their policy commands.
+- floors: the success of each agent that does not read; `random` says any of a few usual commands. A loose floor says
+  that it succeeds on more than 5 %: with so many turns it walks into a coin. Read a score beside that floor, or make
+  the games larger (`level=`).
+
+| id | goals | verdict | why | rule | random | highest other floor |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
 def page(family: str, results: Mapping[str, Any]) -> str:
     """The page of a project, as Markdown."""
     return PAGES[family](results)
@@ -250,6 +301,34 @@ def page_of_games(results: Mapping[str, Any]) -> str:
     return about + "\n".join([*rows, *head, *left_out]) + "\n"
 
 
+def page_of_adventures(results: Mapping[str, Any]) -> str:
+    rows = [row_of_adventure(id, row) for id, row in sorted(results["ids"].items())]
+    about = ABOUT_ADVENTURES.format(
+        version=results["version"], docstring=described(TextWorldTask), goals=NUM_GOALS, traced=TRACED["textworld"],
+        passed=sum("| passed |" in row for row in rows), count=len(rows),
+    )  # fmt: skip
+    return about + "\n".join(rows) + "\n"
+
+
+def row_of_adventure(id: str, row: Mapping[str, Any]) -> str:
+    """The line of a kind of adventure in the table."""
+    name = id.partition("/")[2]
+    if "error" in row:
+        return f"| `{name}` | | failed | {in_a_cell(row['error'])} | | | |"
+    verdict, why = judged(row)
+    rule, chance, floor = rates_of(row)
+    return f"| `{name}` | {row['goals']} | {verdict} | {in_a_cell('; '.join(why))} | {rule} | {chance} | {floor} |"
+
+
+def rates_of(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The success of the rule, of chance, and of the best other agent that does not read."""
+    rates = {check: float(found.split()[0]) for check, _, found in row["checks"] if found[:1].isdigit()}
+    floors = {check.partition(": ")[2]: rate for check, rate in rates.items() if check.startswith("floor: ")}
+    chance = f"{floors.pop('random'):.2f}"
+    rule = f"{rates['ceiling: rule']:.2f}" if "ceiling: rule" in rates else "–"
+    return rule, chance, f"{max(floors.values(), default=0.0):.2f}"
+
+
 def lacks_rule(row: Mapping[str, Any]) -> bool:
     return ["ceiling: rule", "not applicable", "the task has no rule policy"] in row.get("checks", ())
 
@@ -260,13 +339,9 @@ def row_of_game(id: str, row: Mapping[str, Any]) -> str:
     players, fault = "1" if name[:-3] in ONE_PLAYER else "2", FAULTS.get(name[:-3], "")
     if "error" in row:
         return f"| `{name}` | {players} | | failed | {in_a_cell(row['error'])} | | | | {fault} |"
-    rates = {check: float(found.split()[0]) for check, _, found in row["checks"] if found[:1].isdigit()}
-    floors = {check.partition(": ")[2]: rate for check, rate in rates.items() if check.startswith("floor: ")}
     verdict, why = judged(row)
-    chance = f"{floors.pop('random'):.2f}"
-    rule = f"{rates['ceiling: rule']:.2f}" if "ceiling: rule" in rates else "–"
-    cells = [f"`{name}`", players, str(row["goals"]), verdict, in_a_cell("; ".join(why)), rule, chance]
-    return "| " + " | ".join([*cells, f"{max(floors.values(), default=0.0):.2f}", fault]) + " |"
+    cells = [f"`{name}`", players, str(row["goals"]), verdict, in_a_cell("; ".join(why)), *rates_of(row), fault]
+    return "| " + " | ".join(cells) + " |"
 
 
 def page_of_questions(results: Mapping[str, Any]) -> str:
@@ -327,6 +402,7 @@ def in_a_cell(text: str) -> str:
 PAGES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "reasoning_gym": page_of_questions,
     "textarena": page_of_games,
+    "textworld": page_of_adventures,
 }
 
 

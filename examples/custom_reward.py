@@ -23,7 +23,7 @@ from dialogym.rewards import Transcript
 
 def checks(transcript: Transcript) -> float:
     """Your own reward: 1.0 when the reply asks the user to confirm something, else 0.0."""
-    return 1.0 if transcript.reply.endswith("right ?") else 0.0
+    return 1.0 if transcript.reply.endswith("right?") else 0.0
 
 
 def learn(weight: float, env_turns: int) -> Agent:

@@ -5,22 +5,22 @@
 prints what `dialogym validate` finds, and then how well the random and the rule agent play, and a conversation:
 
     (a table in which every check passes or does not apply)
-    random: 6.0% of 200 test goals, 6.9 guesses
-    rule: 100.0% of 200 test goals, 4.9 guesses
-    system: guess the number .
-    user: i think of a number from 1 to 100 .
-    assistant: is it 50 ?
-    user: higher .
-    assistant: is it 75 ?
-    user: higher .
-    assistant: is it 88 ?
-    user: lower .
-    assistant: is it 81 ?
-    user: lower .
-    assistant: is it 78 ?
-    user: lower .
-    assistant: is it 76 ?
-    user: yes !
+    random: 8.3% of 12 test goals, 7.0 guesses
+    rule: 100.0% of 12 test goals, 4.9 guesses
+    system: Guess the number.
+    user: I think of a number from 1 to 100.
+    assistant: Is it 50?
+    user: Higher.
+    assistant: Is it 75?
+    user: Higher.
+    assistant: Is it 88?
+    user: Lower.
+    assistant: Is it 81?
+    user: Lower.
+    assistant: Is it 78?
+    user: Lower.
+    assistant: Is it 76?
+    user: Yes!
 """
 
 import argparse
@@ -44,7 +44,7 @@ class Thinker(Partner):
         self.number, self.low, self.high, self.guesses = number, 1, HIGHEST, 0
 
     def open(self):
-        return [("system", "guess the number ."), ("user", f"i think of a number from 1 to {HIGHEST} .")]
+        return [("system", "Guess the number."), ("user", f"I think of a number from 1 to {HIGHEST}.")]
 
     def hear(self, utterance):
         found = re.search(r"\d+", utterance)
@@ -56,7 +56,7 @@ class Thinker(Partner):
             self.low = max(self.low, guess + 1)
         elif guess > self.number:
             self.high = min(self.high, guess - 1)
-        answer = "yes !" if self.success else "higher ." if guess < self.number else "lower ."
+        answer = "Yes!" if self.success else "Higher." if guess < self.number else "Lower."
         return [("user", answer)]
 
     def summary(self):
@@ -66,7 +66,7 @@ class Thinker(Partner):
         return bytes([1]) * HIGHEST  # any number may be tried
 
     def phrase(self, choice):
-        return f"is it {choice + 1} ?"
+        return f"Is it {choice + 1}?"
 
 
 def halve(observation, info):
@@ -80,7 +80,7 @@ class GuessTask(Task):
     name = "Guess"
     menu = tuple(str(number) for number in range(1, HIGHEST + 1))
     summary_sizes = (HIGHEST, HIGHEST)
-    examples = ("is it 25 ?", "12")
+    examples = ("Is it 25?", "12")
     ceiling, floor = 1.0, 0.1
     policies = {"rule": Policy("choices", halve)}  # noqa: RUF012 (as short as can be)
 
@@ -106,7 +106,7 @@ def main() -> None:
     goals = frozen_goals(env, "test", 200).goals
     for name in ("random", "rule"):
         scores = score(make_agent(name, env), env, goals)
-        print(f"{name}: {scores.success.mean():.1%} of 200 test goals, {scores.turns.mean():.1f} guesses")
+        print(f"{name}: {scores.success.mean():.1%} of {len(goals)} test goals, {scores.turns.mean():.1f} guesses")
     print(*(f"{message['role']}: {message['content']}" for message in scores.conversations[0]), sep="\n")
 
 

@@ -38,6 +38,7 @@ worse. Success is no part of what was maximised, and nothing guarantees it: with
 import argparse
 import math
 import random
+import re
 import tempfile
 from pathlib import Path
 
@@ -60,21 +61,21 @@ SHARPNESS = 3.0
 TEMPERATURE = 0.7
 """That replies are sampled at: for the raters, by PPO, and in the comparison."""
 SMALL = {"hidden_size": 64, "num_layers": 1, "num_heads": 4, "intermediate_size": 128}
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-OPENINGS = ("", "", "okay , ", "yes , right , ", "thank you , ")
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+OPENINGS = ("", "", "Okay. ", "Yes, right. ", "Thank you. ")
 MIDDLES = (
-    "it is booked .",
-    "i booked a table for you .",
-    "your table is booked for you , for the time that you said , is that right ?",
+    "It is booked.",
+    "I booked a table for you.",
+    "Your table is booked for you, for the time that you said, is that right?",
 )
-CLOSINGS = ("", " goodbye .", " please tell me if that is not right .", " can i help you with anything else ?")
+CLOSINGS = ("", " Goodbye.", " Please tell me if that is not right.", " Can I help you with anything else?")
 
 
 class Confirm(Task):
     """Confirm a table in any words: success is to say that it is booked."""
 
     name = "Confirm"
-    examples = ("okay .", "thank you .")
+    examples = ("Okay.", "Thank you.")
 
     def __init__(self):
         self.policies = {"rule": Policy("text", self.confirm)}
@@ -84,8 +85,8 @@ class Confirm(Task):
         return {"people": str(rng.randrange(2, 9)), "day": rng.choice(DAYS), "time": time}
 
     def partner(self, goal, streams, split):
-        asked = "a table for {people} people on {day} at {time} please .".format(**goal)
-        return OneReply("you take bookings .", asked, says_it_is_booked)
+        asked = "A table for {people} people on {day} at {time}, please.".format(**goal)
+        return OneReply("You take bookings.", asked, says_it_is_booked)
 
     def confirm(self, observation, info):
         """The rule; its wording hangs on the goal, so that demonstrations have every one."""
@@ -93,8 +94,12 @@ class Confirm(Task):
         return rng.choice(OPENINGS) + rng.choice(MIDDLES) + rng.choice(CLOSINGS)
 
 
+def words_of(text):
+    return re.findall(r"\w+", text.lower())
+
+
 def says_it_is_booked(reply):
-    return "booked" in reply.split()
+    return "booked" in words_of(reply)
 
 
 register_task("Confirm-v0", Confirm, max_turns=1, reward="sparse")
@@ -102,7 +107,7 @@ register_task("Confirm-v0", Confirm, max_turns=1, reward="sparse")
 
 def taste(reply):
     """What the raters like: a courtesy is worth 1, a word costs a tenth."""
-    words = reply.split()
+    words = words_of(reply)
     return float("thank" in words or "please" in words) - 0.1 * len(words)
 
 

@@ -24,7 +24,7 @@ user: That's right.
 assistant: Thank you, and goodbye!
 user: Never mind. Goodbye.
 
-success 0.029, return -8.19 over 2000 conversations
+success 0.029, return -0.62 over 2000 conversations
 """
 
 from __future__ import annotations

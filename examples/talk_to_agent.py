@@ -14,7 +14,7 @@
     tool: 1 restaurant matches: Golden Wok
     you: offer
     assistant: [name] is a [pricerange] [food] restaurant in the [area].
-    user: What's the phone number and address?
+    user: What's the phone number? And the address?
     you: The phone number is [phone], the address is [address].
     user: Please book me a table for 3 people on Wednesday.
     you: ask_booking
@@ -25,7 +25,7 @@
     tool: Booked. The reference is 354XZ.
     you: Your table is booked, the reference is [reference].
     Thank you, goodbye.
-    success, return 12 after 8 turns
+    success, return 0.92 after 8 turns
     the user wanted {'constraints': (('food', 'chinese'), ('area', 'north'), ('pricerange', 'moderate')),
         'requests': ('phone', 'address'), 'booking': (('people', '3'), ('day', 'wednesday'), ('time', '17:45'))}
 

@@ -1,17 +1,17 @@
 """How far does a table get?
 
 $ python examples/train_q_learning.py
-   30003 turns    676 states  success while exploring 0.042, on validation 0.438
-   60006 turns    817 states  success while exploring 0.106, on validation 0.446
-   90000 turns    878 states  success while exploring 0.257, on validation 0.860
-  120010 turns    919 states  success while exploring 0.470, on validation 0.914
-  150001 turns    943 states  success while exploring 0.670, on validation 0.998
-  180001 turns    957 states  success while exploring 0.860, on validation 0.998
-  210000 turns    963 states  success while exploring 0.956, on validation 1.000
-  240002 turns    964 states  success while exploring 0.996, on validation 1.000
-  270008 turns    964 states  success while exploring 0.999, on validation 1.000
-  300005 turns    965 states  success while exploring 0.999, on validation 1.000
-test: success 1.000 [0.992, 1.000] in 7.68 turns
+   30004 turns    663 states  success while exploring 0.036, on validation 0.514
+   60009 turns    813 states  success while exploring 0.108, on validation 0.720
+   90000 turns    908 states  success while exploring 0.227, on validation 0.892
+  120000 turns    966 states  success while exploring 0.455, on validation 0.834
+  150009 turns    981 states  success while exploring 0.648, on validation 0.986
+  180006 turns    998 states  success while exploring 0.849, on validation 1.000
+  210000 turns    999 states  success while exploring 0.948, on validation 1.000
+  240001 turns   1001 states  success while exploring 0.991, on validation 1.000
+  270000 turns   1001 states  success while exploring 0.999, on validation 1.000
+  300004 turns   1002 states  success while exploring 1.000, on validation 1.000
+test: success 1.000 [0.992, 1.000] in 8.01 turns
 """
 
 from __future__ import annotations

@@ -3,6 +3,14 @@
     $ python examples/train_sb3_ppo.py                    # success on test goals after each quarter of the training
     $ python examples/train_sb3_ppo.py --reward pydial    # the same where failing costs nothing: it stays at 0
 
+The first took three minutes of one core of a CPU and printed:
+
+    untrained:            success 0.000 in 5.35 turns
+    after   26624 turns:  success 0.460 in 7.91 turns
+    after   53248 turns:  success 0.858 in 7.60 turns
+    after   79872 turns:  success 1.000 in 7.22 turns
+    after  106496 turns:  success 1.000 in 7.12 turns
+
 The settings are the library's own, and the default reward is made for them: failing costs, parts of the task pay,
 and returns lie between -0.8 and 1. Where each turn costs one and failure nothing more, as in ``pydial``, being left by
 the user as soon as possible is the nearest optimum, and the policy gradient does not leave it.

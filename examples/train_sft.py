@@ -2,29 +2,29 @@
 
     python examples/train_sft.py
 
-takes about a minute on a laptop CPU and prints, on 200 held-out goals:
+takes about a minute on one core of a CPU and prints, on 200 goals of the validation split:
 
-    epoch  1: validation perplexity   93.84
-    epoch  2: validation perplexity    4.99
-    epoch  3: validation perplexity    1.78
-    epoch  4: validation perplexity    1.43
-    epoch  5: validation perplexity    1.33
+    epoch  1: validation perplexity  102.03
+    epoch  2: validation perplexity    6.09
+    epoch  3: validation perplexity    1.88
+    epoch  4: validation perplexity    1.40
+    epoch  5: validation perplexity    1.30
     epoch  6: validation perplexity    1.23
     epoch  7: validation perplexity    1.21
     epoch  8: validation perplexity    1.20
     epoch  9: validation perplexity    1.20
-    epoch 10: validation perplexity    1.19
-    success 0.955 in 8.0 turns
-    system: you are a restaurant guide in cambridge .
-    user: i would like italian food , the centre area please .
-    assistant: which price range would you like ?
-    user: i do not care how expensive it is .
-    assistant: search(food=italian, area=centre, pricerange=any)
-    tool: 9 found : ask restaurant , caffe uno
-    assistant: how about ask restaurant ? it serves italian food in the centre and is cheap .
-    user: what is the postcode ?
-    assistant: the postcode is cb21uf .
-    user: that is all , thank you .
+    epoch 10: validation perplexity    1.20
+    success 0.925 in 8.3 turns
+    system: You work for a restaurant guide. Find the user a restaurant that fits, answer questions about it, and ...
+    user: Hello! I'd like an Italian restaurant in the centre, please.
+    assistant: which price range would you like?
+    user: I don't care about the price.
+    assistant: search(food=Italian, area=centre, pricerange=any)
+    tool: 9 restaurants match: Ask Restaurant, Caffe Uno, ...
+    assistant: how about Ask Restaurant? it serves Italian food in the centre and is cheap.
+    user: What's the postcode?
+    assistant: their postcode is CB2 1UF.
+    user: That's all, thank you.
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """The games of TextWorld, as environments of ours."""
 
 import importlib.util
+import json
+import pathlib
 import pickle
 import random
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 from dialogym.envs import bridged_ids
 from dialogym.envs.bridges.textworld import command_in, tidy
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 INSTALLED = importlib.util.find_spec("textworld") is not None
 needs_it = pytest.mark.skipif(not INSTALLED, reason='needs textworld: pip install "dialogym[textworld]"')
 
@@ -44,6 +47,22 @@ def test_the_ids_are_registered_and_say_which_extra_brings_the_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'pip install "dialogym[textworld]"' in done.stdout
+
+
+def test_the_page_of_all_ids_is_what_was_found():
+    spec = importlib.util.spec_from_file_location("bridged_tasks", ROOT / "benchmarks" / "bridged_tasks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    bridged_tasks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bridged_tasks)
+    found = ROOT / "docs" / "bridges" / "textworld.json"
+    results = json.loads(found.read_text(encoding="utf-8"))
+    assert sorted(results["ids"]) == bridged_ids("textworld")
+    assert found.with_suffix(".md").read_text(encoding="utf-8") == bridged_tasks.page("textworld", results)
+    checks = [["ceiling: rule", "pass", "1.000 [0, 1]"], ["floor: random", "fail", "0.500 [0, 1]"]]
+    assert bridged_tasks.row_of_adventure("textworld/x-v0", {"goals": 3, "checks": checks}) == (
+        "| `x-v0` | 3 | failed | loose floor: random | 1.00 | 0.50 | 0.00 |"
+    )
 
 
 @pytest.mark.parametrize(

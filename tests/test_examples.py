@@ -1,0 +1,52 @@
+"""What the examples show is there to be seen: they run in the script of CI, here they are right."""
+
+import functools
+import importlib.util
+import pathlib
+
+import gymnasium as gym
+import pytest
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
+
+
+@functools.cache
+def example(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_custom_reward_pays_for_checks_and_for_nothing_else():
+    env = gym.make("dialogym:TextDialog-v0", reward={"pydial": 1.0, example("custom_reward").checks: 0.5})
+    menu, paid = env.unwrapped.task.menu, set()
+    for choice, name in enumerate(menu):
+        env.reset(seed=0)
+        *_, info = env.step(choice)
+        if info["reward_terms"]["checks"] > 0:
+            paid.add(name)
+    assert paid == {"confirm_food", "confirm_area", "confirm_pricerange"}
+
+
+def test_the_guessed_number_is_found_by_halving():
+    task = example("custom_task")
+    env = gym.make("Guess-v0")
+    for seed in range(20):
+        observation, info = env.reset(seed=seed)
+        ended = False
+        while not ended:
+            observation, _, ended, _, info = env.step(task.halve(observation, info))
+        assert info["success"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "tasteful", "booked"),
+    [("Thank you. It is booked.", 0.5, True), ("Is it?", -0.2, False), ("Please, it's BOOKED!", 0.6, True)],
+)
+def test_the_taste_of_the_raters_and_the_task_read_words_however_they_are_written(reply, tasteful, booked):
+    preferences = example("preferences")
+    assert preferences.taste(reply) == pytest.approx(tasteful)
+    assert preferences.says_it_is_booked(reply) is booked
