@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from ..understanding.text import Sentence, begins_as_question, is_negated, sentences
-from ..understanding.values import has_no_preference, numbers
+from ..understanding.values import has_no_preference, numbers, times
 from .database import BOOKING_SLOTS, CONSTRAINT_SLOTS, DONTCARE, SLOTS, Database
 from .lexicon import Lexicon, Mention, without_accents
 from .understanding import REPEAT, REQUEST_WORDS
@@ -29,7 +29,7 @@ _NEGATE = re.compile(
     r"quite|that)|"
     r"(?:that|this|it) is (?:wrong|incorrect|not (?:right|correct|it|what|true))|i did not (?:say|ask|mean)|"
     r"i (?:do not|did not) (?:want|like|fancy) (?:that|this|it)(?: one| place)?(?=,|\Z))"
-    r"(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real))\b"
+    r"(?!,? (?:wait|hang on|hold on)\b)(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real))\b"
 )
 _BYE = re.compile(
     r"(?:(?:ok(?:ay)?|great|thanks?|thank you|no|nope|well|and|so|perfect|alright|(?:very |so )?much|a (?:lot|million)|"
@@ -69,7 +69,7 @@ _NO_BOOKING = re.compile(
 )
 _OTHER_REQUESTS = {
     "phone": re.compile(r"\bnumber to call\b|\bhow (?:can|do) i (?:call|ring|reach)\b|\bcontact details\b"),
-    "address": re.compile(r"\b(?:which|what) street\b|\bhow (?:can|do) i (?:get|find) (?:it|there|them)\b"),
+    "address": re.compile(r"\b(?:which|what) street\b|\bwhere exactly\b|\bhow (?:can|do) i (?:get|find) (?:it|there|them)\b"),
 }
 _SLOT_WORDS = {
     "food": re.compile(r"\b(?:food|cuisine|serve|eat|kind of (?:restaurant|place)|type of (?:restaurant|place))\b"),
@@ -103,8 +103,14 @@ _IMPERATIVE = re.compile(
 )
 _CORRECTS = re.compile(
     r"\b(?:no,? (?:wait|sorry|make|actually)|wait|sorry|actually|i mean|i meant|scratch that|make (?:it|that)|"
-    r"correction|or rather|on second thoughts?)\b"
+    r"correction|or rather|on second thoughts?|would rather(?: have)?|would prefer)\b"
 )
+_TAKES_BACK = re.compile(
+    r"(?:oh|um|uh|hmm|ah|no|well)?,? ?"
+    r"(?:wait|sorry|actually|i mean(?:t)?|scratch that|make (?:it|that)|correction|or rather|on second thoughts?|"
+    r"hang on|hold on|my mistake|changed my mind|i (?:have )?changed my mind)\b(?!.*\b(?:also|too|as well)\b)"
+)
+"""At the beginning of a sentence: what it says of a slot takes the place of what was said of it before."""
 _CLAUSE = re.compile(r"[,;:]|\b(?:but|though|and|as long as|just|only)\b")
 _CHANGE = re.compile(r"\bchanged (?:my|our) mind\b|\A(?:actually|wait|on second thoughts?)\b")
 
@@ -128,10 +134,16 @@ class UserReader:
             asked: the slots that the agent asked for just before, which give "four" and "whatever" their meaning.
         """
         acts: dict[Act, None] = {}
-        is_bye = False
+        is_bye = takes_back = False
         for sentence in sentences(without_accents(words), courtesies=True):
-            found = self._read(sentence, asked)
+            takes_back = takes_back or _TAKES_BACK.match(sentence.text) is not None
+            corrected = [act[1] for act in acts if act[0] == "inform"][-1:] if takes_back else []
+            found = self._read(sentence, (*corrected, *sorted(asked, key="people".__ne__)))
             is_bye |= not found and _BYE.match(sentence.text) is not None
+            informed = {act[1] for act in found if act[0] == "inform"}
+            if takes_back and informed:
+                acts = {act: None for act in acts if act[0] != "inform" or act[1] not in informed}
+                takes_back = False
             acts.update(dict.fromkeys(found))
         wants = [act for act in acts if act[0] not in ("affirm", "negate", "no_booking")]
         if is_bye and not wants:  # leaving cannot be taken back: it is meant only where nothing else is
@@ -228,8 +240,12 @@ def _open(text: str, asked: tuple[str, ...], mentions: Sequence[Mention]) -> lis
 
 
 def _bare(text: str, asked: tuple[str, ...]) -> list[Act]:
-    """A number alone answers the question for people."""
+    """A number alone answers the question for people, or for the time; the first that was asked for."""
     found = numbers(text)
-    if "people" in asked and len(found) == 1:
+    slot = next((slot for slot in asked if slot in ("people", "time")), None)
+    if len(found) != 1 or slot is None:
+        return []
+    if slot == "people":
         return [("inform", "people", str(int(found[0].value)))]
-    return []
+    hours = times(f"at {found[0].value:g}", bare_hours=True)
+    return [("inform", "time", hour.value) for hour in hours]

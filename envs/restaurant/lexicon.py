@@ -28,7 +28,7 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
     "pricerange": {
         "cheap": (
             "cheaper", "cheapest", "inexpensive", "affordable", "low cost", "low priced", "low price", "low prices",
-            "budget friendly", "cheaply priced", "economical", "low budget",
+            "budget friendly", "cheaply priced", "economical", "low budget", "tight budget", "shoestring",
         ),
         "moderate": (
             "moderately", "moderately priced", "moderate prices", "mid range", "midrange", "mid priced",

@@ -431,7 +431,7 @@ _NO_PREFERENCE = re.compile(
     r"|(?:any|anything|anywhere|whatever|wherever|whichever|either) (?:is|will|would|works|goes|sounds|you)\b"
     r"|any (?:\w+ ){1,3}(?:is|will|would|are|works|goes) (?:be |do )?(?:\w+ )?(?:fine|good|ok|okay|great|"
     r"alright|all right|do|works?)\b"
-    r"|all the same to (?:me|us)|up to you|you (?:choose|decide|pick)|surprise me|open to (?:anything|"
+    r"|(?:is|are|'s) no (?:object|issue|concern)|(?:wherever|whatever) (?:it is|it costs|the (?:price|cost))|all the same to (?:me|us)|up to you|you (?:choose|decide|pick)|surprise me|open to (?:anything|"
     r"suggestions|all|any)"
     r"|(?:i am|we are) (?:easy|flexible|open|indifferent)|makes no (?:difference|odds)|makes? me no difference|"
     r"does not make (?:a|any) difference)\b"

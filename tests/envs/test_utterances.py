@@ -46,3 +46,17 @@ def test_there_are_enough_of_them():
 @pytest.mark.parametrize("line", DIALOG, ids=[line["text"][:60] for line in DIALOG])
 def test_what_is_said_to_a_restaurant_guide_or_by_it_is_understood(readers, line):
     assert understood(readers, line["by"], line["text"]) == sorted(tuple(act) for act in line["acts"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "act"),
+    [
+        (("time",), "7", ("inform", "time", "19:00")),
+        (("time",), "Eight, please.", ("inform", "time", "20:00")),
+        (("people",), "Eight, please.", ("inform", "people", "8")),
+        (("day", "time", "people"), "7", ("inform", "people", "7")),
+    ],
+)
+def test_a_number_alone_answers_what_was_asked(readers, asked, said, act):
+    assert readers["user"].hear(said, asked) == (act,)
+    assert readers["user"].hear(said) == ()
