@@ -29,7 +29,8 @@ _NEGATE = re.compile(
     r"quite|that)|"
     r"(?:that|this|it) is (?:wrong|incorrect|not (?:right|correct|it|what|true))|i did not (?:say|ask|mean)|"
     r"i (?:do not|did not) (?:want|like|fancy) (?:that|this|it)(?: one| place)?(?=,|\Z))"
-    r"(?!,? (?:wait|hang on|hold on)\b)(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real))\b"
+    r"(?!,? (?:wait|hang on|hold on)\b)"
+    r"(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real))\b"
 )
 _BYE = re.compile(
     r"(?:(?:ok(?:ay)?|great|thanks?|thank you|no|nope|well|and|so|perfect|alright|(?:very |so )?much|a (?:lot|million)|"
@@ -69,7 +70,9 @@ _NO_BOOKING = re.compile(
 )
 _OTHER_REQUESTS = {
     "phone": re.compile(r"\bnumber to call\b|\bhow (?:can|do) i (?:call|ring|reach)\b|\bcontact details\b"),
-    "address": re.compile(r"\b(?:which|what) street\b|\bwhere exactly\b|\bhow (?:can|do) i (?:get|find) (?:it|there|them)\b"),
+    "address": re.compile(
+        r"\b(?:which|what) street\b|\bwhere exactly\b|\bhow (?:can|do) i (?:get|find) (?:it|there|them)\b"
+    ),
 }
 _SLOT_WORDS = {
     "food": re.compile(r"\b(?:food|cuisine|serve|eat|kind of (?:restaurant|place)|type of (?:restaurant|place))\b"),

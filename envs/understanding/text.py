@@ -308,7 +308,8 @@ _NOT = re.compile(
     r"\bno (?=\w)|\bnot (?!only\b|just\b|mind\b|bad\b|sure\b|until\b|a problem\b|to worry\b|worry\b|hesitate\b|"
     r"care\b|matter\b)"
     r"|\bnever\b|\bwithout\b|\bexcept(?: for)?\b|\bapart from\b|\bother than\b|\bneither\b|\bnor\b|\binstead of\b|"
-    r"\brather than\b|\b(?:any|every|some)(?:thing|where|place|one) but\b|\bany \w+ but\b|\bhate\b|\bdislike\b|\bavoid\b|\bsick of\b|"
+    r"\brather than\b|\b(?:any|every|some)(?:thing|where|place|one) but\b|\bany \w+ but\b|"
+    r"\bhate\b|\bdislike\b|\bavoid\b|\bsick of\b|"
     r"\btired of\b|\ballergic to\b|\ball but\b|\bbut not\b|\bnone of\b|"
     r"\bnothing (?!else\b|more\b|wrong\b|matters\b)"
 )
