@@ -314,6 +314,37 @@ def difference_interval(first: ArrayLike, second: ArrayLike, same_start: bool = 
     return _difference(a, b, same_start).interval()
 
 
+def difference_test(
+    first: ArrayLike, second: ArrayLike, same_start: bool = False, seed: int = 0
+) -> tuple[Interval, float]:
+    """:func:`difference_interval`, and the two-sided p-value of no difference.
+
+    Of one run each it is that of Student's t over goals, of the paired differences. Arguments and errors are those of
+    :func:`paired_test`, but the scores may be any.
+    """
+    a, b = _runs_by_goals(first), _runs_by_goals(second)
+    interval = difference_interval(a, b, same_start, seed)
+    if len(a) == len(b) == 1:
+        return interval, _t_test((a - b)[0])
+    return interval, _difference(a, b, same_start).p_value()
+
+
+def _t_test(differences: np.ndarray) -> float:
+    """Two-sided p-value of a mean of 0 by Student's t; 0.0 where all are the same and not 0, 1.0 for all 0, or one."""
+    from scipy.special import stdtr
+
+    if differences.size < 2:
+        return 1.0
+    mean, error = abs(differences.mean()), differences.std(ddof=1) / math.sqrt(differences.size)
+    if error <= mean * ROUNDING:
+        return float(mean == 0.0)
+    return float(2 * stdtr(differences.size - 1, -mean / error))
+
+
+ROUNDING = 1e-12
+"""Scores that differ by so small a share are the same."""
+
+
 def _difference(a: np.ndarray, b: np.ndarray, same_start: bool, least_noise: float = 0.0) -> CrossedMean:
     samples = [a - b] if same_start else [a, -b]
     return CrossedMean.of(*samples, least_noise=least_noise)

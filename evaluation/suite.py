@@ -133,6 +133,8 @@ def _earlier_rows(
 def _outdated(results: Mapping[str, Any]) -> str | None:
     """Why results of an earlier call cannot stand beside new ones; None where they were graded as they would be now."""
     env_id, was = results["env"]["id"], results["settings"].get("grading")
+    if any("return_p_value" not in test for test in results["tests"]):
+        return "an earlier version wrote its results: the same call with it writes them anew"
     again = "run it again in another folder"
     if was is None:
         return f"an earlier call graded it, by a version that is not known: {again}"
@@ -214,24 +216,26 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rl_after_sft(test: Mapping[str, Any]) -> dict[str, Any]:
-    """What the paired test of SFT→RL against SFT says, in a few words: see :data:`VERDICTS`."""
-    return {
-        "difference": test["difference"],
-        "return_difference": test["return_difference"],
-        "p_value": test["p_value"],
-        "p": test["p_value"],
-        "speaks_of": test["speaks_of"],
-        "verdict": VERDICTS[verdict_of(test, test["p_value"])],
-    }
+    """What the paired tests of SFT→RL against SFT say of success and return, in a few words: :data:`VERDICTS`."""
+    unit = test["speaks_of"]
+    in_return = _finding(test["return_difference"], test["return_p_value"], unit)
+    return {**_finding(test["difference"], test["p_value"], unit), "in_return": in_return}
+
+
+def _finding(difference: Mapping[str, float], p_value: float, speaks_of: str) -> dict[str, Any]:
+    found = {"difference": difference, "p_value": p_value, "p": p_value, "speaks_of": speaks_of}
+    return {**found, "verdict": VERDICTS[verdict_of(found, p_value)]}
 
 
 def correct_over_environments(found: Sequence[dict[str, Any]]) -> None:
     """Judges what :func:`rl_after_sft` found of each environment by Holm's correction over all of them.
 
-    One question is asked of every environment, so these tests are the family; the report of each has its own.
+    One question is asked of every environment, so these tests are the family; the report of each has its own. Success
+    and return are two questions, and two families.
     """
-    for one, p in zip(found, holm([one["p_value"] for one in found]), strict=True):
-        one["p"], one["verdict"] = p, VERDICTS[verdict_of(one, p)]
+    for family in (found, [one["in_return"] for one in found]):
+        for one, p in zip(family, holm([one["p_value"] for one in family]), strict=True):
+            one["p"], one["verdict"] = p, VERDICTS[verdict_of(one, p)]
 
 
 # The table
@@ -267,11 +271,15 @@ def _verdict(rl: Mapping[str, Any] | None) -> str:
     if rl is None:
         return "–"
     drift = _drift(*rl.get("perplexity", (None, None)))
-    return f"{rl['verdict']}: {_signed(rl['difference'])}, p = {rl['p']:.2g}{drift}"
+    return f"{_said(rl)}{drift}"
 
 
 def _in_return(rl: Mapping[str, Any] | None) -> str:
-    return "–" if rl is None else _signed(rl["return_difference"])
+    return "–" if rl is None else _said(rl["in_return"])
+
+
+def _said(finding: Mapping[str, Any]) -> str:
+    return f"{finding['verdict']}: {_signed(finding['difference'])}, p = {finding['p']:.2g}"
 
 
 def _signed(interval: Mapping[str, float]) -> str:
@@ -293,8 +301,8 @@ CAPTION = (
     "success normalised between the better of do-nothing and random (0) and the rule (1); success itself in brackets"
 )
 OF_RETURN = (
-    "Reinforcement learning is rewarded with the return, which may rise where success does not. Of its difference the "
-    "table has the 95 % interval alone, not corrected for the number of environments."
+    "Reinforcement learning is rewarded with the return, which may rise where success does not. Its differences are a "
+    "family of tests of their own: {counts} ({how}; Holm across the environments)."
 )
 
 
@@ -361,9 +369,12 @@ def _versions(rows: Mapping[str, Any]) -> list[str]:
 
 
 HOW = {
-    MODELS: "one training run of each, so this speaks of these models, not of what reinforcement learning adds; exact "
-    "McNemar on the same goals",
-    RUNS: "Student's t over training runs, paired by seed, and over goals",
+    MODELS: (
+        "one training run of each, so this speaks of these models, not of what reinforcement learning adds; exact "
+        "McNemar on the same goals",
+        "Student's t over the same goals",
+    ),
+    RUNS: ("Student's t over training runs, paired by seed, and over goals", "the same test"),
 }
 
 
@@ -371,8 +382,13 @@ def _summary(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """How often each verdict fell, and by which test."""
     lines = []
     for unit, how in HOW.items():
-        said = [one["verdict"] for one in found if one["speaks_of"] == unit]
-        if said:
-            counts = ", ".join(f"{said.count(one)} × {one}" for one in VERDICTS.values() if one in said)
-            lines.append(f"- SFT→RL against SFT: {counts} ({how}; Holm across the environments).")
-    return [*lines, f"- {OF_RETURN}"] if lines else []
+        of_unit = [one for one in found if one["speaks_of"] == unit]
+        if of_unit:
+            lines.append(f"- SFT→RL against SFT: {_counts(of_unit)} ({how[0]}; Holm across the environments).")
+            lines.append(f"- {OF_RETURN.format(counts=_counts([one['in_return'] for one in of_unit]), how=how[1])}")
+    return lines
+
+
+def _counts(found: Sequence[Mapping[str, Any]]) -> str:
+    said = [one["verdict"] for one in found]
+    return ", ".join(f"{said.count(one)} × {one}" for one in VERDICTS.values() if one in said)

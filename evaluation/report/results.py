@@ -22,7 +22,7 @@ from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, SMALL, pair
 from ..statistics import (
     MODELS,
     RUNS,
-    difference_interval,
+    difference_test,
     holm,
     mean_interval,
     paired_test,
@@ -319,12 +319,14 @@ def _paired(first: Sequence[Record], second: Sequence[Record]) -> dict[str, Any]
     success = [[record["best"]["success"] for record in records] for records in (first, second)]
     returns = [[record["best"]["return"] for record in records] for records in (first, second)]
     test = paired_test(success[0], success[1], same_start)
+    in_return, return_p_value = difference_test(returns[0], returns[1], same_start)
     return {
         "test": "Student's t over training runs" if test.speaks_of == RUNS else "exact McNemar",
         "speaks_of": test.speaks_of,
         "runs": [len(first), len(second)],
         "difference": interval_json(test.difference),
-        "return_difference": interval_json(difference_interval(returns[0], returns[1], same_start)),
+        "return_difference": interval_json(in_return),
+        "return_p_value": return_p_value,
         "first_only": _rounded(test.first_only),
         "second_only": _rounded(test.second_only),
         "p_value": test.p_value,

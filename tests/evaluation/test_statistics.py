@@ -11,6 +11,7 @@ from dialogym.evaluation.statistics import (
     CrossedMean,
     bootstrap_interval,
     difference_interval,
+    difference_test,
     holm,
     mcnemar,
     mean_interval,
@@ -138,6 +139,19 @@ def test_where_runs_share_their_start_the_difference_is_the_paired_t_test_of_the
     low, high = expected.confidence_interval(0.95)
     assert difference_interval(second, ADDITIVE, same_start=True)[1:] == pytest.approx((low, high))
     assert CrossedMean.of(second - ADDITIVE).p_value() == pytest.approx(expected.pvalue)
+    assert difference_test(second, ADDITIVE, same_start=True) == (
+        difference_interval(second, ADDITIVE, same_start=True),
+        pytest.approx(expected.pvalue),
+    )
+
+
+def test_the_scores_of_one_run_each_are_tested_over_goals():
+    first, second = [0.1, 0.5, 0.9, 1.4], [0.2, 0.8, 0.9, 1.9]
+    interval, p_value = difference_test(second, first)
+    assert p_value == pytest.approx(stats.ttest_rel(second, first).pvalue)
+    assert interval == difference_interval(second, first)
+    assert difference_test(first, first)[1] == 1.0
+    assert difference_test([1.0, 2.0], [0.5, 1.5])[1] == 0.0
 
 
 def test_pairing_by_seed_finds_a_gain_that_the_luck_of_the_start_hides():

@@ -99,7 +99,8 @@ def verdict_of(verdict, mean, p=None):
     p = (0.5 if verdict in (NOTHING_SHOWN, NO_DIFFERENCE) else 0.001) if p is None else p
     interval = {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}
     speaks_of = MODELS if verdict in (DIFFER, NO_DIFFERENCE) else RUNS
-    test = {"difference": interval, "return_difference": interval, "p_value": p, "speaks_of": speaks_of}
+    test = {"difference": interval, "return_difference": interval, "p_value": p, "return_p_value": p}
+    test["speaks_of"] = speaks_of
     return rl_after_sft(test)
 
 
@@ -143,16 +144,18 @@ def test_the_table_of_a_terminal_is_cut_off_nowhere():
     assert "…" not in text
     assert text.count("-0.25") == len(names) - 3  # without the agents that success is normalised by
     assert verdicts(results) == [
-        "TextTwentyQuestions-v0: RL after SFT, adds: +0.20 [+0.10, +0.30], p = 0.01; in return +0.20 [+0.10, +0.30]"
+        "TextTwentyQuestions-v0: RL after SFT, adds: +0.20 [+0.10, +0.30], p = 0.01; in return "
+        "adds: +0.20 [+0.10, +0.30], p = 0.01"
     ]
 
 
 def test_what_the_return_gained_stands_beside_the_success():
-    rl = {**verdict_of(NOTHING_SHOWN, 0.0, 1.0), "return_difference": {"mean": 0.044, "low": -0.001, "high": 0.087}}
+    rl = verdict_of(NOTHING_SHOWN, 0.0, 1.0)
+    rl["in_return"] = verdict_of(BETTER, 0.2, 0.01)["in_return"]
     text = written(A=rl)
     assert "| RL after SFT: success | RL after SFT: return |" in text
-    assert text.count("| nothing shown: +0.00 [-0.10, +0.10], p = 1 | +0.04 [-0.00, +0.09] |") == 1
-    assert text.count("not corrected for the number of environments") == 1
+    assert text.count("| nothing shown: +0.00 [-0.10, +0.10], p = 1 | adds: +0.20 [+0.10, +0.30], p = 0.01 |") == 1
+    assert text.count("a family of tests of their own: 1 × adds (the same test; Holm") == 1
 
 
 def test_the_table_counts_what_single_runs_and_what_several_show_apart():
@@ -184,6 +187,15 @@ def test_the_question_of_every_environment_is_judged_by_holm_over_all_of_them():
     correct_over_environments(more)
     assert [one["verdict"] for one in more] == ["nothing shown", "adds", "nothing shown", "nothing shown"]
     assert [one["p"] for one in more] == pytest.approx([0.06, 0.004, 0.08, 0.5])
+
+
+def test_success_and_return_are_two_families():
+    found = [verdict_of(NOTHING_SHOWN, 0.0, p) for p in (0.5, 0.6)]
+    found[0]["in_return"] = verdict_of(BETTER, 0.2, 0.02)["in_return"]
+    correct_over_environments(found)
+    assert [one["p"] for one in found] == [1.0, 1.0]
+    assert [one["in_return"]["p"] for one in found] == pytest.approx([0.04, 0.6])
+    assert [one["in_return"]["verdict"] for one in found] == ["adds", "nothing shown"]
 
 
 def test_training_seeds_can_be_added_later(finished, tmp_path):
