@@ -8,31 +8,31 @@ from the SFT agent, held to it by a KL penalty. The taste itself then says wheth
 whether the host still does its job. It takes half a minute, and printed:
 
     SFT: success 1.000
-    875 judgements, 16% against the taste; kappa of the raters 0.42
-    preference model: right on 0.944 of held-out pairs (95% 0.903 to 0.969)
-        320 turns: learned reward 0.823, KL 0.37
-        640 turns: learned reward 0.834, KL 0.44
-        960 turns: learned reward 0.833, KL 0.41
-       1280 turns: learned reward 0.835, KL 0.40
-      sampled replies: taste -1.05 -> 0.22, gain 1.27 (95% 1.19 to 1.35); success 1.000 -> 1.000
-        SFT: thank you , i booked a table for you . can i help you with anything else ?
-        PPO: thank you , it is booked .
-      likeliest replies: taste -0.77 -> 0.30, gain 1.07 (95% 1.05 to 1.08); success 1.000 -> 1.000
-        SFT: i booked a table for you .
-        PPO: thank you , it is booked .
+    875 judgements, 20% against the taste; kappa of the raters 0.25
+    preference model: right on 0.959 of held-out pairs (95% 0.921 to 0.979)
+        320 turns: learned reward 0.854, KL 0.24
+        640 turns: learned reward 0.879, KL 0.37
+        960 turns: learned reward 0.879, KL 0.35
+       1280 turns: learned reward 0.888, KL 0.41
+      sampled replies: taste -0.74 -> 0.38, gain 1.13 (95% 1.06 to 1.20); success 1.000 -> 0.990
+        SFT: okay. it is booked. goodbye.
+        PPO: thank you. it is booked. goodbye.
+      likeliest replies: taste -0.67 -> 0.40, gain 1.07 (95% 1.06 to 1.09); success 1.000 -> 1.000
+        SFT: i booked a table for you. goodbye.
+        PPO: thank you. it is booked. goodbye.
 
 Held-out pairs are of test goals, and right is what the taste without its noise says; the wordings are few, so that many
 of their replies were seen in training too. The settings were changed three times after a look at seed 0's held-out
-pairs, so these are the seeds that nobody looked at before:
+pairs, when the wordings were others; of the other seeds nobody looked at any before:
 
-    --seed 1: 0.902 of held-out pairs; taste of sampled replies -0.73 -> 0.10, of the likeliest 0.30 -> 0.10
-    --seed 2: 0.949; -0.91 -> 0.10, -0.50 -> 0.10
-    --seed 3: 0.937; -0.81 -> 0.05, -1.07 -> 0.10
+    --seed 1: 0.949 of held-out pairs; taste of sampled replies -0.67 -> 0.47, of the likeliest -0.61 -> 0.48
+    --seed 2: 0.923; -0.68 -> 0.47, -0.58 -> 0.50
+    --seed 3: 0.876; -0.55 -> 0.49, 0.50 -> 0.50
 
 The intervals are over pairs or goals, of the models of that run; the seeds show how runs differ. RL makes what is
-sampled better every time. With seed 1 the likeliest reply of SFT happened to be the best there is, and RL's is a little
-worse. Success is no part of what was maximised, and nothing guarantees it: with fewer demonstrations
-(180, 6 epochs), 300 pairs, temperature 1 and a KL target of 0.3 it fell from 0.855 to 0.625.
+sampled better every time. With seed 3 the likeliest reply of SFT happened to be the best there is. Success is no part
+of what was maximised, and nothing guarantees it: with the earlier wordings, fewer demonstrations (180, 6 epochs), 300
+pairs, temperature 1 and a KL target of 0.3 it fell from 0.855 to 0.625.
 """
 
 import argparse
