@@ -33,8 +33,6 @@ class Sizes:
         learning_rate: of SFT; None is the small model's own.
         ppo_turns: of PPO after SFT; those of the demonstrations do not count.
         kl_weight: of PPO. More where the same reply is rewarded everywhere: it keeps replies apart.
-        ppo_learning_rate: of PPO; None is the small model's own. Less where SFT left a sharp model, whose first updates
-            at that rate undo what it can.
         hidden_size, num_layers: of the model.
     """
 
@@ -44,24 +42,21 @@ class Sizes:
     learning_rate: float | None = None
     ppo_turns: int = 10_000
     kl_weight: float = 0.05
-    ppo_learning_rate: float | None = None
     hidden_size: int = 128
     num_layers: int = 3
 
 
 SIZES: Mapping[str, Sizes] = {
-    "TextArithmetic-v0": Sizes(
-        demonstrations=12_000, flaw_rate=0.0, epochs=6, learning_rate=1.5e-3, ppo_learning_rate=5e-5
-    ),
+    "TextArithmetic-v0": Sizes(demonstrations=12_000, flaw_rate=0.0, epochs=6, learning_rate=1.5e-3),
     "TextChat-v0": Sizes(demonstrations=1_000, epochs=5, ppo_turns=30_000),
     "TextClassification-v0": Sizes(demonstrations=LABELS, flaw_rate=0.0, epochs=5, learning_rate=5e-4),
     "TextContinuation-v0": Sizes(demonstrations=2_000, flaw_rate=0.0, kl_weight=0.1),
     "TextDialog-v0": Sizes(demonstrations=170, epochs=10, ppo_turns=20_000),
-    "TextKeywords-v0": Sizes(demonstrations=6_000, flaw_rate=0.0, epochs=3, ppo_turns=30_000),
+    "TextKeywords-v0": Sizes(demonstrations=6_000, flaw_rate=0.0, epochs=3),
     "TextNegotiation-v0": Sizes(demonstrations=2_000, epochs=5),
     "TextSummary-v0": Sizes(demonstrations=450, flaw_rate=0.0, ppo_turns=2_000),
     "TextTwentyQuestions-v0": Sizes(demonstrations=1_000, epochs=5),
-    "TextWordle-v0": Sizes(demonstrations=12_000, flaw_rate=0.8, epochs=4, ppo_learning_rate=5e-5),
+    "TextWordle-v0": Sizes(demonstrations=12_000, flaw_rate=0.8, epochs=4),
 }
 """Of the environments of this package. A turn of a summary takes long, since hundreds of tokens are read for it."""
 
@@ -78,9 +73,6 @@ def small_preset(env_id: str, num_seeds: int = 1) -> Preset:
     taught: dict[str, float] = {"epochs": sizes.epochs, "flaw_rate": sizes.flaw_rate}
     if sizes.learning_rate is not None:
         taught["learning_rate"] = sizes.learning_rate
-    reinforced: dict[str, float] = {"kl_weight": sizes.kl_weight}
-    if sizes.ppo_learning_rate is not None:
-        reinforced["learning_rate"] = sizes.ppo_learning_rate
     model = {
         "hidden_size": sizes.hidden_size,
         "intermediate_size": round(sizes.hidden_size * EXPANSION),
@@ -93,7 +85,7 @@ def small_preset(env_id: str, num_seeds: int = 1) -> Preset:
         env_turns={"q_learning": Q_LEARNING_TURNS, "sb3_ppo": 0, "ppo": sizes.ppo_turns},
         demonstrations=sizes.demonstrations,
         labels=LABELS,
-        config={"sft": {**taught, **model}, "ppo": reinforced},
+        config={"sft": {**taught, **model}, "ppo": {"kl_weight": sizes.kl_weight}},
         name=NAME,
         demonstrations_count=False,
         is_sized=known is not None,
