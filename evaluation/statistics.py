@@ -298,7 +298,7 @@ def paired_test(first: ArrayLike, second: ArrayLike, same_start: bool = False, s
     if a.shape[1] != b.shape[1] or (same_start and len(a) != len(b)):
         raise ValueError(f"expected outcomes of the same {'runs and ' * same_start}goals, got {a.shape} and {b.shape}")
     both = (a * b).sum(1).mean() if same_start else float(a.mean(0) @ b.mean(0))
-    only = float(a.sum(1).mean() - both), float(b.sum(1).mean() - both)
+    only = max(0.0, float(a.sum(1).mean() - both)), max(0.0, float(b.sum(1).mean() - both))
     if len(a) == len(b) == 1:
         return PairedTest(bootstrap_interval(a - b, seed), *only, mcnemar(round(only[0]), round(only[1])), MODELS)
     estimate = _difference(a, b, same_start, least_noise=1 / a.shape[1])

@@ -145,6 +145,15 @@ def test_where_runs_share_their_start_the_difference_is_the_paired_t_test_of_the
     )
 
 
+def test_no_number_of_goals_is_below_zero_by_rounding():
+    rng = np.random.default_rng(20)
+    solved = (rng.random((3, 1000)) < 0.8).astype(float)
+    found = paired_test(solved, np.ones((1, 1000)))
+    assert found.first_only == 0.0
+    assert math.copysign(1.0, found.first_only) == 1.0
+    assert found.second_only == pytest.approx(1000 - solved.sum(1).mean())
+
+
 def test_the_scores_of_one_run_each_are_tested_over_goals():
     first, second = [0.1, 0.5, 0.9, 1.4], [0.2, 0.8, 0.9, 1.9]
     interval, p_value = difference_test(second, first)
