@@ -93,7 +93,8 @@ def _variety_fell(n: int, pair: Pair, rule: float | None) -> str | None:
     before, after = pair
     if before is None or after is None or after >= MIN_VARIETY * min(before, before if rule is None else rule):
         return None
-    return f"distinct-{n} fell from {before:.2f} to {after:.2f}{_of_the_rule(rule, 2)}"
+    digits = 2 if before >= 0.1 else 3
+    return f"distinct-{n} fell from {before:.{digits}f} to {after:.{digits}f}{_of_the_rule(rule, 2)}"
 
 
 def _limit_hit(pair: Pair) -> str | None:

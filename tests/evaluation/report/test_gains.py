@@ -55,6 +55,11 @@ def gain_of(results):
     return next(gain for gain in results["gains"] if gain["agent"] == "lora_sft_rl")
 
 
+def test_a_small_variety_that_fell_is_said_with_digits_that_differ():
+    dull = {"lora_sft": (30.0, 0.30, 0.0148, 14.0, 0.0, 0.4), "lora_sft_rl": (33.0, 0.28, 0.0068, 15.0, 0.0, 0.2)}
+    assert gain_of(made_up(dull))["signs"] == ["distinct-2 fell from 0.015 to 0.007 (the rule's: 0.80)"]
+
+
 def test_a_gamed_reward_is_said_to_be_with_its_numbers():
     results = made_up(GAMED)
     gain = gain_of(results)
