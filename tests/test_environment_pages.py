@@ -1,7 +1,6 @@
 """The pages say what the docstrings, the registrations, the rules and the configurations of agents say today."""
 
 import dataclasses
-import importlib.util
 import pathlib
 import re
 
@@ -10,10 +9,10 @@ import pytest
 from dialogym.agents.registry import agent_class, agent_names
 from dialogym.envs import shipped_ids
 
+from .scripts import load
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-_spec = importlib.util.spec_from_file_location("make_pages", ROOT / "docs" / "make_pages.py")
-make_pages = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(make_pages)
+make_pages = load(ROOT / "docs" / "make_pages.py")
 
 
 def test_there_are_environments_to_document():

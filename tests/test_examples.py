@@ -1,23 +1,19 @@
 """What the examples show is there to be seen: they run in the script of CI, here they are right."""
 
 import functools
-import importlib.util
 import pathlib
 
 import gymnasium as gym
 import pytest
+
+from .scripts import load
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 
 
 @functools.cache
 def example(name):
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(EXAMPLES / f"{name}.py")
 
 
 def test_the_custom_reward_pays_for_checks_and_for_nothing_else():

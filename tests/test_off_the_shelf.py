@@ -1,9 +1,10 @@
 """The benchmark of others' agents: its PPO's arithmetic, its table, and where the table goes."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+
+from .scripts import load
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sb3_contrib")
@@ -13,10 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("off_the_shelf", ROOT / "benchmarks" / "off_the_shelf.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "benchmarks" / "off_the_shelf.py")
 
 
 def test_advantages_stop_where_a_conversation_begins(benchmark):

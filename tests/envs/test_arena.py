@@ -1,8 +1,6 @@
 """The games of textarena, as environments of ours."""
 
 import importlib.util
-import json
-import pathlib
 import pickle
 import random
 import re
@@ -18,8 +16,8 @@ from dialogym.envs.bridges import ONE_PLAYER, TEXTARENA
 from dialogym.rewards import RewardError
 
 from ..rewards.stub_server import saying, serving
+from .bridged_page import checked_page
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 INSTALLED = importlib.util.find_spec("textarena") is not None
 needs_it = pytest.mark.skipif(not INSTALLED, reason='needs textarena: pip install "dialogym[textarena]"')
 HANOI = ("[A C]", "[A B]", "[C B]", "[A C]", "[B A]", "[B C]", "[A C]")
@@ -522,13 +520,7 @@ def test_the_fewest_moves_are_found_and_none_where_there_are_none():
 
 @needs_it
 def test_the_page_of_all_games_is_what_was_found():
-    spec = importlib.util.spec_from_file_location("bridged_tasks", ROOT / "benchmarks" / "bridged_tasks.py")
-    bridged_tasks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bridged_tasks)
-    found = ROOT / "docs" / "bridges" / "textarena.json"
-    results = json.loads(found.read_text(encoding="utf-8"))
-    assert sorted(results["ids"]) == bridged_ids("textarena")
-    assert found.with_suffix(".md").read_text(encoding="utf-8") == bridged_tasks.page("textarena", results)
+    bridged_tasks, _ = checked_page("textarena")
     row = {
         "goals": 3,
         "checks": [["floor: random", "fail", "0.500 [0, 1]"], ["floor: do_nothing", "pass", "0.000 [0, 1]"]],

@@ -1,8 +1,6 @@
 """The games of TextWorld, as environments of ours."""
 
 import importlib.util
-import json
-import pathlib
 import pickle
 import random
 import subprocess
@@ -15,7 +13,8 @@ import pytest
 from dialogym.envs import bridged_ids
 from dialogym.envs.bridges.textworld import command_in, tidy
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from .bridged_page import checked_page
+
 INSTALLED = importlib.util.find_spec("textworld") is not None
 needs_it = pytest.mark.skipif(not INSTALLED, reason='needs textworld: pip install "dialogym[textworld]"')
 
@@ -50,15 +49,7 @@ def test_the_ids_are_registered_and_say_which_extra_brings_the_package():
 
 
 def test_the_page_of_all_ids_is_what_was_found():
-    spec = importlib.util.spec_from_file_location("bridged_tasks", ROOT / "benchmarks" / "bridged_tasks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    bridged_tasks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bridged_tasks)
-    found = ROOT / "docs" / "bridges" / "textworld.json"
-    results = json.loads(found.read_text(encoding="utf-8"))
-    assert sorted(results["ids"]) == bridged_ids("textworld")
-    assert found.with_suffix(".md").read_text(encoding="utf-8") == bridged_tasks.page("textworld", results)
+    bridged_tasks, _ = checked_page("textworld")
     checks = [["ceiling: rule", "pass", "1.000 [0, 1]"], ["floor: random", "fail", "0.500 [0, 1]"]]
     assert bridged_tasks.row_of_adventure("textworld/x-v0", {"goals": 3, "checks": checks}) == (
         "| `x-v0` | 3 | failed | loose floor: random | 1.00 | 0.50 | 0.00 |"

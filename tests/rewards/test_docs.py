@@ -1,4 +1,3 @@
-import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -7,6 +6,7 @@ import pytest
 
 from dialogym.rewards import registry, resolve, reward_names
 
+from ..scripts import load
 from .conversations import saying
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,13 +37,6 @@ def test_the_batch_reward_of_the_page_scores():
 
 def test_every_registered_name_is_on_the_page():
     assert [name for name in registry._REWARDS if f"`{name}`" not in PAGE] == []
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_example_of_an_own_reward_runs(monkeypatch, capsys):

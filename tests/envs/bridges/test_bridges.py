@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import pathlib
 import pickle
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from dialogym.envs import bridged_ids, remake, shipped_ids, task_class
 from dialogym.envs.bridges import REASONING_GYM
 from dialogym.rewards import RewardError
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+from ..bridged_page import checked_page
+
 INSTALLED = importlib.util.find_spec("reasoning_gym") is not None
 needs_it = pytest.mark.skipif(not INSTALLED, reason='needs reasoning-gym: pip install "dialogym[reasoning-gym]"')
 
@@ -261,13 +261,7 @@ def test_the_task_of_an_id_is_a_class_of_its_own_with_the_settings_of_its_genera
 
 @needs_it
 def test_the_page_of_all_ids_is_what_was_found():
-    spec = importlib.util.spec_from_file_location("bridged_tasks", ROOT / "benchmarks" / "bridged_tasks.py")
-    bridged_tasks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bridged_tasks)
-    found = ROOT / "docs" / "bridges" / "reasoning_gym.json"
-    results = json.loads(found.read_text(encoding="utf-8"))
-    assert sorted(results["ids"]) == bridged_ids("reasoning_gym")
-    assert found.with_suffix(".md").read_text(encoding="utf-8") == bridged_tasks.page("reasoning_gym", results)
+    bridged_tasks, results = checked_page("reasoning_gym")
     loose = bridged_tasks.row_of("reasoning_gym/acre-v0", results["ids"]["reasoning_gym/acre-v0"])
     assert "| failed | loose floor: random" in loose
     checks = [["determinism", "fail", "a | b"], ["floor: random", "pass", "0.000 [0, 1]"]]
