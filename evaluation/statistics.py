@@ -323,10 +323,10 @@ def difference_test(
     :func:`paired_test`, but the scores may be any.
     """
     a, b = _runs_by_goals(first), _runs_by_goals(second)
-    interval = difference_interval(a, b, same_start, seed)
     if len(a) == len(b) == 1:
-        return interval, _t_test((a - b)[0])
-    return interval, _difference(a, b, same_start).p_value()
+        return bootstrap_interval(a - b, seed), _t_test((a - b)[0])
+    estimate = _difference(a, b, same_start)
+    return estimate.interval(), estimate.p_value()
 
 
 def _t_test(differences: np.ndarray) -> float:

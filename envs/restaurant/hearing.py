@@ -104,14 +104,13 @@ _IMPERATIVE = re.compile(
     r"(?:please |can you |could you )?(?:play|sing|translate|write) (?:a|an|some|this|the)\b|"
     r"(?:i )?(?:also )?(?:want|need|would like) (?:to|a|an)\b(?! eat| book| reserve)"
 )
-_CORRECTS = re.compile(
-    r"\b(?:no,? (?:wait|sorry|make|actually)|wait|sorry|actually|i mean|i meant|scratch that|make (?:it|that)|"
-    r"correction|or rather|on second thoughts?|would rather(?: have)?|would prefer)\b"
+_CORRECTION = (
+    "wait|sorry|actually|i mean|i meant|scratch that|make (?:it|that)|correction|or rather|on second thoughts?"
 )
+_CORRECTS = re.compile(rf"\b(?:no,? (?:wait|sorry|make|actually)|{_CORRECTION}|would rather(?: have)?|would prefer)\b")
 _TAKES_BACK = re.compile(
-    r"(?:oh|um|uh|hmm|ah|no|well)?,? ?"
-    r"(?:wait|sorry|actually|i mean(?:t)?|scratch that|make (?:it|that)|correction|or rather|on second thoughts?|"
-    r"hang on|hold on|my mistake|changed my mind|i (?:have )?changed my mind)\b(?!.*\b(?:also|too|as well)\b)"
+    rf"(?:oh|um|uh|hmm|ah|no|well)?,? ?(?:{_CORRECTION}|"
+    r"hang on|hold on|my mistake|(?:i (?:have )?)?changed my mind)\b(?!.*\b(?:also|too|as well)\b)"
 )
 """At the beginning of a sentence: what it says of a slot takes the place of what was said of it before."""
 _CLAUSE = re.compile(r"[,;:]|\b(?:but|though|and|as long as|just|only)\b")
