@@ -131,11 +131,11 @@ def baselines(env_id: str) -> str:
         success, turns = agent["success"], f"{agent['env_turns']:,}" if agent["env_turns"] else "–"
         interval = f"{success['mean']:.3f} ({success['low']:.3f}–{success['high']:.3f})"
         rows.append(f"| `{name}` | {interval} | {agent['return']['mean']:.2f} | {turns} |")
-    goals = results["environments"][env_id]["goals"]
-    about = (
-        f"Of `dialogym compare --suite`, on the same {goals} held-out goals, one training run of each (intervals over "
-        "goals):"
-    )
+    goals, runs = (results["environments"][env_id][name] for name in ("goals", "runs"))
+    which = "one training run of each (intervals over goals)"
+    if runs > 1:
+        which = f"{runs} training runs of each that learns (means, and intervals over runs and goals)"
+    about = f"Of `dialogym compare --suite`, on the same {goals} held-out goals, {which}:"
     return "\n".join(["## Baselines", "", about, "", *rows])
 
 

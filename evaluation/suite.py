@@ -36,6 +36,8 @@ from .statistics import MODELS, RUNS, holm
 AGENTS = tuple(contender.name for contender in CONTENDERS if contender.in_suite)
 NORMALISED_BY = tuple(contender.name for contender in CONTENDERS if contender.role is not None)
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
+COUNTS = ("goals", "runs")
+"""Of the tests, and of training runs of each agent that learns: both may differ from row to row."""
 VERDICTS = {BETTER: "adds", WORSE: "harms"} | {one: one for one in (NOTHING_SHOWN, DIFFER, NO_DIFFERENCE)}
 """What is said of reinforcement learning after SFT. One training run of each shows two models, never what RL adds."""
 
@@ -64,7 +66,8 @@ def compare_suite(
         num_seeds: training runs of each agent, where ``preset`` is None; a later call may ask for more.
 
     Returns:
-        {"schema": 1, "environments": {ID: {AGENT: {"success", "normalised", "return"}, ..., "rl_after_sft": {...}}}}.
+        {"schema": 1, "seed": SEED, "environments": {ID: {"goals", "runs", "agents": {AGENT: {"success", "normalised",
+        "return", ...}}, "rl_after_sft": {...}, ...}}, "left_out": {ID: WHY}}; "runs" are the training runs of each.
 
     Raises:
         ValueError: for an unknown environment or agent, or fewer than one seed.
@@ -206,6 +209,7 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
         verdict["perplexity"] = [agents[name]["fluency"] for name in (before, after)]
     return {
         "goals": results["goals"]["count"],
+        "runs": results["settings"]["num_seeds"],
         "grading": results["settings"].get("grading"),
         "version": results["settings"]["version"],
         "agents": agents,
@@ -257,7 +261,8 @@ def _cells(rows: Mapping[str, Any], columns: Sequence[str]) -> list[list[float |
 def _lines(results: Mapping[str, Any]) -> Iterable[list[str]]:
     for env_id, row in results["environments"].items():
         cells = [_cell(row["agents"].get(name)) for name in _columns(results)]
-        yield [env_id, str(row["goals"]), *cells, _verdict(row["rl_after_sft"]), _in_return(row["rl_after_sft"])]
+        counts = [str(row[name]) for name in COUNTS]
+        yield [env_id, *counts, *cells, _verdict(row["rl_after_sft"]), _in_return(row["rl_after_sft"])]
 
 
 def _cell(agent: Mapping[str, Any] | None) -> str:
@@ -294,7 +299,7 @@ def _drift(before: float | None, after: float | None) -> str:
 
 
 def _headings(results: Mapping[str, Any]) -> list[str]:
-    return ["environment", "goals", *_columns(results), "RL after SFT: success", "RL after SFT: return"]
+    return ["environment", *COUNTS, *_columns(results), "RL after SFT: success", "RL after SFT: return"]
 
 
 CAPTION = (
@@ -316,11 +321,11 @@ def table(results: Mapping[str, Any]) -> Table:
     )
     columns = [name for name in _columns(results) if name not in NORMALISED_BY]
     shown.add_column("environment", no_wrap=True)
-    for heading in ("goals", *columns):
+    for heading in (*COUNTS, *columns):
         shown.add_column(heading.replace("_", "\n"), no_wrap=True, justify="right", min_width=5)
     for env_id, row in results["environments"].items():
         cells = (_cell(row["agents"].get(name)).partition(" ")[0] for name in columns)
-        shown.add_row(env_id, str(row["goals"]), *cells)
+        shown.add_row(env_id, *(str(row[name]) for name in COUNTS), *cells)
     return shown
 
 

@@ -1,6 +1,7 @@
 """The pages say what the docstrings, the registrations, the rules and the configurations of agents say today."""
 
 import dataclasses
+import json
 import pathlib
 import re
 
@@ -28,6 +29,15 @@ def test_the_page_is_up_to_date(env_id):
 
 def test_a_keyword_is_documented_with_its_default():
     assert "- `noise=0.0`: semantic error rate" in make_pages.page("TextDialog-v0")
+
+
+@pytest.mark.parametrize(("runs", "said"), [(1, "one training run of each (intervals"), (5, "5 training runs of each")])
+def test_the_baselines_say_how_many_training_runs_they_are_of(runs, said, monkeypatch, tmp_path):
+    results = json.loads(make_pages.SUITE.read_text(encoding="utf-8"))
+    results["environments"]["TextDialog-v0"]["runs"] = runs
+    (tmp_path / "suite.json").write_text(json.dumps(results), encoding="utf-8")
+    monkeypatch.setattr(make_pages, "SUITE", tmp_path / "suite.json")
+    assert said in make_pages.baselines("TextDialog-v0")
 
 
 def test_the_settings_of_agents_are_up_to_date():

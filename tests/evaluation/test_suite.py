@@ -63,7 +63,7 @@ def test_files_and_picture_are_left_beside_the_report_of_each_environment(finish
     results, out = finished
     assert json.loads((out / "suite.json").read_text()) == results
     assert (out / "suite.png").read_bytes().startswith(b"\x89PNG")
-    assert "| EvaluationWords-v0 | " in (out / "suite.md").read_text()
+    assert "| EvaluationWords-v0 | 30 | 1 | " in (out / "suite.md").read_text()
     assert (out / "EvaluationWords-v0" / "report.html").is_file()
 
 
@@ -120,9 +120,8 @@ def test_only_several_training_runs_say_what_rl_adds(of_the_test, said):
 
 
 def written(**rows):
-    environments = {
-        f"{name}-v0": {"goals": 200, "agents": {}, "rl_after_sft": rl, "left_out": {}} for name, rl in rows.items()
-    }
+    row = {"goals": 200, "runs": 3, "agents": {}, "left_out": {}}
+    environments = {f"{name}-v0": {**row, "rl_after_sft": rl} for name, rl in rows.items()}
     return markdown({"environments": environments, "left_out": {"Z-v0": "needs the data of nobody"}})
 
 
@@ -136,7 +135,7 @@ def test_harm_is_written_in_the_table():
 def test_the_table_of_a_terminal_is_cut_off_nowhere():
     names = ("do_nothing", "random", "zero_shot", "lora_sft", "lora_rl", "lora_sft_rl", "q_learning", "bert", "rule")
     agents = {name: {"success": {"mean": 0.5}, "normalised": -0.25} for name in names}
-    row = {"goals": 200, "agents": agents, "rl_after_sft": verdict_of(BETTER, 0.2, 0.01)}
+    row = {"goals": 200, "runs": 10, "agents": agents, "rl_after_sft": verdict_of(BETTER, 0.2, 0.01)}
     results = {"environments": {"TextTwentyQuestions-v0": row}, "left_out": {}}
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(table(results))
@@ -242,6 +241,6 @@ def test_earlier_rows_of_another_version_are_left_out_and_told(tmp_path):
 
 
 def test_rows_of_different_versions_of_the_package_are_told():
-    row = {"goals": 200, "agents": {}, "rl_after_sft": None, "left_out": {}}
+    row = {"goals": 200, "runs": 1, "agents": {}, "rl_after_sft": None, "left_out": {}}
     rows = {"A-v0": {**row, "version": "0.1.0"}, "B-v0": {**row, "version": "0.2.0"}}
     assert "versions of dialogym (0.1.0: A-v0; 0.2.0: B-v0)" in markdown({"environments": rows, "left_out": {}})
