@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import typing
 from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple
 
+from ..rewards.suggestions import did_you_mean
 from .base import Agent, read_description
 
 
@@ -94,8 +94,7 @@ def agent_class(name: str) -> type[Agent]:
         ImportError: for a missing optional package, with the extra that brings it.
     """
     if name not in AGENTS:
-        near = difflib.get_close_matches(str(name), AGENTS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(name), list(AGENTS))
         raise ValueError(f"agent must be one of {', '.join(AGENTS)}, got {name!r}{hint}")
     module, _, attribute = AGENTS[name].partition(":")
     try:
@@ -135,9 +134,8 @@ def checked_options(what: str, config: type[Any], options: dict[str, Any]) -> di
     fields = list(defaults)
     for option in options:
         if option not in fields:
-            near = difflib.get_close_matches(option, fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(fields) or 'none'}"
-            raise TypeError(f"{what} got an unexpected option {option!r}; {hint}")
+            hint = did_you_mean(option, fields) or f"; it takes {', '.join(fields) or 'none'}"
+            raise TypeError(f"{what} got an unexpected option {option!r}{hint}")
         if options[option] is None and defaults[option] is None:
             continue  # which says: as it is by default
         if not _is_of(types[option], options[option]):

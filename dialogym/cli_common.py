@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from rich.console import Console
 import dialogym  # registers the environments
 from dialogym.envs import bridged_ids, task_class
 from dialogym.envs.core.make import TOKENS_ONLY, given_options
+from dialogym.rewards.suggestions import did_you_mean
 
 console = Console()
 errors = Console(stderr=True)
@@ -76,10 +76,9 @@ def value_of(text: str) -> Any:
 def make_env(env_id: str, **options: Any) -> gym.Env[Any, Any]:
     """The environment; an unknown id names the nearest right ones."""
     if ":" not in env_id and env_id not in gym.registry:
-        near = difflib.get_close_matches(env_id, [*known_ids(), *bridged_ids()], n=1, cutoff=0.3)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(env_id, [*known_ids(), *bridged_ids()], cutoff=0.3)
         known = [*known_ids(), *(f"{family}/*" for family in families())]
-        raise ValueError(f"no environment {env_id!r}{hint} There are: {', '.join(known)}")
+        raise ValueError(f"no environment {env_id!r}{hint or '.'} There are: {', '.join(known)}")
     return gym.make(env_id, **options)
 
 

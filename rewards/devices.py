@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
+
+from .suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +33,7 @@ def resolve_device(device: str) -> torch.device:
         return torch.device(next(kind for kind in KINDS if _count(kind)))
     kind, colon, number = device.partition(":")
     if kind not in KINDS or (colon and (kind != "cuda" or not (number.isascii() and number.isdigit()))):
-        near = difflib.get_close_matches(device, (AUTO, *KINDS), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near and near[0] != device else ""
+        hint = did_you_mean(device, [one for one in (AUTO, *KINDS) if one != device])
         raise ValueError(f"device must be one of auto, cuda, cuda:N, mps, cpu, got {device!r}{hint}")
     count = _count(kind)
     if int(number or 0) >= count:

@@ -8,12 +8,12 @@ A package offers rewards through the entry point group ``dialogym.rewards``; the
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from .suggestions import did_you_mean
 from .transcript import Transcript
 
 if TYPE_CHECKING:
@@ -152,9 +152,7 @@ def _load(name: str) -> Any:
             except Exception as error:
                 raise ImportError(f"reward {name!r} ({point.value}) could not be loaded: {error}") from error
     known = [*reward_names(), *(kind for kind, _ in describe_reward_kinds())]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"unknown reward {name!r}: {hint}there are {', '.join(known)}")
+    raise ValueError(f"unknown reward {name!r}{did_you_mean(name, known) or '.'} There are: {', '.join(known)}")
 
 
 def _offered() -> list[EntryPoint]:

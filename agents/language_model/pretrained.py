@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import difflib
 import io
 import json
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...rewards.files import package_file
+from ...rewards.suggestions import did_you_mean
 from ..files import atomic_folder, existing_folder
 
 SOURCE_FILE = "source.json"
@@ -95,8 +95,7 @@ def pretrained(name: str) -> Pretrained:
     if name in PRETRAINED:
         return PRETRAINED[name]
     known = {word: short for short, model in PRETRAINED.items() for word in (short, model.hub.partition("/")[2])}
-    near = difflib.get_close_matches(name.partition("/")[2] or name, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {known[near[0]]!r}?" if near else ""
+    hint = did_you_mean(name.partition("/")[2] or name, known, cutoff=0.5)
     if "/" in name:
         hint += f" A model of the hub needs no folder: --config model={name}"
     raise ValueError(f"model must be one of {', '.join(PRETRAINED)}, got {name!r}{hint}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Any
 
+from ...rewards.suggestions import did_you_mean
 from ..base import AGENT_FILE, read_description
 
 MODEL_FILES = ("config.json",)
@@ -62,8 +62,8 @@ def _instead(folder: Path, files: tuple[str, ...]) -> str:
         return "which is a file"
     if not folder.is_dir():
         here = folder.parent.iterdir() if folder.parent.is_dir() else ()
-        near = difflib.get_close_matches(folder.name, [path.name for path in here if path.is_dir()], n=1)
-        return "which does not exist" + (f"; did you mean {str(folder.parent / near[0])!r}?" if near else "")
+        folders = {path.name: str(path) for path in here if path.is_dir()}
+        return "which does not exist" + did_you_mean(folder.name, folders)
     below = sorted(path for path in folder.iterdir() if path.is_dir() and _holds(path, files))
     if below:
         return f"which holds none; did you mean {str(below[0])!r}?"

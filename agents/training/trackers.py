@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import json
 import os
@@ -15,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ...rewards.suggestions import did_you_mean
 from ..base import Log, LogRow
 from ..files import atomic_write
 from .metrics import named, step_of
@@ -67,8 +67,7 @@ def check_trackers(names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in TRACKERS:
-            near = difflib.get_close_matches(name, TRACKERS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, list(TRACKERS))
             raise ValueError(f"log must be one of {', '.join(TRACKERS)}, got {name!r}{hint}")
         if find_spec(name) is None:
             raise ImportError(f'log {name!r} needs {name}: pip install "dialogym[{name}]"', name=name)

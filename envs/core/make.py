@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
+from ...rewards.suggestions import did_you_mean
 from .limits import OwnLimit
 from .partners import seated
 from .task import Task
@@ -95,8 +95,7 @@ def _build(
     accepted = [*COMMON, *TOKENS_ONLY, *parameters]
     for name in options:
         if name not in accepted:
-            near = difflib.get_close_matches(name, accepted, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it takes {', '.join(accepted)}"
+            hint = did_you_mean(name, accepted) or f"; it takes {', '.join(accepted)}"
             raise TypeError(f"{getattr(factory, 'name', 'the task')} got an unexpected keyword argument {name!r}{hint}")
     made = factory(**{name: value for name, value in options.items() if name in parameters})
     if interface is None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
+from ...rewards.suggestions import did_you_mean
+
 log = logging.getLogger("dialogym.data")
 Kind = type | tuple[type, ...]
 KIND_NAMES: dict[type, str] = {
@@ -121,8 +123,7 @@ def checked_names(
     for name, column in given.items():
         for what, value, known in (("fields of", name, list(fields)), ("columns of", column, list(columns))):
             if value not in known:
-                near = difflib.get_close_matches(value, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(value, known)
                 raise ValueError(
                     f"fields must name {what} {source}, {', '.join(map(repr, known))}, got {value!r}{hint}"
                 )

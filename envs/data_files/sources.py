@@ -6,7 +6,6 @@ is read by the library ``datasets``.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ...rewards.suggestions import did_you_mean
 from .rows import DatasetRows, FrameRows, ListRows, Rows
 from .text_files import Csv, JsonLines, json_rows
 
@@ -159,10 +159,9 @@ def _is_pattern(path: Path) -> bool:
 
 
 def _not_found(path: Path) -> FileNotFoundError:
-    others = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, others, n=1)
-    hint = f"; did you mean {str(path.parent / near[0])!r}?" if near else ""
-    if not near and not path.suffix and len(path.parts) >= 2:
+    others = {other.name: str(other) for other in path.parent.iterdir()} if path.parent.is_dir() else {}
+    hint = did_you_mean(path.name, others)
+    if not hint and not path.suffix and len(path.parts) >= 2:
         hint = f"; a data set of the hub is {HUB}{'/'.join(path.parts[-2:])}"
     return FileNotFoundError(f"no such file: {str(path)!r}{hint}")
 

@@ -56,9 +56,9 @@ def test_a_registered_class_is_made_when_it_is_asked_for():
 
 
 def test_an_unknown_name_lists_the_right_ones_and_the_nearest():
-    with pytest.raises(ValueError, match=r"unknown reward 'pydail': did you mean 'pydial'\? there are .*pydial"):
+    with pytest.raises(ValueError, match=r"unknown reward 'pydail'; did you mean 'pydial'\? There are: .*pydial"):
         resolve("pydail")
-    with pytest.raises(ValueError, match=r"unknown reward '': there are"):
+    with pytest.raises(ValueError, match=r"unknown reward ''\. There are: "):
         resolve("")
 
 
