@@ -346,8 +346,7 @@ def _limits(
             "The scores are of this one agent; another training run with another seed may turn out differently.",
             "They were won with the partner that the task simulates, not with people.",
         ]
-        if _overlap(evaluation["rows"]):
-            limits.append("Its success is not told apart from the best floor's: the intervals overlap.")
+        limits += _beside_floors(evaluation["rows"])
     if opinions is None or opinions.success is None:
         limits.append("No person has judged it.")
     else:
@@ -360,9 +359,18 @@ def _limits(
     return "\n".join(["## Limits", "", *(f"- {limit}" for limit in limits)])
 
 
-def _overlap(rows: Mapping[str, Any]) -> bool:
+def _beside_floors(rows: Mapping[str, Any]) -> list[str]:
+    """That the agent is not shown to be better than the best floor, if so."""
     floors = [row["success"] for name, row in rows.items() if name not in (TRAINED, CEILING)]
-    return bool(floors) and rows[TRAINED]["success"][1] <= max(high for _, _, high in floors)
+    if not floors:
+        return []
+    _, low, high = rows[TRAINED]["success"]
+    best = max(floors)
+    if high < best[1]:
+        return ["Its success is below the best floor's."]
+    if low <= best[2]:
+        return ["Its success is not told apart from the best floor's: the intervals overlap."]
+    return []
 
 
 # Where it comes from

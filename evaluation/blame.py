@@ -9,9 +9,11 @@ from typing import Any
 from ..envs.core.audit import MARKS, SIDES
 
 SAYS = {
-    "agent": "nothing was wrong with the partner, and nothing was garbled on the way",
-    "partner": "it left too soon, fell out of its role, or stood by something that its goal does not hold",
-    "environment": "the channel garbled something that was never put right",
+    "agent": "neither of these holds; a wrong that was put right, or a goal told at once, is no excuse",
+    "partner": "it left too soon, fell out of its role, left a plain question unanswered, or stood by something that "
+    "its goal does not hold",
+    "environment": "else, the channel garbled something that was never put right, though the agent had looked for "
+    "something",
 }
 """What it takes for a failure to be laid to each side."""
 

@@ -19,6 +19,7 @@ from .statistics import (
     bootstrap_interval,
     holm,
     mean_interval,
+    p_in_words,
     success_interval,
     wilson_interval,
 )
@@ -357,7 +358,7 @@ def calibration_rows(named: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
             name, _with_interval(brier["mean"], brier, 3), f"{found['base']:.3f}",
             _with_interval(found["error"], found.get("error_interval"), 3),
             ", ".join(f"{run['error']:.3f}" for run in found.get("per_run", ())) or "–",
-            f"{found['error_expected']:.3f}", f"{found['p_calibrated']:.2g}",
+            f"{found['error_expected']:.3f}", p_in_words(found["p_calibrated"]),
             _with_interval(found["auc"], found.get("auc_interval"), 2),
         ])  # fmt: skip
     return rows
@@ -377,5 +378,5 @@ def slice_rows(rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
         success = row["success"]
         shares = f"{success['mean']:.2f} [{success['low']:.2f}, {success['high']:.2f}]"
         name = f"{row['field']}: {row['value']}"
-        table.append([name, str(row["goals"]), shares, f"{row['rest']:.2f}", f"{row['p_holm']:.2g}"])
+        table.append([name, str(row["goals"]), shares, f"{row['rest']:.2f}", p_in_words(row["p_holm"])])
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from .compare.conversations import write_conversations
 from .report.page import markdown_table
 from .report.results import interval_json
 from .score import frozen_goals, made, score, task_of
-from .statistics import bootstrap_interval, holm, paired_test, wilson_interval
+from .statistics import bootstrap_interval, holm, p_in_words, paired_test, wilson_interval
 
 SCHEMA = 1
 RESULTS_FILE, TABLE_FILE = "partners.json", "partners.md"
@@ -205,7 +206,8 @@ def markdown(results: Mapping[str, Any]) -> str:
     ]
     if results["differences"]:
         lines += [
-            f"Success with a partner less that with {label(settings['partners'][0])}, paired by goal; exact McNemar."
+            f"Success with a partner less that with {labels(results)[settings['partners'][0]]}, paired by goal; exact "
+            "McNemar."
         ]
         lines += ["", *markdown_table(_difference_rows(results)), ""]
     return "\n".join(lines)
@@ -215,16 +217,18 @@ def success_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """A row for each agent and a column for each partner; the first row has the headings."""
     settings = results["settings"]
     cells = {(cell["agent"], cell["partner"]): cell for cell in results["cells"]}
-    rows = [["agent", "trained with", *(label(partner) for partner in settings["partners"])]]
+    said = labels(results)
+    rows = [["agent", "trained with", *(said[partner] for partner in settings["partners"])]]
     for name in settings["agents"]:
         found = [cells.get((name, partner)) for partner in settings["partners"]]
         learned = results["trained_with"][name]
         shown = ["–" if cell is None else in_percent(cell["success"]) for cell in found]
-        rows.append([label(name), "–" if learned is None else label(learned), *shown])
+        rows.append([said[name], "–" if learned is None else said[learned], *shown])
     return rows
 
 
 def _blame_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    said = labels(results)
     rows = [["agent", "partner", "failed", *SIDES, *(kind.replace("_", " ") for kind in MARKS), "fair"]]
     for cell in results["cells"]:
         blame = cell["blame"]
@@ -233,15 +237,16 @@ def _blame_rows(results: Mapping[str, Any]) -> list[list[str]]:
             marks = [str(blame["marks"][kind]) for kind in MARKS]
             counts = [str(blame["failed"]), *(str(blame[side]) for side in SIDES), *marks]
         fair = "–" if cell["fair_success"] is None else in_percent(cell["fair_success"])
-        rows.append([label(cell["agent"]), label(cell["partner"]), *counts, fair])
+        rows.append([said[cell["agent"]], said[cell["partner"]], *counts, fair])
     return rows
 
 
 def _difference_rows(results: Mapping[str, Any]) -> list[list[str]]:
-    rows = [["agent", "partner", "difference, points", "p, Holm"]]
+    said, rows = labels(results), [["agent", "partner", "difference, points", "p, Holm"]]
     for one in results["differences"]:
         mean, low, high = (f"{100 * one['difference'][name]:+.1f}" for name in ("mean", "low", "high"))
-        rows.append([label(one["agent"]), label(one["partner"]), f"{mean} ({low} to {high})", f"{one['p_holm']:.2g}"])
+        who = [said[one["agent"]], said[one["partner"]]]
+        rows.append([*who, f"{mean} ({low} to {high})", p_in_words(one["p_holm"])])
     return rows
 
 
@@ -249,6 +254,15 @@ def in_percent(interval: Mapping[str, float]) -> str:
     """A share with its interval."""
     mean, low, high = (f"{100 * interval[name]:.1f}" for name in ("mean", "low", "high"))
     return f"{mean}% ({low} to {high})"
+
+
+def labels(results: Mapping[str, Any]) -> dict[str, str]:
+    """What the tables call agents and partners: :func:`label`, and in full those that it calls alike."""
+    settings = results["settings"]
+    learned = [name for name in results["trained_with"].values() if name is not None]
+    names = dict.fromkeys([*settings["agents"], *settings["partners"], *learned])
+    uses = Counter(label(name) for name in names)
+    return {name: label(name) if uses[label(name)] == 1 else name for name in names}
 
 
 def label(name: str) -> str:

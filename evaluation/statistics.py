@@ -350,6 +350,17 @@ def _difference(a: np.ndarray, b: np.ndarray, same_start: bool, least_noise: flo
     return CrossedMean.of(*samples, least_noise=least_noise)
 
 
+def p_in_words(value: float) -> str:
+    """A p-value with two significant digits, and never as 0."""
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def p_equals(value: float) -> str:
+    """The same in a sentence: "p = 0.023", "p < 0.0001"."""
+    said = p_in_words(value)
+    return f"p {said}" if said.startswith("<") else f"p = {said}"
+
+
 def mcnemar(first_only: int, second_only: int) -> float:
     """Two-sided p-value of the exact McNemar test from the two numbers of discordant pairs; 1.0 where there are none.
 

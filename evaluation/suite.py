@@ -31,13 +31,13 @@ from .report.gains import MAX_DRIFT
 from .report.page import gain_lines, gain_rows, markdown_table
 from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE, read_results, verdict_of
 from .score import made, task_of
-from .statistics import MODELS, RUNS, holm
+from .statistics import MODELS, RUNS, holm, p_equals
 
 AGENTS = tuple(contender.name for contender in CONTENDERS if contender.in_suite)
 NORMALISED_BY = tuple(contender.name for contender in CONTENDERS if contender.role is not None)
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
 COUNTS = ("goals", "runs")
-"""Of the tests, and of training runs of each agent that learns: both may differ from row to row."""
+"""Of the tests, and of finished training runs of each agent that learns: both may differ from row to row."""
 VERDICTS = {BETTER: "adds", WORSE: "harms"} | {one: one for one in (NOTHING_SHOWN, DIFFER, NO_DIFFERENCE)}
 """What is said of reinforcement learning after SFT. One training run of each shows two models, never what RL adds."""
 
@@ -209,7 +209,7 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
         verdict["perplexity"] = [agents[name]["fluency"] for name in (before, after)]
     return {
         "goals": results["goals"]["count"],
-        "runs": results["settings"]["num_seeds"],
+        "runs": min((len(agent["per_seed"]) for agent in results["agents"].values() if agent["final"]), default=1),
         "grading": results["settings"].get("grading"),
         "version": results["settings"]["version"],
         "agents": agents,
@@ -284,11 +284,12 @@ def _in_return(rl: Mapping[str, Any] | None) -> str:
 
 
 def _said(finding: Mapping[str, Any]) -> str:
-    return f"{finding['verdict']}: {_signed(finding['difference'])}, p = {finding['p']:.2g}"
+    return f"{finding['verdict']}: {_signed(finding['difference'])}, {p_equals(finding['p'])}"
 
 
 def _signed(interval: Mapping[str, float]) -> str:
-    return f"{interval['mean']:+.2f} [{interval['low']:+.2f}, {interval['high']:+.2f}]"
+    mean, low, high = (f"{round(interval[name], 2) + 0.0:+.2f}" for name in ("mean", "low", "high"))  # never -0.00
+    return f"{mean} [{low}, {high}]"
 
 
 def _drift(before: float | None, after: float | None) -> str:
@@ -341,6 +342,10 @@ def markdown(results: Mapping[str, Any]) -> str:
     rows = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
     rows += ["| " + " | ".join(line) + " |" for line in _lines(results)]
     notes = [f"- {env_id} was left out: {why}" for env_id, why in results["left_out"].items()]
+    notes += [
+        f"- {env_id}: {arm} was left out: {why}" for env_id, row in results["environments"].items()
+        for arm, why in row["left_out"].items() if "/" in arm
+    ]  # fmt: skip
     notes += _versions(results["environments"])
     notes += _summary([row["rl_after_sft"] for row in results["environments"].values() if row["rl_after_sft"]])
     text = "\n".join([f"# Environments × agents\n\nCells: {CAPTION}.\n", *rows, "", *notes])

@@ -238,7 +238,8 @@ def _determinism(env: gym.Env[Any, Any], goals: Sequence[Trial], fresh_processes
         return Check(name, FAIL, expected, f"a fresh process failed: {error}")
     for found in fresh:
         if found != first:
-            return Check(name, FAIL, expected, "depends on PYTHONHASHSEED: " + _first_difference(first, found))
+            what = _first_difference(first, found)
+            return Check(name, FAIL, expected, f"differs by PYTHONHASHSEED, or by what no seed governs: {what}")
     return Check(name, PASS, expected, f"{len(goals)} conversations, in this process and in two fresh ones")
 
 

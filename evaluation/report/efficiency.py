@@ -91,7 +91,7 @@ def _of_share(share: float, success: float, curves: Sequence[Sequence[tuple[floa
 
 def _summary(each: Sequence[tuple[float, bool]]) -> dict[str, Any]:
     ended = [cost for cost, arrived in each if not arrived]
-    median = kaplan_meier_median(each)
+    median = kaplan_meier_median(each) if 2 * (len(each) - len(ended)) >= len(each) else None
     return {
         "median": None if median is None else round(median, 1),
         "beyond": round(max(ended), 1) if ended else None,
@@ -100,7 +100,10 @@ def _summary(each: Sequence[tuple[float, bool]]) -> dict[str, Any]:
 
 
 def kaplan_meier_median(each: Sequence[tuple[float, bool]]) -> float | None:
-    """The smallest cost by which half of the runs have arrived; None where the runs were too short to say.
+    """The smallest cost by which half of the runs are expected to arrive; None where they were too short to say.
+
+    A run that ended early counts as one that would have gone on like those that lasted longer, so half of them need not
+    have arrived.
 
     Args:
         each: of every run its cost, and whether it arrived then or ended without.

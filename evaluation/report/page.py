@@ -15,6 +15,7 @@ from ..calibration import calibration_rows, slice_rows, told_slices
 from ..contenders import BY_NAME, SMALL, Stages, stages_of
 from ..grading import in_words
 from ..rating.judges import in_words as judge_in_words
+from ..statistics import p_equals, p_in_words
 from .charts import (
     colour,
     demonstration_chart,
@@ -29,6 +30,7 @@ from .charts import (
 )
 from .efficiency import METHOD as EFFICIENCY
 from .efficiency import efficiency_rows
+from .gains import MAX_DRIFT
 from .results import BETTER, DIFFER, MODELS, WORSE
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -54,7 +56,7 @@ def html_report(results: Mapping[str, Any]) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters.update(
-        percent=percent, signed=signed_points, number=number, count=count, seconds=duration, p=p_value, label=label,
+        percent=percent, signed=signed_points, number=number, count=count, seconds=duration, p=p_in_words, label=label,
         colour=colour, plain=plain_json, solved=solved, wish=wish,
     )  # fmt: skip
     demonstrations = demonstration_chart(results)
@@ -125,11 +127,6 @@ def duration(value: float | None) -> str:
     return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} min"
 
 
-def p_value(value: float) -> str:
-    """A p-value with two significant digits."""
-    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
-
-
 def solved(value: float) -> str:
     """A number of goals; of several runs the mean, with one decimal."""
     return number(value, 0 if float(value).is_integer() else 1)
@@ -190,8 +187,8 @@ def _what_rl_adds(results: Mapping[str, Any]) -> dict[str, str] | None:
     after, difference, algorithm = agents[stages.after], test["difference"], BY_NAME[stages.after].agent.upper()
     turns = after["budget"]["env_turns"] - after["budget"]["demonstration_turns"]
     text = f"of success [95% interval {signed_points(difference['low'])} to {signed_points(difference['high'])}]: "
-    text += f"{percent(after['success']['mean'])} succeed {_interval(after['success'])} after {count(turns)} more "
-    text += f"environment turns of {algorithm}."
+    text += f"{percent(after['success']['mean'])} succeed {_interval(after['success'])} with the best model, on "
+    text += f"validation goals, of {count(turns)} more environment turns of {algorithm}."
     if stages.alone in agents:
         alone = "From scratch, on equally many turns in all," if stages == SMALL else "Without SFT"
         text += f" {alone} {algorithm} reaches {percent(agents[stages.alone]['success']['mean'])}."
@@ -214,7 +211,7 @@ def _is_the_gain_real(results: Mapping[str, Any]) -> dict[str, str] | None:
     before, after = (results["agents"][name]["fluency"] for name in (stages.before, stages.after))
     if before and after:
         drift = after / before - 1
-        judged = "the words stay those of the task" if abs(drift) <= 0.2 else "the words drift"
+        judged = "the words stay those of the task" if drift <= MAX_DRIFT - 1 else "the words drift"
         text += f" Perplexity of what it says: {number(after)} against {number(before)} ({round(100 * drift):+d}%), "
         text += f"so {judged}."
     return {
@@ -230,14 +227,14 @@ def _of_models(test: Mapping[str, Any]) -> str:
     verdict = "These two models differ" if test["significant"] else "No difference shown between these two models"
     text = f"{verdict}: on the same goals under the same noise, {number(test['first_only'], 0)} "
     text += f"succeeded only after RL and {number(test['second_only'], 0)} only before; exact McNemar test, "
-    text += f"p {_equals(test['p_holm'])} after Holm's correction. That is one training run of each: another may turn "
-    return text + "out differently, and whether RL adds anything takes several (preset “full”)."
+    text += f"{p_equals(test['p_holm'])} after Holm's correction. That is one training run of each: another may turn "
+    return text + "out differently, and whether RL adds anything takes several."
 
 
 def _of_runs(test: Mapping[str, Any]) -> str:
     """What several training runs show."""
     text = f"Over {test['runs'][0]} training runs, each against the run of SFT that it began from, and over goals: "
-    return text + f"Student's t, p {_equals(test['p_holm'])} after Holm's correction."
+    return text + f"Student's t, {p_equals(test['p_holm'])} after Holm's correction."
 
 
 def _stages(results: Mapping[str, Any]) -> Stages:
@@ -258,10 +255,6 @@ def _interval(interval: Mapping[str, float]) -> str:
     return f"[95% interval {percent(interval['low'])} to {percent(interval['high'])}]"
 
 
-def _equals(p: float) -> str:
-    return p_value(p) if p < 1e-4 else f"= {p_value(p)}"
-
-
 def notes(results: Mapping[str, Any]) -> list[str]:
     """What a sceptical reader should know."""
     settings, agents = results["settings"], results["agents"]
@@ -275,8 +268,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             else f"{seeds} training runs; intervals and tests speak of trainings and of goals."
         ),
         f"Every agent played the same {results['goals']['count']} goals of the {results['goals']['split']} split under "
-        "the same noise seeds. Nobody trained on the goals of that split, nor on wordings that the task keeps for it; "
-        "the tokenizer that ships with the package knows their words.",
+        "the same noise seeds. Nobody was trained here on the goals of that split, nor on wordings that the task keeps "
+        "for it; what a pretrained model or encoder had read before is not known.",
         "The reported model is the one with the best success on validation goals; “final” is where training stopped.",
     ]
     _, alone, after = _stages(results)
@@ -438,7 +431,7 @@ def _test_rows(results: Mapping[str, Any]) -> list[list[str]]:
         low, high = (signed_points(test["difference"][end]) for end in ("low", "high"))
         rows.append([
             label(test["first"]), label(test["second"]), f"{signed_points(test['difference']['mean'])} [{low}, {high}]",
-            solved(test["first_only"]), solved(test["second_only"]), p_value(test["p_holm"]), test["verdict"],
+            solved(test["first_only"]), solved(test["second_only"]), p_in_words(test["p_holm"]), test["verdict"],
         ])  # fmt: skip
     return rows
 

@@ -415,7 +415,7 @@ def _aims(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         if (test["first"], test["second"]) == (after, before):
             gain = test["difference"]
             aim(after, f"success above {before}'s, interval of the difference above 0", gain["mean"], gain["low"] > 0)
-    texts = {after: (f"perplexity within 20% of {before}'s", False)}
+    texts = {after: (f"perplexity at most 1.2 times {before}'s", False)}
     if before == SMALL.before:  # a pretrained model has words to lose, but none that it must
         texts[alone] = (f"drift visible: perplexity over 1.2 times {before}'s", True)
     for name, (text, worse) in texts.items():

@@ -22,6 +22,7 @@ from ..statistics import (
     holm,
     mean_interval,
     normalised_interval,
+    p_in_words,
     paired_test,
     success_interval,
 )
@@ -273,6 +274,6 @@ def _test_rows(results: Mapping[str, Any]) -> list[list[str]]:
         difference = f"{gain['mean']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
         unit = "" if one["speaks_of"] == RUNS else " (two models)"
         rows.append(
-            [one["first"], one["second"], one["under"], difference, f"{one['p_holm']:.2g}", one["verdict"] + unit]
+            [one["first"], one["second"], one["under"], difference, p_in_words(one["p_holm"]), one["verdict"] + unit]
         )
     return rows

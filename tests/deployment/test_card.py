@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from dialogym import cli
 from dialogym.agents import load_agent, make_agent
-from dialogym.deployment.card import card_of, opinions_of, write_card
+from dialogym.deployment.card import CEILING, _beside_floors, card_of, opinions_of, write_card
 from dialogym.deployment.measurement import EVALUATION_FILE, TRAINED, digest_of, measure
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.evaluation.statistics import wilson_interval
@@ -104,6 +104,20 @@ def test_a_success_that_a_floor_reaches_is_told_as_such(tmp_path):
     measure(folder, num_goals=5)
     assert "not told apart from the best floor's" in card_of(folder)
     assert "It has learned nothing" in card_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("success", "said"),
+    [
+        ([0.02, 0.01, 0.05], ["Its success is below the best floor's."]),
+        ([0.45, 0.40, 0.50], ["Its success is not told apart from the best floor's: the intervals overlap."]),
+        ([0.90, 0.85, 0.95], []),
+    ],
+)
+def test_where_the_agent_stands_beside_the_best_floor(success, said):
+    floors = {"do_nothing": {"success": [0.0, 0.0, 0.02]}, "random": {"success": [0.5, 0.43, 0.57]}}
+    assert _beside_floors({TRAINED: {"success": success}, **floors, CEILING: {"success": [1.0, 0.99, 1.0]}}) == said
+    assert _beside_floors({TRAINED: {"success": success}}) == []
 
 
 def test_people_who_talked_to_it_are_counted(trained, tmp_path):

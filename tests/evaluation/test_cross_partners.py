@@ -13,7 +13,7 @@ from dialogym.agents.registry import make_agent
 from dialogym.cli import app
 from dialogym.envs.speakers import SPEAKERS, FunctionSpeaker
 from dialogym.evaluation.compare.conversations import read_conversations
-from dialogym.evaluation.partners import RESULTS_FILE, TABLE_FILE, cross_partners, label
+from dialogym.evaluation.partners import RESULTS_FILE, TABLE_FILE, cross_partners, label, labels
 from dialogym.evaluation.score import frozen_goals, score
 
 from ..envs.partners import scripted
@@ -100,6 +100,12 @@ def test_an_agent_that_acts_at_random_does_the_same_after_an_interruption(tmp_pa
 def test_what_makes_no_table_is_told(tmp_path, agents, partners, options, error):
     with pytest.raises(ValueError, match=error):
         cross_partners(ID, agents, partners, tmp_path, env_kwargs=options)
+
+
+def test_partners_that_differ_in_their_settings_alone_are_named_in_full():
+    partners = ["lm:a/smollm2", "lm:a/smollm2?temperature=1", "http://one/v1#q", "rule"]
+    results = {"settings": {"agents": ["rule"], "partners": partners}, "trained_with": {"rule": None}}
+    assert [labels(results)[name] for name in partners] == [*partners[:2], "q", "rule"]
 
 
 def test_labels_are_short():

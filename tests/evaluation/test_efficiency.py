@@ -77,6 +77,14 @@ def test_the_median_is_that_of_scipys_survival_function(seed):
     assert (math.inf if found is None else found) == expected
 
 
+def test_one_run_of_three_is_no_median_however_soon_the_others_ended():
+    records = [run([0.5, 0.6], 0), run([0.5, 0.95], 1), run([0.6], 2)]  # the third ended before the second arrived
+    found = sample_efficiency({"ppo": records}, 1.0)["ppo"][-1]
+    assert (found["share"], found["reached"], found["runs"]) == (0.9, 1, 3)
+    assert found["env_turns"]["median"] is None
+    assert in_words(found, "env_turns") == "> 200: not reached by half (1 of 3)"
+
+
 def test_it_stands_in_the_results_and_in_the_report():
     pytest.importorskip("matplotlib")
     results = fake_results(seeds=3)

@@ -170,6 +170,20 @@ def test_a_gain_at_the_price_of_the_words_is_told():
         assert ("the words drift, perplexity 2.0 to 54.0" in text) == told
 
 
+def test_no_difference_is_minus_nothing_and_no_p_value_is_0():
+    rl = verdict_of(BETTER, 0.0, 1e-9)
+    rl["difference"] = {"mean": -0.001, "low": -0.004, "high": 0.003}
+    assert ": +0.00 [+0.00, +0.00], p < 0.0001 |" in written(A=rl)
+
+
+def test_a_run_that_failed_is_told_and_not_counted():
+    rows = {"A-v0": {"goals": 5, "runs": 2, "agents": {}, "rl_after_sft": None}}
+    rows["A-v0"]["left_out"] = {"rl": "not asked for", "sft_rl/seed-2": "the loss is NaN"}
+    text = markdown({"environments": rows, "left_out": {}})
+    assert "- A-v0: sft_rl/seed-2 was left out: the loss is NaN" in text
+    assert "not asked for" not in text
+
+
 def test_the_suite_is_every_environment_of_the_package_under_equal_terms():
     assert set(SIZES) == set(shipped_ids())
     assert "EvaluationWords-v0" not in shipped_ids()

@@ -140,7 +140,14 @@ def test_reports_of_the_small_model_have_the_same_figures():
 
 def test_the_table_across_environments_says_what_the_gains_cost():
     rows = {
-        name: {"goals": 100, "agents": {}, "rl_after_sft": None, "gains": made_up(spoken)["gains"], "left_out": {}}
+        name: {
+            "goals": 100,
+            "runs": 1,
+            "agents": {},
+            "rl_after_sft": None,
+            "gains": made_up(spoken)["gains"],
+            "left_out": {},
+        }
         for name, spoken in (("Honest-v0", SPOKEN), ("Gamed-v0", GAMED))
     }
     text = markdown({"environments": rows, "left_out": {}})
