@@ -318,6 +318,38 @@ def test_nobody_gets_in_without_the_token_or_from_elsewhere(served):
         assert served.ask("GET", path)[0] in (404, 405)
 
 
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("headers", [{"Host": "[::1"}, {"Host": "[x]"}, {"Origin": "http://["}, {"Origin": "null"}])
+def test_a_malformed_host_or_origin_is_refused_as_others_are(tmp_path, caplog, headers, local):
+    with serving(tmp_path / "kept.jsonl", local=local) as one:
+        told = one.ask("GET", "/v1/models", Authorization="", **headers)
+        assert told[0] == (401 if "Host" in headers and not local else 403)  # all names are taken where it is not local
+        assert told[1]["error"]["type"] == "invalid_request_error"
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "chat.example", "Chat.example:443"])
+def test_a_proxy_hands_on_what_is_asked_at_its_name_if_the_server_knows_it(tmp_path, host):
+    page, asked = "https://chat.example", {"model": "echo", "messages": said("hello")}
+    with serving(tmp_path / "kept.jsonl", public_names=["CHAT.example"]) as one:
+        assert one.ask("POST", "/v1/chat/completions", asked, Host=host, Origin=page)[0] == 200
+        assert one.ask("GET", "/v1/models", Host=host)[0] == 200
+        assert one.ask("GET", "/v1/models", Host=host, Authorization="")[0] == 401
+        for other in ("https://evil.example", "https://chat.example.evil.example", "https://chat.example:8443", "null"):
+            assert one.ask("GET", "/v1/models", Host=host, Origin=other)[0] == 403
+        for other in ("evil.example", "chat.example.evil.example", "chat.example@evil.example"):
+            assert one.ask("GET", "/v1/models", Host=other)[0] == 403
+    with serving(tmp_path / "kept.jsonl") as one:
+        assert one.ask("POST", "/v1/chat/completions", asked, Host=host, Origin=page)[0] == 403
+
+
+def test_a_proxy_may_have_a_port_of_its_own(tmp_path):
+    with serving(tmp_path / "kept.jsonl", public_names=["chat.example:8443", "other.example"]) as one:
+        for host in ("chat.example", "chat.example:8443", "other.example"):
+            assert one.ask("GET", "/v1/models", Host=host, Origin="https://chat.example:8443")[0] == 200
+        assert one.ask("GET", "/v1/models", Host="127.0.0.1", Origin="https://chat.example:9000")[0] == 403
+
+
 def test_whoever_asks_too_often_waits(tmp_path):
     with serving(tmp_path / "kept.jsonl", limits=quick(requests_per_minute=3)) as one:
         answers = [one.ask("GET", "/v1/models", Authorization="Bearer wrong")[0] for _ in range(2)]
