@@ -12,7 +12,7 @@ from ..agents.preference.judgements import Pair
 from ..rewards.learned.encoder import encodable
 from ..rewards.transcript import Message
 from .talk import CannotReplay, Host, Talk
-from .worker import Job, Worker
+from .worker import AgentFailed, Job, Worker
 
 
 class Turn(NamedTuple):
@@ -92,7 +92,8 @@ def served_pairs(
         seed: of which conversations, and which of their replies.
 
     Returns:
-        The pairs whose replies differ, and how many conversations could not be played again with this agent.
+        The pairs whose replies differ, and how many conversations were left out: this agent could not have had them, or
+        gave no reply.
 
     Raises:
         ValueError: for a line that is no such conversation; if there are no pairs.
@@ -109,16 +110,19 @@ def served_pairs(
             job = Job(Talk(host, ""), [*script, (conversation.turns[chosen].words, None)])
             asked.append((conversation, conversation.turns[chosen], worker.submit(job)))
     worker.stop()
-    pairs, num_left_out = [], 0
+    pairs, num_left_out, why = [], 0, ""
     for conversation, turn, future in asked:
         try:
             reply = encodable([future.result().content])[0]
-        except CannotReplay:
-            num_left_out += 1
+        except (CannotReplay, AgentFailed) as e:
+            num_left_out, why = num_left_out + 1, str(e)
             continue
         if reply != turn.reply and len(pairs) < num_pairs:
             messages = tuple(conversation.messages[: turn.place + 1])
             pairs.append(Pair(messages, turn.reply, reply, (conversation.agent, name)))
     if not pairs:
-        raise ValueError(f"expected conversations in {path} where {name} says something else, got none of {len(kept)}")
+        others = f", {num_left_out} of which were left out, the last because {why}" if num_left_out else ""
+        raise ValueError(
+            f"expected conversations in {path} where {name} says something else, got none of {len(kept)}{others}"
+        )
     return pairs, num_left_out

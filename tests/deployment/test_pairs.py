@@ -59,6 +59,25 @@ def test_one_who_says_the_same_makes_no_pairs(kept):
         served_pairs(kept, make_agent("rule", made), made, "rule")
 
 
+class Fails(Echo):
+    def act(self, observation, info):
+        if "Indian" in info["messages"][-1]["content"] or self.name == "fails always":
+            raise RuntimeError("no idea")
+        return super().act(observation, info)
+
+
+def test_a_conversation_in_which_the_other_agent_fails_is_left_out(kept):
+    made = gym.make(ENV)
+    for seed in range(3):
+        pairs, num_left_out = served_pairs(kept, Fails(made), made, "fails", seed=seed)
+        assert (len(pairs), num_left_out) == (1, 1)
+        assert "Italian" in pairs[0].messages[1]["content"]
+    agent = Fails(made)
+    agent.name = "fails always"
+    with pytest.raises(ValueError, match=r"got none of 2, 2 of which were left out, the last because .*no idea"):
+        served_pairs(kept, agent, made, "fails")
+
+
 def test_people_rate_them_at_the_terminal(kept, tmp_path, monkeypatch):
     from dialogym.agents import registry
 
