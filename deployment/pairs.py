@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from ..agents.base import Agent
 from ..agents.preference.judgements import Pair
 from ..rewards.learned.encoder import encodable
 from ..rewards.transcript import Message
+from .records import read_records
 from .talk import CannotReplay, Host, Talk
 from .worker import AgentFailed, Job, Worker
 
@@ -44,20 +44,12 @@ class Kept(NamedTuple):
 
 
 def read_kept(path: str | Path) -> list[Kept]:
-    """The conversations of a file that ``dialogym serve`` kept.
+    """The conversations of a file that ``dialogym serve`` kept, each as its last line has it.
 
     Raises:
         ValueError: for a line that is none, with its number.
     """
-    found = []
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                found.append(_kept(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError) as e:
-                what = f"expected a conversation that serve kept, got {line.strip():.80}"
-                raise ValueError(f"{path}, line {number}: {what}") from e
-    return found
+    return read_records(path, _kept)
 
 
 def _kept(line: dict[str, Any]) -> Kept:
