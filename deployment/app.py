@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingRes
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
-from .desk import Conflict, Desk, TooBusy
+from .desk import Conflict, Desk, NoSuchConversation, TooBusy
 from .limits import Limits, RateLimiter
 from .records import Records
 from .requests import ChatRequest, Judgement, Refused, wrong
@@ -282,14 +282,13 @@ class Service:
     async def _judge(self, id: str, request: Request) -> dict[str, Any]:
         judgement = await self._read(request, Judgement)
         try:
-            known = await self._in_time(self.desk.judge(id, judgement.success, judgement.comment))
+            return {"saved": await self._in_time(self.desk.judge(id, judgement.success, judgement.comment))}
+        except NoSuchConversation as e:
+            raise Refused(404, str(e)) from e
         except OSError as e:
             raise Refused(500, f"nothing was saved: {e}") from e
         except Conflict as e:
             raise _refused(e) from e
-        if not known:
-            raise Refused(404, "there is no such conversation, or it was ended before")
-        return {"saved": self.desk.records.path is not None}
 
     def _head(self, kind: str) -> dict[str, Any]:
         id = f"chatcmpl-{time.time_ns():x}"

@@ -50,13 +50,18 @@ class Records:
             self.mended = _mend(self.path)
 
     def add(self, talk: Talk, success: bool | None = None, comment: str = "") -> bool:
-        """Writes a conversation down, and returns when it is on the disk; False where the agent has said nothing.
+        """Writes a conversation down, and returns when it is on the disk.
+
+        Returns:
+            False where nothing is kept: without a file, or of a conversation in which the agent has said nothing and
+            that nobody judged.
 
         Raises:
             OSError: if it could not be written; the file is then as it was.
         """
         messages = talk.messages
-        if self.path is None or not any(message["role"] == "assistant" for message in messages):
+        is_kept = success is not None or any(message["role"] == "assistant" for message in messages)
+        if self.path is None or not is_kept:
             return False
         began = datetime.datetime.fromtimestamp(talk.began, datetime.timezone.utc)
         kept = {

@@ -9,6 +9,8 @@ import pytest
 
 from dialogym.agents import make_agent
 from dialogym.agents.language_model.demonstrations import load_messages
+from dialogym.deployment.card import opinions_of
+from dialogym.deployment.pairs import read_kept, served_pairs
 from dialogym.deployment.talk import Host
 
 from .serving import ENV, TOKEN, Echo, quick, said, serving
@@ -385,6 +387,35 @@ def test_what_a_person_says_at_the_end_is_kept_with_the_conversation(tmp_path):
     lines = [json.loads(text) for text in kept.read_text().splitlines()]
     assert [one["success"] for one in lines] == [True, None]  # the other was written when the server stopped
     assert [list(talk) for talk in load_messages(kept).conversations] == [one["messages"] for one in lines]
+
+
+def test_a_judged_conversation_is_kept_though_the_agent_said_nothing(tmp_path):
+    kept, made = tmp_path / "kept.jsonl", gym.make(ENV)
+    with serving(kept, make_agent("rule", made), made) as one:
+        for words in ("goodbye", "goodbye", "cheap Indian food in the centre"):
+            told = one.complete(said(words), model="rule")[1]
+            assert told["over"] == (words == "goodbye")
+            path = f"/conversations/{told['conversation']}/judgement"
+            assert one.ask("POST", path, {"success": False, "comment": "useless"}) == (200, {"saved": True})
+        one.complete(said("Goodbye!"), model="rule")  # nobody judges this one
+    lines = [json.loads(text) for text in kept.read_text().splitlines()]
+    assert [line["comment"] for line in lines] == ["useless"] * 3
+    assert [line["messages"][1:] for line in lines[:2]] == [said("goodbye")] * 2
+    assert opinions_of(kept)[:2] == (3, 0)
+    assert [len(one.turns) for one in read_kept(kept)] == [0, 0, 1]
+    pairs, num_left_out = served_pairs(kept, Echo(made), made, "echo")
+    assert (len(pairs), num_left_out) == (1, 0)
+    assert [list(talk) for talk in load_messages(kept).conversations] == [lines[2]["messages"]]
+    kept.write_text("".join(json.dumps(line) + "\n" for line in lines[:2]))
+    with pytest.raises(ValueError, match="expected something that the assistant says, got 2 rows without"):
+        load_messages(kept)
+
+
+def test_who_judges_where_nothing_is_kept_is_told_so():
+    with serving(None) as one:
+        told = one.complete(said("hello"))[1]
+        path = f"/conversations/{told['conversation']}/judgement"
+        assert one.ask("POST", path, {"success": True}) == (200, {"saved": False})
 
 
 def test_a_file_that_holds_something_else_is_not_added_to(tmp_path):
