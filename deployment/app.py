@@ -231,7 +231,8 @@ class Service:
 
     def _described(self) -> dict[str, Any]:
         known = {"id": self.name, "object": "model", "created": self.created, "owned_by": "dialogym"}
-        return {**known, "env": self.env, "message_chars": self.limits.message_chars}
+        is_kept = self.desk.records.path is not None
+        return {**known, "env": self.env, "message_chars": self.limits.message_chars, "kept": is_kept}
 
     async def _complete(self, request: Request) -> Response:
         asked = await self._read(request, ChatRequest)
