@@ -188,13 +188,15 @@ class Desk:
 
         It has the id that it was named by, where that can be its own: without a history it is another conversation.
         """
+        chosen = secrets.token_urlsafe(16)
+        if id is not None and has_history and id not in self._entries and _ISSUED.fullmatch(id):
+            chosen = id
         if len(self._entries) >= self.limits.conversations:
             silent = next((entry for entry in self._entries.values() if not entry.is_answering), None)
             if silent is None:
                 raise TooBusy(f"{len(self._entries)} conversations are going on: ask again later")
             self._put_away(silent)
-        is_its_own = id is not None and has_history and id not in self._entries and _ISSUED.fullmatch(id)
-        entry = Entry(Talk(self.host, id if is_its_own else secrets.token_urlsafe(16)), is_named=id is not None)
+        entry = Entry(Talk(self.host, chosen), is_named=id is not None)
         self._entries[entry.talk.id] = entry
         return entry
 

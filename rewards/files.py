@@ -71,7 +71,7 @@ def _append(file: int, content: bytes, path: str | Path) -> None:
 @contextlib.contextmanager
 def _alone(file: int) -> Iterator[None]:
     """Until the block ends, whoever else adds to the file waits."""
-    if not _lock(file):
+    if fcntl is None or not _has_locked(file):
         with _APPENDING:
             yield
         return
@@ -81,10 +81,9 @@ def _alone(file: int) -> Iterator[None]:
         fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would not, where a fork meanwhile has the file open too
 
 
-def _lock(file: int) -> bool:
-    """Locks a file, as soon as nobody else does; False where the system, or the file system, has no such locks."""
-    if fcntl is None:
-        return False
+def _has_locked(file: int) -> bool:
+    """Locks a file, when nobody else has; False where its file system has no such locks."""
+    assert fcntl is not None
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError:
