@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Collection
 from importlib import resources
 from ipaddress import ip_address
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingRes
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
-from .desk import Conflict, Desk, TooBusy
+from .desk import Conflict, Desk, NoSuchConversation, TooBusy
 from .limits import Limits, RateLimiter
 from .records import Records
 from .requests import ChatRequest, Judgement, Refused, wrong
@@ -59,6 +59,8 @@ class Service:
         limits: of what is taken; None takes the defaults.
         local: it is served to this machine alone: requests that name another host are refused, which pages elsewhere
             make whose name was pointed here.
+        public_names: other names of this machine, such as "chat.example" or "chat.example:8443", at which a proxy hands
+            requests on; also of the pages whose requests are taken.
         env: id of the environment.
 
     Attributes:
@@ -75,9 +77,11 @@ class Service:
         token: str | None,
         limits: Limits | None = None,
         local: bool = True,
+        public_names: Collection[str] = (),
         env: str = "",
     ):
         limits = Limits() if limits is None else limits
+        self.public_names = frozenset(name.lower() for name in public_names)
         self.name, self.token, self.limits, self.local = name, token, limits, local
         self.env, self.created = env, int(time.time())
         self.worker = Worker(host.agent)
@@ -142,12 +146,16 @@ class Service:
     def _check(self, request: Request) -> None:
         """Raises Refused for a request that another page or host sent, that comes too soon, or has no token."""
         named = request.headers.get("host", "")
-        if self.local and not _is_local(named):
-            raise Refused(403, "this server is for its own machine alone")
+        if self.local and not _is_local(named, self.public_names):
+            raise Refused(
+                403,
+                f"this server is for its own machine alone, got a request for {named!r:.80}: "
+                "`dialogym serve --public-name` gives it the name of a proxy",
+            )
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != named:
+        if origin is not None and _netloc(origin) not in (named, *self.public_names):
             raise Refused(403, "requests of other pages are refused")
-        if request.url.path in ("/", "/health"):
+        if request.scope["path"] in ("/", "/health"):
             return
         wait = self.rate.wait(request.client.host if request.client else "")
         if wait:
@@ -223,7 +231,8 @@ class Service:
 
     def _described(self) -> dict[str, Any]:
         known = {"id": self.name, "object": "model", "created": self.created, "owned_by": "dialogym"}
-        return {**known, "env": self.env, "message_chars": self.limits.message_chars}
+        is_kept = self.desk.records.path is not None
+        return {**known, "env": self.env, "message_chars": self.limits.message_chars, "kept": is_kept}
 
     async def _complete(self, request: Request) -> Response:
         asked = await self._read(request, ChatRequest)
@@ -274,14 +283,13 @@ class Service:
     async def _judge(self, id: str, request: Request) -> dict[str, Any]:
         judgement = await self._read(request, Judgement)
         try:
-            known = await self._in_time(self.desk.judge(id, judgement.success, judgement.comment))
+            return {"saved": await self._in_time(self.desk.judge(id, judgement.success, judgement.comment))}
+        except NoSuchConversation as e:
+            raise Refused(404, str(e)) from e
         except OSError as e:
             raise Refused(500, f"nothing was saved: {e}") from e
         except Conflict as e:
             raise _refused(e) from e
-        if not known:
-            raise Refused(404, "there is no such conversation, or it was ended before")
-        return {"saved": self.desk.records.path is not None}
 
     def _head(self, kind: str) -> dict[str, Any]:
         id = f"chatcmpl-{time.time_ns():x}"
@@ -358,13 +366,23 @@ async def _no_such_path(request: Request, error: HTTPException) -> Response:
     return JSONResponse(told.body, told.status, error.headers)
 
 
-def _is_local(named: str) -> bool:
+def _is_local(named: str, public_names: Collection[str] = ()) -> bool:
     """Whether a host is this machine by name; its port may be another one, where a tunnel leads here."""
-    host = urlsplit(f"//{named}").hostname or ""
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        host = urlsplit(f"//{named}").hostname or ""
+        if host == "localhost" or host in {urlsplit(f"//{name}").hostname for name in public_names}:
+            return True
+        return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _netloc(origin: str) -> str | None:
+    """Host and port of an origin; None where it is malformed."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _has_token(request: Request, token: str) -> bool:

@@ -23,6 +23,7 @@ from ..agents.training.log import read_log
 from ..envs import task_class
 from ..evaluation.statistics import Interval, wilson_interval
 from .measurement import CARD_FILE, CEILING, TRAINED, is_of, read_evaluation
+from .records import read_records
 
 LIBRARY = "dialogym"
 LOG_FILE = "log.jsonl"
@@ -93,14 +94,7 @@ def opinions_of(path: str | Path) -> Opinions:
     Raises:
         ValueError: for a line that is none of them.
     """
-    said = []
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                said.append(json.loads(line)["success"])
-            except (ValueError, KeyError, TypeError) as e:
-                what = f"expected a conversation that serve kept, got {line.strip():.80}"
-                raise ValueError(f"{path}, line {number}: {what}") from e
+    said = read_records(path, lambda record: record["success"])
     judged = [one for one in said if one is not None]
     success = wilson_interval(sum(judged), len(judged)) if judged else None
     return Opinions(len(judged), len(said) - len(judged), success)

@@ -2,8 +2,8 @@
 
 A request holds the whole conversation, as the API has it. The conversation it goes on with is found by its id, if the
 request names one, or else by what was said in it; one that is not known is played again from its history: the agent
-uses its tools as it would, and says what the history says it said. A conversation that was named once is found by its
-name alone: others may have said the same.
+uses its tools as it would, and says what the history says it said, under the id that it had. A conversation that was
+named once is found by its name alone: others may have said the same.
 
 All of this runs in the event loop; the agent plays in the worker's thread.
 """
@@ -14,6 +14,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -28,6 +29,9 @@ from .worker import AgentFailed, Job, Worker
 
 _log = logging.getLogger(__name__)
 
+_ISSUED = re.compile(r"[A-Za-z0-9_-]{22}")
+"""The form of an id, of 16 random bytes."""
+
 Said = tuple[tuple[str, str], ...]
 """Role and content of each message, user and assistant in turn."""
 
@@ -38,6 +42,10 @@ class TooBusy(RuntimeError):
 
 class Conflict(RuntimeError):
     """The conversation is not where the request takes it to be."""
+
+
+class NoSuchConversation(LookupError):
+    """There is none of that id, or it was ended."""
 
 
 class Entry:
@@ -83,6 +91,8 @@ class Desk:
         self._entries: OrderedDict[str, Entry] = OrderedDict()  # the one that was silent longest first
         self._known: dict[bytes, set[str]] = {}  # conversations by what was said in them
         self._waiting = 0
+        # One thread, so that the lines of a conversation stand in their order.
+        self._writer = concurrent.futures.ThreadPoolExecutor(1, "dialogym-records")
 
     def __len__(self) -> int:
         """Conversations that are kept in mind."""
@@ -93,7 +103,8 @@ class Desk:
 
         Args:
             asked: the whole conversation; the last message is the person's.
-            id: of the conversation; one that is not known, such as "", begins another; None finds it by what was said.
+            id: of the conversation; None finds it by what was said. One that is not known begins another, such as "";
+                one that was issued, and has a history, names it again.
 
         Raises:
             TooBusy: if too many wait.
@@ -135,7 +146,9 @@ class Desk:
             found = self._known.get(fingerprint(asked[:-1]))
             if found:
                 return self._ask(self._entries[next(iter(found))], asked, [(asked[-1][1], None)])
-        return self._ask(self._new(is_named=id is not None), asked, script(asked))
+        if entry is not None and entry.has_failed and len(asked) > 1 and asked[:-1] == entry.asked[:-1]:
+            self._put_away(entry)  # the person says something else instead: it is played again without what failed
+        return self._ask(self._new(id, has_history=len(asked) > 1), asked, script(asked))
 
     def _ask(self, entry: Entry, asked: Said, words: list[tuple[str, str | None]]) -> Entry:
         if entry.talk.over:
@@ -153,7 +166,7 @@ class Desk:
         error, id = future.exception(), entry.talk.id
         if error is not None and (entry.job.script or not isinstance(error, AgentFailed)):
             self._forget(entry)
-        elif error is None and id in self._entries and not future.result().over:
+        elif error is None and self._entries.get(id) is entry and not future.result().over:
             entry.said = (*asked, ("assistant", future.result().content))
             if not entry.is_named:
                 self._known.setdefault(fingerprint(entry.said), set()).add(id)
@@ -170,38 +183,47 @@ class Desk:
         self._entries.move_to_end(entry.talk.id)
         return entry
 
-    def _new(self, is_named: bool) -> Entry:
-        """A new conversation, in whose place one that is silent is put away where there are too many."""
+    def _new(self, id: str | None, has_history: bool) -> Entry:
+        """A new conversation, in whose place one that is silent is put away where there are too many.
+
+        It has the id that it was named by, where that can be its own: without a history it is another conversation.
+        """
+        chosen = secrets.token_urlsafe(16)
+        if id is not None and has_history and id not in self._entries and _ISSUED.fullmatch(id):
+            chosen = id
         if len(self._entries) >= self.limits.conversations:
             silent = next((entry for entry in self._entries.values() if not entry.is_answering), None)
             if silent is None:
                 raise TooBusy(f"{len(self._entries)} conversations are going on: ask again later")
             self._put_away(silent)
-        entry = Entry(Talk(self.host, secrets.token_urlsafe(16)), is_named)
+        entry = Entry(Talk(self.host, chosen), is_named=id is not None)
         self._entries[entry.talk.id] = entry
         return entry
 
     # The end of a conversation
 
     async def judge(self, id: str, success: bool, comment: str = "") -> bool:
-        """Ends a conversation with what the person says of it; False where there is none of that id.
+        """Ends a conversation with what the person says of it; False where nothing is kept.
 
         Raises:
+            NoSuchConversation: if there is none of that id.
             Conflict: if the agent is still answering in it.
             OSError: if it could not be written down; it goes on then.
         """
         entry = self._entries.get(id)
         if entry is None:
-            return False
+            raise NoSuchConversation("there is no such conversation, or it was ended before")
         if entry.is_answering:
             raise Conflict("the agent is still answering in this conversation")
         self._forget(entry)
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.shield(asyncio.to_thread(self.records.add, entry.talk, success, comment))
+            return await asyncio.shield(
+                loop.run_in_executor(self._writer, self.records.add, entry.talk, success, comment)
+            )
         except OSError:
-            self._entries[id] = entry
+            self._entries.setdefault(id, entry)
             raise
-        return True
 
     def put_away_idle(self) -> None:
         """Writes down the conversations in which nobody has spoken for long, and forgets them."""
@@ -212,10 +234,11 @@ class Desk:
     async def put_all_away(self) -> None:
         """Writes down and forgets every conversation, as far as it has come."""
         await asyncio.gather(*[self._put_away(entry) for entry in list(self._entries.values())])
+        self._writer.shutdown(wait=False)
 
     def _put_away(self, entry: Entry) -> asyncio.Future[None]:
         self._forget(entry)
-        return asyncio.get_running_loop().run_in_executor(None, self._write, entry.talk)
+        return asyncio.get_running_loop().run_in_executor(self._writer, self._write, entry.talk)
 
     def _write(self, talk: Talk) -> None:
         try:
@@ -225,7 +248,8 @@ class Desk:
 
     def _forget(self, entry: Entry) -> None:
         self._unlist(entry)
-        self._entries.pop(entry.talk.id, None)
+        if self._entries.get(entry.talk.id) is entry:
+            del self._entries[entry.talk.id]
 
 
 def script(asked: Said) -> list[tuple[str, str | None]]:

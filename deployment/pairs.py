@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +10,9 @@ from ..agents.base import Agent
 from ..agents.preference.judgements import Pair
 from ..rewards.learned.encoder import encodable
 from ..rewards.transcript import Message
+from .records import read_records
 from .talk import CannotReplay, Host, Talk
-from .worker import Job, Worker
+from .worker import AgentFailed, Job, Worker
 
 
 class Turn(NamedTuple):
@@ -44,20 +44,12 @@ class Kept(NamedTuple):
 
 
 def read_kept(path: str | Path) -> list[Kept]:
-    """The conversations of a file that ``dialogym serve`` kept.
+    """The conversations of a file that ``dialogym serve`` kept, each as its last line has it.
 
     Raises:
         ValueError: for a line that is none, with its number.
     """
-    found = []
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                found.append(_kept(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError) as e:
-                what = f"expected a conversation that serve kept, got {line.strip():.80}"
-                raise ValueError(f"{path}, line {number}: {what}") from e
-    return found
+    return read_records(path, _kept)
 
 
 def _kept(line: dict[str, Any]) -> Kept:
@@ -92,7 +84,8 @@ def served_pairs(
         seed: of which conversations, and which of their replies.
 
     Returns:
-        The pairs whose replies differ, and how many conversations could not be played again with this agent.
+        The pairs whose replies differ, and how many conversations were left out: this agent could not have had them, or
+        gave no reply.
 
     Raises:
         ValueError: for a line that is no such conversation; if there are no pairs.
@@ -109,16 +102,19 @@ def served_pairs(
             job = Job(Talk(host, ""), [*script, (conversation.turns[chosen].words, None)])
             asked.append((conversation, conversation.turns[chosen], worker.submit(job)))
     worker.stop()
-    pairs, num_left_out = [], 0
+    pairs, num_left_out, why = [], 0, ""
     for conversation, turn, future in asked:
         try:
             reply = encodable([future.result().content])[0]
-        except CannotReplay:
-            num_left_out += 1
+        except (CannotReplay, AgentFailed) as e:
+            num_left_out, why = num_left_out + 1, str(e)
             continue
         if reply != turn.reply and len(pairs) < num_pairs:
             messages = tuple(conversation.messages[: turn.place + 1])
             pairs.append(Pair(messages, turn.reply, reply, (conversation.agent, name)))
     if not pairs:
-        raise ValueError(f"expected conversations in {path} where {name} says something else, got none of {len(kept)}")
+        others = f", {num_left_out} of which were left out, the last because {why}" if num_left_out else ""
+        raise ValueError(
+            f"expected conversations in {path} where {name} says something else, got none of {len(kept)}{others}"
+        )
     return pairs, num_left_out

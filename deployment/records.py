@@ -6,6 +6,8 @@
 ``messages`` are what the agent wrote, as it would imitate it; ``spoken`` is what the person read instead where that
 differs, by the place of the message.
 ``success`` is what the person said at the end: true, false, or null where nobody said anything.
+
+A conversation that was put away and then went on has several lines of one id: the last of them is the whole of it.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..agents.files import append_line, atomic_write
 from .talk import Talk
+
+T = TypeVar("T")
 
 
 class Records:
@@ -46,13 +50,18 @@ class Records:
             self.mended = _mend(self.path)
 
     def add(self, talk: Talk, success: bool | None = None, comment: str = "") -> bool:
-        """Writes a conversation down, and returns when it is on the disk; False where the agent has said nothing.
+        """Writes a conversation down, and returns when it is on the disk.
+
+        Returns:
+            False where nothing is kept: without a file, or of a conversation in which the agent has said nothing and
+            that nobody judged.
 
         Raises:
             OSError: if it could not be written; the file is then as it was.
         """
         messages = talk.messages
-        if self.path is None or not any(message["role"] == "assistant" for message in messages):
+        is_kept = success is not None or any(message["role"] == "assistant" for message in messages)
+        if self.path is None or not is_kept:
             return False
         began = datetime.datetime.fromtimestamp(talk.began, datetime.timezone.utc)
         kept = {
@@ -71,6 +80,35 @@ class Records:
         }
         append_line(self.path, json.dumps(kept, ensure_ascii=False))
         return True
+
+
+def read_records(path: str | Path, read: Callable[[dict[str, Any]], T]) -> list[T]:
+    """What is read of each conversation that ``dialogym serve`` kept, once of those that have several lines.
+
+    The last line of an id counts, and the last judgement.
+
+    Args:
+        path: the file.
+        read: what is wanted of a line.
+
+    Raises:
+        ValueError: for a line that is no conversation, with its number.
+    """
+    found: dict[str | int, T] = {}
+    judged: dict[str | int, dict[str, Any]] = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                record = json.loads(line)
+                id = record["id"] if isinstance(record.get("id"), str) else number
+                if record.get("success") is not None:
+                    judged[id] = {name: record[name] for name in ("success", "comment") if name in record}
+                found.pop(id, None)
+                found[id] = read({**record, **judged.get(id, {})})
+            except (ValueError, KeyError, TypeError, AttributeError) as e:
+                what = f"expected a conversation that serve kept, got {line.strip():.80}"
+                raise ValueError(f"{path}, line {number}: {what}") from e
+    return list(found.values())
 
 
 def _mend(path: Path) -> bool:

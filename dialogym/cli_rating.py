@@ -125,7 +125,10 @@ def _pairs_with_people(
         )
     found, num_left_out = served_pairs(served, player_of(agent, env, seed), env, agent, num, seed)
     if num_left_out:
-        console.print(f"{num_left_out} conversations cannot be played again with {agent}.", soft_wrap=True)
+        console.print(
+            f"{num_left_out} conversations are left out: {agent} could not have had them, or gave no reply.",
+            soft_wrap=True,
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     save_pairs(path, found)
 

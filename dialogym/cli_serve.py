@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 from ipaddress import ip_address
 from pathlib import Path
@@ -26,6 +27,7 @@ ANY = ("0.0.0.0", "::")
 """Addresses that stand for all of a machine's."""
 AT_A_TERMINAL = "human"
 """The agent that nobody can be served with."""
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 
 
 def serve(
@@ -40,6 +42,10 @@ def serve(
         str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine alone, 0.0.0.0 all the world.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    public_name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="At which a reverse proxy is reached, such as chat.example; repeatable."),
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(envvar="DIALOGYM_TOKEN", show_envvar=True, help="That requests need; default: a new one."),
@@ -70,6 +76,7 @@ def serve(
         raise ValueError("--token must be printable ASCII without spaces")
     if name is not None and not name.strip():
         raise ValueError(f"--name must be the name that clients ask for, got {name!r}")
+    public_names = [_checked_host(one) for one in public_name or []]
     player, made = _player(agent, env, set_, config, seed)
     called = player.name if name is None else name
     env_id = made.spec.id if made.spec else ""
@@ -80,7 +87,14 @@ def serve(
     key = None if no_token else token or secrets.token_urlsafe(24)
     local = _is_loopback(host)
     service = Service(
-        Host(player, made, seed=seed), name=called, records=records, token=key, limits=limits, local=local, env=env_id
+        Host(player, made, seed=seed),
+        name=called,
+        records=records,
+        token=key,
+        limits=limits,
+        local=local,
+        public_names=public_names,
+        env=env_id,
     )
     with contextlib.closing(listen(host, port)) as socket:
         _announce(host, socket.getsockname()[1], key, told=token is not None, out=out, called=called)
@@ -96,6 +110,13 @@ def _player(agent: str, env: str | None, set_: list[str] | None, config: list[st
     made = env_for([agent], env, options_of(set_))
     player = player_of(agent, made, seed, options_of(config))
     return player, remake(made, interface=player.interface)
+
+
+def _checked_host(name: str) -> str:
+    """A host, with or without its port, as browsers send it."""
+    if not _HOST.fullmatch(name):
+        raise ValueError(f"--public-name must be a host such as chat.example, without https:// or a path, got {name!r}")
+    return name
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_APPENDING = threading.Lock()
 
 
 def package_file(package: str, file: str, extra: str) -> Any:
@@ -33,11 +42,21 @@ def atomic_write(path: str | Path, content: str | bytes) -> None:
 def append_line(path: str | Path, line: str) -> None:
     """Adds a line to a file, in one write, and returns when it is on the disk.
 
+    Threads and processes that add to the same file take turns; where there is no ``flock``, threads alone do.
+
     Raises:
         OSError: if it could not be written, or only in part (a full disk); the file is then as it was.
     """
     content = f"{line}\n".encode()
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        with _alone(file):
+            _append(file, content, path)
+    finally:
+        os.close(file)
+
+
+def _append(file: int, content: bytes, path: str | Path) -> None:
     size = os.fstat(file).st_size
     try:
         written = os.write(file, content)
@@ -47,5 +66,26 @@ def append_line(path: str | Path, line: str) -> None:
     except OSError:
         os.ftruncate(file, size)
         raise
+
+
+@contextlib.contextmanager
+def _alone(file: int) -> Iterator[None]:
+    """Until the block ends, whoever else adds to the file waits."""
+    if fcntl is None or not _has_locked(file):
+        with _APPENDING:
+            yield
+        return
+    try:
+        yield
     finally:
-        os.close(file)
+        fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would not, where a fork meanwhile has the file open too
+
+
+def _has_locked(file: int) -> bool:
+    """Locks a file, when nobody else has; False where its file system has no such locks."""
+    assert fcntl is not None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True

@@ -58,6 +58,8 @@ TO_PREFER: dict[str, dict[str, Field]] = {
 }
 """The forms of a preference; the second has the whole conversation in both, the prompt being how they begin alike."""
 WHOLE = "chosen and rejected"
+OF_SERVE = {"messages", "spoken", "success", "id"}
+"""Columns of the conversations that ``dialogym serve`` kept."""
 
 
 class Preference(NamedTuple):
@@ -76,9 +78,11 @@ class Records(Sequence[T], Generic[T]):
         num_skipped: rows that were left out because something is wrong with them.
     """
 
-    def __init__(self, rows: Rows, kept: Sequence[int], make: Callable[[Row], T], fields: Mapping[str, str]):
+    def __init__(
+        self, rows: Rows, kept: Sequence[int], make: Callable[[Row], T], fields: Mapping[str, str], num_skipped: int
+    ):
         self._rows, self._kept, self._make = rows, kept, make
-        self.fields, self.num_skipped = dict(fields), len(rows) - len(kept)
+        self.fields, self.num_skipped = dict(fields), num_skipped
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -106,6 +110,8 @@ def load_conversations(
     data: Any, fields: Mapping[str, str] | None = None, on_error: str = "raise"
 ) -> Records[list[Message]]:
     """The conversations of a user's data, each as its messages, in any of the forms of ``TO_IMITATE``.
+
+    Of what ``dialogym serve`` kept, each conversation is taken once, as its last line has it, if the agent spoke in it.
 
     Args:
         data: whatever :func:`open_rows` takes.
@@ -182,8 +188,10 @@ def _records(
     def make(row: Row) -> T:
         return made(row, found, rows)
 
-    problems, kept = Problems(rows), array("L")
+    problems, kept, needless = Problems(rows), array("L"), _needless(rows, columns)
     for number, row in enumerate(rows):
+        if number in needless:
+            continue
         try:
             if isinstance(row, RowError):
                 raise row
@@ -194,13 +202,37 @@ def _records(
             kept.append(number)
     if problems.count and (on_error == "raise" or not kept):
         raise ValueError(problems.told())
+    if not kept:
+        raise ValueError(f"{rows.name}: expected something that the assistant says, got {len(rows):,} rows without")
     tell(rows.name, found, columns, forms[form], "not read")
     if problems.count:
         names.log.warning(
             "%s: left out %s of %s rows with which something is wrong, the first being %s",
             rows.name, f"{problems.count:,}", f"{len(rows):,}", problems.shown[0],
         )  # fmt: skip
-    return Records(rows, kept if problems.count else range(len(rows)), make, found)
+    return Records(rows, kept if len(kept) < len(rows) else range(len(rows)), make, found, problems.count)
+
+
+def _needless(rows: Rows, columns: Sequence[str]) -> set[int]:
+    """Of what ``dialogym serve`` kept, rows that a later one of the same id replaces, or in which no agent speaks."""
+    found, last = set[int](), dict[str, int]()
+    if not set(columns) >= OF_SERVE:
+        return found
+    for number, row in enumerate(rows):
+        if isinstance(row, RowError):
+            continue
+        id, messages = row.get("id"), row.get("messages")
+        if isinstance(id, str):
+            if id in last:
+                found.add(last[id])
+            last[id] = number
+        if isinstance(messages, list) and messages and all(_is_of_person(message) for message in messages):
+            found.add(number)
+    return found
+
+
+def _is_of_person(message: Any) -> bool:
+    return isinstance(message, Mapping) and message.get("role") in ("system", "user")
 
 
 def _form(

@@ -9,6 +9,8 @@ import pytest
 
 from dialogym.agents import make_agent
 from dialogym.agents.language_model.demonstrations import load_messages
+from dialogym.deployment.card import opinions_of
+from dialogym.deployment.pairs import read_kept, served_pairs
 from dialogym.deployment.talk import Host
 
 from .serving import ENV, TOKEN, Echo, quick, said, serving
@@ -318,6 +320,38 @@ def test_nobody_gets_in_without_the_token_or_from_elsewhere(served):
         assert served.ask("GET", path)[0] in (404, 405)
 
 
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("headers", [{"Host": "[::1"}, {"Host": "[x]"}, {"Origin": "http://["}, {"Origin": "null"}])
+def test_a_malformed_host_or_origin_is_refused_as_others_are(tmp_path, caplog, headers, local):
+    with serving(tmp_path / "kept.jsonl", local=local) as one:
+        told = one.ask("GET", "/v1/models", Authorization="", **headers)
+        assert told[0] == (401 if "Host" in headers and not local else 403)  # all names are taken where it is not local
+        assert told[1]["error"]["type"] == "invalid_request_error"
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "chat.example", "Chat.example:443"])
+def test_a_proxy_hands_on_what_is_asked_at_its_name_if_the_server_knows_it(tmp_path, host):
+    page, asked = "https://chat.example", {"model": "echo", "messages": said("hello")}
+    with serving(tmp_path / "kept.jsonl", public_names=["CHAT.example"]) as one:
+        assert one.ask("POST", "/v1/chat/completions", asked, Host=host, Origin=page)[0] == 200
+        assert one.ask("GET", "/v1/models", Host=host)[0] == 200
+        assert one.ask("GET", "/v1/models", Host=host, Authorization="")[0] == 401
+        for other in ("https://evil.example", "https://chat.example.evil.example", "https://chat.example:8443", "null"):
+            assert one.ask("GET", "/v1/models", Host=host, Origin=other)[0] == 403
+        for other in ("evil.example", "chat.example.evil.example", "chat.example@evil.example"):
+            assert one.ask("GET", "/v1/models", Host=other)[0] == 403
+    with serving(tmp_path / "kept.jsonl") as one:
+        assert one.ask("POST", "/v1/chat/completions", asked, Host=host, Origin=page)[0] == 403
+
+
+def test_a_proxy_may_have_a_port_of_its_own(tmp_path):
+    with serving(tmp_path / "kept.jsonl", public_names=["chat.example:8443", "other.example"]) as one:
+        for host in ("chat.example", "chat.example:8443", "other.example"):
+            assert one.ask("GET", "/v1/models", Host=host, Origin="https://chat.example:8443")[0] == 200
+        assert one.ask("GET", "/v1/models", Host="127.0.0.1", Origin="https://chat.example:9000")[0] == 403
+
+
 def test_whoever_asks_too_often_waits(tmp_path):
     with serving(tmp_path / "kept.jsonl", limits=quick(requests_per_minute=3)) as one:
         answers = [one.ask("GET", "/v1/models", Authorization="Bearer wrong")[0] for _ in range(2)]
@@ -353,6 +387,35 @@ def test_what_a_person_says_at_the_end_is_kept_with_the_conversation(tmp_path):
     lines = [json.loads(text) for text in kept.read_text().splitlines()]
     assert [one["success"] for one in lines] == [True, None]  # the other was written when the server stopped
     assert [list(talk) for talk in load_messages(kept).conversations] == [one["messages"] for one in lines]
+
+
+def test_a_judged_conversation_is_kept_though_the_agent_said_nothing(tmp_path):
+    kept, made = tmp_path / "kept.jsonl", gym.make(ENV)
+    with serving(kept, make_agent("rule", made), made) as one:
+        for words in ("goodbye", "goodbye", "cheap Indian food in the centre"):
+            told = one.complete(said(words), model="rule")[1]
+            assert told["over"] == (words == "goodbye")
+            path = f"/conversations/{told['conversation']}/judgement"
+            assert one.ask("POST", path, {"success": False, "comment": "useless"}) == (200, {"saved": True})
+        one.complete(said("Goodbye!"), model="rule")  # nobody judges this one
+    lines = [json.loads(text) for text in kept.read_text().splitlines()]
+    assert [line["comment"] for line in lines] == ["useless"] * 3
+    assert [line["messages"][1:] for line in lines[:2]] == [said("goodbye")] * 2
+    assert opinions_of(kept)[:2] == (3, 0)
+    assert [len(one.turns) for one in read_kept(kept)] == [0, 0, 1]
+    pairs, num_left_out = served_pairs(kept, Echo(made), made, "echo")
+    assert (len(pairs), num_left_out) == (1, 0)
+    assert [list(talk) for talk in load_messages(kept).conversations] == [lines[2]["messages"]]
+    kept.write_text("".join(json.dumps(line) + "\n" for line in lines[:2]))
+    with pytest.raises(ValueError, match="expected something that the assistant says, got 2 rows without"):
+        load_messages(kept)
+
+
+def test_who_judges_where_nothing_is_kept_is_told_so():
+    with serving(None) as one:
+        told = one.complete(said("hello"))[1]
+        path = f"/conversations/{told['conversation']}/judgement"
+        assert one.ask("POST", path, {"success": True}) == (200, {"saved": False})
 
 
 def test_a_file_that_holds_something_else_is_not_added_to(tmp_path):

@@ -17,6 +17,9 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
+from dialogym.agents.language_model.demonstrations import load_messages
+from dialogym.deployment.card import opinions_of
+from dialogym.deployment.pairs import read_kept
 from dialogym.deployment.records import Records
 
 from .serving import TOKEN, Echo, quick, said, serving, wait_until
@@ -212,6 +215,47 @@ def test_silent_conversations_are_written_down_and_forgotten(tmp_path):
         assert served.service.desk._known == {}
         path = f"/conversations/{first['conversation']}/judgement"
         assert served.ask("POST", path, {"success": True})[0] == 404
+
+
+def test_a_conversation_that_was_put_away_goes_on_under_its_id(tmp_path):
+    with serving(tmp_path / "kept.jsonl", limits=quick(conversations=1)) as served:
+        first = served.complete(said("one"))[1]
+        served.complete(said("somebody else"))  # for whom the first makes room
+        named = {"metadata": {"conversation": first["conversation"]}}
+        history = said("one", first["choices"][0]["message"]["content"], "two")
+        ids = {served.complete(history, **named)[1]["conversation"] for _ in range(2)}
+        assert ids == {first["conversation"]}
+        path = f"/conversations/{first['conversation']}/judgement"
+        assert served.ask("POST", path, {"success": True}) == (200, {"saved": True})
+        assert len(served.lines()) == 3
+    kept = read_kept(tmp_path / "kept.jsonl")
+    assert [[turn.words for turn in one.turns] for one in kept] == [["somebody else"], ["one", "two"]]
+    assert opinions_of(tmp_path / "kept.jsonl")[:2] == (1, 1)
+    assert [len(talk) for talk in load_messages(tmp_path / "kept.jsonl").conversations] == [3, 5]
+
+
+def test_who_says_something_else_after_a_failure_stays_in_the_conversation(served):
+    first = served.complete(said("one"))[1]
+    answer, named = first["choices"][0]["message"]["content"], {"metadata": {"conversation": first["conversation"]}}
+    assert served.complete(said("one", answer, "fail"), **named)[0] == 500
+    status, told = served.complete(said("one", answer, "two"), **named)
+    assert (status, told["conversation"]) == (200, first["conversation"])
+    assert served.ask("POST", f"/conversations/{told['conversation']}/judgement", {"success": True})[0] == 200
+    (conversation,) = read_kept(served.kept)
+    assert [turn.words for turn in conversation.turns] == ["one", "two"]
+
+
+@pytest.mark.parametrize("id", ["", "x" * 21, "x" * 23, "x" * 21 + "\n", "ä" * 22, "x" * 100_000])
+def test_an_id_that_was_never_issued_is_not_taken_over(served, id):
+    status, told = served.complete(said("one", "so", "two"), metadata={"conversation": id})
+    assert (status, len(told["conversation"])) == (200, 22)
+
+
+def test_an_id_that_is_used_for_another_conversation_is_not_taken_over(served):
+    first = served.complete(said("one"))[1]
+    named = {"metadata": {"conversation": first["conversation"]}}
+    assert served.ask("POST", f"/conversations/{first['conversation']}/judgement", {"success": True})[0] == 200
+    assert served.complete(said("another"), **named)[1]["conversation"] != first["conversation"]
 
 
 def test_the_one_that_was_silent_longest_makes_room(tmp_path):

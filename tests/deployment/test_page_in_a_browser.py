@@ -142,6 +142,34 @@ def test_a_long_talk_scrolls_and_the_box_grows_with_its_words(sized, served):
     assert len(messages(page)) == 16  # a line break sends nothing
 
 
+def test_the_page_says_whether_anything_is_kept(browser, tmp_path):
+    for kept, hint, thanks in (
+        (tmp_path / "kept.jsonl", "What is said here is kept", "Thank you!"),
+        (None, "What is said here is not kept.", "Thank you. Nothing was saved: this server keeps no conversations."),
+    ):
+        with serving(kept, limits=quick()) as served:
+            page = opened(browser, served)
+            assert hint in page.find_element("id", "hint").text
+            say(page, "hello")
+            page.find_element("id", "end").click()
+            page.find_element("id", "no").click()
+            wait(page, lambda page=page: shown(page, "over"))
+            assert page.find_element("id", "thanks").text == thanks
+
+
+def test_what_is_judged_before_the_agent_spoke_is_saved_too(browser, tmp_path):
+    made = gym.make(ENV)
+    with serving(tmp_path / "kept.jsonl", make_agent("rule", made), made, limits=quick()) as served:
+        page = opened(browser, served)
+        say(page, "goodbye")
+        wait(page, lambda: shown(page, "ending"))
+        page.find_element("id", "comment").send_keys("useless")
+        page.find_element("id", "no").click()
+        wait(page, lambda: shown(page, "over"))
+        assert page.find_element("id", "thanks").text == "Thank you!"
+        assert [(line["success"], line["comment"]) for line in served.lines()] == [(False, "useless")]
+
+
 def test_the_token_leaves_the_address_bar_and_a_wrong_one_is_told(browser, served):
     page = opened(browser, served)
     assert page.current_url == f"{served.url}/"

@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from dialogym import cli
 from dialogym.agents import make_agent
+from dialogym.agents.language_model.demonstrations import load_messages
 from dialogym.agents.preference.judgements import read_judgements, read_pairs
+from dialogym.deployment.card import opinions_of
 from dialogym.deployment.pairs import read_kept, served_pairs
 
 from .serving import ENV, Echo, quick, said, serving
@@ -59,6 +61,25 @@ def test_one_who_says_the_same_makes_no_pairs(kept):
         served_pairs(kept, make_agent("rule", made), made, "rule")
 
 
+class Fails(Echo):
+    def act(self, observation, info):
+        if "Indian" in info["messages"][-1]["content"] or self.name == "fails always":
+            raise RuntimeError("no idea")
+        return super().act(observation, info)
+
+
+def test_a_conversation_in_which_the_other_agent_fails_is_left_out(kept):
+    made = gym.make(ENV)
+    for seed in range(3):
+        pairs, num_left_out = served_pairs(kept, Fails(made), made, "fails", seed=seed)
+        assert (len(pairs), num_left_out) == (1, 1)
+        assert "Italian" in pairs[0].messages[1]["content"]
+    agent = Fails(made)
+    agent.name = "fails always"
+    with pytest.raises(ValueError, match=r"got none of 2, 2 of which were left out, the last because .*no idea"):
+        served_pairs(kept, agent, made, "fails")
+
+
 def test_people_rate_them_at_the_terminal(kept, tmp_path, monkeypatch):
     from dialogym.agents import registry
 
@@ -75,6 +96,20 @@ def test_people_rate_them_at_the_terminal(kept, tmp_path, monkeypatch):
         cli.app, ["rate", "--served", str(kept), "--rater", "anna", "--out", f"{tmp_path}/b.jsonl"]
     )
     assert "dialogym rate AGENT --served FILE" in str(wrong.exception)
+
+
+def test_the_last_line_of_an_id_is_the_whole_conversation(kept, tmp_path):
+    first, second = (json.loads(line) for line in kept.read_text().splitlines())
+    begun = {**first, "messages": first["messages"][:-2], "success": True, "comment": "so far"}
+    path = tmp_path / "several.jsonl"
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in (begun, second, first)))
+    assert read_kept(path) == list(reversed(read_kept(kept)))
+    read = [list(talk) for talk in load_messages(path).conversations]
+    assert read == [second["messages"], first["messages"]]
+    opinions = opinions_of(path)  # what was said of it while it was shorter still counts
+    assert (opinions.judged, opinions.silent) == (1, 1)
+    path.write_text("".join(json.dumps({**line, "id": 7}) + "\n" for line in (first, second)))
+    assert len(load_messages(path).conversations) == 2
 
 
 def test_a_file_of_anything_else_is_refused(tmp_path):

@@ -62,6 +62,11 @@ def called(*arguments, **environment):
         (["rule", "--out", "kept.txt"], ValueError, r"ends in \.jsonl"),
         (["runs/none/agent"], FileNotFoundError, "the folder of a trained one, got 'runs/none/agent'"),
         (["rule", "--name", " "], ValueError, "--name must be the name that clients ask for, got ' '"),
+        (
+            ["rule", "--public-name", "https://chat.example"],
+            ValueError,
+            "without https:// or a path, got 'https://chat",
+        ),
         (["rules"], ValueError, "did you mean 'rule'"),
         (["rule", "--env", "TextDialogue-v0"], ValueError, "did you mean 'TextDialog-v0'"),
         (["rule", "--env", "TextNegotiation-v0"], ValueError, "no seat for a person"),
@@ -123,6 +128,14 @@ def test_who_serves_all_the_world_without_a_token_is_warned(tmp_path, served):
     assert "Anybody who reaches this address" in called(*arguments, "--no-token", DIALOGYM_TOKEN="").output
     assert "Anybody" not in called(*arguments, DIALOGYM_TOKEN="").output
     assert [service.local for service in served] == [False, False]
+
+
+def test_the_names_of_a_proxy_reach_the_server(tmp_path, served):
+    names = ("--public-name", "chat.example", "--public-name", "chat.example:8443")
+    result = called("rule", "--port", 0, "--out", tmp_path / "kept.jsonl", *names)
+    assert result.exception is None, result.output
+    assert served[0].public_names == {"chat.example", "chat.example:8443"}
+    assert served[0].local
 
 
 def test_a_port_that_is_taken_is_told(tmp_path):
