@@ -296,6 +296,10 @@ def test_a_booking_takes_values_as_people_write_them(time):
         "Shall I call book(name=Anatolia, people=2, day=friday, time=19:00)?",
         "I could use book(name=Anatolia, people=2, day=friday, time=19:00) if you like.",
         "I will not book(name=Anatolia, people=2, day=friday, time=19:00) before you say so.",
+        "Just say 'yes' and I'll call book(name=Anatolia, people=2, day=friday, time=19:00)",
+        "~~book(name=Anatolia, people=2, day=friday, time=19:00)~~ (cancelled)",
+        "// TODO ask user first\nbook(name=Anatolia, people=2, day=friday, time=19:00)",
+        "book(name=Anatolia, people=2, day=friday, time=19:00)\nWait, I should ask for the day first.",
     ],
 )
 def test_a_booking_that_is_only_spoken_of_is_not_made(words):
@@ -303,6 +307,20 @@ def test_a_booking_that_is_only_spoken_of_is_not_made(words):
     assert env.unwrapped.partner.tools.reservation is None
     assert env.unwrapped.messages[-1]["role"] == "user"
     assert Reader(load_database()).understand(words).acts() == [("ask_booking",)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "~~book(name=Cocum, people=2, day=friday, time=19:00)~~ book(name=Anatolia, people=2, day=friday, time=19:00)",
+        "# Book the table\nbook(name=Anatolia, people=2, day=friday, time=19:00)",
+        "book(name=Anatolia, people=2, day=friday, time=19:00)\nWait a moment while I check.",
+        "book(name=Anatolia, people=2, day=friday, time=19:00)\nIs there anything else I should know?",
+    ],
+)
+def test_a_booking_with_words_around_it_is_made(words):
+    booked = [("book", "name=anatolia", "people=2", "day=friday", "time=19:00")]
+    assert Reader(load_database()).understand(words).acts() == booked
 
 
 def test_placeholders_are_filled_from_the_last_result():
