@@ -27,10 +27,21 @@ _NEGATE = re.compile(
     r"(?:oh |well |um |hmm,? |ah,? |actually,? |sorry |i said |i am afraid )*(?:no|nope|nah|not really|wrong|incorrect|"
     r"not (?:right|correct|"
     r"quite|that)|"
-    r"(?:that|this|it) is (?:wrong|incorrect|not (?:right|correct|it|what|true))|i did not (?:say|ask|mean)|"
+    r"(?:that|this|it) is (?:wrong|incorrect|not (?:right|correct|it|what|true))|i (?:did not|never) (?:say|said|ask|"
+    r"asked|mean|meant)|"
     r"i (?:do not|did not) (?:want|like|fancy) (?:that|this|it)(?: one| place)?(?=,|\Z))"
-    r"(?!,? (?:wait|hang on|hold on)\b)"
+    r"(?!,? (?:wait|hang on|hold on|(?:that|this|it|everything) is (?:all |really |just |perfectly |"
+    r"absolutely )?(?:fine|good|"
+    r"great|perfect|right|correct|okay|ok))\b)"
     r"(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real))\b"
+)
+_AFTER_BYE = (
+    r"(?:,? (?:and|then|now|for now|for today|all|everyone|everybody|friend|mate|you|too|to you|very|so|much|a lot|"
+    r"again|later|"
+    r"soon|around|there|tomorrow|next time|until next time|see|bye|good ?bye|good ?night|thanks?|thank you|cheers|"
+    r"take care|"
+    r"(?:have|enjoy) (?:a|your|the) (?:\w+ )?\w+|for (?:all |everything|the help|(?:all )?your \w+)|your \w+|the help|"
+    r"have fun|love|dear|ta|sir|madam|robot|guide|ok(?:ay)?))*"
 )
 _BYE = re.compile(
     r"(?:(?:ok(?:ay)?|great|thanks?|thank you|no|nope|well|and|so|perfect|alright|(?:very |so )?much|a (?:lot|million)|"
@@ -38,7 +49,7 @@ _BYE = re.compile(
     r"for your help|(?:you have|you are|this has|that has)(?: been)? (?:\w+ )?(?:helpful|great|brilliant|kind|lovely|"
     r"useful)),? )*"
     r"(?:(?:good ?bye|bye(?:[ -]bye)?|see you|farewell|good ?night|take care|have a (?:nice|good|great|lovely) \w+|"
-    r"cheerio)\b.*|"
+    rf"cheerio)\b{_AFTER_BYE}|"
     r"(?:that|this) (?:is|was|will be|would be) (?:all|everything|it)(?: (?:that )?(?:i|we) (?:need|needed|want|"
     r"wanted|wanted to know))?"
     r"(?: for (?:now|today))?(?:,? (?:and )?(?:thanks?|thank you|cheers|bye|goodbye|"
@@ -48,6 +59,14 @@ _BYE = re.compile(
     r"nothing (?:else|more)(?:,? (?:thanks|thank you|cheers|bye|goodbye))*(?: very| so)?(?: much)?(?: for your help)?|"
     r"i (?:do not )?need (?:nothing|anything) (?:else|"
     r"more)(?:,? (?:thanks|thank you))*)\Z"
+)
+_ENDS_WITH_BYE = re.compile(
+    r"(?:,|(?:thanks|thank you|cheers|much|now|then|ok|okay)) (?:and )?(?:good ?bye|bye(?:[ -]bye)?|farewell|cheerio|"
+    r"good ?night)"
+    rf"{_AFTER_BYE}\Z"
+)
+_BEGINS_WITH_BYE = re.compile(
+    r"(?:(?:ok(?:ay)?|great|thanks?|thank you|no|well|and|so|right|then),? )*(?:good ?bye|bye(?:[ -]bye)?)(?:,| -)"
 )
 _ALTERNATIVE = re.compile(
     r"\banother (?:one|place|restaurant|option|suggestion)\b|\b(?:something|anything|anywhere|somewhere|what) else\b|"
@@ -62,11 +81,64 @@ _IS_BOOKED = re.compile(
     r"book the table|have a table|have a booking)\b"
 )
 _REFERENCE = re.compile(r"\b(?:reference|confirmation)(?: number| code)?\b")
+_BOOKING = r"(?:tables?|bookings?|reservations?)"
+_CANCEL = r"(?:cancel|scrap|scratch|undo|delete|remove|call off|revoke|withdraw|take back|abort|annul|get rid of)"
 _NO_BOOKING = re.compile(
-    r"\bno (?:need (?:to|for) (?:\w+ )?)?(?:table|booking|reservation|book|reserve)s?\b|"
-    r"\bwithout (?:a )?(?:table|booking|reservation)\b|"
-    r"\b(?:pass on|skip|leave|hold off(?: on)?|forget(?: about)?|cancel|drop) (?:the |a |that |any )?(?:table|booking|"
-    r"reservation|reserving)\b"
+    rf"\bno (?:need (?:to|for) (?:\w+ )?)?(?:{_BOOKING}|book|reserve)\b|"
+    rf"\bwithout (?:a )?{_BOOKING}\b|"
+    rf"\b(?:pass on|skip|leave|hold off(?: on)?|forget(?: about)?|drop|{_CANCEL}) (?:[\w:']+ ){{0,3}}?"
+    rf"(?:{_BOOKING}|reserving)\b(?! (?:as|alone|in place)\b)|"
+    rf"\b(?:call|take) (?:[\w:']+ ){{1,3}}?{_BOOKING} (?:off|back)\b|"
+    r"\b(?:i would rather|i would prefer|better) (?:you )?(?:not|did not)\b|"
+    # it is done already, later or by somebody else
+    rf"\b(?:i|we|my \w+|our \w+) (?:have |has )?(?:already )?(?:booked|reserved|made (?:a|my|our) {_BOOKING})\b|"
+    rf"\b(?:i|we) (?:already )?have (?:already )?(?:got )?(?:a|my|our|another) (?:\w+ )?(?:booking|reservation)s?\b|"
+    rf"\b(?:i|we) (?:already have|have already) (?:got )?(?:a|my|our|another) (?:\w+ )?{_BOOKING}\b|"
+    r"\b(?:my|our) \w+ (?:will|can|shall|is going to|prefers to|is) (?:\w+ )?(?:book|reserve)\b|"
+    r"\b(?:he|she|they|somebody|someone) (?:will|can|shall|is going to|are going to) (?:\w+ )?(?:book|reserve)\b|"
+    r"\b(?:book|reserve)\b.*(?<!for )\b(?:myself|ourselves|later(?! (?:today|tonight|this|on|in)\b)|another time|"
+    r"some other time|"
+    r"on (?:my|our) own|elsewhere|somewhere else)\b|"
+    r"\b(?:i|we) (?:can|will|could|would rather|prefer to|am going to|are going to|shall|may|might) (?:\w+ )?(?:book|"
+    r"reserve)\b.*"
+    r"\b(?:online|by phone|by telephone|directly|on their (?:web)?site|on the (?:web)?site|in person|there)\b|"
+    r"\b(?:maybe|perhaps|possibly|probably),? (?:i|we|my|later|not|book|reserve|tomorrow)\b|"
+    r"\b(?:i|we) (?:might|may|will (?:maybe|perhaps|probably)) (?:\w+ )?(?:book|reserve)\b|"
+    # nobody asked for it
+    r"\b(?:why (?:did|have|would|are|do) you|who (?:told|asked|allowed|said)|who gave|did i (?:\w+ )?(?:ask|say|tell|"
+    r"want|"
+    r"request|order)|i (?:did not|never) (?:\w+ )?(?:ask|asked|say|said|tell|told|want|wanted|request|requested)|"
+    r"without "
+    r"(?:asking|my|telling))\b"
+)
+_CANCELS = re.compile(rf"(?:{_CANCEL}|call|take)\b")
+_WRONG = re.compile(r"\b(?:wrong|incorrect|mistaken?|mixed up|messed up)\b")
+_ABOUT_BOOKING = re.compile(
+    r"\b(?:before|after|without|until|while|when|once|about|of) (?:i |you |we |actually |even )*(?:booking|"
+    r"reserving)\b|"
+    r"\b(?:before|until|till) (?:i |you |we |actually |even |can |do )*(?:book|reserve)\b|"
+    r"\b(?:thinking|considering|wondering|think|consider)\b.*\b(?:booking|reserving)\b|"
+    r"\byou (?:have )?(?:just |already )?(?:booked|reserved)\b|"
+    r"\b(?:do|would|will|did) (?:i|we) (?:really |still |even |actually )?(?:have to|need)\b|"
+    r"\b(?:should|must|ought) (?:i|we)\b|"
+    r"\b(?:do|does|can|will|would) (?:they|it|people|one|you|the \w+|this \w+) (?:\w+ )?(?:take|accept|require|need|"
+    r"recommend|"
+    r"advise|charge|expect)\b|"
+    r"\bis (?:it|a|there|booking|reserving)\b.*\b(?:necessary|required|needed|easy|hard|worth|advisable|recommended|"
+    r"fee|"
+    r"charge|deposit|minimum)\b|"
+    r"\bhow (?:far|early|long|much|hard|easy|soon|many days)\b|\bwhat happens\b|\b(?:fee|deposit)\b"
+)
+"""It speaks of booking, and wishes for nothing."""
+_TABLE_CLAUSE = re.compile(r"[,;:]| - |\bbut\b")
+_IF = re.compile(
+    r"\b(?:(?:if|unless|provided|providing|assuming|supposing|as long as)\b(?! (?:you|possible|not|so|need)\b)|"
+    r"(?:once|when|after|as soon as|until|till)(?= (?:i|we|my|our|he|she|they|everyone|everybody)\b))"
+    r"(.*?)(?=[,;:]|\b(?:then|book|reserve|please|go ahead)\b|\Z)"
+)
+_IS_KNOWN = re.compile(
+    r"\b(?:tables?|rooms?|space|slots?|availab\w+|seats?|possible|okay|ok|fine|alright|all right|works?|good|right|"
+    r"(?:is|are|still) free|fits?|matches)\b"
 )
 _OTHER_REQUESTS = {
     "phone": re.compile(r"\bnumber to call\b|\bhow (?:can|do) i (?:call|ring|reach)\b|\bcontact details\b"),
@@ -74,6 +146,19 @@ _OTHER_REQUESTS = {
         r"\b(?:which|what) street\b|\bwhere exactly\b|\bhow (?:can|do) i (?:get|find) (?:it|there|them)\b"
     ),
 }
+_DECLINES = re.compile(
+    r"\b(?:(?:do|did|does|will|would|am|are) not (?:\w+ )?(?:need|want|require|care|bother|worry|asking|interested|"
+    r"after)\b|"
+    r"never ?mind\b|(?<!not )(?:skip|forget|ignore|leave out)\b|no need\b|instead of\b|rather than\b|"
+    r"thank(?:s| you)(?: so much| very much| a lot)? for\b|"
+    r"(?<!do )(?<!did )(?<!have )(?<!can )(?<!could )(?<!may )(?<!might )(?<!should )(?<!if )"
+    r"(?:i|we) (?:already |have |got |now |noted |wrote down )+(?=the|their|its)|"
+    r"not (?=the|their|its)|no (?=(?:tele)?phone|address|post ?code|number))"
+)
+_DECLINED_UNTIL = re.compile(
+    r"[,;:]|\b(?:but|just|only|instead(?! of)|though|i want|i need|give|tell)\b|"
+    r"\band (?=give|tell|what|where|i |we |just|send|show|please|can|could|then|how)"
+)
 _SLOT_WORDS = {
     "food": re.compile(r"\b(?:food|cuisine|serve|eat|kind of (?:restaurant|place)|type of (?:restaurant|place))\b"),
     "area": re.compile(
@@ -142,6 +227,7 @@ class UserReader:
             corrected = [act[1] for act in acts if act[0] == "inform"][-1:] if takes_back else []
             found = self._read(sentence, (*corrected, *sorted(asked, key="people".__ne__)))
             is_bye |= not found and _BYE.match(sentence.text) is not None
+            is_bye |= bool(_ENDS_WITH_BYE.search(sentence.text) or _BEGINS_WITH_BYE.match(sentence.text))
             informed = {act[1] for act in found if act[0] == "inform"}
             if takes_back and informed:
                 acts = {act: None for act in acts if act[0] != "inform" or act[1] not in informed}
@@ -167,7 +253,7 @@ class UserReader:
         if _CHANGE.search(text):
             acts.append(("change",))
         mentions = self.lexicon.mentions(text, is_about_tables=bool(set(asked) & set(BOOKING_SLOTS)) or not asks)
-        acts += self._about_tables(text, asks)
+        acts += [act for act in self._about_tables(text, mentions) if act not in acts]
         acts += self._requests(text, asks, mentions)
         requested = {act[1] for act in acts if act[0] == "request"}
         no_table = BOOKING_SLOTS if ("no_booking",) in acts else ()
@@ -181,25 +267,83 @@ class UserReader:
             acts.append(("out_of_domain", "weather"))
         return acts
 
-    def _about_tables(self, text: str, asks: bool) -> list[Act]:
+    def _about_tables(self, text: str, mentions: Sequence[Mention]) -> list[Act]:
         if _REFERENCE.search(text):
             return [("ask_reference",)]
         if _IS_BOOKED.match(text):
             return [("is_it_booked",)]
-        if not _BOOK.search(text):
-            return []
-        if _NO_BOOKING.search(text) or is_negated(text, _first(_BOOK, text)):
-            return [("no_booking",)]
-        return [("book",)]
+        wish = _wish(text) if _BOOK.search(text) else None
+        if wish == "book" and not _hangs_on_the_unknown(text, mentions):
+            return [("book",)]
+        return [(wish,)] if wish in ("no_booking", "negate") else []
 
     def _requests(self, text: str, asks: bool, mentions: Sequence[Mention]) -> list[Act]:
-        found: list[Act] = [("request", slot) for slot, words in REQUEST_WORDS.items() if words.search(text)]
-        found += [("request", slot) for slot, words in _OTHER_REQUESTS.items() if words.search(text)]
+        named = {
+            slot: [match.start() for match in words.finditer(text)]
+            for slots in (REQUEST_WORDS, _OTHER_REQUESTS)
+            for slot, words in slots.items()
+            if words.search(text)
+        }
+        if named and (declined := _declined(text)):
+            return [
+                ("request", slot)
+                for slot, at in named.items()
+                if not all(any(start <= here < end for start, end in declined) for here in at)
+            ]
+        found: list[Act] = [("request", slot) for slot in named]
         if found or not (asks or _IMPERATIVE.match(text)) or not _ABOUT_THE_PLACE.match(text):
             return found
         slots = [mention.slot for mention in mentions if mention.slot in CONSTRAINT_SLOTS]
         slots += [slot for slot, words in _SLOT_WORDS.items() if words.search(text)]
         return [("request", slot) for slot in dict.fromkeys(slots)]
+
+
+def _wish(text: str) -> str | None:
+    """What a sentence that speaks of tables wishes for: "book", "no_booking", "negate" (a wrong one), or nothing.
+
+    Of several clauses the last counts; after a no only one that says to book.
+    """
+    wish = None
+    start = 0
+    for end in [*(match.start() for match in _TABLE_CLAUSE.finditer(text)), len(text)]:
+        clause = text[start:end]
+        named = _BOOK.search(clause)
+        if named:
+            said = _wish_of(text, clause, start, named)
+            if said and not (said == "book" and wish == "no_booking" and named[0] not in ("book", "reserve")):
+                wish = said
+        start = end
+    return wish
+
+
+def _wish_of(text: str, clause: str, start: int, named: re.Match[str]) -> str | None:
+    refused = _NO_BOOKING.search(clause)
+    if refused:
+        return None if is_negated(text, start + refused.start()) and _CANCELS.match(refused[0]) else "no_booking"
+    if is_negated(text, start + named.start()):
+        return "no_booking"
+    if _WRONG.search(clause):
+        return "negate"
+    return None if _ABOUT_BOOKING.search(clause) else "book"
+
+
+def _hangs_on_the_unknown(text: str, mentions: Sequence[Mention]) -> bool:
+    """Whether a sentence makes a condition that a restaurant guide cannot check: "if they have parking"."""
+    return any(
+        not _IS_KNOWN.search(one[1])
+        and not any(words.search(one[1]) for words in _SLOT_WORDS.values())
+        and not any(one.start() <= mention.start < one.end() for mention in mentions)
+        for one in _IF.finditer(text)
+    )
+
+
+def _declined(text: str) -> list[tuple[int, int]]:
+    """(start, end) of what a sentence asks not to be told."""
+    spans = []
+    for match in _DECLINES.finditer(text):
+        end = _DECLINED_UNTIL.search(text, match.end())
+        spans.append((match.start(), end.start() if end else len(text)))
+    return spans
 
 
 def _first(pattern: re.Pattern[str], text: str) -> int:
@@ -243,7 +387,7 @@ def _open(text: str, asked: tuple[str, ...], mentions: Sequence[Mention]) -> lis
 
 def _bare(text: str, asked: tuple[str, ...]) -> list[Act]:
     """A number alone answers the question for people, or for the time; the first that was asked for."""
-    found = numbers(text)
+    found = [number for number in numbers(text) if not is_negated(text, number.start)]
     slot = next((slot for slot in asked if slot in ("people", "time")), None)
     if len(found) != 1 or slot is None:
         return []
