@@ -491,7 +491,8 @@ _ASKED_OF_YOU = (
 """What the partner is to do, and to do first."""
 _BARGAINS = re.compile(_ASKED_OF_YOU)
 _COMMANDS = re.compile(
-    rf"{_ASKED_OF_YOU}|(?:show|name|convince|persuade|let (?:me|us)|ask|tell|surprise|impress|offer|wait|bring|send)\b"
+    rf"{_ASKED_OF_YOU}|(?:show|name|convince|persuade|let (?:me|us)|ask|tell|surprise|impress|offer|wait|bring|send|"
+    rf"stop|keep \w+ing|try|push)\b"
 )
 _ADDS = re.compile(
     r"(?:(?:please|just|only|also|first|you|must|have to|can|should|will|to|i want you) )*(?:throw|chuck|toss|add|"

@@ -52,10 +52,12 @@ _SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?]\s|\n", re.I)
 _UNSURE = re.compile(
     r"\b(?:if|should|shall|could|would|can|may|might|want|like|not|never|do you|later|before|until|once|example|"
     r"when|whenever|as soon as|unless|assuming|provided|yet|instead of|e\.g|for instance|"
-    r"format|syntax|template|usage|todo|after you|after the user|pending|awaiting|almost|nearly|forgot|refuse)\b|\?"
+    r"format|syntax|template|usage|todo|after you|after the user|pending|awaiting|almost|nearly|forgot|refuse|mistake|"
+    r"mistakenly|next time)\b|\?"
 )
 _ON_ITS_YES = re.compile(
-    r"\b(?:say|reply|answer|type|respond|tell me|let me know|confirm|agree|nod)\b[^.!?\n]* and (?:then )?i\b"
+    r"\b(?:say|reply|answer|type|respond|tell me|let me know|confirm|agree|nod|give me(?! a (?:sec|second|moment|"
+    r"minute)))\b[^.!?\n]* and (?:then )?i\b"
 )
 _NAMED_ONLY = re.compile(
     r"\b(?:cancel(?:l?ed)?|withdrawn|scrapped|undone|ignore(?: (?:this|that))?|disregard(?: (?:this|that))?|forget"
@@ -63,12 +65,13 @@ _NAMED_ONLY = re.compile(
 )
 _STRUCK_AFTER = re.compile(r"\W*(?:cancel(?:l?ed)?|withdrawn|scrapped|undone|ignore|draft|disabled)\b")
 _TAKES_BACK = re.compile(
-    r"(?:^|[.!?]\s)\W*(?:(?:oh|oops|hmm|no|actually|sorry|ah|but),? )*(?:"
+    r"(?:^|[.!?]\s)\W*w?h?oops\b|(?:^|[.!?]\s)\W*(?:(?:oh|oops|hmm|no|actually|sorry|ah|but),? )*(?:"
     r"(?:wait|hold on(?=,? \w)|hang on(?=,? \w))\b(?!,? (?:please|a|one|just|for|until i)\b|"
     r"[^.!?\n]*\b(?:while|moment|second|minute)\b)|"
-    r"(?:scratch|cancel|forget|ignore|disregard|undo|strike) (?:that|this|it)\b|never ?mind\b|no, (?:i|not|wait|"
+    r"(?:scratch|cancel|forget|ignore|disregard|undo|strike) (?:that|this|it|the above|the last|my)\b|never ?mind\b|"
+    r"no, (?:i|not|wait|"
     r"that)\b|"
-    r"actually,? (?:no|not|i|let me|wait)\b|on second thoughts?\b|my mistake\b|not yet\b|"
+    r"actually,? (?:no|not|i|let me|wait)\b|on second thoughts?\b|wrong\b|please confirm\b|my mistake\b|not yet\b|"
     r"(?:that|this|it|the above) (?:is|was) (?:just |only |merely )?(?:an? )?(?:example|draft|proposal|suggestion|"
     r"mistake|wrong|not (?:yet|sent|meant|final|real))\b)|"
     r"(?<!else )(?<!anything )(?<!if )(?<!whether )\bi (?:first )?(?:should|must|need to|have to|forgot to|"
@@ -84,6 +87,9 @@ _LEAVE = (
     r"\b(?:shall|should|may|can|could) (?:i|we) (?:go ahead|proceed|run|call|do (?:it|that|this|so)|make (?:it|that|"
     r"this|the)|"
     r"book|confirm|send|execute|reserve)\b[^.!?\n]*\?|"
+    r"\b(?:do|would) you (?:agree|confirm|mind)\b[^.!?\n]*\?|\b(?:is|are) (?:that|this|it|everything|these|"
+    r"you) (?:\w+ )?(?:ok|okay|fine|right|correct|alright|all right|happy|sure)\b[^.!?\n]*\?|\b(?:ok|okay|right|"
+    r"correct|looks? good|sounds? good)\?|"
     r"\b(?:do you want|would you like) me to (?:go ahead|proceed|run|call|do (?:it|that|this|so)|make|book|confirm|"
     r"send|"
     r"reserve)\b[^.!?\n]*\?"
@@ -94,7 +100,7 @@ _SAME_SENTENCE = re.compile(r"[^.!?\n]*\??")
 _MAY_BE_STRUCK = re.compile(r"~~|<(?:s|del|strike)>|<!--|/\*", re.I)
 _STRUCK = re.compile(r"(?<!~)~~(?!~)(?:(?!~~).)+~~(?!~)|<(s|del|strike)>.*?</\1>|<!--.*?-->|/\*.*?\*/", re.S | re.I)
 """What is struck out, or commented out in a block."""
-_COMMENTED = re.compile(r"^[ \t]*(?:#|//+|--)[ \t]*book[ \t]*\(", re.M | re.I)
+_COMMENTED = re.compile(r"^[ \t>]*(?:#|//+|--)[ \t]*book[ \t]*\(", re.M | re.I)
 _COMMENTS = re.compile(
     r"((?:^[ \t]*(?:#+|//+|--|/\*|<!--)[^\n]*\n)+)(?:[ \t]*```[^\n]*\n)?[^\n]*(?:\bbook\b|\{)", re.M | re.I
 )

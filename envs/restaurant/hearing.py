@@ -33,7 +33,8 @@ _NEGATE = re.compile(
     r"(?!,? (?:wait|hang on|hold on|(?:that|this|it|everything) is (?:all |really |just |perfectly |"
     r"absolutely )?(?:fine|good|"
     r"great|perfect|right|correct|okay|ok))\b)"
-    r"(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real))\b"
+    r"(?! (?:preference|problem|matter|idea|worries|need|table|booking|reservation|one|strong|particular|real|"
+    r"(?:tele)?phone|post ?code|address|number))\b"
 )
 _AFTER_BYE = (
     r"(?:,? (?:and|then|now|for now|for today|all|everyone|everybody|friend|mate|you|too|to you|very|so|much|a lot|"
@@ -83,33 +84,39 @@ _IS_BOOKED = re.compile(
 _REFERENCE = re.compile(r"\b(?:reference|confirmation)(?: number| code)?\b")
 _BOOKING = r"(?:tables?|bookings?|reservations?)"
 _CANCEL = r"(?:cancel|scrap|scratch|undo|delete|remove|call off|revoke|withdraw|take back|abort|annul|get rid of)"
+_I_WILL = (
+    r"\b(?:i|we) (?:can|will|could|would|would like to|want to|would rather|prefer to|have to|am going to|are going to|"
+    r"shall)"
+)
 _NO_BOOKING = re.compile(
     rf"\bno (?:need (?:to|for) (?:\w+ )?)?(?:{_BOOKING}|book|reserve)\b|"
     rf"\bwithout (?:a )?{_BOOKING}\b|"
-    rf"\b(?:pass on|skip|leave|hold off(?: on)?|forget(?: about)?|drop|{_CANCEL}) (?:[\w:']+ ){{0,3}}?"
-    rf"(?:{_BOOKING}|reserving)\b(?! (?:as|alone|in place)\b)|"
+    rf"\b(?:pass on|skip|leave|hold off(?: on)?|forget(?: about)?|drop|{_CANCEL}) "
+    rf"(?:(?!book\b|reserve\b|and\b|then\b)[\w:']+ ){{0,3}}?(?:{_BOOKING}|reserving|booking)\b(?! (?:as|alone|"
+    rf"in place)\b)|"
     rf"\b(?:call|take) (?:[\w:']+ ){{1,3}}?{_BOOKING} (?:off|back)\b|"
+    rf"\bchanged (?:my|our) minds? (?:about|on) (?:the |that |my |our )?{_BOOKING}\b|"
+    r"\b(?:nobody|no one|none of us) (?:\w+ )?(?:wants?|wanted|needs?|needed|asked|told|ordered)\b|\bdare\b|"
+    r"\bnot (?:\w+ )?(?:think(?! of\b)|believe|suppose|reckon)\b|\btoo \w+ to (?:book|reserve)\b|"
     r"\b(?:i would rather|i would prefer|better) (?:you )?(?:not|did not)\b|"
     # it is done already, later or by somebody else
     rf"\b(?:i|we|my \w+|our \w+) (?:have |has )?(?:already )?(?:booked|reserved|made (?:a|my|our) {_BOOKING})\b|"
     rf"\b(?:i|we) (?:already )?have (?:already )?(?:got )?(?:a|my|our|another) (?:\w+ )?(?:booking|reservation)s?\b|"
     rf"\b(?:i|we) (?:already have|have already) (?:got )?(?:a|my|our|another) (?:\w+ )?{_BOOKING}\b|"
-    r"\b(?:my|our) \w+ (?:will|can|shall|is going to|prefers to|is) (?:\w+ )?(?:book|reserve)\b|"
+    r"\b(?:my|our) \w+ (?:will|can|shall|is going to|prefers to) (?:\w+ )?(?:book|reserve)\b|"
     r"\b(?:he|she|they|somebody|someone) (?:will|can|shall|is going to|are going to) (?:\w+ )?(?:book|reserve)\b|"
-    r"\b(?:book|reserve)\b.*(?<!for )\b(?:myself|ourselves|later(?! (?:today|tonight|this|on|in)\b)|another time|"
-    r"some other time|"
-    r"on (?:my|our) own|elsewhere|somewhere else)\b|"
-    r"\b(?:i|we) (?:can|will|could|would rather|prefer to|am going to|are going to|shall|may|might) (?:\w+ )?(?:book|"
-    r"reserve)\b.*"
-    r"\b(?:online|by phone|by telephone|directly|on their (?:web)?site|on the (?:web)?site|in person|there)\b|"
+    rf"{_I_WILL} (?:phone|call|ring|email) (?:them|it|up|ahead|the)\b|{_I_WILL} (?:walk|drop) (?:in|by)\b|"
+    rf"{_I_WILL} (?:\w+ )?(?:book|reserve)\b.*\b(?:(?<!for )(?<!and )(?:myself|ourselves)|online|by (?:tele)?phone|"
+    rf"directly|on "
+    r"(?:their|the) (?:web)?site|in person|on (?:my|our) own|elsewhere|somewhere else)\b|"
+    r"\b(?:book|reserve)(?: it| that| one| (?:a|the) table)? (?:myself|ourselves|(?:a bit |much |some ?time )?"
+    r"later(?! (?:today|tonight|this|on|in)\b)|another time|some other time)\b|"
     r"\b(?:maybe|perhaps|possibly|probably),? (?:i|we|my|later|not|book|reserve|tomorrow)\b|"
     r"\b(?:i|we) (?:might|may|will (?:maybe|perhaps|probably)) (?:\w+ )?(?:book|reserve)\b|"
     # nobody asked for it
-    r"\b(?:why (?:did|have|would|are|do) you|who (?:told|asked|allowed|said)|who gave|did i (?:\w+ )?(?:ask|say|tell|"
-    r"want|"
-    r"request|order)|i (?:did not|never) (?:\w+ )?(?:ask|asked|say|said|tell|told|want|wanted|request|requested)|"
-    r"without "
-    r"(?:asking|my|telling))\b"
+    r"\b(?:why (?:did|have|would|are|do) you|who (?:told|asked|allowed|said|gave)|"
+    r"did i (?:\w+ )?(?:ask|tell|want|request|order)|i (?:did not|never) (?:\w+ )?(?:ask|asked|say|said|tell|told|want|"
+    r"wanted|request|requested)|without (?:asking|telling|my (?:permission|consent|asking|knowing)))\b"
 )
 _CANCELS = re.compile(rf"(?:{_CANCEL}|call|take)\b")
 _WRONG = re.compile(r"\b(?:wrong|incorrect|mistaken?|mixed up|messed up)\b")
@@ -118,10 +125,12 @@ _ABOUT_BOOKING = re.compile(
     r"reserving)\b|"
     r"\b(?:before|until|till) (?:i |you |we |actually |even |can |do )*(?:book|reserve)\b|"
     r"\b(?:thinking|considering|wondering|think|consider)\b.*\b(?:booking|reserving)\b|"
-    r"\byou (?:have )?(?:just |already )?(?:booked|reserved)\b|"
+    r"\byou (?:have )?(?:just |already )?(?:booked|reserved)\b|\b(?:i|we) would (?:have )?(?:book|reserve)\b|"
+    r"\bthat (?:is|was) (?:all|everything|it) (?:for|about|on)\b|"
     r"\b(?:do|would|will|did) (?:i|we) (?:really |still |even |actually )?(?:have to|need)\b|"
     r"\b(?:should|must|ought) (?:i|we)\b|"
-    r"\b(?:do|does|can|will|would) (?:they|it|people|one|you|the \w+|this \w+) (?:\w+ )?(?:take|accept|require|need|"
+    r"\b(?:was|were) going to\b|\bwould (?:you|they) (?:recommend|advise|require)\b|"
+    r"\b(?:do|does) (?:they|it|people|one|you|the \w+|this \w+) (?:\w+ )?(?:take|accept|require|need|"
     r"recommend|"
     r"advise|charge|expect)\b|"
     r"\bis (?:it|a|there|booking|reserving)\b.*\b(?:necessary|required|needed|easy|hard|worth|advisable|recommended|"
@@ -136,6 +145,13 @@ _IF = re.compile(
     r"(?:once|when|after|as soon as|until|till)(?= (?:i|we|my|our|he|she|they|everyone|everybody)\b))"
     r"(.*?)(?=[,;:]|\b(?:then|book|reserve|please|go ahead)\b|\Z)"
 )
+_FIRST = re.compile(
+    r"\b(?:let (?:me|us)|(?:i|we) (?:will|need to|have to|must|should)) (?:\w+ )?(?:ask|talk|check with|think|speak|"
+    r"discuss|"
+    r"consult|decide)\b"
+)
+_IF_BOOKED = re.compile(r"\b(?:if|when|once|before|after) (?:i|we|you) (?:book|reserve)\b")
+_UNABLE = re.compile(r"\b(?:can|could) not (?:\w+ )?(?:book|reserve)\b|\bunable to (?:book|reserve)\b")
 _IS_KNOWN = re.compile(
     r"\b(?:tables?|rooms?|space|slots?|availab\w+|seats?|possible|okay|ok|fine|alright|all right|works?|good|right|"
     r"(?:is|are|still) free|fits?|matches)\b"
@@ -150,6 +166,7 @@ _DECLINES = re.compile(
     r"\b(?:(?:do|did|does|will|would|am|are) not (?:\w+ )?(?:need|want|require|care|bother|worry|asking|interested|"
     r"after)\b|"
     r"never ?mind\b|(?<!not )(?:skip|forget|ignore|leave out)\b|no need\b|instead of\b|rather than\b|"
+    r"(?:will|can|could|would|to) (?:tele)?phone (?=them|it|ahead|the)|"
     r"thank(?:s| you)(?: so much| very much| a lot)? for\b|"
     r"(?<!do )(?<!did )(?<!have )(?<!can )(?<!could )(?<!may )(?<!might )(?<!should )(?<!if )"
     r"(?:i|we) (?:already |have |got |now |noted |wrote down )+(?=the|their|its)|"
@@ -232,6 +249,9 @@ class UserReader:
             if takes_back and informed:
                 acts = {act: None for act in acts if act[0] != "inform" or act[1] not in informed}
                 takes_back = False
+            for wish, other in (("book", "no_booking"), ("no_booking", "book")):
+                if (wish,) in found:
+                    acts.pop((other,), None)
             acts.update(dict.fromkeys(found))
         wants = [act for act in acts if act[0] not in ("affirm", "negate", "no_booking")]
         if is_bye and not wants:  # leaving cannot be taken back: it is meant only where nothing else is
@@ -253,7 +273,7 @@ class UserReader:
         if _CHANGE.search(text):
             acts.append(("change",))
         mentions = self.lexicon.mentions(text, is_about_tables=bool(set(asked) & set(BOOKING_SLOTS)) or not asks)
-        acts += [act for act in self._about_tables(text, mentions) if act not in acts]
+        acts += [act for act in self._about_tables(text, asks, mentions) if act not in acts]
         acts += self._requests(text, asks, mentions)
         requested = {act[1] for act in acts if act[0] == "request"}
         no_table = BOOKING_SLOTS if ("no_booking",) in acts else ()
@@ -267,12 +287,12 @@ class UserReader:
             acts.append(("out_of_domain", "weather"))
         return acts
 
-    def _about_tables(self, text: str, mentions: Sequence[Mention]) -> list[Act]:
+    def _about_tables(self, text: str, asks: bool, mentions: Sequence[Mention]) -> list[Act]:
         if _REFERENCE.search(text):
-            return [("ask_reference",)]
+            return [] if _IF_BOOKED.search(text) else [("ask_reference",)]
         if _IS_BOOKED.match(text):
             return [("is_it_booked",)]
-        wish = _wish(text) if _BOOK.search(text) else None
+        wish = _wish(text) if _BOOK.search(text) and not (asks and _BOOK.fullmatch(text)) else None
         if wish == "book" and not _hangs_on_the_unknown(text, mentions):
             return [("book",)]
         return [(wish,)] if wish in ("no_booking", "negate") else []
@@ -317,6 +337,8 @@ def _wish(text: str) -> str | None:
 
 
 def _wish_of(text: str, clause: str, start: int, named: re.Match[str]) -> str | None:
+    if _UNABLE.search(clause):
+        return None
     refused = _NO_BOOKING.search(clause)
     if refused:
         return None if is_negated(text, start + refused.start()) and _CANCELS.match(refused[0]) else "no_booking"
@@ -329,7 +351,7 @@ def _wish_of(text: str, clause: str, start: int, named: re.Match[str]) -> str | 
 
 def _hangs_on_the_unknown(text: str, mentions: Sequence[Mention]) -> bool:
     """Whether a sentence makes a condition that a restaurant guide cannot check: "if they have parking"."""
-    return any(
+    return _FIRST.search(text) is not None or any(
         not _IS_KNOWN.search(one[1])
         and not any(words.search(one[1]) for words in _SLOT_WORDS.values())
         and not any(one.start() <= mention.start < one.end() for mention in mentions)
