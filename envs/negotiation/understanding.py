@@ -76,7 +76,8 @@ def understand(utterance: str, partner_price: float, own_price: float | None) ->
         partner_price: the partner's standing offer.
         own_price: the agent's last one, or None.
     """
-    utterance = _PAUSE.sub(" ", utterance)
+    if ".." in utterance or "…" in utterance:
+        utterance = _PAUSE.sub(" ", utterance)
     said = read(utterance)
     offers = [price.named(partner_price, own_price) for one in said for price in one.prices if price.is_offered]
     new = list(
@@ -401,7 +402,9 @@ _YES_ALONE = re.compile(
 _PLEASED = re.compile(r"(?:(?:great|perfect|good|no problem|please|thanks|thank you|right|then)[\s,]*)+")
 """Pleased with what was said, which need not be a yes to the price."""
 _IF = re.compile(
-    r"\b(?:if|unless|provided|providing|as long as|on (?:the )?condition|only when|once you|assuming|suppose|"
+    r"\b(?:if|unless|provided|providing|as long as|on (?:the )?condition|only when|(?<!at )once (?:you|it|that|this|"
+    r"they|the|i|we|my|your)|(?<!no )(?:kidding|joking)|(?:will|would|can|could) (?:\w+ ){1,6}for (?:a (?:bit|"
+    r"little) )?less(?! than)|assuming|suppose|"
     r"supposing|in "
     r"case|depends|depending|when you|should you|in exchange for|in return for|subject to|or (?:else|i)|before i|one "
     r"more|another|otherwise|as soon as|after you|under (?:consideration|advisement))\b"
@@ -498,6 +501,7 @@ _ADDS = re.compile(
     r"(?:(?:please|just|only|also|first|you|must|have to|can|should|will|to|i want you) )*(?:throw|chuck|toss|add|"
     r"include|knock|shave|drop|lower|reduce|sweeten|come down)\b"
 )
+"""What the partner is to add after a yes: "deal, and you throw in the lamp"."""
 _JOINT = re.compile(rf"({_CLAUSE.pattern})")
 _AND = re.compile(r"\b(?:and|then)\b")
 
@@ -541,13 +545,6 @@ def _is_prelude(clause: str) -> bool:
     return bool(_LEADS.fullmatch(clause) or _YES_ALONE.fullmatch(clause))
 
 
-def _adds_to_it(text: str) -> bool:
-    """Whether a yes is followed by what the partner is to add: "deal, and you throw in the lamp"."""
-    clauses = _clauses(text)
-    first = next((number for number, clause in enumerate(clauses) if _is_yes(clause)), len(clauses))
-    return any(_ADDS.match(clause) for clause in clauses[first + 1 :])
-
-
 def _with_what_was_before(texts: Sequence[str]) -> list[str]:
     """Sentences, each that begins with "then" or "and" behind the one before it."""
     return [f"{texts[number - 1]} {text}" if number and _AND.match(text) else text for number, text in enumerate(texts)]
@@ -563,10 +560,12 @@ def _doubts(text: str) -> bool:
         return True
     if _IF.search(text) or _AGREES_ABOUT_IT.search(text):
         return True
-    if _has_its_price(text, _is_yes, _BARGAINS, _STATES) or _adds_to_it(text):
-        return True
     clauses = _clauses(text)
     first = next((number for number, clause in enumerate(clauses) if _is_yes(clause)), None)
+    if first and _has_its_price(text, _is_yes, _BARGAINS, _STATES):
+        return True
+    if first is not None and any(_ADDS.match(clause) for clause in clauses[first + 1 :]):
+        return True
     said = text if first is None else " ".join(clauses[first:])
     is_about_it = first is not None or _OF_A_YES.search(text) or _MINE in text
     return bool(is_about_it) and bool(_MAYBE.search(_WOULD.sub("", said)))

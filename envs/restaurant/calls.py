@@ -74,6 +74,8 @@ _TAKES_BACK = re.compile(
     r"actually,? (?:no|not|i|let me|wait)\b|on second thoughts?\b|wrong\b|please confirm\b|my mistake\b|not yet\b|"
     r"(?:that|this|it|the above) (?:is|was) (?:just |only |merely )?(?:an? )?(?:example|draft|proposal|suggestion|"
     r"mistake|wrong|not (?:yet|sent|meant|final|real))\b)|"
+    r"\blet me (?:first|ask)\b|\bfirst,? let me\b|\b(?:a?waiting|waiting for|pending) (?:your|the user|approval|"
+    r"confirmation)|"
     r"(?<!else )(?<!anything )(?<!if )(?<!whether )\bi (?:first )?(?:should|must|need to|have to|forgot to|"
     r"ought to) (?:first |still |have )*(?:ask|check with|"
     r"confirm|"
@@ -95,7 +97,7 @@ _LEAVE = (
     r"reserve)\b[^.!?\n]*\?"
 )
 _ASKS_LEAVE = re.compile(_LEAVE)
-_ASKED_LEAVE = re.compile(rf"(?:{_LEAVE})\W*\Z")
+_ASKED_LEAVE = re.compile(rf"(?:{_LEAVE}|\b(?:book|reserve|proceed|go ahead|continue)\b[^.!?\n]*\?)\W*\Z")
 _SAME_SENTENCE = re.compile(r"[^.!?\n]*\??")
 _MAY_BE_STRUCK = re.compile(r"~~|<(?:s|del|strike)>|<!--|/\*", re.I)
 _STRUCK = re.compile(r"(?<!~)~~(?!~)(?:(?!~~).)+~~(?!~)|<(s|del|strike)>.*?</\1>|<!--.*?-->|/\*.*?\*/", re.S | re.I)

@@ -61,6 +61,7 @@ _BYE = re.compile(
     r"i (?:do not )?need (?:nothing|anything) (?:else|"
     r"more)(?:,? (?:thanks|thank you))*)\Z"
 )
+_FAREWELL = re.compile(r"bye|farewell|cheerio|night")
 _ENDS_WITH_BYE = re.compile(
     r"(?:,|(?:thanks|thank you|cheers|much|now|then|ok|okay)) (?:and )?(?:good ?bye|bye(?:[ -]bye)?|farewell|cheerio|"
     r"good ?night)"
@@ -74,7 +75,7 @@ _ALTERNATIVE = re.compile(
     r"\b(?:other|different|more) (?:ones?|options?|places?|restaurants?|suggestions?|choices?)\b|\bany others?\b|"
     r"\balternatives?\b|\b(?:anything|something|anywhere|somewhere) (?:similar|different|like (?:it|that|this))\b"
 )
-_BOOK = re.compile(r"\b(?:book|reserve|reservation|booking|tables?)\b")
+_BOOK = re.compile(r"\b(?:book|reserve|reservations?|bookings?|tables?)\b")
 _IS_BOOKED = re.compile(
     r"(?:(?:so|and|but|wait|ok(?:ay)?|then),? )*(?:is|are|was|has|have|did|do) (?:everything|all|that|this|it|they|you|"
     r"my|the|our|we|"
@@ -114,14 +115,18 @@ _NO_BOOKING = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably),? (?:i|we|my|later|not|book|reserve|tomorrow)\b|"
     r"\b(?:i|we) (?:might|may|will (?:maybe|perhaps|probably)) (?:\w+ )?(?:book|reserve)\b|"
     # nobody asked for it
-    r"\b(?:why (?:did|have|would|are|do) you|who (?:told|asked|allowed|said|gave)|"
+    r"\b(?:why (?:did|have|would|are|do) you|who (?:told|asked|allowed|said|gave|made)|"
     r"did i (?:\w+ )?(?:ask|tell|want|request|order)|i (?:did not|never) (?:\w+ )?(?:ask|asked|say|said|tell|told|want|"
     r"wanted|request|requested)|without (?:asking|telling|my (?:permission|consent|asking|knowing)))\b"
 )
 _CANCELS = re.compile(rf"(?:{_CANCEL}|call|take)\b")
-_WRONG = re.compile(r"\b(?:wrong|incorrect|mistaken?|mixed up|messed up)\b")
+_WRONG = re.compile(
+    r"\b(?:wrong|incorrect|mistaken?|mixed up|messed up|no good|no use|useless|terrible|awful|not (?:what|right|"
+    r"good))\b"
+)
 _ABOUT_BOOKING = re.compile(
-    r"\b(?:before|after|without|until|while|when|once|about|of) (?:i |you |we |actually |even )*(?:booking|"
+    r"\b(?:before|after|without|until|while|when|once|(?<!how )(?<!what )about|of) (?:i |you |we |actually |"
+    r"even )*(?:booking|"
     r"reserving)\b|"
     r"\b(?:before|until|till) (?:i |you |we |actually |even |can |do )*(?:book|reserve)\b|"
     r"\b(?:thinking|considering|wondering|think|consider)\b.*\b(?:booking|reserving)\b|"
@@ -244,7 +249,7 @@ class UserReader:
             corrected = [act[1] for act in acts if act[0] == "inform"][-1:] if takes_back else []
             found = self._read(sentence, (*corrected, *sorted(asked, key="people".__ne__)))
             is_bye |= not found and _BYE.match(sentence.text) is not None
-            is_bye |= bool(_ENDS_WITH_BYE.search(sentence.text) or _BEGINS_WITH_BYE.match(sentence.text))
+            is_bye |= _says_bye(sentence.text)
             informed = {act[1] for act in found if act[0] == "inform"}
             if takes_back and informed:
                 acts = {act: None for act in acts if act[0] != "inform" or act[1] not in informed}
@@ -316,6 +321,11 @@ class UserReader:
         slots = [mention.slot for mention in mentions if mention.slot in CONSTRAINT_SLOTS]
         slots += [slot for slot, words in _SLOT_WORDS.items() if words.search(text)]
         return [("request", slot) for slot in dict.fromkeys(slots)]
+
+
+def _says_bye(text: str) -> bool:
+    """Whether a sentence begins or ends with a farewell: "no need to book, thanks, bye"."""
+    return bool(_FAREWELL.search(text) and (_ENDS_WITH_BYE.search(text) or _BEGINS_WITH_BYE.match(text)))
 
 
 def _wish(text: str) -> str | None:
