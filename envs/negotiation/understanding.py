@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ...rewards.environments.chat import FUNCTION_WORDS
@@ -76,6 +76,8 @@ def understand(utterance: str, partner_price: float, own_price: float | None) ->
         partner_price: the partner's standing offer.
         own_price: the agent's last one, or None.
     """
+    if ".." in utterance or "…" in utterance:
+        utterance = _PAUSE.sub(" ", utterance)
     said = read(utterance)
     offers = [price.named(partner_price, own_price) for one in said for price in one.prices if price.is_offered]
     new = list(
@@ -96,13 +98,23 @@ def understand(utterance: str, partner_price: float, own_price: float | None) ->
     accepts = any(_accepts(text, is_question) for text, is_question in masked)
     refuses = any(_refuses(text) for text, _ in masked)
     if accepts and not refuses:
-        is_doubted = any(_doubts(text) for text, _ in masked)
+        is_doubted = any(map(_doubts, _with_what_was_before([text for text, _ in masked])))
         return Meaning("unclear" if is_doubted or not _is_plain_yes(masked) else "accept")
-    if any(_walks_away(one.text) for one in read(utterance, courtesies=True) if not one.is_question):
+    spoken = read(utterance, courtesies=True)
+    texts = _with_what_was_before([one.text for one in spoken])
+    if any(_walks_away(text) for one, text in zip(spoken, texts, strict=True) if not one.is_question):
         return Meaning("walk_away")
     if own_price is not None and own_price in offers:
         return Meaning("offer", own_price)
     return Meaning(_words_alone(masked, refuses))
+
+
+_PAUSE = re.compile(
+    r"(?:\.{2,}|…)\s*(?=(?:under|to|into|in|as|with|or|not|if|unless|when|once|after|until|maybe|perhaps|from|away|off|"
+    r"back|seriously|someday|tomorrow|later)\b)",
+    re.I,
+)
+"""Dots in the middle of a sentence: "I'll take it... under consideration"."""
 
 
 # Prices
@@ -390,10 +402,12 @@ _YES_ALONE = re.compile(
 _PLEASED = re.compile(r"(?:(?:great|perfect|good|no problem|please|thanks|thank you|right|then)[\s,]*)+")
 """Pleased with what was said, which need not be a yes to the price."""
 _IF = re.compile(
-    r"\b(?:if|unless|provided|providing|as long as|on (?:the )?condition|only when|once you|assuming|suppose|"
+    r"\b(?:if|unless|provided|providing|as long as|on (?:the )?condition|only when|(?<!at )once (?:you|it|that|this|"
+    r"they|the|i|we|my|your)|(?<!no )(?:kidding|joking)|(?:will|would|can|could) (?:\w+ ){1,6}for (?:a (?:bit|"
+    r"little) )?less(?! than)|assuming|suppose|"
     r"supposing|in "
     r"case|depends|depending|when you|should you|in exchange for|in return for|subject to|or (?:else|i)|before i|one "
-    r"more|another)\b"
+    r"more|another|otherwise|as soon as|after you|under (?:consideration|advisement))\b"
 )
 _MAYBE = re.compile(
     r"\b(?:maybe|perhaps|might|may|could|possibly|probably|almost|nearly|tempted|consider|considering|thinking|think "
@@ -453,6 +467,89 @@ def _accepts(text: str, is_question: bool) -> bool:
     return bool(says_yes) or any(map(_is_yes, _clauses(text)))
 
 
+_STATES = re.compile(
+    r"(?:(?:i|we)\b(?! (?:\w+ )?(?:need|want|require|expect|demand)\b(?! (?:it|this|that|one)\b))|"
+    r"you (?:have(?! to\b)|had|are|were|win|won|got|drive|seem|know|did|do (?:have|seem|make|not)|convinced|persuaded|"
+    r"ma[dk]e (?:a )?(?:good|fair|strong|convincing|compelling|sense))\b|"
+    r"(?:it|he|she|they|everything|everybody|all|after all|sounds|looks|seems|works|thanks?|thank you|sorry|hello|hi|"
+    r"hey)\b|"
+    r"(?:that|this|these|those|the|my|our|your|both)\b.*\b(?:is|are|was|were|has|have|had|looks?|seems?|sounds?|works?|"
+    r"means?|makes?|feels?|suits?|fits?|loves?|likes?|agrees?|convinced|helps?|settles)\b|"
+    r"(?:(?:very |such a )?(?:nice|lovely|great|good|beautiful|fair|perfect|wonderful|excellent|cool|cheap)|at|for|in|"
+    r"given|considering|seeing)\b(?!.*\b(?:better|discount|less|lower|cheaper|more)\b)|"
+    r"(?:wrap|pack|box|bag) (?:it|that|this) up\b|"
+    r"(?:you (?:want|say|said|ask(?:ed)?(?: for)?|offer(?:ed)?) )?"
+    rf"(?:(?:give|pay|send|hand|bring|make|keep|hold|leave|stay|put|call|drop|lower) )?"
+    rf"(?:me |us |it |the price |to |at |for )*{_MINE}\Z)"
+)
+"""A clause that tells something: a yes after "and" is then no more than what comes of it."""
+_ASKED_OF_YOU = (
+    r"(?:(?:then|please|just|only|also|first|you|must|have to|can|should|could|to) )*(?:throw|chuck|toss|add|include|"
+    r"knock|shave|drop|lower|reduce|cut|raise|increase|bump|sweeten|sharpen|improve|budge|come (?:down|up|on|closer)|"
+    r"go (?:\w+ ){0,3}(?:lower|down|higher|up)|do (?:\w+ )?better|better|cheaper|less|lower|give (?:me|us)|"
+    r"meet (?:me|us)|help (?:me|us)|make (?:me|us|it) (?:a |an )?(?:\w+ )?(?:better|cheaper|lower|fair|worth|happy|"
+    r"offer)|"
+    r"get (?:real|serious|lower)|be (?:\w+ )?(?:fair|reasonable|nice|generous|serious)|fix|deliver)\b"
+)
+"""What the partner is to do, and to do first."""
+_BARGAINS = re.compile(_ASKED_OF_YOU)
+_COMMANDS = re.compile(
+    rf"{_ASKED_OF_YOU}|(?:show|name|convince|persuade|let (?:me|us)|ask|tell|surprise|impress|offer|wait|bring|send|"
+    rf"stop|keep \w+ing|try|push)\b"
+)
+_ADDS = re.compile(
+    r"(?:(?:please|just|only|also|first|you|must|have to|can|should|will|to|i want you) )*(?:throw|chuck|toss|add|"
+    r"include|knock|shave|drop|lower|reduce|sweeten|come down)\b"
+)
+"""What the partner is to add after a yes: "deal, and you throw in the lamp"."""
+_JOINT = re.compile(rf"({_CLAUSE.pattern})")
+_AND = re.compile(r"\b(?:and|then)\b")
+
+
+def _has_its_price(
+    text: str, says_it: Callable[[str], bool], asks: re.Pattern[str], states: re.Pattern[str] | None = None
+) -> bool:
+    """Whether a yes or a good-bye hangs on what another clause asks for: "throw in the lamp and it is a deal".
+
+    Args:
+        text: a sentence.
+        says_it: whether a clause is that yes or good-bye.
+        asks: what asks for something, at the beginning of a clause.
+        states: before "and" or "then" every clause asks, unless it matches this.
+    """
+    joints, clauses = _joined(text)
+    first = next((number for number, clause in enumerate(clauses) if says_it(clause)), 0)
+    before = [number for number in range(first) if not _is_prelude(clauses[number])]
+    if not before:
+        return False
+    if states and any(_AND.search(joint) for joint in joints[before[-1] + 1 : first + 1]):
+        return not any(states.match(words) for words in _bared(clauses[before[-1]]))
+    return any(asks.match(words) for number in before for words in _bared(clauses[number]))
+
+
+def _joined(text: str) -> tuple[list[str], list[str]]:
+    """The clauses of a sentence, and what joins each of them to those before."""
+    joints, clauses = [""], [""]
+    for number, piece in enumerate(_JOINT.split(text)):
+        if number % 2 and clauses[-1]:
+            joints.append(piece)
+            clauses.append("")
+        elif number % 2:
+            joints[-1] += piece
+        else:
+            clauses[-1] = piece
+    return joints, clauses
+
+
+def _is_prelude(clause: str) -> bool:
+    return bool(_LEADS.fullmatch(clause) or _YES_ALONE.fullmatch(clause))
+
+
+def _with_what_was_before(texts: Sequence[str]) -> list[str]:
+    """Sentences, each that begins with "then" or "and" behind the one before it."""
+    return [f"{texts[number - 1]} {text}" if number and _AND.match(text) else text for number, text in enumerate(texts)]
+
+
 _AGREES_ABOUT_IT = re.compile(r"\bagree, (?:it|they) (?:is|are|looks?|has|have|was|were)\b(?! a deal)")
 
 
@@ -465,6 +562,10 @@ def _doubts(text: str) -> bool:
         return True
     clauses = _clauses(text)
     first = next((number for number, clause in enumerate(clauses) if _is_yes(clause)), None)
+    if first and _has_its_price(text, _is_yes, _BARGAINS, _STATES):
+        return True
+    if first is not None and any(_ADDS.match(clause) for clause in clauses[first + 1 :]):
+        return True
     said = text if first is None else " ".join(clauses[first:])
     is_about_it = first is not None or _OF_A_YES.search(text) or _MINE in text
     return bool(is_about_it) and bool(_MAYBE.search(_WOULD.sub("", said)))
@@ -505,7 +606,11 @@ def _walks_away(text: str) -> bool:
     """Whether a sentence takes leave: just that, without a condition."""
     if _IF.search(text) or _MAYBE.search(re.sub(r"\b(?:i would rather|i think|thinking)\b", "", text)):
         return False
-    return any(_LEAVE.fullmatch(words) for clause in _clauses(text) for words in _bared(clause))
+    return any(map(_is_leave, _clauses(text))) and not _has_its_price(text, _is_leave, _COMMANDS)
+
+
+def _is_leave(clause: str) -> bool:
+    return any(_LEAVE.fullmatch(words) for words in _bared(clause))
 
 
 _KNOWN = re.compile(

@@ -48,10 +48,70 @@ _WRAPPER_KEYS = ("tool_calls", "tool_call", "function_call", "function", "tool_u
 _MAX_WRAPPERS = 4
 _NEXT_ARGUMENT = re.compile(r"[,;]\s*(?=[\"']?[a-z_ ]+[\"']?\s*[=:])|(?<=[\w\"'])\s+(?=[\"']?[a-z_]+[\"']?\s?=)")
 _EQUALS = re.compile(r"\s*[=:]\s*")
-_SENTENCE_END = re.compile(r"[.!?]\s|\n")
+_SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?]\s|\n", re.I)
 _UNSURE = re.compile(
     r"\b(?:if|should|shall|could|would|can|may|might|want|like|not|never|do you|later|before|until|once|example|"
-    r"when|whenever|as soon as|unless|assuming|provided|yet|instead of)\b|\?"
+    r"when|whenever|as soon as|unless|assuming|provided|yet|instead of|e\.g|for instance|"
+    r"format|syntax|template|usage|todo|after you|after the user|pending|awaiting|almost|nearly|forgot|refuse|mistake|"
+    r"mistakenly|next time)\b|\?"
+)
+_ON_ITS_YES = re.compile(
+    r"\b(?:say|reply|answer|type|respond|tell me|let me know|confirm|agree|nod|give me(?! a (?:sec|second|moment|"
+    r"minute)))\b[^.!?\n]* and (?:then )?i\b"
+)
+_NAMED_ONLY = re.compile(
+    r"\b(?:cancel(?:l?ed)?|withdrawn|scrapped|undone|ignore(?: (?:this|that))?|disregard(?: (?:this|that))?|forget"
+    r"(?: (?:this|that|about))?|draft|type|write|enter|not sent|disabled)\W*\Z"
+)
+_STRUCK_AFTER = re.compile(r"\W*(?:cancel(?:l?ed)?|withdrawn|scrapped|undone|ignore|draft|disabled)\b")
+_TAKES_BACK = re.compile(
+    r"(?:^|[.!?]\s)\W*w?h?oops\b|(?:^|[.!?]\s)\W*(?:(?:oh|oops|hmm|no|actually|sorry|ah|but),? )*(?:"
+    r"(?:wait|hold on(?=,? \w)|hang on(?=,? \w))\b(?!,? (?:please|a|one|just|for|until i)\b|"
+    r"[^.!?\n]*\b(?:while|moment|second|minute)\b)|"
+    r"(?:scratch|cancel|forget|ignore|disregard|undo|strike) (?:that|this|it|the above|the last|my)\b|never ?mind\b|"
+    r"no, (?:i|not|wait|"
+    r"that)\b|"
+    r"actually,? (?:no|not|i|let me|wait)\b|on second thoughts?\b|wrong\b|please confirm\b|my mistake\b|not yet\b|"
+    r"(?:that|this|it|the above) (?:is|was) (?:just |only |merely )?(?:an? )?(?:example|draft|proposal|suggestion|"
+    r"mistake|wrong|not (?:yet|sent|meant|final|real))\b)|"
+    r"\blet me (?:first|ask)\b|\bfirst,? let me\b|\b(?:a?waiting|waiting for|pending) (?:your|the user|approval|"
+    r"confirmation)|"
+    r"(?<!else )(?<!anything )(?<!if )(?<!whether )\bi (?:first )?(?:should|must|need to|have to|forgot to|"
+    r"ought to) (?:first |still |have )*(?:ask|check with|"
+    r"confirm|"
+    r"asked|checked|confirmed|wait)|"
+    r"\bi (?:have|did|will|would) not (?:yet |actually |really )?(?:run|call|called|execute|executed|send|sent|do|"
+    r"done|make|"
+    r"made|book|booked|mean|meant)\b",
+    re.M,
+)
+_LEAVE = (
+    r"\b(?:shall|should|may|can|could) (?:i|we) (?:go ahead|proceed|run|call|do (?:it|that|this|so)|make (?:it|that|"
+    r"this|the)|"
+    r"book|confirm|send|execute|reserve)\b[^.!?\n]*\?|"
+    r"\b(?:do|would) you (?:agree|confirm|mind)\b[^.!?\n]*\?|\b(?:is|are) (?:that|this|it|everything|these|"
+    r"you) (?:\w+ )?(?:ok|okay|fine|right|correct|alright|all right|happy|sure)\b[^.!?\n]*\?|\b(?:ok|okay|right|"
+    r"correct|looks? good|sounds? good)\?|"
+    r"\b(?:do you want|would you like) me to (?:go ahead|proceed|run|call|do (?:it|that|this|so)|make|book|confirm|"
+    r"send|"
+    r"reserve)\b[^.!?\n]*\?"
+)
+_ASKS_LEAVE = re.compile(_LEAVE)
+_ASKED_LEAVE = re.compile(rf"(?:{_LEAVE}|\b(?:book|reserve|proceed|go ahead|continue)\b[^.!?\n]*\?)\W*\Z")
+_SAME_SENTENCE = re.compile(r"[^.!?\n]*\??")
+_MAY_BE_STRUCK = re.compile(r"~~|<(?:s|del|strike)>|<!--|/\*", re.I)
+_STRUCK = re.compile(r"(?<!~)~~(?!~)(?:(?!~~).)+~~(?!~)|<(s|del|strike)>.*?</\1>|<!--.*?-->|/\*.*?\*/", re.S | re.I)
+"""What is struck out, or commented out in a block."""
+_COMMENTED = re.compile(r"^[ \t>]*(?:#|//+|--)[ \t]*book[ \t]*\(", re.M | re.I)
+_COMMENTS = re.compile(
+    r"((?:^[ \t]*(?:#+|//+|--|/\*|<!--)[^\n]*\n)+)(?:[ \t]*```[^\n]*\n)?[^\n]*(?:\bbook\b|\{)", re.M | re.I
+)
+_PUTS_OFF = re.compile(
+    r"\b(?:not (?:yet|now|ready|sure|confirmed)|do not|don't|never|todo|ask (?:the |my )?(?:user|customer|guest|them|"
+    r"first)|wait|examples?|e\.g|draft|cancel\w*|"
+    r"later|"
+    r"pending|if|unless|until|before|after (?:the user|you|they)|disabled|skip|only when|once)\b|\bfirst\W*$",
+    re.I | re.M,
 )
 
 
@@ -66,8 +126,21 @@ class WrittenCall(NamedTuple):
 def find_call(utterance: str) -> WrittenCall | None:
     """The first tool call of an utterance, or an object of JSON that is one.
 
-    A booking is not meant where its sentence asks, makes a condition or denies: "Shall I book(...)?"
+    A booking is not meant where its sentence asks, makes a condition or denies ("Shall I book(...)?"), where it is
+    struck out or taken back in the next sentence, or where a comment in front of it puts it off.
     """
+    struck = _STRUCK.sub(" ", utterance) if _MAY_BE_STRUCK.search(utterance) else utterance
+    call = _find_call(struck)
+    if call is None and struck != utterance:
+        call = _find_call(utterance)
+        call = call and call._replace(is_meant=call.name == "search")
+    if call is None or call.name == "search" or not call.is_meant:
+        return call
+    comments = "\n" in struck and any(_PUTS_OFF.search(match[1]) for match in _COMMENTS.finditer(utterance))
+    return call._replace(is_meant=False) if comments or _COMMENTED.search(struck) else call
+
+
+def _find_call(utterance: str) -> WrittenCall | None:
     if "{" in utterance and (call := _call_in_object(utterance)):
         return call
     if "(" not in utterance and "=" not in utterance:
@@ -80,9 +153,15 @@ def find_call(utterance: str) -> WrittenCall | None:
 
 
 def _is_unsure(text: str, start: int, end: int) -> bool:
-    before = _SENTENCE_END.split(text[:start])[-1]
-    after = re.match(r"[^.!?\n]*\??", text[end:])
-    return any(_UNSURE.search(written_out(part)) for part in (before, after[0] if after else ""))
+    """Whether what stands around a call, its sentence or the ones beside it, leaves open that it is meant."""
+    before = written_out(_SENTENCE_END.split(text[:start])[-1])
+    rest = written_out(text[end:])
+    after = _SAME_SENTENCE.match(rest)
+    if any(_UNSURE.search(part) for part in (before, after[0] if after else "")):
+        return True
+    if _ON_ITS_YES.search(before) or _NAMED_ONLY.search(before) or _STRUCK_AFTER.match(rest):
+        return True
+    return bool(_TAKES_BACK.search(rest) or _ASKS_LEAVE.search(rest) or _ASKED_LEAVE.search(written_out(text[:start])))
 
 
 def _call_in_object(utterance: str) -> WrittenCall | None:

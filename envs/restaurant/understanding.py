@@ -249,11 +249,9 @@ class _Findings:
             self.confirms.update(self.told)
             self.told.clear()
             return
-        unknown = [slot for slot, words in REQUEST_WORDS.items() if words.search(text)] if _UNKNOWN.search(text) else []
-        if unknown and not asks:
-            self.told.update({(slot, UNKNOWN): None for slot in unknown})
-            return
         mentions = lexicon.mentions(text)
+        if not asks and _UNKNOWN.search(text) and self._take_unknown(text, mentions):
+            return
         asked = _slots_asked(text, asks, mentions)
         if is_courtesy(text) and not (mentions or asked or _BOOK.search(text)):
             if BYE.match(text):
@@ -266,6 +264,16 @@ class _Findings:
             flags.add("ask_booking")
         self.flags |= flags
         self._take_values(text, asks, mentions, asked)
+
+    def _take_unknown(self, text: str, mentions: list[Mention]) -> bool:
+        """Takes in what a sentence says is not known; "no postcode, but the phone is 01223 350688" tells the phone."""
+        said = [one for one in mentions if one.slot in REQUEST_WORDS and not is_negated(text, one.start)]
+        known = {one.slot: one.value for one in said}
+        unknown = [slot for slot, words in REQUEST_WORDS.items() if slot not in known and words.search(text)]
+        if not unknown:
+            return False
+        self.told.update({(slot, known.get(slot, UNKNOWN)): None for slot in (*known, *unknown)})
+        return True
 
     def _take_values(self, text: str, asks: bool, mentions: list[Mention], asked: list[str]) -> None:
         self.asked.update(dict.fromkeys(asked))

@@ -184,7 +184,7 @@ _TIME = re.compile(
     r"(?<![\w£$€.:+])(?:"
     rf"(?P<relative>half|quarter|a quarter|ten|five|twenty|twenty[ -]five|\d\d?)(?: minutes?)? "
     rf"(?P<side>past|to|after|before) (?P<pivot>{_HOUR}|\d\d?)(?![\w:])(?:{_half_of_day(1)})?"
-    rf"|half (?P<half_hour>{_HOUR})\b(?! (?:a|of|the))(?:{_half_of_day(2)})?"
+    rf"|half (?P<half_hour>{_HOUR}|1[0-2]|[1-9])\b(?! (?:a|of|the)|[.:/]\d)(?:{_half_of_day(2)})?"
     rf"|(?P<hour>[01]?\d|2[0-4])[:.h] ?(?P<minute>[0-5]\d)(?![\d:]|\.\d)(?:{_half_of_day(3)})?"
     r"|(?P<military>(?:[01]\d|2[0-3])[0-5]\d)(?: hours|hrs|h)\b"
     rf"|(?P<bare>1[0-2]|0?[1-9]|{_HOUR}){_half_of_day(4)}"
@@ -246,7 +246,7 @@ def _time_of(match: re.Match[str], first_likely_hour: int) -> str | None:
         earlier = hour - 1 or 12
         return _clock(earlier, 60 - minutes, half, first_likely_hour)
     if "half_hour" in groups:
-        return _clock(_HOURS[groups["half_hour"]], 30, half, first_likely_hour)
+        return _clock(_hour_of(groups["half_hour"]), 30, half, first_likely_hour)
     if "hour" in groups:
         leading_zero = groups["hour"].startswith("0")
         return _clock(
@@ -331,7 +331,7 @@ _PARTY = re.compile(
     rf"|\b{_THERE_ARE}\s*(?:just |only |about |going to be |a party of |for )*{_count(3)}{_NO_TIME}{_THEN}"
     rf"|\b(?:it|that|we|there) (?:is|are|will be|would be|makes) {_count(5)} (?:in total|in all|altogether|"
     rf"all together)\b"
-    rf"|\bfor {_count(4)}(?= (?:on|at|this|next|please|tonight|tomorrow)\b|,|\Z)",
+    rf"|\bfor (?:us )?{_count(4)}(?= (?:on|at|this|next|please|tonight|tomorrow)\b|,|\Z)",
     re.I,
 )
 _CHILDREN_TALK = re.compile(r"\b(?:kid|child|bab|toddler|infant|teen)")

@@ -7,11 +7,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from dialogym.envs.restaurant.database import CONSTRAINT_SLOTS, DONTCARE, Database, load_database
+from dialogym.envs.restaurant.database import BOOKING_SLOTS, CONSTRAINT_SLOTS, DONTCARE, Database, load_database
 from dialogym.envs.restaurant.goals import final_constraints
 from dialogym.envs.restaurant.hearing import UserReader
 from dialogym.envs.restaurant.policies import rule
-from dialogym.envs.restaurant.tracker import Tracker
+from dialogym.envs.restaurant.tracker import COMPLETE, NOT_WANTED, RESERVED, Tracker
 from dialogym.envs.restaurant.understanding import Reader
 from dialogym.envs.restaurant.wording import BANKS, MENU, MENU_WORDS, TEST, TRAIN, time_in_words, user_text
 from dialogym.envs.text_dialog import PYDIAL
@@ -296,6 +296,10 @@ def test_a_booking_takes_values_as_people_write_them(time):
         "Shall I call book(name=Anatolia, people=2, day=friday, time=19:00)?",
         "I could use book(name=Anatolia, people=2, day=friday, time=19:00) if you like.",
         "I will not book(name=Anatolia, people=2, day=friday, time=19:00) before you say so.",
+        "Just say 'yes' and I'll call book(name=Anatolia, people=2, day=friday, time=19:00)",
+        "~~book(name=Anatolia, people=2, day=friday, time=19:00)~~ (cancelled)",
+        "// TODO ask user first\nbook(name=Anatolia, people=2, day=friday, time=19:00)",
+        "book(name=Anatolia, people=2, day=friday, time=19:00)\nWait, I should ask for the day first.",
     ],
 )
 def test_a_booking_that_is_only_spoken_of_is_not_made(words):
@@ -303,6 +307,20 @@ def test_a_booking_that_is_only_spoken_of_is_not_made(words):
     assert env.unwrapped.partner.tools.reservation is None
     assert env.unwrapped.messages[-1]["role"] == "user"
     assert Reader(load_database()).understand(words).acts() == [("ask_booking",)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "~~book(name=Cocum, people=2, day=friday, time=19:00)~~ book(name=Anatolia, people=2, day=friday, time=19:00)",
+        "# Book the table\nbook(name=Anatolia, people=2, day=friday, time=19:00)",
+        "book(name=Anatolia, people=2, day=friday, time=19:00)\nWait a moment while I check.",
+        "book(name=Anatolia, people=2, day=friday, time=19:00)\nIs there anything else I should know?",
+    ],
+)
+def test_a_booking_with_words_around_it_is_made(words):
+    booked = [("book", "name=anatolia", "people=2", "day=friday", "time=19:00")]
+    assert Reader(load_database()).understand(words).acts() == booked
 
 
 def test_placeholders_are_filled_from_the_last_result():
@@ -654,10 +672,42 @@ def test_a_person_leaves_only_with_a_clear_goodbye():
     assert ("bye",) not in reader.hear("Thanks!")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "bye bye table for two, we're gonna be five", "bye the way, what's the address?",
+        "Before I say bye, where is it?",
+        "Good night out, that's what I want, somewhere expensive", "Thanks, bye, and what was the postcode?",
+    ],
+)  # fmt: skip
+def test_a_farewell_beside_a_wish_is_no_goodbye(words):
+    assert ("bye",) not in UserReader(load_database()).hear(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "booking"),
+    [
+        ("Cancel my booking.", NOT_WANTED), ("Maybe I'll book later.", NOT_WANTED),
+        ("Book it, if they have parking.", RESERVED), ("Do I need to book?", RESERVED),
+        ("Don't cancel the booking!", RESERVED), ("You booked the wrong table.", RESERVED),
+        ("Book it for me.", COMPLETE),
+    ],
+)  # fmt: skip
+def test_talk_of_a_booking_books_no_other_table(words, booking):
+    tracker = Tracker(masks=True)
+    tracker.hear_user([("book",), *[("inform", slot, "1") for slot in BOOKING_SLOTS]])
+    tracker.hear_booking(succeeded=True)
+    tracker.hear_user(UserReader(load_database()).hear(words))
+    assert tracker.booking == booking
+
+
 def test_a_persons_short_answer_means_what_was_asked():
     reader = UserReader(load_database())
     assert reader.hear("four", ("people",)) == (("inform", "people", "4"),)
     assert reader.hear("at eight", ("time",)) == (("inform", "time", "20:00"),)
+    assert reader.hear("not 7, 8", ("time",)) == (("inform", "time", "20:00"),)
+    assert reader.hear("8 instead of 7", ("time",)) == (("inform", "time", "20:00"),)
+    assert reader.hear("not 7", ("time",)) == ()
     assert reader.hear("Whatever.", ("area",)) == (("inform", "area", DONTCARE),)
     assert reader.hear("four") == ()
 

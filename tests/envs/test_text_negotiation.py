@@ -251,7 +251,9 @@ def test_there_are_sixty_utterances_and_some_of_every_act():
 @pytest.mark.parametrize(
     "said",
     ["Would you accept that?", "I'd accept if you could deliver it.", "Deal?", "I might take it.", "No deal.",
-     "If that's your final price, I'll have to walk away.", "I don't want to walk away.", "I agree that it is old."],
+     "If that's your final price, I'll have to walk away.", "I don't want to walk away.", "I agree that it is old.",
+     "Throw in the lamp and it's a deal.", "Sharpen your pencil. Then I'll take it.",
+     "I'll take it... under consideration."],
 )  # fmt: skip
 def test_half_a_yes_or_half_a_goodbye_is_answered_and_does_not_end_it(said):
     env, _ = haggling()
