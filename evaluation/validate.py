@@ -270,7 +270,7 @@ def _traces_of_fresh_process(request: str, hash_seed: str) -> list[str]:
         check=False,
     )
     if done.returncode == 0:
-        return json.loads(done.stdout)
+        return json.loads(done.stdout.splitlines()[-1])  # the module may have printed lines of its own
     last = (done.stderr.strip().splitlines() or ["no word"])[-1]
     if last.startswith(CANNOT_BE_MADE):
         raise _CannotBeMadeElsewhere(f"which {last}")

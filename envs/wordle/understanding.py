@@ -32,7 +32,8 @@ _MARKED = re.compile(
 )
 _CAPITALS = re.compile(r"(?<![A-Za-z'])[A-Z]{5}(?![A-Za-z'])")
 _SPELT = re.compile(
-    r"(?<![a-z] )(?<![\w-])[a-z](?P<between>[ .-]|, ?)(?:[a-z](?P=between)){3}[a-z](?![\w?-]|!(?![\s\"'*)]|\Z)| [-?!a-z](?!\w))",
+    r"(?<![a-z] )(?<![\w-])[a-z](?P<between>[ .-]|, ?)(?:[a-z](?P=between)){3}[a-z]"
+    r"(?![\w?-]|!(?![\s\"'*)]|\Z)| [-?!a-z](?!\w))",
     re.I,
 )
 _WORD = re.compile(r"(?<![\w'-])[a-z]{5}(?![\w'-])")
@@ -125,14 +126,13 @@ def _found(utterance: str) -> tuple[tuple[str, ...], ...]:
 def _introduced(text: str) -> Iterable[str]:
     for match in _INTRODUCED.finditer(text):
         for name in ("word", "other"):
-            if match[name] and (
-                match[name] not in TALK or (_NAMES_IT.match(match[0]) and _ends(text, match.end(name)))
-            ):
+            if match[name] and (match[name] not in TALK or _is_named(match, name)):
                 yield match[name]
 
 
-def _ends(text: str, place: int) -> bool:
-    return _ENDS.match(text, place) is not None
+def _is_named(match: re.Match[str], name: str) -> bool:
+    """A word that people talk with is meant where it is called the word, and nothing follows."""
+    return bool(_NAMES_IT.match(match[0]) and _ENDS.match(match.string, match.end(name)))
 
 
 def _left(text: str) -> Iterable[str]:
