@@ -250,7 +250,9 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     found = existing_folder(folder)
     path = None if found is None else found / AGENT_FILE
     if path is None or not path.is_file():
-        raise ValueError(f"expected a folder that an agent was saved to, got {folder}, which has no {AGENT_FILE}")
+        inside = Path(folder) / "agent"  # where `dialogym train` saves it
+        hint = f"; did you mean {str(inside)!r}?" if (inside / AGENT_FILE).is_file() else ""
+        raise ValueError(f"expected a folder that an agent was saved to, got {folder}, which has no {AGENT_FILE}{hint}")
     return json.loads(path.read_text())
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 import signal
 import sys
@@ -50,6 +51,7 @@ from .cli_serve import serve
 from .cli_transfer import transfer
 from .envs import Task, bridged_ids, spec_of, task_class
 from .rewards import EndpointError
+from .rewards.suggestions import did_you_mean
 
 app = typer.Typer(
     name="dialogym",
@@ -63,6 +65,7 @@ MAX_VALUE_CHARS = 80
 BAR_WIDTH = 16
 """Of a progress bar, in characters: there is room for what stands beside it."""
 LOG_FILE = "log.jsonl"
+CHECKPOINT = "checkpoint"
 """In the folder of a training."""
 MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError, FloatingPointError)
 
@@ -86,6 +89,7 @@ def main() -> None:
     """Runs the command line; what a user did wrong is one line, not a traceback."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as nohup and a shell's background start it
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.path.append(os.getcwd())  # where the module of `module:Name-v0` is looked for too
     try:
         app()
     except (*MISTAKES, EndpointError) as e:
@@ -99,6 +103,10 @@ def main() -> None:
 def _plain(e: Exception) -> str:
     from rich.markup import escape
 
+    if isinstance(e, (FileExistsError, NotADirectoryError)) and e.filename:
+        taken = next((path for path in (Path(e.filename), *Path(e.filename).parents) if path.is_file()), None)
+        if taken is not None:
+            return escape(f"expected a folder, got the file {str(taken)!r}")
     return escape(str(e).split(" was raised from the environment creator")[0])
 
 
@@ -293,13 +301,15 @@ def train(
         return
     if data is not None:
         raise ValueError(f"--data is for {PREFERENCE}, got it for {agent}; conversations for sft: --config data={data}")
+    folder = out if out is not None else Path("runs") / f"{agent}-{seed}"
+    if resume:
+        _check_checkpoint(folder)
     made = make_env(env, **options_of(set_))
     learner = make_agent(agent, made, seed=seed, **options_of(config))
     if not learner.learns:
         raise ValueError(f"{agent} has nothing to learn; evaluate it with `dialogym evaluate {agent}`")
     if learner.notice:
         console.print(learner.notice, soft_wrap=True, markup=False, highlight=False)
-    folder = out if out is not None else Path("runs") / f"{agent}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         _learn(learner, made, folder, resume, validate_goals, trackers)
@@ -313,6 +323,24 @@ def train(
     write_card(folder / "agent")
     again = _evaluate_command(folder / "agent", env, set_)
     console.print(f"Saved to {folder / 'agent'}; score it with: {again}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _check_checkpoint(folder: Path) -> None:
+    """Tells who wants to go on with a training that was interrupted before its first checkpoint that it begins anew.
+
+    Raises:
+        FileNotFoundError: where no training was begun.
+    """
+    from dialogym.agents.base import LAST
+    from dialogym.agents.files import existing_folder
+
+    if existing_folder(folder / CHECKPOINT / LAST) is not None:
+        return
+    if not (folder / LOG_FILE).is_file():
+        beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
+        others = {one.name: str(one) for one in beside if one != folder and (one / CHECKPOINT).is_dir()}
+        raise FileNotFoundError(f"no checkpoint in {folder} to go on from{did_you_mean(folder.name, others)}")
+    console.print(f"No checkpoint in {folder}: beginning anew.", soft_wrap=True, markup=False, highlight=False)
 
 
 def _evaluate_command(agent: Path, env_id: str, pairs: list[str] | None) -> str:
@@ -362,7 +390,7 @@ def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int, 
             progress.update(bar, row=in_short(row), total=total, completed=share or 0, over_at=over)
 
         learner.learn(
-            made, log=log, validate=validation if goals else None, checkpoint=folder / "checkpoint", resume=resume
+            made, log=log, validate=validation if goals else None, checkpoint=folder / CHECKPOINT, resume=resume
         )
 
 

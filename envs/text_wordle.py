@@ -297,5 +297,9 @@ def load_words(data: Any, fields: Mapping[str, str] | None, on_error: str) -> Se
         return None
 
     source = str(shipped_file("words.csv")) if data is None else data
-    items = load_items(source, FIELDS, fields, on_error, once=wrong)
+    items = load_items(source, FIELDS, fields, on_error, check=_in_lower_case, once=wrong)
     return tuple(items) if data is None else items
+
+
+def _in_lower_case(item: dict[str, Any]) -> None:
+    item["word"] = item["word"].lower()

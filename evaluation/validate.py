@@ -16,8 +16,9 @@ import gymnasium as gym
 import numpy as np
 
 from ..agents.registry import make_agent
-from ..envs import remake
+from ..envs import Task, remake
 from ..envs.core.make import given_options
+from ..envs.core.task import MIN_GAP
 from .score import Scores, Trial, frozen_goals, made, score, task_of
 from .statistics import wilson_interval
 
@@ -110,7 +111,7 @@ def validate(
     checks: list[Check] = []
     rule = _ceiling(env, goals.goals, checks)
     floors = _floors(env, goals.goals, checks)
-    checks.append(_gap(rule, floors, task_of(env).min_gap))
+    checks.append(_gap(rule, floors, _min_gap(task_of(env))))
     checks.append(_returns(rule, floors))
     checks.append(_determinism(env, goals.goals[:NUM_TRACES], fresh_processes))
     checks.append(_leaks(env, goals.goals))
@@ -165,8 +166,13 @@ def _rate(success: float, count: int) -> str:
     return f"{success:.3f} [{interval.low:.3f}, {interval.high:.3f}] on {count} goals"
 
 
+def _min_gap(task: Task) -> float:
+    """What the task says, else as much as is common and its ceiling and floor allow."""
+    return min(MIN_GAP, round(task.ceiling - task.floor, 9)) if task.min_gap is None else task.min_gap
+
+
 def _gap(rule: Scores | None, floors: Mapping[str, Scores], min_gap: float) -> Check:
-    name, expected = "gap between ceiling and floors", f"at least {min_gap:g}"
+    name, expected = "gap between ceiling and floors", f"at least {min_gap:g} (Task.min_gap)"
     if rule is None:
         return Check(name, NOT_APPLICABLE, expected, "the task has no rule policy")
     gap = float(rule.success.mean()) - max([float(floor.success.mean()) for floor in floors.values()], default=0.0)
@@ -270,7 +276,7 @@ def _traces_of_fresh_process(request: str, hash_seed: str) -> list[str]:
         check=False,
     )
     if done.returncode == 0:
-        return json.loads(done.stdout)
+        return json.loads(done.stdout.splitlines()[-1])  # the module may have printed lines of its own
     last = (done.stderr.strip().splitlines() or ["no word"])[-1]
     if last.startswith(CANNOT_BE_MADE):
         raise _CannotBeMadeElsewhere(f"which {last}")

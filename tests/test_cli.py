@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def test_help_names_every_command():
         (("train", "q_learning", "--log", "tensorbord"), "did you mean 'tensorboard'?"),
         (("train", "preference", "--log", "wandb"), "--log is for agents, got it for preference"),
         (("compare", "--suite", "--set", "noise=0.3"), "--suite compares every environment as it is"),
-        (("train", "q_learning", "--out", __file__), "File exists"),
+        (("train", "q_learning", "--out", __file__), "expected a folder, got the file"),
         (("model", "smolm2"), "did you mean 'smollm2'?"),
         (("validate", "NoSuch-v0"), "no environment 'NoSuch-v0'"),
         (("play", "--env", "TextWordle-v0", "--as", "user"), "TextWordle-v0 has no seat for a person on the user's"),
@@ -177,6 +178,50 @@ def test_ctrl_c_leaves_a_checkpoint_that_resume_goes_on_from(start, tmp_path):
     assert len(turns) > before
     assert turns[-1] >= 200_000
     assert (tmp_path / "agent").is_dir()
+
+
+def test_a_training_that_never_began_is_not_resumed_and_one_without_a_checkpoint_says_that_it_begins_anew(tmp_path):
+    short = ["--config", "env_turns=200", "--validate-goals", 0]
+    assert dialogym("train", "q_learning", "--out", "mine", *short, folder=tmp_path).returncode == 0
+    for name, message in (("mne", "no checkpoint in mne to go on from; did you mean 'mine'?"), ("x", "no checkpoint")):
+        done = dialogym("train", "q_learning", "--out", name, *short, "--resume", folder=tmp_path)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert not (tmp_path / name).exists()
+    shutil.rmtree(tmp_path / "mine" / "checkpoint")
+    done = dialogym("train", "q_learning", "--out", "mine", *short, "--resume", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "No checkpoint in mine: beginning anew." in done.stdout
+
+
+def test_a_folder_of_a_training_names_that_of_its_agent_and_a_file_is_no_folder_to_train_in(tmp_path):
+    (tmp_path / "q" / "agent").mkdir(parents=True)
+    (tmp_path / "q" / "agent" / "agent.json").write_text("{}")
+    assert "which has no agent.json; did you mean 'q/agent'?" in dialogym("evaluate", "q", folder=tmp_path).stderr
+    (tmp_path / "taken").touch()
+    for out in ("taken", "taken/below"):
+        done = dialogym("train", "q_learning", "--out", out, folder=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.strip() == "Error: expected a folder, got the file 'taken'"
+
+
+def test_the_installed_command_finds_a_module_of_the_folder_that_it_is_run_in(tmp_path):
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "dialogym"
+    command.write_text("from dialogym.cli import main\nmain()\n", encoding="utf-8")  # as installed, unlike python -m
+    page = pathlib.Path(__file__).resolve().parents[1] / "docs" / "how_to" / "own_task.md"
+    code = page.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "my_module.py").write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, command, "validate", "my_module:Repeat-v0"],
+        capture_output=True, text=True, check=False, cwd=tmp_path, env=ENVIRONMENT,
+    )  # fmt: skip
+    rows = {
+        line.split("│")[1].strip(): line.split("│")[2:] for line in done.stdout.splitlines() if line.startswith("│")
+    }
+    assert done.returncode == 1, done.stderr  # the page says so
+    assert [name for name, row in rows.items() if row[0].strip() == "fail"] == ["floor: repeat_last"]
+    assert "two fresh ones" in rows["determinism"][2]  # though the page's code prints as it is imported
 
 
 def test_validate_passes_the_flagship_and_fails_a_broken_task(tmp_path):

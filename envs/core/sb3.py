@@ -29,10 +29,17 @@ class SB3VecEnv(VecEnv):
         envs: a :class:`TextVectorEnv` in the choices interface with ``autoreset_mode="Disabled"``.
 
     Raises:
+        TypeError: for anything else, such as a single environment or a vector of gymnasium's own.
         ValueError: for another interface or autoreset mode.
     """
 
     def __init__(self, envs: TextVectorEnv):
+        if not isinstance(envs, TextVectorEnv):
+            raise TypeError(
+                "expected this package's own vector environment, as gym.make_vec(ID, num_envs=8, "
+                'interface="choices", autoreset_mode="Disabled") makes it without a vectorization_mode, '
+                f"got {type(envs).__name__}"
+            )
         if envs.interface != "choices" or envs.metadata["autoreset_mode"] != AutoresetMode.DISABLED:
             mode = envs.metadata["autoreset_mode"].value
             raise ValueError(

@@ -107,6 +107,10 @@ class Partner(ABC):
         return AGENT
 
 
+MIN_GAP = 0.9
+"""How far a rule stays above the floors, where a task's own ceiling and floor allow it."""
+
+
 class Task(ABC):
     """What can be wanted, and from whom; holds data, no conversation.
 
@@ -132,8 +136,9 @@ class Task(ABC):
     """Success that the task's rule policy reaches at least."""
     floor: ClassVar[float] = 0.05
     """Success that no floor agent exceeds."""
-    min_gap: ClassVar[float] = 0.9
-    """How far the rule stays above the floors, at least; lower where chance alone succeeds, as between two labels."""
+    min_gap: ClassVar[float | None] = None
+    """How far the rule stays above the floors, at least; lower where chance alone succeeds, as between two labels.
+    None: ``MIN_GAP``, or ``ceiling - floor`` where that is less."""
     policies: Mapping[str, Policy] = {}
     own_partner: ClassVar[str] = "rule"
     """What ``partner=`` calls the task's own partner: "rule", or "data" where its words come from data."""

@@ -200,6 +200,10 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _check_actions(self, actions: Any) -> None:
         if not self._generators:
             raise gym.error.ResetNeeded("call reset() before step()")
+        if isinstance(actions, str):
+            raise gym.error.InvalidAction(
+                f"actions must hold one for each of {self.num_envs} rows, got {actions!r:.80}"
+            )
         if len(actions) != self.num_envs:
             raise gym.error.InvalidAction(f"actions must hold one for each of {self.num_envs} rows, got {len(actions)}")
 

@@ -63,6 +63,8 @@ def open_rows(data: Any) -> Rows:
             something else than these.
         ImportError: where it needs ``datasets``, with the extra that brings it.
     """
+    if isinstance(data, str) and not data:
+        raise ValueError(f"data must be a path, {HUB}NAME, a Dataset, a DataFrame or a list of dicts, got ''")
     if isinstance(data, (str, Path)) and str(data).startswith(HUB):
         return _hub_rows(str(data))
     if isinstance(data, (str, Path)):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from .text import CACHE_SIZE, plain, written_out
-from .values import Found, numbers
+from .values import NUMBER, Found, numbers
 
 _BARE = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _REWRITTEN = tuple([
@@ -64,6 +64,33 @@ _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
+_NONE_LEFT = re.compile(r"\b(is|are|has|have) no (?=(?:[a-z]+ ){1,2}(?:left|remaining|over)\b)")
+_BRACKETS = re.compile(r"\([^()]*\)")
+_CALCULATION = re.compile(r"\([\s\d.,$£€]*(?: [-+*/x] [\s\d.,$£€]*)+\)")
+_TOLD = re.compile(rf"\((?:[a-z']+ ){{2,}}[^()]*?{NUMBER}[^()]*\)")
+_NO_ASIDE = re.compile(
+    r"[=?]|\b(?:answer|result|solution|total|if|unless|else|otherwise|not|is|are|be|should|makes?|gives?|leaves?|left|"
+    r"has|have)\b"
+)
+_GOES_ON = re.compile(
+    r"\s*(?:[-+*/^=]|(?:x|plus|minus|times|divided|multiplied|is|are|equals?|makes?|gives?|leaves?)\b)"
+)
+_LEADS_UP = re.compile(r"(?:[-+*/^=:]|\b(?:x|plus|minus|times|by|is|are|equals?|of|to|or))\s*\Z")
+_BECAUSE = re.compile(
+    r",? ?\b(?:(?:since|because)(?: [a-z']+){2,}|after(?: [a-z']+){0,3} "
+    r"(?:[a-z]+ing|[a-z]+ed|spent|gave|paid|bought|lost|ate|sold|took|got))"
+    r"(?: (?:[^.!?\n,;]|[.,](?=\d))*|(?=[.!?\n,;]|\Z))"
+)
+_OUT_OF = re.compile(rf" (?:out of(?: the)?|from the) [$£€]?{NUMBER}(?!\s?(?:[-+*/=%]|or\b|to\b))")
+_TAKEN_BACK = re.compile(r"\b(?:wrong|incorrect|mistaken|back|instead|forget|ignore)\b[^\d]*[.!]?\Z")
+_POUNDS = re.compile(
+    r"(?:\s?(?:pounds?|dollars?|euros?|quid|bucks?))?,? and |\s?(?:pounds?|dollars?|euros?|quid|bucks?),? "
+)
+_PENCE = re.compile(r"\s?(?:pence|cents?|p)\b")
+_BARE_CLAIM = re.compile(rf"(?:just |only |exactly )?[$£€]?{NUMBER}(?: [a-z]+){{0,2}}[.!]?")
+_TELLS = re.compile(r"(?:[a-z']+ ){2,}")
+
+
 class Term(NamedTuple):
     """Numbers joined by operators: one number where there is no operator.
 
@@ -90,7 +117,7 @@ def answer_of(reply: str) -> Decimal | None:
     text = reply
     for pattern, to in _REWRITTEN:
         text = pattern.sub(to, text)
-    text = _JOINED_OPERATOR.sub(r" \1 ", written_out(plain(text)))
+    text = _without_asides(_JOINED_OPERATOR.sub(r" \1 ", written_out(plain(text))))
     terms = list(_terms(text))
     if not terms:
         return None
@@ -103,9 +130,46 @@ def answer_of(reply: str) -> Decimal | None:
     return None if conclusion is None else conclusion.value
 
 
+def _without_asides(text: str) -> str:
+    """``text`` without what only explains a number before it: "7 left (he started with 12)", "7, since he spent 60"."""
+    text = _NONE_LEFT.sub(r"\1 0 ", text)
+    if "?" in text or _TAKEN_BACK.search(text):
+        return text
+    text = _BRACKETS.sub(lambda aside: " " if _explains(aside) else aside[0], text)
+    text = _BECAUSE.sub(lambda aside: " " if _gives_a_reason(aside) else aside[0], text)
+    return _OUT_OF.sub(lambda aside: " " if numbers(_sentence_before(aside)) else aside[0], text)
+
+
+def _explains(brackets: re.Match[str]) -> bool:
+    """What stands in brackets is no claim, no hedge and no part of a calculation."""
+    before, after = brackets.string[: brackets.start()], brackets.string[brackets.end() :]
+    if not numbers(before) or _LEADS_UP.search(before) or _GOES_ON.match(after):
+        return False
+    if _CALCULATION.fullmatch(brackets[0]):
+        return True
+    return bool(_TOLD.fullmatch(brackets[0])) and not _takes_part(brackets[0]) and not _NO_ASIDE.search(brackets[0])
+
+
+def _gives_a_reason(clause: re.Match[str]) -> bool:
+    """A clause with one number, behind a number, that comes to no result itself."""
+    if len(list(_terms(clause[0]))) != 1 or not numbers(_sentence_before(clause)):
+        return False
+    return not (
+        _takes_part(clause[0]) or _CONCLUDES.search(clause[0]) or re.search(r"=|\b(?:has|have|is|are)\b", clause[0])
+    )
+
+
+def _takes_part(aside: str) -> bool:
+    return bool(_GUESSES.search(aside) or _CORRECTED.search(aside))
+
+
+def _sentence_before(match: re.Match[str]) -> str:
+    return _SENTENCE.split(match.string[: match.start()])[-1]
+
+
 def _terms(text: str) -> Iterator[Term]:
     """Numbers and what they are joined to, from left to right."""
-    found = list(numbers(text))
+    found = _with_pence(text, numbers(text))
     first = 0
     for number, one in enumerate(found):
         following = found[number + 1] if number + 1 < len(found) else None
@@ -114,6 +178,25 @@ def _terms(text: str) -> Iterator[Term]:
         whole = first == number and not _PERCENT.match(text, one.end)
         yield Term(_decimal(text, one) if whole else None, found[first].start, one.end)
         first = number + 1
+
+
+def _with_pence(text: str, found: Sequence[Found[float]]) -> list[Found[float]]:
+    """Numbers, of which "30 pounds and 50 pence" is one."""
+    joined: list[Found[float]] = []
+    for one in found:
+        last = joined[-1] if joined else None
+        pence = _PENCE.match(text, one.end) if 0 < one.value < 100 else None
+        if last is not None and pence and last.value == int(last.value) >= 0 and _is_money(text, last, one.start):
+            joined[-1] = Found(float(Decimal(int(last.value)) + Decimal(str(one.value)) / 100), last.start, pence.end())
+        else:
+            joined.append(one)
+    return joined
+
+
+def _is_money(text: str, found: Found[float], end: int) -> bool:
+    """A number of pounds stands directly before ``end``."""
+    unit = _POUNDS.fullmatch(text, found.end, end)
+    return bool(unit) and (unit[0].strip(" ,") != "and" or text[found.start - 1 : found.start] in tuple("$£€"))
 
 
 def _decimal(text: str, found: Found[float]) -> Decimal:
@@ -178,12 +261,26 @@ def _conclusion(text: str, terms: list[Term]) -> Term | None:
     here = [term for term in terms if start <= term.start < end]
     only = len({term.value for term in terms}) == 1
     asks = any("?" in text[a:b] for a, b in spans if a >= start)
+    told = None if only or asks else _bare_claim(text, saying, terms)
+    if told is not None:
+        return told
     if not only and (asks or _contradicted(text, saying) or (len(here) < len(terms) and not _states(text[start:end]))):
         return None
     term = here[-1] if only else _stated(text, start, here)
     if term is None or _NOT_IT.search(text[start : term.start]):
         return None
     return term
+
+
+def _bare_claim(text: str, saying: list[tuple[int, int]], terms: list[Term]) -> Term | None:
+    """The number that the first sentence is, where the others only tell what happened: "7 apples. Tom gave 5 away."."""
+    (_, end), *others = saying
+    if terms[0].value is None or not _BARE_CLAIM.fullmatch(text[:end].strip()):
+        return None
+    rest = text[end:]
+    if _takes_part(rest) or _STATES.search(rest) or _CONCLUDES.search(rest) or _TAKEN_BACK.search(rest) or "=" in rest:
+        return None
+    return terms[0] if others and all(_TELLS.match(text[start:end]) for start, end in others) else None
 
 
 def _states(sentence: str) -> bool:

@@ -46,7 +46,7 @@ _BELOW_100 = (
 _BELOW_1000 = rf"(?:(?:a|{_BELOW_100})[ -]hundred(?:(?:,? and | ){_BELOW_100}\b)?|{_BELOW_100})"
 _BELOW_MILLION = rf"(?:(?:a|{_BELOW_1000})[ -]thousand(?:(?:,? and |,? ){_BELOW_1000}\b)?|{_BELOW_1000})"
 IN_WORDS = (
-    r"(?:half a dozen|a dozen|dozen|a couple(?: of)?|"
+    rf"(?:half a dozen|(?:(?:a|{_BELOW_100})[ -])?dozen|a couple(?: of)?|"
     rf"(?:a|{_BELOW_1000})[ -]million(?:(?:,? and |,? ){_BELOW_MILLION}\b)?"
     rf"|{_BELOW_MILLION})"
 )
@@ -57,10 +57,18 @@ NUMBER = rf"(?:{IN_DIGITS}|\b{IN_WORDS}\b)"
 
 _COUNTS = re.compile(rf"\d|\b(?:{_WORD_NUMBER}|dozen|couple|hundred|thousand|million)")
 """There may be a number: quicker than looking for one."""
+_PARTS = {
+    "half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
+    "ninth": 9, "tenth": 10,
+}  # fmt: skip
+_PART = "|".join(_PARTS)
 _NUMBER = re.compile(
-    rf"(?<![\w.:/])(?P<sign>-|minus )?(?P<digits>{IN_DIGITS})(?![\w:/]|\.\d|-\d)|"
-    rf"(?P<minus>minus )?\b(?P<words>{IN_WORDS})\b"
-    rf"(?P<point> point(?: (?:{_WORD_NUMBER}))+)?",
+    rf"(?:(?<![\w.:/])(?P<sign>-|minus |negative )?(?P<digits>{IN_DIGITS})(?![\w:/]|\.\d|-\d)|"
+    rf"(?P<minus>minus |negative )?\b(?P<words>{IN_WORDS})\b"
+    rf"(?P<point> point(?: (?:{_WORD_NUMBER}))+)?)"
+    rf"(?:(?:[ -](?P<parts>{_PART})s|(?:(?<=\bone)|(?<=\b1))[ -](?P<part>{_PART}))\b|"
+    rf"(?P<and>,? and (?:(?:a|one) (?:half|third|quarter)|two thirds|three quarters)\b)?"
+    rf"(?P<scales>(?:[ -](?:{'|'.join(_SCALES)}|dozen)\b)+)?)",
     re.I,
 )
 _PRONOUN_ONE = re.compile(
@@ -78,6 +86,8 @@ def numbers(text: str) -> tuple[Found[float], ...]:
 
     >>> [found.value for found in numbers("twenty-five, 1,200 or two hundred and six, not that one at 19:30")]
     [25, 1200, 206]
+    >>> [found.value for found in numbers("minus three, 3 and a half, 3 hundred, three quarters, two dozen")]
+    [-3, 3.5, 300, 0.75, 24]
     """
     lowered = text.lower()
     if not _COUNTS.search(lowered):
@@ -87,18 +97,31 @@ def numbers(text: str) -> tuple[Found[float], ...]:
     for match in _NUMBER.finditer(lowered):
         if any(code.start <= match.start() < code.end for code in codes):
             continue
-        if match["digits"]:
-            value = number_of(match["digits"])
-        elif match["words"] == "one" and _PRONOUN_ONE.search(lowered, 0, match.start()):
+        if match["words"] == "one" and _PRONOUN_ONE.search(lowered, 0, match.start()):
             continue
-        else:
-            value = number_of(match["words"])
-            if match["point"]:
-                value = float(f"{value}." + "".join(str(_SMALL[word]) for word in match["point"].split()[1:]))
-        if match["sign"] or match["minus"]:
+        value, start = _value(match), match.start()
+        sign = match["sign"] or match["minus"]
+        if sign == "minus " and found and not lowered[found[-1].end : start].strip():
+            start += len(sign)  # 9 minus 3
+        elif sign:
             value = -value
-        found.append(Found(value, match.start(), match.end()))
+        found.append(Found(value, start, match.end()))
     return tuple(found)
+
+
+def _value(match: re.Match[str]) -> float:
+    """What ``_NUMBER`` matched, without its sign: "3", "three point five", "3 and a half million", "three quarters"."""
+    value = number_of(match["digits"] or match["words"])
+    if match["point"]:
+        value = float(f"{value}." + "".join(str(_SMALL[word]) for word in match["point"].split()[1:]))
+    if match["and"]:
+        count, part = match["and"].split()[-2:]
+        value += _SMALL.get(count, 1) / _PARTS[part.removesuffix("s")]
+    for scale in re.findall("[a-z]+", match["scales"] or ""):
+        value = round(value * (12 if scale == "dozen" else _SCALES[scale]), 6)
+    part = match["parts"] or match["part"]
+    value = value / _PARTS[part] if part else value
+    return int(value) if float(value).is_integer() else value
 
 
 def number_of(written: str) -> float:
@@ -109,7 +132,8 @@ def number_of(written: str) -> float:
         value = float(written.removesuffix("k").replace(",", "")) * (1000 if thousands else 1)
         return int(value) if value.is_integer() else value
     if written.endswith("dozen"):
-        return 6 if written.startswith("half") else 12
+        count = written.removesuffix("dozen").strip(" -")
+        return 6 if count == "half a" else 12 * (1 if count in ("", "a") else number_of(count))
     if written.startswith("a couple"):
         return 2
     total = current = 0

@@ -32,7 +32,9 @@ _MARKED = re.compile(
 )
 _CAPITALS = re.compile(r"(?<![A-Za-z'])[A-Z]{5}(?![A-Za-z'])")
 _SPELT = re.compile(
-    r"(?<![a-z] )(?<![\w-])[a-z](?P<between>[ .-]|, ?)(?:[a-z](?P=between)){3}[a-z](?![\w?!-]| [-?!a-z](?!\w))", re.I
+    r"(?<![a-z] )(?<![\w-])[a-z](?P<between>[ .-]|, ?)(?:[a-z](?P=between)){3}[a-z]"
+    r"(?![\w?-]|!(?![\s\"'*)]|\Z)| [-?!a-z](?!\w))",
+    re.I,
 )
 _WORD = re.compile(r"(?<![\w'-])[a-z]{5}(?![\w'-])")
 _ANY_WORD = re.compile(r"[^\W_]+")
@@ -59,14 +61,16 @@ _ASKS_BACK = re.compile(
     r"(?:(?:sorry|okay|ok|please|and|so|but|well|wait|hello|hi|hmm+),? )*"
     r"(?:what|which|where|when|who|why(?! not)|how(?! about)|can you|could you|do you|will you|please give|may i)\b"
 )
+_TAKEN_BACK = re.compile(r"\b(?:no,? wait|wait,? no|scratch that|on second thoughts?)\b[\s,.!:;-]*", re.I)
+_ENDS = re.compile(r"[\"'*_)`]*\s*(?:[.!?\n]|\Z)")
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 _SMALL_WORDS = (
     "about above after again along alpha based being below break check clear close clues could doubt eight every fifth "
     "first found given gives going great green guess hello helps hints known later least leave logic makes marks match "
     "maybe means might needs never noted often okay order other place point quite ready right round score sense seven "
     "shall since sixth solve sorry start still thank thats their there these thing think third those three today "
-    "tried tries truth turns under until using vowel wants large model rules "
-    "which while white whole whose words worth would wrong yours"
+    "tough tried tries truth turns under until using vowel wants large model rules "
+    "where which while white whole whose words worth would wrong yours"
 )
 TALK = frozenset(_SMALL_WORDS.split())
 """Words of five letters that people speak of the game with."""
@@ -92,7 +96,19 @@ def understand(utterance: str, known: Collection[str] = (), earlier: Iterable[st
 
 @functools.lru_cache(CACHE_SIZE)
 def candidates(utterance: str) -> tuple[str, ...]:
-    """The words that an utterance may guess: the most distinctly marked kind that there is."""
+    """The words that an utterance may guess: the most distinctly marked kind that there is, behind "no wait" if any."""
+    taken_back = [match.end() for match in _TAKEN_BACK.finditer(utterance)]
+    if taken_back:
+        rest = utterance[taken_back[-1] :]
+        instead = _found(rest)[:2] if len(_ANY_WORD.findall(rest)) > 1 else _found(rest)
+        for found in instead:
+            if found:
+                return found
+    return next((found for found in _found(utterance) if found), ())
+
+
+def _found(utterance: str) -> tuple[tuple[str, ...], ...]:
+    """Words that are marked, words that are introduced, and others."""
     text = written_out(plain(utterance))
     denied = {match["word"] or match["refused"] for match in _DENIED.finditer(text)}
     marked = [
@@ -103,18 +119,20 @@ def candidates(utterance: str) -> tuple[str, ...]:
     if any(character.islower() for character in utterance):
         marked += [word.lower() for word in _CAPITALS.findall(utterance)]
     marked += ["".join(re.findall(r"[a-z]", match[0].lower())) for match in _SPELT.finditer(utterance)]
-    for found in (marked, list(_introduced(text)), list(_left(text))):
-        kept = dict.fromkeys(word for word in found if word not in denied)
-        if kept:
-            return tuple(kept)
-    return ()
+    kinds = (marked, _introduced(text), _left(text))
+    return tuple([tuple(dict.fromkeys(word for word in found if word not in denied)) for found in kinds])
 
 
 def _introduced(text: str) -> Iterable[str]:
     for match in _INTRODUCED.finditer(text):
         for name in ("word", "other"):
-            if match[name] and (match[name] not in TALK or _NAMES_IT.match(match[0])):
+            if match[name] and (match[name] not in TALK or _is_named(match, name)):
                 yield match[name]
+
+
+def _is_named(match: re.Match[str], name: str) -> bool:
+    """A word that people talk with is meant where it is called the word, and nothing follows."""
+    return bool(_NAMES_IT.match(match[0]) and _ENDS.match(match.string, match.end(name)))
 
 
 def _left(text: str) -> Iterable[str]:

@@ -170,6 +170,9 @@ def test_a_list_of_ones_own(tmp_path):
     path = tmp_path / "own.jsonl"
     path.write_text('{"word": "hello"}\n{"word": "world"}', encoding="utf-8")
     assert TextWordle(data=str(path)).words == ("hello", "world")
+    assert TextWordle(data=[{"word": "Crane"}, {"word": "HOUSE"}]).words == ("crane", "house")
+    with pytest.raises(ValueError, match="word must be new, got 'crane' again"):
+        TextWordle(data=[{"word": "Crane"}, {"word": "crane"}])
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,27 @@ class Words(Task):
         return (goal["word"],)
 
 
+class LuckyWords(Words):
+    """Three goals in ten are met by any reply, which its floor says."""
+
+    floor = 0.4
+
+    def partner(self, goal, streams, split):
+        partner = super().partner(goal, streams, split)
+        if goal["number"] % 10 < 3:
+            partner.hear = lambda utterance: WordPartner.hear(partner, after(partner.word))
+        return partner
+
+
+class GreedyWords(LuckyWords):
+    """Wants more of a gap than its floor leaves."""
+
+    min_gap = 0.9
+
+
 register_task("EvaluationWords-v0", Words, max_turns=3)
+register_task("EvaluationLuckyWords-v0", LuckyWords, max_turns=3)
+register_task("EvaluationGreedyWords-v0", GreedyWords, max_turns=3)
 
 
 class WordAgent(Agent):

@@ -111,3 +111,18 @@ def test_a_task_that_only_this_process_knows_is_tried_in_this_process():
     report = validate("EvaluationMain-v0", num_goals=50)
     assert "determinism" not in failures(report)
     assert "the main program defines the task" in found(report, "determinism")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "expected"),
+    [
+        ("EvaluationLuckyWords-v0", "pass", "at least 0.6 (Task.min_gap)"),
+        ("EvaluationGreedyWords-v0", "fail", "at least 0.9 (Task.min_gap)"),
+    ],
+)
+def test_the_gap_is_what_ceiling_and_floor_allow_unless_the_task_says_another(name, status, expected):
+    checks = validate(name, num_goals=200, fresh_processes=False).checks
+    gap = next(check for check in checks if check.name == "gap between ceiling and floors")
+    assert (gap.status, gap.expected) == (status, expected)
+    others = [check.name for check in checks if check.status == "fail" and check is not gap]
+    assert others == ["difficulty rises with noise"] or not others

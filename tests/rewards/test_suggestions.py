@@ -18,3 +18,13 @@ def test_of_a_mapping_the_name_is_compared_and_what_it_stands_for_is_shown():
 def test_the_cutoff_says_how_much_alike_names_must_be():
     assert did_you_mean("TextChess", ["TextChat-v0"], cutoff=0.3) == "; did you mean 'TextChat-v0'?"
     assert did_you_mean("TextChess", ["TextChat-v0"], cutoff=0.9) == ""
+
+
+def test_an_ending_that_many_names_have_makes_them_no_more_alike():
+    ids = ["TextWordle-v0", "TextChat-v0"]
+    assert did_you_mean("Nope-v0", ids, cutoff=0.3) == ""
+    assert did_you_mean("TextWordl-v0", ids, cutoff=0.3) == "; did you mean 'TextWordle-v0'?"
+    assert did_you_mean("TextChat-v1", ids) == "; did you mean 'TextChat-v0'?"
+    assert did_you_mean("nope.jsonl", ["broken.jsonl"]) == ""
+    assert did_you_mean("brokn.jsonl", ["broken.jsonl", "notes.txt"]) == "; did you mean 'broken.jsonl'?"
+    assert did_you_mean("mine.json", ["mine.jsonl"]) == "; did you mean 'mine.jsonl'?"

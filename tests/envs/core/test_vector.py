@@ -95,6 +95,10 @@ def test_wrong_rows_are_refused():
     envs.reset(seed=0)
     with pytest.raises(gym.error.InvalidAction, match="one for each of 2 rows"):
         envs.step([0])
+    talk = gym.make_vec(ENV_ID, num_envs=2, interface="text")
+    talk.reset(seed=0)
+    with pytest.raises(gym.error.InvalidAction, match="one for each of 2 rows, got 'hi'"):
+        talk.step("hi")
     with pytest.raises(ValueError, match="reset_mask must be a bool array"):
         envs.reset(options={"reset_mask": np.array([1, 0])})
     with pytest.raises(ValueError, match="goal_id must hold an id or None for each of 2 rows"):
@@ -137,6 +141,9 @@ def test_stable_baselines3_reaches_it_through_a_thin_adapter():
     assert len(ends) >= 4
     assert all("terminal_observation" in info and "is_success" in info for info in ends)
     assert any(info["TimeLimit.truncated"] for info in ends)
+    for other in (gym.make(ENV_ID), gym.make_vec(ENV_ID, 2, vectorization_mode="sync")):
+        with pytest.raises(TypeError, match=r"as gym.make_vec\(ID, .* got (TimeLimit|OrderEnforcing|SyncVectorEnv)"):
+            SB3VecEnv(other)
     with pytest.raises(ValueError, match="expected interface='choices' and autoreset_mode='Disabled'"):
         SB3VecEnv(remake_vec(ENV_ID, 2, interface="choices"))
 

@@ -387,6 +387,7 @@ def test_bytes_that_are_no_text_are_told(tmp_path, content, message):
         ("revews.csv", FileNotFoundError, "no such file: '.*revews.csv'; did you mean '.*reviews.csv'"),
         ("openai/gsm8k", FileNotFoundError, "a data set of the hub is hf:openai/gsm8k"),
         (3, ValueError, "data must be a path, hf:NAME, a Dataset, a DataFrame or a list of dicts, got int"),
+        ("", ValueError, "data must be a path, hf:NAME, a Dataset, a DataFrame or a list of dicts, got ''"),
         (
             [{"text": "a", "label": 1}, "b"],
             ValueError,
