@@ -161,7 +161,9 @@ class CrossedMean(NamedTuple):
     The critical value is the mean of Student's quantiles for the two variances, weighted by them (Cochran, 1964,
     Biometrics 20:191): where runs differ it is that of a t with R - 1 degrees of freedom, where they do not and goals
     do, that of many. Runs that agree more closely than chance alone would let them in 19 of 20 cases are
-    taken to agree just that closely: else runs that happen to score the same would make us certain.
+    taken to agree just that closely: else runs that happen to score the same would make us certain. A row alone has no
+    other runs to tell its chance from the goals'; the second term holds both, and is at least that chance: else a row
+    that happens to be all 0 or all 1 would be taken for one that can be nothing else.
 
     ``benchmarks/interval_coverage.py`` simulates how often its intervals cover.
     """
@@ -195,7 +197,8 @@ class CrossedMean(NamedTuple):
         of_runs = sum(variance for variance, _, _ in parts)
         squares = sum(variance**2 / freedom for variance, freedom, _ in parts)
         goal_means = np.sum([one.mean(0) for one in values], axis=0)  # (G,)
-        of_goals = max(0.0, float(goal_means.var(ddof=1)) / num_goals - sum(noise for *_, noise in parts))
+        found = float(goal_means.var(ddof=1)) / num_goals - sum(noise for *_, noise in parts)
+        of_goals = max(found, least_noise / num_goals * sum(len(one) == 1 for one in values))  # a lone row's chance too
         freedom = of_runs**2 / squares if squares else float(min(freedom for _, freedom, _ in parts))
         return cls(float(goal_means.mean()), of_runs, freedom, of_goals, num_goals - 1.0)
 

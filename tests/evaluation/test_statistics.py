@@ -315,6 +315,22 @@ def test_an_agent_that_is_not_trained_has_no_luck_of_its_own():
     assert test.difference.high - test.difference.low == pytest.approx(alone.high - alone.low, rel=0.2)
 
 
+@pytest.mark.parametrize(("num_runs", "num_goals", "chance"), [(10, 200, 0.995), (5, 500, 0.998), (10, 500, 0.002)])
+def test_a_row_that_happens_to_be_all_the_same_is_not_taken_for_certain(num_runs, num_goals, chance):
+    """5 % of 200 is 10, and three of its standard errors are 9; without the chance of the row it is 30 % of them."""
+    rng = np.random.default_rng(9)
+    trained, row = (rng.random((200, rows, num_goals)) < chance for rows in (num_runs, 1))
+    assert sum(paired_test(*pair).p_value < 0.05 for pair in zip(trained, row, strict=True)) <= 19
+
+
+def test_the_chance_of_a_row_alone_is_its_own_and_no_training_has_it():
+    ones, runs = np.ones((1, 100)), np.ones((3, 100))
+    assert CrossedMean.of(runs, -ones, least_noise=0.01).variance_of_goals == pytest.approx(0.01 / 100)
+    assert CrossedMean.of(-ones, runs, least_noise=0.01).variance_of_goals == pytest.approx(0.01 / 100)
+    assert CrossedMean.of(runs, -runs, least_noise=0.01).variance_of_goals == 0.0
+    assert CrossedMean.of(runs, -ones).variance == 0.0
+
+
 def test_several_runs_count_the_goals_that_only_one_agent_solved_in_the_mean():
     second = np.zeros((2, 20))
     first = np.zeros((2, 20))
