@@ -313,7 +313,7 @@ def difference_interval(first: ArrayLike, second: ArrayLike, same_start: bool = 
     """Difference of the mean scores of two agents on the same goals; arguments and errors as of :func:`paired_test`."""
     a, b = _runs_by_goals(first), _runs_by_goals(second)
     if len(a) == len(b) == 1:
-        return bootstrap_interval(a - b, seed)
+        return bootstrap_interval(_differences(a, b), seed)
     return _difference(a, b, same_start).interval()
 
 
@@ -327,7 +327,8 @@ def difference_test(
     """
     a, b = _runs_by_goals(first), _runs_by_goals(second)
     if len(a) == len(b) == 1:
-        return bootstrap_interval(a - b, seed), _t_test((a - b)[0])
+        differences = _differences(a, b)
+        return bootstrap_interval(differences, seed), _t_test(differences[0])
     estimate = _difference(a, b, same_start)
     return estimate.interval(), estimate.p_value()
 
@@ -345,12 +346,20 @@ def _t_test(differences: np.ndarray) -> float:
 
 
 ROUNDING = 1e-12
-"""Scores that differ by so small a share are the same."""
+"""Scores that differ by so little, or by so small a share of them, are the same: they are sums in another order."""
+
+
+def _differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of scores of the same shape; 0 for those that differ by rounding alone."""
+    return np.where(np.isclose(a, b, rtol=ROUNDING, atol=ROUNDING), 0.0, a - b)
 
 
 def _difference(a: np.ndarray, b: np.ndarray, same_start: bool, least_noise: float = 0.0) -> CrossedMean:
-    samples = [a - b] if same_start else [a, -b]
-    return CrossedMean.of(*samples, least_noise=least_noise)
+    """Of several runs; its mean is 0 where that is rounding alone."""
+    samples = [_differences(a, b)] if same_start else [a, -b]
+    found = CrossedMean.of(*samples, least_noise=least_noise)
+    rounding = ROUNDING * max(1.0, float(np.abs(a).max()), float(np.abs(b).max()))
+    return found._replace(mean=0.0) if abs(found.mean) <= rounding else found
 
 
 def p_in_words(value: float) -> str:

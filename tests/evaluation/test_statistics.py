@@ -163,6 +163,26 @@ def test_the_scores_of_one_run_each_are_tested_over_goals():
     assert difference_test([1.0, 2.0], [0.5, 1.5])[1] == 0.0
 
 
+@pytest.mark.parametrize("shapes", [((1, 20), (1, 20)), ((3, 20), (3, 20)), ((3, 20), (1, 20)), ((3, 20), (5, 20))])
+@pytest.mark.parametrize("turns", [(-0.1, -0.2, -0.5), (0.1, 0.2, -0.3)])
+def test_turns_that_are_paid_in_another_order_make_no_difference(shapes, turns):
+    first, second = sum(turns), sum(reversed(turns))
+    assert first != second  # by rounding
+    for same_start in (False, True)[: 1 + (shapes[0] == shapes[1])]:
+        scores = [np.full(shape, score) for shape, score in zip(shapes, (first, second), strict=True)]
+        interval, p_value = difference_test(*scores, same_start=same_start)
+        assert p_value == 1.0
+        assert interval.mean == 0.0
+        assert interval.low <= 0.0 <= interval.high
+        assert difference_interval(*scores, same_start=same_start) == interval
+
+
+def test_a_difference_that_is_small_but_no_rounding_counts():
+    first = np.linspace(-1, 1, 20)
+    assert difference_test(first + 1e-9, first)[1] < 1e-6
+    assert difference_test(np.tile(first + 1e-9, (3, 1)), np.tile(first, (3, 1)), same_start=True)[1] < 1e-6
+
+
 def test_pairing_by_seed_finds_a_gain_that_the_luck_of_the_start_hides():
     rng = np.random.default_rng(4)
     start = rng.normal(0, 1.5, (5, 1))
