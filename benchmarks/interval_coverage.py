@@ -20,8 +20,8 @@ three runs told how much runs differ, so that its quantile is 1.96. "adds" is ho
 above 0, which should be in 2.5 % of the cases; of one run each it is the exact McNemar test, p < 0.05, taken for a
 verdict on the algorithms: why the report says of one run each that two *models* differ.
 
-With 600 trials in a cell, "runs" covers 94.1 to 97.4 % in every line of trained agents (the lowest for unequal agents at
-0.8 and five runs, the highest for one agent at 0 and three runs, the only one above 97) and says "adds" of equal agents
+With 600 trials in a cell, "runs" covers 94.1 to 97.4 % in every line of trained agents (lowest for unequal agents at
+0.8 and five runs, highest for one agent at 0 and three runs, the only one above 97) and says "adds" of equal agents
 in 1.5 to 2.6 %; "normal" covers 81 to 94 % and says so in 3.4 to 9.1 %, and McNemar's test of one run each in up to
 34 %.
 
