@@ -57,6 +57,24 @@ def frozen_goals(env: Any, split: str = "test", count: int = 500, seed: int = 0,
     return FrozenGoals(split, goals, goals_hash(task, goals))
 
 
+def check_enough(goals: FrozenGoals, num_runs: int, where: str) -> None:
+    """Makes sure, before anything is trained, that several runs can be scored: one goal does not tell runs from chance.
+
+    Args:
+        goals: that runs are scored on.
+        num_runs: training runs of an agent.
+        where: the goals are from; it ends the error.
+
+    Raises:
+        ValueError: for several runs on fewer than 2 goals.
+    """
+    if num_runs > 1 and len(goals.goals) < 2:
+        raise ValueError(
+            f"several training runs need at least 2 {goals.split} goals, got {len(goals.goals)} {where}: ask for more "
+            "goals or for one run"
+        )
+
+
 def _first_places(contents: Sequence[str]) -> list[int]:
     """Where each content comes first."""
     places: dict[str, int] = {}

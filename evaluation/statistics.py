@@ -161,7 +161,9 @@ class CrossedMean(NamedTuple):
     The critical value is the mean of Student's quantiles for the two variances, weighted by them (Cochran, 1964,
     Biometrics 20:191): where runs differ it is that of a t with R - 1 degrees of freedom, where they do not and goals
     do, that of many. Runs that agree more closely than chance alone would let them in 19 of 20 cases are
-    taken to agree just that closely: else runs that happen to score the same would make us certain.
+    taken to agree just that closely: else runs that happen to score the same would make us certain. A row alone has no
+    other runs to tell its chance from the goals'; the second term holds both, and is at least that chance: else a row
+    that happens to be all 0 or all 1 would be taken for one that can be nothing else.
 
     ``benchmarks/interval_coverage.py`` simulates how often its intervals cover.
     """
@@ -195,7 +197,8 @@ class CrossedMean(NamedTuple):
         of_runs = sum(variance for variance, _, _ in parts)
         squares = sum(variance**2 / freedom for variance, freedom, _ in parts)
         goal_means = np.sum([one.mean(0) for one in values], axis=0)  # (G,)
-        of_goals = max(0.0, float(goal_means.var(ddof=1)) / num_goals - sum(noise for *_, noise in parts))
+        found = float(goal_means.var(ddof=1)) / num_goals - sum(noise for *_, noise in parts)
+        of_goals = max(found, least_noise / num_goals * sum(len(one) == 1 for one in values))  # a lone row's chance too
         freedom = of_runs**2 / squares if squares else float(min(freedom for _, freedom, _ in parts))
         return cls(float(goal_means.mean()), of_runs, freedom, of_goals, num_goals - 1.0)
 
@@ -310,7 +313,7 @@ def difference_interval(first: ArrayLike, second: ArrayLike, same_start: bool = 
     """Difference of the mean scores of two agents on the same goals; arguments and errors as of :func:`paired_test`."""
     a, b = _runs_by_goals(first), _runs_by_goals(second)
     if len(a) == len(b) == 1:
-        return bootstrap_interval(a - b, seed)
+        return bootstrap_interval(_differences(a, b), seed)
     return _difference(a, b, same_start).interval()
 
 
@@ -324,7 +327,8 @@ def difference_test(
     """
     a, b = _runs_by_goals(first), _runs_by_goals(second)
     if len(a) == len(b) == 1:
-        return bootstrap_interval(a - b, seed), _t_test((a - b)[0])
+        differences = _differences(a, b)
+        return bootstrap_interval(differences, seed), _t_test(differences[0])
     estimate = _difference(a, b, same_start)
     return estimate.interval(), estimate.p_value()
 
@@ -342,12 +346,20 @@ def _t_test(differences: np.ndarray) -> float:
 
 
 ROUNDING = 1e-12
-"""Scores that differ by so small a share are the same."""
+"""Scores that differ by so little, or by so small a share of them, are the same: they are sums in another order."""
+
+
+def _differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of scores of the same shape; 0 for those that differ by rounding alone."""
+    return np.where(np.isclose(a, b, rtol=ROUNDING, atol=ROUNDING), 0.0, a - b)
 
 
 def _difference(a: np.ndarray, b: np.ndarray, same_start: bool, least_noise: float = 0.0) -> CrossedMean:
-    samples = [a - b] if same_start else [a, -b]
-    return CrossedMean.of(*samples, least_noise=least_noise)
+    """Of several runs; its mean is 0 where that is rounding alone."""
+    samples = [_differences(a, b)] if same_start else [a, -b]
+    found = CrossedMean.of(*samples, least_noise=least_noise)
+    rounding = ROUNDING * max(1.0, float(np.abs(a).max()), float(np.abs(b).max()))
+    return found._replace(mean=0.0) if abs(found.mean) <= rounding else found
 
 
 def p_in_words(value: float) -> str:

@@ -70,7 +70,7 @@ def compare_suite(
         "return", ...}}, "rl_after_sft": {...}, ...}}, "left_out": {ID: WHY}}; "runs" are the training runs of each.
 
     Raises:
-        ValueError: for an unknown environment or agent, or fewer than one seed.
+        ValueError: for an unknown environment or agent, fewer than one seed, or several and fewer than 2 test goals.
         KeyboardInterrupt: when interrupted; a second call goes on.
     """
     if num_seeds < 1:

@@ -39,8 +39,8 @@ class RLOOConfig(SampledConfig):
         clip_low, clip_high: how far below and above 1 the ratio of new to old probability counts.
         num_epochs: passes over each batch.
         num_minibatches: gradient steps per pass.
-        refills: batches more that are played, at most, to replace groups in which all returned the same; 0 leaves these
-            in the batch, where they teach nothing.
+        refills: batches more that are played, at most, to replace groups in which all returned the same, from
+            every turn on if ``credit`` is "turn"; 0 leaves these in the batch, where they teach nothing.
         kl_weight: of the KL from the model that the training started from, in the loss; 0 needs no such reference.
             With an adapter that is the model below it, where a saved agent learns on as well.
         kl_estimate: "k3", an estimate from the sampled tokens; "k3_unbiased", that times the ratio of their probability
@@ -146,7 +146,8 @@ class RLOOAgent(LanguageModelAgent):
                 warm_up(optimizer, config.learning_rate, run.num_updates, config.warmup_updates)
                 with run.timing("rollout_seconds"):
                     behind = sampler.catch_up(lm, run.num_updates)
-                    episodes, played = collect_with_spread(lm, envs, config, config.refills, rng, sampler.open_slots)
+                    slots_of = sampler.open_slots
+                    episodes, played = collect_with_spread(lm, envs, config, config.refills, rng, slots_of, per_turn)
                 row = {**outcomes(played), **behind}
                 row |= {"conversations_played": len(played), "conversations_learned": len(episodes)}
                 if episodes:  # there may be none where groups without spread are played again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -286,30 +287,53 @@ def collect_with_spread(
     refills: int,
     rng: random.Random,
     slots_of: OpenSlots = open_slots,
+    per_turn: bool = False,
 ) -> tuple[list[Episode], list[Episode]]:
     """Conversations of groups in which some returned more than others, and all that were played to find them.
 
     Args:
         lm, envs, config, rng, slots_of: as for :func:`collect`.
         refills: batches more that are played, at most, to fill one; 0 keeps the groups without spread as well.
+        per_turn: as for :func:`with_spread`.
 
     Reference: "dynamic sampling" of Yu et al. (2025), section 3.2, https://arxiv.org/abs/2503.14476.
     """
     played = collect(lm, envs, config, rng, slots_of, next_states=False)
     if refills == 0:
         return played, played
-    kept = with_spread(played)
+    kept = with_spread(played, config.gamma, per_turn)
     while refills > 0 and len(kept) < config.batch_conversations:
         more = collect(lm, envs, config, rng, slots_of, next_states=False)
         for episode in more:
             episode.group += len(played)
-        played, kept, refills = played + more, kept + with_spread(more), refills - 1
+        played, kept, refills = played + more, kept + with_spread(more, config.gamma, per_turn), refills - 1
     return kept[: config.batch_conversations], played
 
 
-def with_spread(episodes: Sequence[Episode]) -> list[Episode]:
-    """Those of groups in which not all returned the same."""
-    returns: dict[int, set[float]] = {}
+LEAST_SPREAD = 1e-9
+"""Returns that differ by no more are the same: their rewards were added up in another order."""
+
+
+def with_spread(episodes: Sequence[Episode], gamma: float = 1.0, per_turn: bool = False) -> list[Episode]:
+    """Those of groups in which not all returned the same, so that there is something to learn from them.
+
+    Args:
+        episodes: whole groups.
+        gamma: discount per turn, in [0, 1].
+        per_turn: every turn is credited with its own return, and compared with those of the group at the same turn;
+            else all of them with the return of the whole conversation.
+    """
+    found: dict[tuple[int, int], list[float]] = {}  # of each group and turn
     for episode in episodes:
-        returns.setdefault(episode.group, set()).add(episode.total_reward)
-    return [episode for episode in episodes if len(returns[episode.group]) > 1]
+        returns = _returns(episode, gamma)
+        for turn, value in enumerate(returns[: len(episode.rewards)] if per_turn else returns[:1]):
+            found.setdefault((episode.group, turn), []).append(value)
+    differing = {group for (group, _), values in found.items() if max(values) - min(values) > LEAST_SPREAD}
+    return [episode for episode in episodes if episode.group in differing]
+
+
+def _returns(episode: Episode, gamma: float) -> list[float]:
+    """The discounted return from each turn on, those after the model's context was full included."""
+    rewards = [*episode.rewards, *episode.later_rewards]
+    following = itertools.accumulate(reversed(rewards), lambda later, reward: reward + gamma * later)
+    return list(following)[::-1]

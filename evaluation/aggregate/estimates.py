@@ -3,7 +3,8 @@
 Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical precipice",
 https://arxiv.org/abs/2108.13264, section 4: interquartile mean, performance profiles, probability of improvement, and
 stratified bootstrap intervals. Runs are resampled within each task, so the intervals speak of training runs on these
-very tasks, not of tasks that are not among them. Few runs make them too narrow: ``benchmarks/aggregate_coverage.py``.
+very tasks, not of tasks that are not among them. Few runs make them too narrow, and few tasks more so:
+``benchmarks/aggregate_coverage.py``.
 """
 
 from __future__ import annotations

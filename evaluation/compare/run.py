@@ -29,7 +29,7 @@ from ..calibration import facts_of, slices_of
 from ..grading import grading
 from ..rating.judges import judges_in
 from ..report.results import REQUIRED, results_of, write_results
-from ..score import FrozenGoals, frozen_goals, made, task_of
+from ..score import FrozenGoals, check_enough, frozen_goals, made, task_of
 from .arms import (
     ARM_FILE,
     FLUENCY_FILE,
@@ -85,8 +85,9 @@ def compare(
         The results, as in ``results.json``.
 
     Raises:
-        ValueError: for an unknown preset or agent, an ``out`` that holds a comparison with other settings, or wrappers
-            and time limits around the environment, which would not come along.
+        ValueError: for an unknown preset or agent, several training runs and fewer than 2 test goals, an ``out`` that
+            holds a comparison with other settings, or wrappers and time limits around the environment, which would not
+            come along.
         RuntimeError: if every arm failed.
         KeyboardInterrupt: when interrupted, after what was trained so far was saved.
     """
@@ -134,6 +135,7 @@ def begin(
     now = {arm.key for arm in _those(arms, only, "only")}
     arms = [arm for arm in arms if arm.name not in left_out]
     settings = _settings(plan, arms, chosen.name, seed)
+    check_enough(plan.goals, settings["num_seeds"], f"of {plan.spec.id}")
     settings["grading"] = grading(task_of(env), env.unwrapped.reward)  # type: ignore[attr-defined]
     _claim_folder(plan.out, settings)
     if any(arm.agent in SPEAKERS and arm.config.get("model") is None for arm in arms):

@@ -33,7 +33,7 @@ from ..compare.scheduler import DONE, Job, Report, run_jobs
 from ..compare.suited import speech_settings
 from ..contenders import CONTENDERS, RULE
 from ..grading import grading
-from ..score import FrozenGoals, frozen_goals, score, task_of
+from ..score import FrozenGoals, check_enough, frozen_goals, score, task_of
 from .conditions import Condition, checked_env, conditions_to_test, conditions_to_train
 from .tables import results_of, write_results
 
@@ -130,8 +130,8 @@ def transfer(
         What is written to ``transfer.json``; see :func:`~dialogym.evaluation.transfer.tables.results_of`.
 
     Raises:
-        ValueError: for a condition that the environment does not take, an agent that does not learn, or an ``out`` of
-            other settings.
+        ValueError: for a condition that the environment does not take, an agent that does not learn, several trainings
+            and fewer than 2 test goals, or an ``out`` of other settings.
         RuntimeError: if nothing came of any training.
         KeyboardInterrupt: when interrupted; a second call goes on.
     """
@@ -179,6 +179,8 @@ def _grid(
     make_agent(agent, first, seed=seeds[0], **config)  # a wrong setting is told now
     plans = {name: _plan(env, num_goals[1], out.resolve()) for name, env in envs.items()}
     tests = [Tested(one, frozen_goals(test_envs[one.name], "test", num_goals[0])) for one in tested]
+    for one in tests:
+        check_enough(one.goals, len(seeds), f"under the condition {one.condition.name!r}")
     settings = as_json(
         {
             "version": __version__,

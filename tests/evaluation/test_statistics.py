@@ -163,6 +163,26 @@ def test_the_scores_of_one_run_each_are_tested_over_goals():
     assert difference_test([1.0, 2.0], [0.5, 1.5])[1] == 0.0
 
 
+@pytest.mark.parametrize("shapes", [((1, 20), (1, 20)), ((3, 20), (3, 20)), ((3, 20), (1, 20)), ((3, 20), (5, 20))])
+@pytest.mark.parametrize("turns", [(-0.1, -0.2, -0.5), (0.1, 0.2, -0.3)])
+def test_turns_that_are_paid_in_another_order_make_no_difference(shapes, turns):
+    first, second = sum(turns), sum(reversed(turns))
+    assert first != second  # by rounding
+    for same_start in (False, True)[: 1 + (shapes[0] == shapes[1])]:
+        scores = [np.full(shape, score) for shape, score in zip(shapes, (first, second), strict=True)]
+        interval, p_value = difference_test(*scores, same_start=same_start)
+        assert p_value == 1.0
+        assert interval.mean == 0.0
+        assert interval.low <= 0.0 <= interval.high
+        assert difference_interval(*scores, same_start=same_start) == interval
+
+
+def test_a_difference_that_is_small_but_no_rounding_counts():
+    first = np.linspace(-1, 1, 20)
+    assert difference_test(first + 1e-9, first)[1] < 1e-6
+    assert difference_test(np.tile(first + 1e-9, (3, 1)), np.tile(first, (3, 1)), same_start=True)[1] < 1e-6
+
+
 def test_pairing_by_seed_finds_a_gain_that_the_luck_of_the_start_hides():
     rng = np.random.default_rng(4)
     start = rng.normal(0, 1.5, (5, 1))
@@ -313,6 +333,22 @@ def test_an_agent_that_is_not_trained_has_no_luck_of_its_own():
     test, alone = paired_test(trained, rule), success_interval(trained)
     assert test.speaks_of == RUNS
     assert test.difference.high - test.difference.low == pytest.approx(alone.high - alone.low, rel=0.2)
+
+
+@pytest.mark.parametrize(("num_runs", "num_goals", "chance"), [(10, 200, 0.995), (5, 500, 0.998), (10, 500, 0.002)])
+def test_a_row_that_happens_to_be_all_the_same_is_not_taken_for_certain(num_runs, num_goals, chance):
+    """5 % of 200 is 10, and three of its standard errors are 9; without the chance of the row it is 30 % of them."""
+    rng = np.random.default_rng(9)
+    trained, row = (rng.random((200, rows, num_goals)) < chance for rows in (num_runs, 1))
+    assert sum(paired_test(*pair).p_value < 0.05 for pair in zip(trained, row, strict=True)) <= 19
+
+
+def test_the_chance_of_a_row_alone_is_its_own_and_no_training_has_it():
+    ones, runs = np.ones((1, 100)), np.ones((3, 100))
+    assert CrossedMean.of(runs, -ones, least_noise=0.01).variance_of_goals == pytest.approx(0.01 / 100)
+    assert CrossedMean.of(-ones, runs, least_noise=0.01).variance_of_goals == pytest.approx(0.01 / 100)
+    assert CrossedMean.of(runs, -runs, least_noise=0.01).variance_of_goals == 0.0
+    assert CrossedMean.of(runs, -ones).variance == 0.0
 
 
 def test_several_runs_count_the_goals_that_only_one_agent_solved_in_the_mean():

@@ -242,6 +242,9 @@ def test_agents_that_do_not_learn_and_wrong_settings_are_refused(tmp_path):
         grid(tmp_path / "out", [{}], [{}], config={"turns": 3})
     with pytest.raises(ValueError, match="num_seeds must be at least 1"):
         grid(tmp_path / "out", [{}], [{}], num_seeds=0)
+    with pytest.raises(ValueError, match="at least 2 test goals, got 1 under the condition 'as it is'"):
+        grid(tmp_path / "out", [{}], [{}], num_goals=1)
+    assert not (tmp_path / "out").exists()
 
 
 # The command

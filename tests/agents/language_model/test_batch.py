@@ -9,6 +9,7 @@ pytest.importorskip("transformers")
 
 import torch
 
+from dialogym.agents.language_model.advantages import discounted_returns, leave_one_out
 from dialogym.agents.language_model.batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row
 from dialogym.agents.language_model.memory import TokenBudget
 from dialogym.agents.language_model.reinforce import reinforce_loss
@@ -84,6 +85,37 @@ def test_groups_in_which_all_returned_the_same_are_left_out():
     assert with_spread(episodes) == episodes[2:]
     episodes[0].later_rewards = [1.0]
     assert with_spread(episodes) == episodes
+
+
+def group_of(*rewards):
+    return [episode_of([([11], [1], reward) for reward in one]) for one in rewards]
+
+
+@pytest.mark.parametrize(
+    ("rewards", "of_conversations", "discounted", "of_turns"),
+    [
+        (([0.0, 1.0], [1.0, 0.0]), False, True, True),  # the same in all, paid at another turn
+        (([1.0, 0.5], [0.5, 1.0]), False, True, True),
+        (([0.0, 0.5], [1.0, -1.5]), True, False, True),  # not the same in all; halved, the same
+        (([0.1, 0.2, 0.3], [0.1, 0.2, 0.3]), False, False, False),
+        (([1.0, 0.0], [1.0]), False, False, False),  # a turn that nobody else reached is compared with none
+    ],
+)
+def test_a_group_is_kept_where_what_is_learned_from_it_differs(rewards, of_conversations, discounted, of_turns):
+    group = group_of(*rewards)
+    batch = Batch.of(group, 0)
+    for gamma, per_turn, is_kept in ((1.0, False, of_conversations), (0.5, False, discounted), (1.0, True, of_turns)):
+        returns = discounted_returns(batch.rewards, gamma)
+        returns = returns if per_turn else returns[:, :1].expand_as(returns)
+        advantages = leave_one_out(returns, batch.group, batch.turn_mask if per_turn else None)
+        assert bool((advantages.abs() > 1e-6).any()) == is_kept
+        assert with_spread(group, gamma, per_turn) == (group if is_kept else [])
+
+
+def test_rewards_that_add_up_to_the_same_in_another_order_are_no_spread():
+    group = group_of([-0.05, 0.3, -0.05, 0.1], [0.3, -0.05, 0.1, -0.05])
+    assert group[0].total_reward != group[1].total_reward  # by rounding
+    assert with_spread(group) == []
 
 
 def test_minibatches_hold_every_conversation_once():

@@ -258,6 +258,23 @@ def test_where_nothing_differs_nothing_is_learned_and_what_was_played_is_counted
     assert "loss" not in rows[0]
 
 
+def one_now_or_later(transcript):
+    """1 for a first reply that begins with "red", and else for the last reply: 1 in all."""
+    now = transcript.replies[0].startswith("red")
+    return float(transcript.turn == 1 if now else transcript.ended)
+
+
+@pytest.mark.parametrize("name", ["grpo", "rloo"])
+@pytest.mark.parametrize(("changed", "learned"), [({}, 0), ({"credit": "turn"}, 8), ({"gamma": 0.5}, 8)])
+def test_groups_are_kept_for_when_they_were_paid_where_that_is_learned_from(name, changed, learned, folder):
+    env, rows = echo_env(reward=one_now_or_later), []
+    settings = {"env_turns": 16, "batch_conversations": 8, "group_size": 8, "refills": 9, "max_reply_tokens": 3}
+    make_agent(name, env, init=folder, **settings, **changed).learn(env, log=rows.append)
+    assert rows[0]["return"] == 1.0
+    assert rows[0]["conversations_learned"] == learned
+    assert ("loss" in rows[0]) == bool(learned)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

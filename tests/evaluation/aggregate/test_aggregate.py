@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from dialogym.evaluation.aggregate.estimates import Estimate, aggregate, performance_profile, probability_of_improvement
+from dialogym.evaluation.aggregate.gather import METHODS
 
+from ...scripts import load
+
+ROOT = Path(__file__).resolve().parents[3]
 stats = pytest.importorskip("scipy.stats")
 X = np.array([[1, 2], [2, 2], [1, 1], [2, 1]])
 Y = np.array([[1, 1], [2, 2], [3, 3]])
@@ -88,6 +92,16 @@ def test_intervals_of_ten_runs_cover_the_truth_as_often_as_they_say():
         found = aggregate(truth + rng.normal(0, 0.2, (10, 4)), seed=trial, resamples=300)["mean"]
         covered += found.low <= truth.mean() <= found.high
     assert 0.87 <= covered / 200 <= 0.985
+
+
+@pytest.mark.parametrize(("num_tasks", "said"), [(10, 0.85), (1, 0.75)])
+def test_how_few_runs_and_tasks_narrow_the_intervals_is_said_as_simulated(num_tasks, said):
+    benchmark = load(ROOT / "benchmarks" / "aggregate_coverage.py")
+    levels = benchmark.levels_of(num_tasks)
+    assert len(levels) == num_tasks
+    assert f"{said:.0%} on {'10 tasks' if num_tasks == 10 else 'one'}" in METHODS["intervals"]
+    found = benchmark.coverage(3, levels, trials=200, resamples=300, rng=np.random.default_rng(3))
+    assert found["iqm"] == pytest.approx(said, abs=0.08)  # three standard errors
 
 
 def test_one_run_a_task_has_no_interval():

@@ -70,6 +70,15 @@ def test_the_presets_keep_what_a_comparison_promises():
         assert len(set(keys)) == len(keys)
 
 
+def test_several_runs_on_one_test_goal_are_refused_before_anything_is_trained(tmp_path):
+    one_goal = dataclasses.replace(SMALL, num_goals=1, num_seeds=2)
+    with pytest.raises(ValueError, match="training runs need at least 2 test goals, got 1 of EvaluationWords-v0"):
+        run(tmp_path / "out", one_goal)
+    assert not (tmp_path / "out").exists()
+    results = run(tmp_path / "out", one_goal, agents=["do_nothing", "rule"])  # which are no trainings
+    assert results["agents"]["rule"]["success"]["mean"] == 1.0
+
+
 def test_scores_are_of_the_held_out_goals(finished):
     results, out = finished
     agents = results["agents"]

@@ -31,13 +31,20 @@ def model(tmp_path_factory):
     return str(folder)
 
 
-def run(out, model, only, seed=0):
+def run(out, model, only, seed=0, **changes):
     assert tasks.WORDS
+    amounts = {**SMALL, **changes}
     with open(os.devnull, "w") as nowhere:
         return compare_suite(
-            out, [ENV], jobs=1, seed=seed, preset=lambda env_id: pretrained_preset(model, env_id, SMALL), only=only,
+            out, [ENV], jobs=1, seed=seed, preset=lambda env_id: pretrained_preset(model, env_id, amounts), only=only,
             console=Console(file=nowhere),
         )  # fmt: skip
+
+
+def test_several_seeds_and_one_test_goal_are_refused_before_anything_is_trained(tmp_path, model):
+    with pytest.raises(ValueError, match="several training runs need at least 2 test goals, got 1"):
+        run(tmp_path, model, None, test_goals=1, seeds=3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_pieces_gather_in_one_table_and_what_is_finished_is_not_run_again(tmp_path, model):
