@@ -110,8 +110,8 @@ def understand(utterance: str, partner_price: float, own_price: float | None) ->
 
 
 _PAUSE = re.compile(
-    r"(?:\.{2,}|…)\s*(?=(?:under|to|into|in|as|with|or|not|if|unless|when|once|after|until|maybe|perhaps|from|away|off|"
-    r"back|seriously|someday|tomorrow|later)\b)",
+    r"(?:(?<!\.)\.{2,}|…)\s*(?=(?:under|to|into|in|as|with|or|not|if|unless|when|once|after|until|maybe|perhaps|from|"
+    r"away|off|back|seriously|someday|tomorrow|later)\b)",
     re.I,
 )
 """Dots in the middle of a sentence: "I'll take it... under consideration"."""
