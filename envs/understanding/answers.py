@@ -82,13 +82,17 @@ _BECAUSE = re.compile(
     r"(?: (?:[^.!?\n,;]|[.,](?=\d))*|(?=[.!?\n,;]|\Z))"
 )
 _OUT_OF = re.compile(rf" (?:out of(?: the)?|from the) [$£€]?{NUMBER}(?!\s?(?:[-+*/=%]|or\b|to\b))")
-_TAKEN_BACK = re.compile(r"\b(?:wrong|incorrect|mistaken|back|instead|forget|ignore)\b[^\d]*[.!]?\Z")
+_TAKEN_BACK = re.compile(
+    r"\b(?:wrong|incorrect|mistaken?|back|instead|forget|ignore|scratch|sorry|oops|actually|no)\b\D*\Z"
+)
 _POUNDS = re.compile(
     r"(?:\s?(?:pounds?|dollars?|euros?|quid|bucks?))?,? and |\s?(?:pounds?|dollars?|euros?|quid|bucks?),? "
 )
 _PENCE = re.compile(r"\s?(?:pence|cents?|p)\b")
 _BARE_CLAIM = re.compile(rf"(?:just |only |exactly )?[$£€]?{NUMBER}(?: [a-z]+){{0,2}}[.!]?")
-_TELLS = re.compile(r"(?:[a-z']+ ){2,}")
+_TELLS = re.compile(
+    r"(?:[a-z']+ )+(?!end)(?:[a-z]+ed|spent|gave|paid|bought|lost|ate|sold|took|got) (?:(?!end|finish)[^.!?])*[.!]?"
+)
 
 
 class Term(NamedTuple):
@@ -273,14 +277,15 @@ def _conclusion(text: str, terms: list[Term]) -> Term | None:
 
 
 def _bare_claim(text: str, saying: list[tuple[int, int]], terms: list[Term]) -> Term | None:
-    """The number that the first sentence is, where the others only tell what happened: "7 apples. Tom gave 5 away."."""
-    (_, end), *others = saying
-    if terms[0].value is None or not _BARE_CLAIM.fullmatch(text[:end].strip()):
+    """The number that the first sentence is, where the other only tells what happened: "7 apples. Tom gave 5 away."."""
+    if len(saying) != 2 or len(terms) != 2 or terms[0].value is None:
         return None
-    rest = text[end:]
-    if _takes_part(rest) or _STATES.search(rest) or _CONCLUDES.search(rest) or _TAKEN_BACK.search(rest) or "=" in rest:
+    (_, end), (start, _) = saying
+    rest = text[start:]
+    if not _BARE_CLAIM.fullmatch(text[:end].strip()) or not _TELLS.fullmatch(rest.strip()):
         return None
-    return terms[0] if others and all(_TELLS.match(text[start:end]) for start, end in others) else None
+    takes_part = _takes_part(rest) or _STATES.search(rest) or _CONCLUDES.search(rest) or _TAKEN_BACK.search(rest)
+    return None if takes_part or "=" in rest else terms[0]
 
 
 def _states(sentence: str) -> bool:
