@@ -11,8 +11,8 @@ from ..envs.core.audit import MARKS, SIDES
 SAYS = {
     "partner": "it left too soon, fell out of its role, left a plain question unanswered, or stood by something that "
     "its goal does not hold",
-    "environment": "else the channel garbled something that was never put right, though the agent had looked for "
-    "something",
+    "environment": "that is not so, and the channel garbled something that was never put right, though the agent had "
+    "looked for something",
     "agent": "neither holds: a wrong that was put right, or a goal that was told at once, is no excuse",
 }
 """What it takes for a failure to be laid to each side."""
