@@ -82,6 +82,7 @@ class Service:
     ):
         limits = Limits() if limits is None else limits
         self.public_names = frozenset(name.lower() for name in public_names)
+        self._public_hosts = {_host(name) for name in self.public_names} - {""}
         self.name, self.token, self.limits, self.local = name, token, limits, local
         self.env, self.created = env, int(time.time())
         self.worker = Worker(host.agent)
@@ -146,7 +147,7 @@ class Service:
     def _check(self, request: Request) -> None:
         """Raises Refused for a request that another page or host sent, that comes too soon, or has no token."""
         named = request.headers.get("host", "")
-        if self.local and not _is_local(named, self.public_names):
+        if self.local and not _is_local(named, self._public_hosts):
             raise Refused(
                 403,
                 f"this server is for its own machine alone, got a request for {named!r:.80}: "
@@ -366,15 +367,18 @@ async def _no_such_path(request: Request, error: HTTPException) -> Response:
     return JSONResponse(told.body, told.status, error.headers)
 
 
-def _is_local(named: str, public_names: Collection[str] = ()) -> bool:
+def _is_local(named: str, public_hosts: Collection[str]) -> bool:
     """Whether a host is this machine by name; its port may be another one, where a tunnel leads here."""
     try:
-        host = urlsplit(f"//{named}").hostname or ""
-        if host == "localhost" or host in {urlsplit(f"//{name}").hostname for name in public_names}:
-            return True
-        return ip_address(host).is_loopback
+        host = _host(named)
+        return host == "localhost" or host in public_hosts or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _host(named: str) -> str:
+    """A host without its port; a ValueError where it is malformed."""
+    return urlsplit(f"//{named}").hostname or ""
 
 
 def _netloc(origin: str) -> str | None:

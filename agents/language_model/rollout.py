@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from ...envs import TextVectorEnv, remake_vec
 from ..base import LogRow
+from .advantages import discounted_returns
 from .continuous import OpenSlots, Reply, Slots, open_slots
 from .history import history_of, latest_ids
 from .model import LanguageModel
@@ -334,6 +334,5 @@ def with_spread(episodes: Sequence[Episode], gamma: float = 1.0, per_turn: bool 
 
 def _returns(episode: Episode, gamma: float) -> list[float]:
     """The discounted return from each turn on, those after the model's context was full included."""
-    rewards = [*episode.rewards, *episode.later_rewards]
-    following = itertools.accumulate(reversed(rewards), lambda later, reward: reward + gamma * later)
-    return list(following)[::-1]
+    rewards = torch.tensor([[*episode.rewards, *episode.later_rewards]], dtype=torch.float64)
+    return discounted_returns(rewards, gamma)[0].tolist()
