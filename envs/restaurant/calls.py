@@ -69,16 +69,14 @@ _TAKES_BACK = re.compile(
     r"(?:wait|hold on(?=,? \w)|hang on(?=,? \w))\b(?!,? (?:please|a|one|just|for|until i)\b|"
     r"[^.!?\n]*\b(?:while|moment|second|minute)\b)|"
     r"(?:scratch|cancel|forget|ignore|disregard|undo|strike) (?:that|this|it|the above|the last|my)\b|never ?mind\b|"
-    r"no, (?:i|not|wait|"
-    r"that)\b|"
+    r"no, (?:i|not|wait|that)\b|"
     r"actually,? (?:no|not|i|let me|wait)\b|on second thoughts?\b|wrong\b|please confirm\b|my mistake\b|not yet\b|"
     r"(?:that|this|it|the above) (?:is|was) (?:just |only |merely )?(?:an? )?(?:example|draft|proposal|suggestion|"
     r"mistake|wrong|not (?:yet|sent|meant|final|real))\b)|"
     r"\blet me (?:first|ask)\b|\bfirst,? let me\b|\b(?:a?waiting|waiting for|pending) (?:your|the user|approval|"
     r"confirmation)|"
     r"(?<!else )(?<!anything )(?<!if )(?<!whether )\bi (?:first )?(?:should|must|need to|have to|forgot to|"
-    r"ought to) (?:first |still |have )*(?:ask|check with|"
-    r"confirm|"
+    r"ought to) (?:first |still |have )*(?:ask|check with|confirm|"
     r"asked|checked|confirmed|wait)|"
     r"\bi (?:have|did|will|would) not (?:yet |actually |really )?(?:run|call|called|execute|executed|send|sent|do|"
     r"done|make|"
@@ -93,8 +91,7 @@ _LEAVE = (
     r"you) (?:\w+ )?(?:ok|okay|fine|right|correct|alright|all right|happy|sure)\b[^.!?\n]*\?|\b(?:ok|okay|right|"
     r"correct|looks? good|sounds? good)\?|"
     r"\b(?:do you want|would you like) me to (?:go ahead|proceed|run|call|do (?:it|that|this|so)|make|book|confirm|"
-    r"send|"
-    r"reserve)\b[^.!?\n]*\?"
+    r"send|reserve)\b[^.!?\n]*\?"
 )
 _ASKS_LEAVE = re.compile(_LEAVE)
 _ASKED_LEAVE = re.compile(rf"(?:{_LEAVE}|\b(?:book|reserve|proceed|go ahead|continue)\b[^.!?\n]*\?)\W*\Z")
@@ -108,8 +105,7 @@ _COMMENTS = re.compile(
 )
 _PUTS_OFF = re.compile(
     r"\b(?:not (?:yet|now|ready|sure|confirmed)|do not|don't|never|todo|ask (?:the |my )?(?:user|customer|guest|them|"
-    r"first)|wait|examples?|e\.g|draft|cancel\w*|"
-    r"later|"
+    r"first)|wait|examples?|e\.g|draft|cancel\w*|later|"
     r"pending|if|unless|until|before|after (?:the user|you|they)|disabled|skip|only when|once)\b|\bfirst\W*$",
     re.I | re.M,
 )

@@ -15,18 +15,15 @@ from .wording import Act
 
 _AFFIRM = re.compile(
     r"(?:(?:oh|well|ok(?:ay)?|um|great|and|lol|haha?|hmm|ah),? )*(?:yes|yeah|yep|yup|yea|aye|sure|correct|right|"
-    r"exactly|indeed|ok|"
-    r"okay|fine|perfect|"
+    r"exactly|indeed|ok|okay|fine|perfect|"
     r"(?:that|this|it) (?:is|would be|sounds|looks) (?:really |just |very )?(?:right|correct|fine|good|great|perfect|"
-    r"lovely|nice|"
-    r"wonderful|amazing|ideal|excellent|delicious|brilliant|it)|sounds (?:good|"
+    r"lovely|nice|wonderful|amazing|ideal|excellent|delicious|brilliant|it)|sounds (?:good|"
     r"great|perfect|fine|lovely|nice)|"
     r"that works|of course|absolutely|definitely|please do(?! not)|go ahead|that is the one|(?:i do|it is)(?=,|\Z))\b"
 )
 _NEGATE = re.compile(
     r"(?:oh |well |um |hmm,? |ah,? |actually,? |sorry |i said |i am afraid )*(?:no|nope|nah|not really|wrong|incorrect|"
-    r"not (?:right|correct|"
-    r"quite|that)|"
+    r"not (?:right|correct|quite|that)|"
     r"(?:that|this|it) is (?:wrong|incorrect|not (?:right|correct|it|what|true))|i (?:did not|never) (?:say|said|ask|"
     r"asked|mean|meant)|"
     r"i (?:do not|did not) (?:want|like|fancy) (?:that|this|it)(?: one| place)?(?=,|\Z))"
@@ -78,8 +75,7 @@ _ALTERNATIVE = re.compile(
 _BOOK = re.compile(r"\b(?:book|reserve|reservations?|bookings?|tables?)\b")
 _IS_BOOKED = re.compile(
     r"(?:(?:so|and|but|wait|ok(?:ay)?|then),? )*(?:is|are|was|has|have|did|do) (?:everything|all|that|this|it|they|you|"
-    r"my|the|our|we|"
-    r"i)\b.*\b(?:booked|reserved|confirmed|book it|"
+    r"my|the|our|we|i)\b.*\b(?:booked|reserved|confirmed|book it|"
     r"book the table|have a table|have a booking)\b"
 )
 _REFERENCE = re.compile(r"\b(?:reference|confirmation)(?: number| code)?\b")
@@ -126,8 +122,7 @@ _WRONG = re.compile(
 )
 _ABOUT_BOOKING = re.compile(
     r"\b(?:before|after|without|until|while|when|once|(?<!how )(?<!what )about|of) (?:i |you |we |actually |"
-    r"even )*(?:booking|"
-    r"reserving)\b|"
+    r"even )*(?:booking|reserving)\b|"
     r"\b(?:before|until|till) (?:i |you |we |actually |even |can |do )*(?:book|reserve)\b|"
     r"\b(?:thinking|considering|wondering|think|consider)\b.*\b(?:booking|reserving)\b|"
     r"\byou (?:have )?(?:just |already )?(?:booked|reserved)\b|\b(?:i|we) would (?:have )?(?:book|reserve)\b|"
@@ -135,12 +130,10 @@ _ABOUT_BOOKING = re.compile(
     r"\b(?:do|would|will|did) (?:i|we) (?:really |still |even |actually )?(?:have to|need)\b|"
     r"\b(?:should|must|ought) (?:i|we)\b|"
     r"\b(?:was|were) going to\b|\bwould (?:you|they) (?:recommend|advise|require)\b|"
-    r"\b(?:do|does) (?:they|it|people|one|you|the \w+|this \w+) (?:\w+ )?(?:take|accept|require|need|"
-    r"recommend|"
+    r"\b(?:do|does) (?:they|it|people|one|you|the \w+|this \w+) (?:\w+ )?(?:take|accept|require|need|recommend|"
     r"advise|charge|expect)\b|"
     r"\bis (?:it|a|there|booking|reserving)\b.*\b(?:necessary|required|needed|easy|hard|worth|advisable|recommended|"
-    r"fee|"
-    r"charge|deposit|minimum)\b|"
+    r"fee|charge|deposit|minimum)\b|"
     r"\bhow (?:far|early|long|much|hard|easy|soon|many days)\b|\bwhat happens\b|\b(?:fee|deposit)\b"
 )
 """It speaks of booking, and wishes for nothing."""
@@ -152,8 +145,7 @@ _IF = re.compile(
 )
 _FIRST = re.compile(
     r"\b(?:let (?:me|us)|(?:i|we) (?:will|need to|have to|must|should)) (?:\w+ )?(?:ask|talk|check with|think|speak|"
-    r"discuss|"
-    r"consult|decide)\b"
+    r"discuss|consult|decide)\b"
 )
 _IF_BOOKED = re.compile(r"\b(?:if|when|once|before|after) (?:i|we|you) (?:book|reserve)\b")
 _UNABLE = re.compile(r"\b(?:can|could) not (?:\w+ )?(?:book|reserve)\b|\bunable to (?:book|reserve)\b")
