@@ -522,17 +522,25 @@ def compare(
             metavar="KEY=VALUE", help="For --preset pretrained: how much of what, such as updates=10; repeat."
         ),
     ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ALGORITHM",
+            help="Another algorithm that starts from SFT, with as many turns as PPO: reinforce, a2c, grpo or rloo; "
+            "repeat. A later call may add it.",
+        ),
+    ] = None,
 ) -> None:
     """Train and score floors, the rule, Q-learning, PPO and language models (SFT, RL, both), and write a report.
 
-    All of them are scored on the same held-out goals. Noise, wordings or partners that differ between training and
-    testing are for `transfer`.
+    RL is PPO; --also puts another algorithm beside it. All are scored on the same held-out goals. Noise, wordings or
+    partners that differ between training and testing are for `transfer`.
     """
-    _check_preset(preset, model, amount)
+    _check_preset(preset, model, amount, also)
     if suite:
         if set_ is not None or preset is PresetName.full:
             raise ValueError("--suite compares every environment as it is: --set and --preset full are not for it")
-        _compare_suite(out, env, jobs, seed, _preset_for(preset, model, amount), only, seeds)
+        _compare_suite(out, env, jobs, seed, _preset_for(preset, model, amount), only, seeds, also)
         return
     if seeds != 1:
         raise ValueError("--seeds is for --suite; --preset full has three")
@@ -540,17 +548,20 @@ def compare(
         raise ValueError(f"several --env are for --suite, got {', '.join(env or ())}")
     (env_id,) = env or (DEFAULT_ENV,)
     make_env(env_id)
+    from dialogym.evaluation.compare.arms import PRESETS, with_algorithms
     from dialogym.evaluation.compare.run import compare as run
 
     own = _preset_for(preset, model, amount)
-    chosen = preset.value if own is None else own(env_id)
+    chosen = with_algorithms(PRESETS[preset.value], also or ()) if own is None else own(env_id)
     run(env_id, preset=chosen, out=out, jobs=jobs, seed=seed, env_kwargs=options_of(set_), only=only)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
 
 
-def _check_preset(preset: PresetName, model: str | None, amounts: list[str] | None) -> None:
+def _check_preset(preset: PresetName, model: str | None, amounts: list[str] | None, also: list[str] | None) -> None:
     """Refuses what does not go together, and a pretrained model that cannot be trained, before anything runs."""
     if preset is PresetName.pretrained:
+        if also is not None:
+            raise ValueError("--also is for the small model: a pretrained one has GRPO")
         from dialogym.evaluation.compare.pretrained import check_model, pretrained_preset
 
         check_model(model)
@@ -576,12 +587,13 @@ def _compare_suite(
     preset: Callable[[str], Any] | None,
     only: list[str] | None,
     num_seeds: int,
+    also: list[str] | None,
 ) -> None:
     from dialogym.evaluation.suite import PICTURE_FILE, TABLE_FILE, compare_suite
 
     if preset is not None and num_seeds != 1:
         raise ValueError(f"--seeds is for the small model; with --preset pretrained it is --amount seeds={num_seeds}")
-    compare_suite(out, env_ids, jobs=jobs, seed=seed, preset=preset, console=console, only=only, num_seeds=num_seeds)
+    compare_suite(out, env_ids, jobs, seed, preset, console=console, only=only, num_seeds=num_seeds, also=also or ())
     console.print(f"Table: {out / TABLE_FILE}, picture: {out / PICTURE_FILE}", soft_wrap=True)
 
 

@@ -18,6 +18,8 @@ FLOOR, CEILING = "floor", "ceiling"
 """Roles of agents that the others are measured by."""
 SFT, RL, SFT_RL = "sft", "rl", "sft_rl"
 ZERO_SHOT, LORA_SFT, LORA_RL, LORA_SFT_RL = "zero_shot", "lora_sft", "lora_rl", "lora_sft_rl"
+PPO = "ppo"
+"""The algorithm of ``RL`` and ``SFT_RL``; others take part where they are asked for, with as many turns."""
 
 
 class Stages(NamedTuple):
@@ -53,6 +55,7 @@ class Contender:
         aim: share of the rule's success that it should reach.
         is_optional: results are complete without it.
         in_suite: it takes part in the comparison across environments.
+        on_request: it takes part only where its algorithm is asked for.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Contender:
     aim: float | None = None
     is_optional: bool = False
     in_suite: bool = False
+    on_request: bool = False
 
     @property
     def beginning(self) -> str | None:
@@ -78,10 +82,18 @@ class Contender:
         return self.starts_from or self.was
 
 
+def _after_sft(algorithm: str, label: str, colour: str) -> Contender:
+    """Another algorithm in the place of PPO: from the same SFT, beside what PPO makes of it."""
+    return Contender(
+        f"{SFT}_{algorithm}", algorithm, f"SFT → {label}", colour, TURNS, starts_from=SFT, is_language_model=True,
+        against=(SFT, SFT_RL), is_optional=True, in_suite=True, on_request=True,
+    )  # fmt: skip
+
+
 CONTENDERS = (
     Contender("do_nothing", "do_nothing", "do nothing", "#8e949e", role=FLOOR, in_suite=True),
     Contender("random", "random", "random", "#b48a5a", role=FLOOR, in_suite=True),
-    Contender("untrained", "ppo", "untrained LM", "#c779b0", is_language_model=True, is_optional=True),
+    Contender("untrained", PPO, "untrained LM", "#c779b0", is_language_model=True, is_optional=True),
     Contender(
         "rule", "rule", "rule (oracle)", "#4f9d4f", needs=frozenset({RULE}), role=CEILING, in_suite=True,
     ),
@@ -100,12 +112,16 @@ CONTENDERS = (
         against=("rule",), in_suite=True,
     ),
     Contender(
-        RL, "ppo", "RL from scratch", "#d9543a", TURNS, was="untrained", is_language_model=True, against=("random",),
+        RL, PPO, "RL from scratch", "#d9543a", TURNS, was="untrained", is_language_model=True, against=("random",),
     ),
     Contender(
-        SFT_RL, "ppo", "SFT → RL", "#7c5cff", TURNS, starts_from=SFT, is_language_model=True,
+        SFT_RL, PPO, "SFT → RL", "#7c5cff", TURNS, starts_from=SFT, is_language_model=True,
         against=(SFT, RL, "rule", "sb3_ppo", "q_learning"), aim=0.85, in_suite=True,
     ),
+    _after_sft("reinforce", "REINFORCE", "#8a6d1f"),
+    _after_sft("a2c", "A2C", "#2e7d6b"),
+    _after_sft("grpo", "GRPO", "#a03cc8"),
+    _after_sft("rloo", "RLOO", "#e0609a"),
     Contender(
         ZERO_SHOT, "sft", "pretrained, zero-shot", "#7a7f2c", is_pretrained=True, against=("random",), is_optional=True,
         in_suite=True,
@@ -125,6 +141,8 @@ CONTENDERS = (
 )  # fmt: skip
 """In the order of the table."""
 BY_NAME = {contender.name: contender for contender in CONTENDERS}
+ALGORITHMS = tuple(contender.agent for contender in CONTENDERS if contender.on_request)
+"""That may be asked for, to start from SFT beside PPO."""
 
 
 def named(name: str) -> Contender | None:

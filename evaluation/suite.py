@@ -20,11 +20,11 @@ from rich.table import Table
 
 from ..agents.files import atomic_write
 from ..envs import shipped_ids
-from .compare.arms import Preset, is_labelled
+from .compare.arms import Preset, is_labelled, with_algorithms
 from .compare.run import RESULTS_FILE as RESULTS_OF_ONE
 from .compare.run import Comparison, begin, is_idle, run, write
 from .compare.small import small_preset
-from .contenders import CONTENDERS, LABELS, stages_of, suite_columns, takes_part
+from .contenders import BY_NAME, CONTENDERS, LABELS, stages_of, suite_columns, takes_part
 from .grading import grading, in_words
 from .report.charts import heat_map
 from .report.gains import MAX_DRIFT
@@ -51,6 +51,7 @@ def compare_suite(
     console: Console | None = None,
     only: Sequence[str] | None = None,
     num_seeds: int = 1,
+    also: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compares the agents on every environment, and writes ``suite.json``, ``suite.md`` and ``suite.png`` into ``out``.
 
@@ -64,6 +65,8 @@ def compare_suite(
         console: of rich, for the progress.
         only: names of agents to run now, with what they start from; None runs all.
         num_seeds: training runs of each agent, where ``preset`` is None; a later call may ask for more.
+        also: algorithms beside PPO, see :func:`~dialogym.evaluation.compare.arms.with_algorithms`; a later call may
+            ask for more.
 
     Returns:
         {"schema": 1, "seed": SEED, "environments": {ID: {"goals", "runs", "agents": {AGENT: {"success", "normalised",
@@ -83,7 +86,8 @@ def compare_suite(
     ids = _registered(env_ids)
     for env_id in ids:
         with _left_out(env_id, failed, console), console.status(f"{env_id}: goals and vocabulary"):
-            begun[env_id] = _begin(env_id, folder / env_id, seed, _preset_of(env_id, preset), only)
+            chosen = with_algorithms(_preset_of(env_id, preset), also)
+            begun[env_id] = _begin(env_id, folder / env_id, seed, chosen, only)
     begun = {env_id: comparison for env_id, comparison in begun.items() if not is_idle(comparison)}
     if not begun and not failed:
         raise ValueError(f"none of {', '.join(only or AGENTS)} has a place in {', '.join(ids)}")
@@ -168,6 +172,7 @@ def _preset_of(env_id: str, preset: Preset | Callable[[str], Preset]) -> Preset:
 def _begin(env_id: str, folder: Path, seed: int, preset: Preset, only: Sequence[str] | None) -> Comparison:
     env = made(env_id)
     known = [one for one in CONTENDERS if one.in_suite and takes_part(one, preset.model is not None)]
+    known = [one for one in known if not one.on_request or one.agent in preset.env_turns]
     names = [one.name for one in known]
     for name in only or ():
         if name not in names:
@@ -247,7 +252,9 @@ def correct_over_environments(found: Sequence[dict[str, Any]]) -> None:
 
 def _columns(results: Mapping[str, Any]) -> list[str]:
     """The agents that take part in these comparisons."""
-    return suite_columns(stages_of({name for row in results["environments"].values() for name in row["agents"]}))
+    present = {name for row in results["environments"].values() for name in row["agents"]}
+    columns = suite_columns(stages_of(present))
+    return [name for name in columns if name in present or not BY_NAME[name].on_request]
 
 
 def _cells(rows: Mapping[str, Any], columns: Sequence[str]) -> list[list[float | None]]:

@@ -82,6 +82,7 @@ def test_help_names_every_command():
         (("compare", "--model", "."), "--model and --amount are for --preset pretrained"),
         (("compare", "--env", "TextDialog-v0", "--env", "TextWordle-v0"), "several --env are for --suite"),
         (("compare", "--only", "tset"), "only must be among"),
+        (("compare", "--also", "dpo"), "also must be among reinforce, a2c, grpo, rloo, got dpo"),
         (("train", "q_learning", "--log", "tensorbord"), "did you mean 'tensorboard'?"),
         (("train", "preference", "--log", "wandb"), "--log is for agents, got it for preference"),
         (("compare", "--suite", "--set", "noise=0.3"), "--suite compares every environment as it is"),

@@ -23,12 +23,14 @@ from ...agents.training.energy import GpuEnergy
 from ...agents.training.log import joules_of, log_file, read_log
 from ...agents.training.progress import Pace
 from ..contenders import (
+    ALGORITHMS,
     BY_NAME,
     CONTENDERS,
     DEMONSTRATIONS,
     LABELLED_TEXTS,
     LABELS,
     MENU,
+    PPO,
     RULE,
     TURNS,
     Contender,
@@ -112,6 +114,27 @@ PRESETS: dict[str, Preset] = {
         name="full",
     ),
 }
+
+
+def with_algorithms(preset: Preset, algorithms: Sequence[str]) -> Preset:
+    """``preset`` with other algorithms beside PPO, from the same SFT, with as many turns and their own defaults.
+
+    Args:
+        preset: of the small language model.
+        algorithms: among ``ALGORITHMS``.
+
+    Raises:
+        ValueError: for another algorithm, or a preset without PPO.
+    """
+    unknown = [name for name in algorithms if name not in ALGORITHMS]
+    if unknown:
+        raise ValueError(f"also must be among {', '.join(ALGORITHMS)}, got {', '.join(unknown)}")
+    if not algorithms:
+        return preset
+    if preset.model is not None or PPO not in preset.env_turns:
+        raise ValueError(f"also puts algorithms beside PPO, and preset {preset.name!r} has none")
+    turns = dict.fromkeys(algorithms, preset.env_turns[PPO])
+    return dataclasses.replace(preset, env_turns={**preset.env_turns, **turns})
 
 
 @dataclass(frozen=True)

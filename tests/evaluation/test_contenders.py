@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from dialogym.agents.registry import agent_names
-from dialogym.evaluation.compare.arms import PRESETS, arms_of
+from dialogym.evaluation.compare.arms import PRESETS, arms_of, with_algorithms
 from dialogym.evaluation.compare.pretrained import pretrained_preset
 from dialogym.evaluation.contenders import (
     BY_NAME,
@@ -47,9 +47,35 @@ def test_an_arm_comes_after_the_one_that_it_starts_from(preset):
         assert arm.start_from is None or arm.start_from in keys
         keys.append(arm.key)
     took_part = {key.partition("/")[0] for key in keys}
-    expected = {one.name for one in CONTENDERS if takes_part(one, preset.model is not None)}
+    expected = {one.name for one in CONTENDERS if takes_part(one, preset.model is not None) and not one.on_request}
     assert took_part >= expected - ({"sb3_ppo"} if preset.model else set())
     assert not took_part & (BY_NAME.keys() - expected)
+
+
+def test_an_algorithm_that_is_asked_for_starts_from_sft_with_as_many_turns_as_ppo():
+    for preset in PRESETS.values():
+        wanted = with_algorithms(preset, ["rloo", "a2c"])
+        arms = {arm.key: arm for arm in arms_of(wanted, 0)}
+        assert arms.keys() - {arm.key for arm in arms_of(preset, 0)} == {
+            f"sft_{name}/seed-{seed}" for name in ("rloo", "a2c") for seed in range(preset.num_seeds)
+        }
+        for name in ("rloo", "a2c"):
+            arm, ppo = arms[f"sft_{name}/seed-0"], arms["sft_rl/seed-0"]
+            assert (arm.agent, arm.start_from, arm.turns_left) == (name, "sft/seed-0", ppo.turns_left)
+            assert arm.config == {"env_turns": ppo.config["env_turns"]}
+    assert {"sft_rloo", "sft_a2c"} <= {first for first, second in pairs() if second == "sft_rl"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "message"),
+    [
+        ("quick", "dpo", "also must be among reinforce, a2c, grpo, rloo, got dpo"),
+        ("pretrained", "grpo", "also puts algorithms beside PPO, and preset 'pretrained' has none"),
+    ],
+)
+def test_an_algorithm_that_has_no_place_is_refused(preset, name, message):
+    with pytest.raises(ValueError, match=message):
+        with_algorithms(EVERY_PRESET[preset], [name])
 
 
 def test_every_pair_is_tested_once_and_the_table_across_environments_ends_with_the_ceiling():
@@ -105,6 +131,6 @@ def test_a_new_algorithm_is_one_entry(tmp_path):
 def test_who_learns_by_acting_has_turns_in_every_preset():
     for preset in PRESETS.values():
         for one in CONTENDERS:
-            if one.learns_from == TURNS and takes_part(one, pretrained=False):
+            if one.learns_from == TURNS and takes_part(one, pretrained=False) and not one.on_request:
                 assert preset.env_turns[one.turns_of or one.agent] > 0, one
     assert {one.name for one in CONTENDERS if MENU in one.needs} == {"q_learning", "sb3_ppo"}

@@ -225,6 +225,28 @@ def test_training_seeds_can_be_added_later(finished, tmp_path):
         compare_suite(copy, ids, preset=dataclasses.replace(two, num_goals=20))
 
 
+def test_another_algorithm_can_be_put_beside_ppo_later(finished, tmp_path):
+    results, out = finished
+    assert "sft_grpo" not in markdown(results)  # nobody asked for it
+    copy, ids = tmp_path / "suite", ["EvaluationWords-v0"]
+    shutil.copytree(out, copy)
+    small = {"batch_conversations": 8, "group_size": 4, "num_reports": 1}
+    preset = dataclasses.replace(SMALL, config={**SMALL.config, "grpo": small})
+    with (tmp_path / "log").open("w") as log:
+        results = compare_suite(copy, ids, jobs=1, preset=preset, console=Console(file=log, width=200), also=["grpo"])
+    told = (tmp_path / "log").read_text()
+    assert "sft_rl/seed-0: finished before" in told
+    assert "✓ sft_grpo/seed-0" in told
+    row = results["environments"]["EvaluationWords-v0"]
+    turns = {name: row["agents"][name]["env_turns"] for name in ("sft", "sft_rl", "sft_grpo")}
+    assert turns["sft_grpo"] - turns["sft"] >= 120
+    assert "| sft_grpo |" in markdown(results)
+    tests = json.loads((copy / ids[0] / "results.json").read_text())["tests"]
+    pairs = {(test["first"], test["second"]) for test in tests}
+    assert {("sft_grpo", "sft"), ("sft_grpo", "sft_rl")} <= pairs
+    assert "SFT → GRPO" in (copy / ids[0] / "report.md").read_text()
+
+
 def test_earlier_rows_of_another_version_are_left_out_and_told(tmp_path):
     quick = dataclasses.replace(SMALL, num_goals=6, num_validation_goals=2)
     out = tmp_path / "out"
