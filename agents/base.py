@@ -306,7 +306,13 @@ def environment_of(folder: str | Path, trust: bool = False, **options: Any) -> g
 def _remember(description: Mapping[str, Any] | None, folder: str | Path) -> gym.Env[Any, Any]:
     if description is None:
         raise ValueError(f"the agent in {folder} was made for an environment that no file can describe: pass env=")
-    spec = gym.spec(description["id"])
+    try:
+        spec = gym.spec(description["id"])
+    except gym.error.UnregisteredEnv as e:
+        raise ValueError(
+            f"the agent in {folder} was made for {description['id']!r}, which nobody has registered here: import the "
+            f"module that does and pass env=, or --env MODULE:{description['id']} on the command line"
+        ) from e
     options = {**spec.kwargs, **description["options"]}
     around = tuple(WrapperSpec(**one) for one in description.get("wrappers", ()))
     spec = dataclasses.replace(spec, kwargs=options, additional_wrappers=around)

@@ -287,8 +287,9 @@ def _scores(evaluation: Mapping[str, Any] | None) -> str:
         [
             "## Scores",
             "",
-            f"On {evaluation['goals']} {evaluation['split']} goals of `{evaluation['env']}`, which no training sees, "
-            "each played once; the mean, and a 95% interval over goals (Wilson's for success, else bootstrap).",
+            f"On {evaluation['goals']} {evaluation['split']} goals of `{evaluation['env']}`{_under(evaluation)}, "
+            "which no training sees, each played once; the mean, and a 95% interval over goals (Wilson's for success, "
+            "else bootstrap).",
             "",
             "| | success | return | turns |",
             "| --- | --- | --- | --- |",
@@ -299,6 +300,11 @@ def _scores(evaluation: Mapping[str, Any] | None) -> str:
             f"{evaluation['dialogym']}, {evaluation['date']}.",
         ]
     )
+
+
+def _under(evaluation: Mapping[str, Any]) -> str:
+    options = ", ".join(f"{name}={value}" for name, value in evaluation.get("options", {}).items())
+    return f" with `{options}`" if options else ""
 
 
 def _row_name(name: str) -> str:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 from .. import __version__
 from ..agents import load_agent, make_agent
 from ..agents.base import Agent
 from ..agents.files import atomic_write
 from ..envs import remake
+from ..envs.core.make import OF_WHO_PLAYS, given_options
 from ..evaluation.grading import grading
 from ..evaluation.score import frozen_goals, score
 from ..evaluation.statistics import bootstrap_interval, wilson_interval
@@ -50,6 +52,7 @@ def measure(
     env: gym.Env[Any, Any] | None = None,
     num_goals: int = 200,
     step: Callable[[str], None] = lambda doing: None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Scores the agent of a folder, the task's rule and its floors on the same test goals, and keeps them there.
 
@@ -59,6 +62,7 @@ def measure(
         env: the environment; None is the one the agent was saved with.
         num_goals: how many; all, where the split has fewer.
         step: told who is scored next.
+        trust: load it though the folder names code to import or a server to talk to.
 
     Returns:
         What ``evaluation.json`` holds.
@@ -67,13 +71,14 @@ def measure(
         ValueError: if no agent was saved in ``folder``, or it does not know its environment.
     """
     folder, digest = Path(folder), digest_of(folder)
-    agent = load_agent(folder, env)
+    agent = load_agent(folder, env, trust)
     made = environment_of(agent, env)
     frozen = frozen_goals(made, "test", num_goals, seed=0)
     core: Any = made.unwrapped
     about = {
         "agent_sha256": digest,
         "env": made.spec.id if made.spec else None,
+        "options": _options(made.spec),
         "split": frozen.split,
         "goals": len(frozen.goals),
         "goals_sha256": frozen.hash,
@@ -103,6 +108,12 @@ def measure(
     told = {**about, "dialogym": __version__, "date": now.date().isoformat(), "rows": rows}
     atomic_write(folder / EVALUATION_FILE, json.dumps(told, indent=2) + "\n")
     return told
+
+
+def _options(spec: EnvSpec | None) -> dict[str, str]:
+    """What was asked of an environment beside its id, as text; the reward is told apart."""
+    given = given_options(spec) if spec else {}
+    return {name: f"{given[name]!r:.60}" for name in sorted(given) if name not in OF_WHO_PLAYS and name != "reward"}
 
 
 def read_evaluation(folder: str | Path) -> dict[str, Any] | None:

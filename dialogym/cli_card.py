@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_common import DEFAULT_ENV, SetOption, console, make_env, options_of
+from .cli_common import SetOption, TrustOption, console, env_for, options_of
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a trained agent.")]
 GoalsOption = Annotated[
@@ -20,6 +20,9 @@ PeopleOption = Annotated[
 LicenseOption = Annotated[
     str | None, typer.Option("--license", help="Of the weights, as the hub names it, such as apache-2.0.")
 ]
+EnvOption = Annotated[
+    str | None, typer.Option("--env", help="Id of the environment. Default: the one it was saved with.")
+]
 
 
 def card(
@@ -27,16 +30,15 @@ def card(
     goals: GoalsOption = 200,
     people: PeopleOption = None,
     license_: LicenseOption = None,
-    env: Annotated[
-        str | None, typer.Option("--env", help="Id of the environment. Default: the one it was saved with.")
-    ] = None,
+    env: EnvOption = None,
     set_: SetOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Write the card of the agent in FOLDER, its README.md: task, data, scores with intervals, floors, limits.
 
     Scores are kept in FOLDER/evaluation.json, and taken from there as long as the agent and the goals are the same.
     """
-    path = _write_card(folder, goals, people, license_, env, set_)
+    path = _write_card(folder, goals, people, license_, env, set_, trust)
     console.print(f"Card: {path}", soft_wrap=True, markup=False, highlight=False)
 
 
@@ -45,8 +47,9 @@ def _write_card(
     goals: int,
     people: Path | None,
     license: str | None,
-    env: str | None = None,
-    set_: list[str] | None = None,
+    env: str | None,
+    set_: list[str] | None,
+    trust: bool,
 ) -> Path:
     from rich.status import Status
 
@@ -56,9 +59,9 @@ def _write_card(
 
     read_description(folder)
     if goals:
-        made: Any = None if env is None and set_ is None else make_env(env or DEFAULT_ENV, **options_of(set_))
+        made: Any = None if env is None and set_ is None else env_for([str(folder)], env, options_of(set_), trust)
         with Status("", console=console) as status:
-            measure(folder, made, goals, lambda name: status.update(f"scoring {name}"))
+            measure(folder, made, goals, lambda name: status.update(f"scoring {name}"), trust)
     return write_card(folder, people, license)
 
 
@@ -70,6 +73,9 @@ def push(
     people: PeopleOption = None,
     license_: LicenseOption = None,
     message: Annotated[str, typer.Option(help="Of the commit.")] = "Add an agent of dialogym",
+    env: EnvOption = None,
+    set_: SetOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Write the card of the agent in FOLDER and push it all to the Hugging Face hub, in one commit.
 
@@ -77,6 +83,6 @@ def push(
     """
     from dialogym.deployment.hub import push_to_hub
 
-    _write_card(folder, goals, people, license_)
+    _write_card(folder, goals, people, license_, env, set_, trust)
     url = push_to_hub(folder, repo, private=private, message=message)
     console.print(f"Pushed to {url}", soft_wrap=True, markup=False, highlight=False)

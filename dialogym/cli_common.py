@@ -14,15 +14,13 @@ from rich.console import Console
 
 import dialogym  # registers the environments
 from dialogym.envs import bridged_ids, task_class
-from dialogym.envs.core.make import TOKENS_ONLY, given_options
+from dialogym.envs.core.make import OF_WHO_PLAYS, given_options
 from dialogym.rewards.suggestions import did_you_mean
 
 console = Console()
 errors = Console(stderr=True)
 DEFAULT_ENV = "TextDialog-v0"
 INTERRUPTED = 130
-OF_WHO_PLAYS = frozenset({"interface", "split", "render_mode", *TOKENS_ONLY})
-"""Options of an environment that say how it is played, not what."""
 EnvOption = Annotated[str, typer.Option("--env", help="Id of a registered environment, or module:Name-v0.")]
 PlayedEnvOption = Annotated[
     str | None,
@@ -42,7 +40,9 @@ TrainingSeedOption = Annotated[
 ]
 TrustOption = Annotated[
     bool,
-    typer.Option("--trust", help="Load agents whose folder names a server to send your key to; see docs/agents.md."),
+    typer.Option(
+        "--trust", help="Load agents whose folder names code to import or a server to send your key to; docs/agents.md."
+    ),
 ]
 LogOption = Annotated[
     list[str] | None,

@@ -14,6 +14,7 @@ from .cli_common import (
     PlayedEnvOption,
     SeedOption,
     SetOption,
+    TrustOption,
     console,
     env_for,
     options_of,
@@ -62,6 +63,7 @@ def export(
         bool, typer.Option("--successful", help="Of an agent, only conversations that succeed.")
     ] = False,
     seed: SeedOption = 0,
+    trust: TrustOption = False,
 ) -> None:
     """Write conversations or judgements in TRL's conversational formats, which `datasets` and `data=` read.
 
@@ -81,7 +83,7 @@ def export(
             return
     if format_ is Format.preference:
         raise ValueError(f"--format preference needs a file of judgements or preferences, got {source!r}")
-    conversations = _conversations(source, env, set_, config, num, split, flaw_rate, successful, seed)
+    conversations = _conversations(source, env, set_, config, num, split, flaw_rate, successful, seed, trust)
     rows = (completion_rows if format_ is Format.prompt_completion else message_rows)(conversations)
     count = write_rows(out, rows)
     console.print(f"Wrote {count} rows of {len(conversations)} conversations to {out}", soft_wrap=True, highlight=False)
@@ -117,6 +119,7 @@ def _conversations(
     flaw_rate: float,
     successful: bool,
     seed: int,
+    trust: bool,
 ) -> Sequence[Any]:
     from dialogym.agents.language_model.demonstrations import demonstrate
     from dialogym.envs.data_files import load_conversations
@@ -124,14 +127,14 @@ def _conversations(
 
     if _is_file(source):
         return load_conversations(source)
-    made = env_for([source], env, options_of(set_))
+    made = env_for([source], env, options_of(set_), trust)
     if source == DEMONSTRATIONS:
         if successful or config:
             raise ValueError("--successful and --config are for an agent, not for demonstrations")
         return demonstrate(made, num, flaw_rate, seed, split).conversations
     if flaw_rate:
         raise ValueError(f"--flaw-rate is for {DEMONSTRATIONS}, got it for {source}")
-    player = player_of(source, made, seed, options_of(config))
+    player = player_of(source, made, seed, options_of(config), trust)
     scores = score(player, made, frozen_goals(made, split, num, seed=seed).goals, split=split)
     kept = [
         talk for talk, success in zip(scores.conversations, scores.success, strict=True) if success or not successful

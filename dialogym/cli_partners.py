@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from .cli_common import SetOption, TrainingSeedOption, console, options_of
+from .cli_common import SetOption, TrainingSeedOption, TrustOption, console, options_of
 
 
 def partners(
@@ -28,13 +28,14 @@ def partners(
     ),
     set_: SetOption = None,
     seed: TrainingSeedOption = 0,
+    trust: TrustOption = False,
 ) -> None:
     """Score agents with several partners on the same goals: a table with intervals, and whose fault failures are."""
     from dialogym.evaluation.partners import TABLE_FILE, cross_partners, success_rows
 
     results = cross_partners(
         env, agent, partner, out,
-        num_goals=goals, split=split, seed=seed, env_kwargs=options_of(set_),
+        num_goals=goals, split=split, seed=seed, env_kwargs=options_of(set_), trust=trust,
         progress=lambda line: console.print(line, soft_wrap=True, markup=False, emoji=False, highlight=False),
     )  # fmt: skip
     head, *rows = success_rows(results)

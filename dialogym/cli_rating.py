@@ -75,7 +75,7 @@ def rate(
         console.print(f"These pairs were sampled before; for others ({what}), give another --out.", soft_wrap=True)
     elif served is not None:
         _pairs_with_people(
-            kept, served, agent_a, agent_b, num_pairs, env_for([agent_a], env, options_of(set_), trust), seed
+            kept, served, agent_a, agent_b, num_pairs, env_for([agent_a], env, options_of(set_), trust), seed, trust
         )
     elif pairs is None:
         made = env_for([agent_a, agent_b], env, options_of(set_), trust)
@@ -114,7 +114,7 @@ def _sample_pairs(
 
 
 def _pairs_with_people(
-    path: Path, served: Path, agent: str | None, other: str | None, num: int, env: Any, seed: int
+    path: Path, served: Path, agent: str | None, other: str | None, num: int, env: Any, seed: int, trust: bool
 ) -> None:
     from dialogym.agents.preference.judgements import save_pairs
     from dialogym.deployment.pairs import served_pairs
@@ -123,7 +123,7 @@ def _pairs_with_people(
         raise ValueError(
             "--served compares one agent with those that people talked to: dialogym rate AGENT --served FILE"
         )
-    found, num_left_out = served_pairs(served, player_of(agent, env, seed), env, agent, num, seed)
+    found, num_left_out = served_pairs(served, player_of(agent, env, seed, trust=trust), env, agent, num, seed)
     if num_left_out:
         console.print(
             f"{num_left_out} conversations are left out: {agent} could not have had them, or gave no reply.",

@@ -16,6 +16,7 @@ from .cli_common import (
     PlayedEnvOption,
     SeedOption,
     SetOption,
+    TrustOption,
     console,
     env_for,
     errors,
@@ -56,6 +57,7 @@ def serve(
     max_waiting: Annotated[int, typer.Option(min=1, help="Replies that are waited for at once, by all.")] = 256,
     reply_seconds: Annotated[float, typer.Option(min=1, help="That a reply may take.")] = 120.0,
     seed: SeedOption = 0,
+    trust: TrustOption = False,
 ) -> None:
     """Serve AGENT with its environment's tools: an OpenAI-compatible API, and a page on which people talk to it.
 
@@ -77,7 +79,7 @@ def serve(
     if name is not None and not name.strip():
         raise ValueError(f"--name must be the name that clients ask for, got {name!r}")
     public_names = [_checked_host(one) for one in public_name or []]
-    player, made = _player(agent, env, set_, config, seed)
+    player, made = _player(agent, env, set_, config, seed, trust)
     called = player.name if name is None else name
     env_id = made.spec.id if made.spec else ""
     limits = Limits(requests_per_minute=requests_per_minute, waiting=max_waiting, reply_seconds=reply_seconds)
@@ -101,14 +103,16 @@ def serve(
         Server(service).run(sockets=[socket])
 
 
-def _player(agent: str, env: str | None, set_: list[str] | None, config: list[str] | None, seed: int) -> tuple:
+def _player(
+    agent: str, env: str | None, set_: list[str] | None, config: list[str] | None, seed: int, trust: bool
+) -> tuple:
     """The agent, and the environment that it plays."""
     from dialogym.envs import remake
 
     if agent == AT_A_TERMINAL:
         raise ValueError(f"the agent {AT_A_TERMINAL} sits at a terminal and cannot be served")
-    made = env_for([agent], env, options_of(set_))
-    player = player_of(agent, made, seed, options_of(config))
+    made = env_for([agent], env, options_of(set_), trust)
+    player = player_of(agent, made, seed, options_of(config), trust)
     return player, remake(made, interface=player.interface)
 
 

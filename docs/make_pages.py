@@ -223,7 +223,7 @@ def settings(config: type[Any]) -> str:
         meanings.setdefault(meaning(config, field.name), []).append(field)
     for words, fields in meanings.items():
         defaults = [repr(default_of(field)) for field in fields]
-        if fields[0].name in DEFAULTS and default_of(fields[0]) is None:
+        if fields[0].name in DEFAULTS and default_of(fields[0]) is None and config is not PreferenceConfig:
             words += " None: [by the model](#defaults-by-the-model)."
         rows.append(f"| {in_code([field.name for field in fields])} | {in_code(defaults)} | {words} |")
     return "\n".join(rows)

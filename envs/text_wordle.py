@@ -39,7 +39,7 @@ Use a different word each turn, one that fits all answers so far. If you say no 
 that is not on your partner's list, you lose an attempt as well."""
 """No word of five letters but the example, since any other could be the secret."""
 HARD = " A word that does not fit an earlier answer is refused, and you lose an attempt."
-FIELDS = {"word": Field(str, ("words", "answer", "solution", "target"))}
+FIELDS = {"word": Field(str, ("words", "answer", "solution", "target", "text"))}
 """What is read of a row of an own list."""
 
 

@@ -37,6 +37,7 @@ def cross_partners(
     env_kwargs: Mapping[str, Any] | None = None,
     batch_size: int = 128,
     progress: Callable[[str], None] = lambda line: None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Plays every agent with every partner and writes ``partners.json`` and ``partners.md``.
 
@@ -54,6 +55,7 @@ def cross_partners(
         env_kwargs: further keyword arguments of ``gym.make``, the same for every pair.
         batch_size: conversations at a time.
         progress: is told each pair that is finished.
+        trust: load agents whose folder names a server to talk to.
 
     Returns:
         The results, as in ``partners.json``: for each pair success, success where the partner was not to blame, return
@@ -66,7 +68,8 @@ def cross_partners(
     options = dict(env_kwargs or {})
     _check(agents, partners, options)
     envs = {partner: made(env_id, partner=partner, **options) for partner in partners}
-    players = {name: _player(name, envs[partners[0]], seed) for name in agents}  # now, so that errors come before play
+    # made now, so that errors come before play
+    players = {name: _player(name, envs[partners[0]], seed, trust) for name in agents}
     frozen = frozen_goals(envs[partners[0]], split, num_goals, seed=0)
     settings = {
         "env": env_id, "kwargs": {name: repr(value) for name, value in options.items()}, "agents": list(agents),
@@ -80,7 +83,8 @@ def cross_partners(
             if (name, partner) in cells:
                 progress(f"{label(name)} with {label(partner)}: finished before")
                 continue
-            player = players.pop(name, None) or _player(name, envs[partners[0]], seed)  # their order changes nothing
+            # the order of players changes nothing
+            player = players.pop(name, None) or _player(name, envs[partners[0]], seed, trust)
             scores = score(player, envs[partner], frozen.goals, split=split, batch_size=batch_size)
             core: Any = envs[partner].unwrapped
             kept = out / "conversations" / f"{_file_name(name)}--{_file_name(partner)}.jsonl"
@@ -104,8 +108,8 @@ def _check(agents: Sequence[str], partners: Sequence[str], options: Mapping[str,
         raise ValueError(f"the partner varies: name it among the partners, got partner={options['partner']!r}")
 
 
-def _player(name: str, env: Any, seed: int) -> Agent:
-    return load_agent(name, env=env) if Path(name).is_dir() else make_agent(name, env, seed=seed)
+def _player(name: str, env: Any, seed: int, trust: bool) -> Agent:
+    return load_agent(name, env, trust) if Path(name).is_dir() else make_agent(name, env, seed=seed)
 
 
 def _trained_with(name: str, own: str) -> str | None:

@@ -46,7 +46,7 @@ def turn(transcript: Transcript) -> float:
 
 @as_reward
 def parts(transcript: Transcript) -> float:
-    """How many parts of the task this turn finished; bounds [0, number of parts]."""
+    """How many parts of the task this turn finished, less those it undid; bounds [-N, N] for N parts."""
     return float(transcript.parts_done_now)
 
 

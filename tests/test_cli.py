@@ -339,6 +339,34 @@ def test_the_agent_of_a_folder_plays_what_it_was_made_for(tmp_path):
     assert (tmp_path / "talks.jsonl").read_text().count("Solve the word problem.") == 2
 
 
+def test_a_folder_whose_environment_nobody_registers_says_how_to_name_it(tmp_path):
+    make_agent("rule", "TextWordle-v0").save(tmp_path)
+    description = json.loads((tmp_path / "agent.json").read_text())
+    description["env"]["id"] = "Elsewhere-v0"
+    (tmp_path / "agent.json").write_text(json.dumps(description))
+    told = dialogym("evaluate", tmp_path, "--goals", 2)
+    assert told.returncode == 2
+    assert "--env MODULE:Elsewhere-v0" in told.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("export", "AGENT", "--out", "talks.jsonl", "--num", 1),
+        ("card", "AGENT", "--goals", 1),
+        ("partners", "TextTwentyQuestions-v0", "--agent", "AGENT", "--partner", "rule", "--goals", 2),
+    ],
+)
+def test_every_command_that_loads_an_agent_can_be_told_to_trust_its_server(tmp_path, monkeypatch, command):
+    monkeypatch.setitem(ENVIRONMENT, "OPENAI_API_KEY", "key")
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    nobody = {"model": "m", "base_url": "http://127.0.0.1:9/v1", "max_retries": 0}
+    make_agent("api", "TextTwentyQuestions-v0", **nobody).save(tmp_path / "agent")
+    command = [tmp_path / "agent" if part == "AGENT" else part for part in command]
+    assert "--trust" in dialogym(*command, folder=tmp_path).stderr
+    assert "no answer from http://127.0.0.1:9" in dialogym(*command, "--trust", folder=tmp_path).stderr
+
+
 def test_a_folder_that_names_code_is_not_made_an_environment_of_unasked(tmp_path):
     make_agent("rule", "TextWordle-v0").save(tmp_path)
     description = json.loads((tmp_path / "agent.json").read_text())

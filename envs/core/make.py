@@ -22,6 +22,8 @@ TaskFactory = str | Callable[..., Task]
 INTERFACES = ("choices", "text", "tokens")
 COMMON = ("interface", "reward", "split", "max_turns", "render_mode", "prompt", "partner", "partner_factory")
 TOKENS_ONLY = ("tokenizer", "context_length", "max_reply_tokens")
+OF_WHO_PLAYS = frozenset({"interface", "split", "render_mode", *TOKENS_ONLY})
+"""Options of an environment that say how it is played, not what."""
 VECTOR_ONLY = ("num_envs", "autoreset_mode", "max_episode_steps")
 """Arguments of :func:`make_vec` alone: a single environment that took them would do nothing with them."""
 VECTOR_OPTIONS = (*VECTOR_ONLY, "vectorization_mode", "vector_kwargs", "wrappers")

@@ -98,6 +98,23 @@ def test_scores_are_taken_again_only_for_another_agent_or_other_goals(trained, t
     assert "6 test goals" in card_of(folder)
 
 
+def test_scores_under_other_options_are_taken_anew_and_told_as_such(tmp_path):
+    make_agent("rule", "TextDialog-v0").save(tmp_path)
+    plain = measure(tmp_path, num_goals=20)
+    assert "goals of `TextDialog-v0`, which" in card_of(tmp_path)
+    noisy = measure(tmp_path, gym.make("TextDialog-v0", noise=0.6), num_goals=20)
+    assert noisy["goals_sha256"] == plain["goals_sha256"]
+    assert noisy["rows"][TRAINED]["success"][0] < plain["rows"][TRAINED]["success"][0]
+    assert "goals of `TextDialog-v0` with `noise=0.6`, which" in card_of(tmp_path)
+
+
+def test_the_command_changes_options_of_the_environment_that_the_agent_was_made_for(tmp_path):
+    make_agent("rule", "TextWordle-v0").save(tmp_path)
+    result = CliRunner().invoke(cli.app, ["card", str(tmp_path), "--goals", "2", "--set", "hard=true"])
+    assert result.exception is None, result.output
+    assert "goals of `TextWordle-v0` with `hard=True`, which" in (tmp_path / "README.md").read_text()
+
+
 def test_a_success_that_a_floor_reaches_is_told_as_such(tmp_path):
     folder = tmp_path / "agent"
     make_agent("q_learning", gym.make("TextDialog-v0"), env_turns=50).save(folder)

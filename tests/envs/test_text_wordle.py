@@ -171,6 +171,9 @@ def test_a_list_of_ones_own(tmp_path):
     path.write_text('{"word": "hello"}\n{"word": "world"}', encoding="utf-8")
     assert TextWordle(data=str(path)).words == ("hello", "world")
     assert TextWordle(data=[{"word": "Crane"}, {"word": "HOUSE"}]).words == ("crane", "house")
+    plain = tmp_path / "own.txt"
+    plain.write_text("hello\nworld\n", encoding="utf-8")
+    assert TextWordle(data=str(plain)).words == ("hello", "world")
     with pytest.raises(ValueError, match="word must be new, got 'crane' again"):
         TextWordle(data=[{"word": "Crane"}, {"word": "crane"}])
 
