@@ -236,17 +236,22 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             self._over[:] = False
         return spoke
 
+    def check_action(self, action: Any) -> Any:
+        """The action of one row, as a str or an int.
+
+        Raises:
+            gymnasium.error.InvalidAction: for anything else.
+        """
+        return check_utterance(action) if self._in_words else check_choice(action, len(self.task.menu))
+
     def _act(self, row: int, action: Any) -> None:
-        if self._in_words:
-            self.conversations[row].say(check_utterance(action))
-        else:
-            self.conversations[row].choose(check_choice(action, len(self.task.menu)))
+        act = self.conversations[row].say if self._in_words else self.conversations[row].choose
+        act(self.check_action(action))
 
     def _acting(self, row: int, action: Any) -> Steps[None]:
         """The steps of ``_act``; a wrong action is told before any is taken."""
-        if self._in_words:
-            return self.conversations[row].saying(check_utterance(action))
-        return self.conversations[row].choosing(check_choice(action, len(self.task.menu)))
+        acting = self.conversations[row].saying if self._in_words else self.conversations[row].choosing
+        return acting(self.check_action(action))
 
     def _score(self, spoke: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, float]]]:
         """Rewards, terminated and truncated of all rows, and the reward terms of those which spoke."""
