@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..understanding.text import Sentence, begins_as_question, is_negated, sentences
 from ..understanding.values import has_no_preference, numbers, times
@@ -154,6 +154,8 @@ class UserReader:
             found = self._read(sentence, (*corrected, *sorted(asked, key="people".__ne__)))
             is_bye |= not found and _BYE.match(sentence.text) is not None
             is_bye |= _says_bye(sentence.text)
+            if found[:1] == [("negate",)] and _are_requests(acts) and _are_requests(found[1:]):
+                acts, found = {}, found[1:]  # "the address? no, the phone number"
             informed = {act[1] for act in found if act[0] == "inform"}
             if takes_back and informed:
                 acts = {act: None for act in acts if act[0] != "inform" or act[1] not in informed}
@@ -215,6 +217,10 @@ class UserReader:
         slots = [mention.slot for mention in mentions if mention.slot in CONSTRAINT_SLOTS]
         slots += [slot for slot, words in SLOT_WORDS.items() if words.search(text)]
         return [("request", slot) for slot in dict.fromkeys(slots)]
+
+
+def _are_requests(acts: Collection[Act]) -> bool:
+    return bool(acts) and all(act[0] == "request" for act in acts)
 
 
 def _says_bye(text: str) -> bool:
