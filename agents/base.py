@@ -44,6 +44,12 @@ BEST, LAST = "best", "last"
 Each loads as an agent."""
 
 
+class CutShort(str):
+    """A reply that ended at the agent's longest length, and not where the agent would have ended it."""
+
+    __slots__ = ()
+
+
 def discard(row: LogRow) -> None:
     """The log of a caller who does not want one."""
 

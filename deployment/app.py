@@ -250,7 +250,7 @@ class Service:
             return StreamingResponse(self._stream(id, job, usage), media_type="text/event-stream")
         answer = await self._answer(job)
         message = {"role": "assistant", "content": answer.content, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(answer)}
         return JSONResponse(
             {**self._head("chat.completion"), "choices": [choice], "usage": None, **_beside(id, answer)}
         )
@@ -276,7 +276,7 @@ class Service:
             waited.cancel()
         for piece in _PIECES.findall(answer.content):
             yield event({"content": piece})
-        yield event({}, "stop", **_beside(id, answer))
+        yield event({}, _reason(answer), **_beside(id, answer))
         if usage:
             yield _event({**head, "choices": [], "usage": None})
         yield "data: [DONE]\n\n"
@@ -344,6 +344,11 @@ def _refused(e: Exception) -> Refused:
     if isinstance(e, AgentFailed):
         return Refused(500, str(e), "agent_failed")
     return Refused(409 if isinstance(e, Conflict) else 400, str(e))
+
+
+def _reason(answer: Answer) -> str:
+    """Why a reply ended, in OpenAI's words."""
+    return "length" if answer.is_cut else "stop"
 
 
 def _beside(id: str, answer: Answer) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..agents.base import read_description
+from ..agents.base import AGENT_FILE, read_description
 from ..agents.files import atomic_write
 from ..agents.registry import ENTRIES, agent_class
 from ..agents.training.log import read_log
@@ -381,7 +381,7 @@ def _speaks(about: Mapping[str, Any]) -> bool:
     return "model_kind" in about
 
 
-def _base_of(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
+def _base_of(config: Mapping[str, Any], folder: Path, passed: frozenset[Path] = frozenset()) -> dict[str, str]:
     """What an agent started from: "hub", its name there, "name", what it is called here, and "license", if known."""
     for name in ("model", "init"):
         started = config.get(name)
@@ -392,6 +392,9 @@ def _base_of(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
             if source.is_file():
                 found = json.loads(source.read_text())
                 return {"name": str(found["model"]), "hub": str(found["hub"]), "license": str(found["license"])}
+            where = place.resolve()
+            if (place / AGENT_FILE).is_file() and where not in passed:  # an agent, which started from something itself
+                return _base_of(read_description(place)["config"], place, passed | {where}) or {"name": _shown(started)}
         if name == "model" and _ON_THE_HUB.fullmatch(started) and not Path(started).exists():
             return {"hub": started, "name": started}
         return {"name": _shown(started)}

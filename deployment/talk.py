@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from ..agents.base import Agent, in_interface
+from ..agents.base import Agent, CutShort, in_interface
 from ..envs import TextEnv
 from ..envs.core.conversation import whole_characters
 from ..envs.core.text_env import check_choice, check_utterance
@@ -30,11 +30,13 @@ class Answer(NamedTuple):
         content: the agent's reply, placeholders filled; "" where the conversation is over.
         over: nothing more can be said.
         tools: that were used for it.
+        is_cut: the reply ended at its longest length, the agent's or the environment's.
     """
 
     content: str
     over: bool = False
     tools: tuple[ToolUse, ...] = ()
+    is_cut: bool = False
 
 
 class CannotReplay(ValueError):
@@ -92,12 +94,13 @@ class Talk:
         over: it has ended.
         seen: observation and info of the agent's next turn.
         tools: that were used since the person spoke.
+        is_cut: the last reply ended at its longest length.
         began: when, in seconds since the epoch.
     """
 
     def __init__(self, host: Host, id: str):
         self.id, self.host, self.began = id, host, time.time()
-        self.over = False
+        self.over = self.is_cut = False
         self.seen: tuple[Any, dict[str, Any]] | None = None
         self.tools: list[ToolUse] = []
         self._words: deque[str] = deque()
@@ -136,6 +139,8 @@ class Talk:
         if expected is not None and heard != expected:
             action, words, heard = self._action_for(expected)
         self._held, self._said = action, words
+        too_long = isinstance(action, str) and len(action) > self._core.task.max_reply_chars
+        self.is_cut = too_long or isinstance(action, CutShort)
         return heard
 
     def _action_for(self, expected: str) -> tuple[Any, str, str]:

@@ -68,7 +68,7 @@ class Job:
             return not self._is_over()
         if self.script:
             return self.begin()
-        self._answer(heard)
+        self._answer(heard, self.talk.is_cut)
         return False
 
     def _is_over(self) -> bool:
@@ -78,8 +78,8 @@ class Job:
             self._answer("")
         return self.talk.over
 
-    def _answer(self, heard: str) -> None:
-        self.future.set_result(Answer(heard, self.talk.over, tuple(self.talk.tools)))
+    def _answer(self, heard: str, is_cut: bool = False) -> None:
+        self.future.set_result(Answer(heard, self.talk.over, tuple(self.talk.tools), is_cut))
 
 
 class Worker(threading.Thread):

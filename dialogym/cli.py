@@ -65,7 +65,7 @@ MAX_VALUE_CHARS = 80
 BAR_WIDTH = 16
 """Of a progress bar, in characters: there is room for what stands beside it."""
 LOG_FILE = "log.jsonl"
-CHECKPOINT = "checkpoint"
+AGENT, CHECKPOINT = "agent", "checkpoint"
 """In the folder of a training."""
 MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError, FloatingPointError)
 
@@ -278,6 +278,9 @@ def train(
     set_: SetOption = None,
     config: ConfigOption = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help="Begin anew in a folder that holds a training, which is lost.")
+    ] = False,
     validate_goals: Annotated[int, typer.Option(min=0, help="Validation goals to choose the model on; 0: none.")] = 200,
     log: LogOption = None,
     seed: TrainingSeedOption = 0,
@@ -292,18 +295,21 @@ def train(
 
     trackers = list(dict.fromkeys(name.strip() for names in log or [] for name in names.split(",")))
     check_trackers(trackers)
+    if resume and overwrite:
+        raise ValueError("expected --resume, which goes on, or --overwrite, which begins anew, got both")
     if agent == PREFERENCE:
         if trackers:
             raise ValueError(f"--log is for agents, got it for {PREFERENCE}, which prints its few epochs")
-        train_preference_model(
-            data, out if out is not None else Path("runs") / PREFERENCE, options_of(config), resume, seed
-        )
+        folder = out if out is not None else Path("runs") / PREFERENCE
+        train_preference_model(data, folder, options_of(config), resume, overwrite, seed)
         return
     if data is not None:
         raise ValueError(f"--data is for {PREFERENCE}, got it for {agent}; conversations for sft: --config data={data}")
     folder = out if out is not None else Path("runs") / f"{agent}-{seed}"
     if resume:
         _check_checkpoint(folder)
+    elif not overwrite:
+        _check_untrained(folder)
     made = make_env(env, **options_of(set_))
     learner = make_agent(agent, made, seed=seed, **options_of(config))
     if not learner.learns:
@@ -314,33 +320,48 @@ def train(
     try:
         _learn(learner, made, folder, resume, validate_goals, trackers)
     except KeyboardInterrupt:
-        again = [part for part in sys.argv[1:] if part != "--resume"]
+        again = [part for part in sys.argv[1:] if part not in ("--resume", "--overwrite")]
         if out is None:
             again += ["--out", str(folder)]
         errors.print(f"\nInterrupted. Go on with: dialogym {shlex.join(again)} --resume", soft_wrap=True, markup=False)
         raise typer.Exit(INTERRUPTED) from None
-    learner.save(folder / "agent")
-    write_card(folder / "agent")
-    again = _evaluate_command(folder / "agent", env, set_)
-    console.print(f"Saved to {folder / 'agent'}; score it with: {again}", soft_wrap=True, markup=False, highlight=False)
+    learner.save(folder / AGENT)
+    write_card(folder / AGENT)
+    again = _evaluate_command(folder / AGENT, env, set_)
+    console.print(f"Saved to {folder / AGENT}; score it with: {again}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _check_checkpoint(folder: Path) -> None:
     """Tells who wants to go on with a training that was interrupted before its first checkpoint that it begins anew.
 
     Raises:
-        FileNotFoundError: where no training was begun.
+        FileNotFoundError: where no training was begun, or its checkpoint is gone and its agent is there.
     """
     from dialogym.agents.base import LAST
     from dialogym.agents.files import existing_folder
 
     if existing_folder(folder / CHECKPOINT / LAST) is not None:
         return
+    if existing_folder(folder / AGENT) is not None:
+        raise FileNotFoundError(f"no checkpoint in {folder} to go on from, beside the trained agent")
     if not (folder / LOG_FILE).is_file():
         beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
         others = {one.name: str(one) for one in beside if one != folder and (one / CHECKPOINT).is_dir()}
         raise FileNotFoundError(f"no checkpoint in {folder} to go on from{did_you_mean(folder.name, others)}")
     console.print(f"No checkpoint in {folder}: beginning anew.", soft_wrap=True, markup=False, highlight=False)
+
+
+def _check_untrained(folder: Path) -> None:
+    """Raises FileExistsError where a training has left an agent, or a checkpoint, that another one would replace."""
+    from dialogym.agents.base import LAST
+    from dialogym.agents.files import existing_folder
+
+    for name, what in ((AGENT, "a trained agent"), (f"{CHECKPOINT}/{LAST}", "the checkpoint of a training")):
+        if existing_folder(folder / name) is not None:
+            raise FileExistsError(
+                f"{folder} holds {what}: go on from it with --resume, train in another folder with --out, or replace "
+                "it with --overwrite"
+            )
 
 
 def _evaluate_command(agent: Path, env_id: str, pairs: list[str] | None) -> str:

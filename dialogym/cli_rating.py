@@ -230,7 +230,9 @@ def _scorer(reward: str | None, model: str | None, base_url: str | None, cache: 
     return resolve(reward)
 
 
-def train_preference_model(data: Path | None, out: Path, options: dict[str, Any], resume: bool, seed: int) -> None:
+def train_preference_model(
+    data: Path | None, out: Path, options: dict[str, Any], resume: bool, overwrite: bool, seed: int
+) -> None:
     """Fits a reward to judgements: what ``dialogym train preference`` does."""
     from dialogym.agents.preference.judgements import read_judgements, split_judgements
 
@@ -241,9 +243,14 @@ def train_preference_model(data: Path | None, out: Path, options: dict[str, Any]
     from dialogym.agents.registry import checked_options
     from dialogym.agents.training.progress import in_short
     from dialogym.evaluation.rating.agreement import pairwise_scores
+    from dialogym.rewards.learned.preference import PREFERENCE_FILE
 
     if data is None or resume:
         raise ValueError(f"{PREFERENCE} takes the judgements, --data FILE, and starts anew every time")
+    if (out / PREFERENCE_FILE).is_file() and not overwrite:
+        raise FileExistsError(
+            f"{out} holds a preference model: train in another folder with --out, or replace it with --overwrite"
+        )
     config = PreferenceConfig(**checked_options(PREFERENCE, PreferenceConfig, options))
     judgements = read_judgements(data)
 

@@ -270,13 +270,16 @@ when it was logged; what is not finite is `null`. Trackers show the same numbers
 
     pip install "dialogym[tensorboard,wandb]"
     dialogym train ppo --log tensorboard      # tensorboard --logdir runs
-    dialogym train ppo --log tensorboard,wandb
+    dialogym train ppo --log tensorboard,wandb --out runs/ppo-both
+
+A folder that holds a trained agent or a checkpoint is not trained in again, unless `--resume` goes on there or
+`--overwrite` begins anew.
 
 - The step is `env_turns`, so that agents that learn by reinforcement are compared at equal experience; of trainings in
   epochs, `sft` and `bert`, it is the epoch, for their demonstrations stay as many.
 - With `--resume` the same run goes on. Rows between the checkpoint and the interruption are logged again: the log and
   TensorBoard keep the later row; Weights & Biases, which takes no step twice, keeps the earlier. A tracker that joins
-  with `--resume` is told of the rows that the log holds. Without `--resume`, `FOLDER/tensorboard` is written anew and a
+  with `--resume` is told of the rows that the log holds. With `--overwrite`, `FOLDER/tensorboard` is written anew and a
   new run of Weights & Biases begins.
 - Weights & Biases goes by its own variables: `WANDB_MODE=offline` keeps the run in `FOLDER/wandb`, for `wandb sync`;
   the project is `{PROJECT}` where `WANDB_PROJECT` names no other.

@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..agents.base import Agent
-from ..envs import Task, TextVectorEnv, playing, remake, remake_vec
+from ..envs import Task, TextVectorEnv, playing, remake, remake_vec, spec_of
 from ..envs.core.audit import Verdict
 from ..envs.core.task import SPLITS
 from ..rewards.text.style import distinct_n
@@ -210,14 +210,16 @@ def score(
 
     Raises:
         ValueError: if ``goals`` is empty, or for a wrapper that cannot be put around the environment again.
+        gymnasium.error.InvalidAction: for an action of the agent's that the environment does not take.
     """
     if not goals:
         raise ValueError("goals must not be empty")
     num_rows = min(batch_size, len(goals))
-    envs = remake_vec(made(env), num_rows, interface=agent.interface, split=split, autoreset_mode="Disabled")
+    env = made(env)
+    envs = remake_vec(env, num_rows, interface=agent.interface, split=split, autoreset_mode="Disabled")
     try:
         with playing(agent):
-            return _Scoring(agent, envs, goals).run(progress)
+            return _Scoring(agent, envs, goals, spec_of(env).id).run(progress)
     finally:
         envs.close()
 
@@ -225,8 +227,8 @@ def score(
 class _Scoring:
     """One pass over the goals: rows of the vector environment take the next goal as soon as they are free."""
 
-    def __init__(self, agent: Agent, envs: TextVectorEnv, goals: Sequence[Trial]):
-        self.agent, self.envs, self.goals = agent, envs, goals
+    def __init__(self, agent: Agent, envs: TextVectorEnv, goals: Sequence[Trial], env_id: str):
+        self.agent, self.envs, self.goals, self.env_id = agent, envs, goals, env_id
         self.success = np.zeros(len(goals), dtype=bool)
         self.returns = np.zeros(len(goals))
         self.turns = np.zeros(len(goals), dtype=np.int64)
@@ -286,9 +288,28 @@ class _Scoring:
         values = value_batch([seen[p] for p in fresh], [told[p] for p in fresh]) if value_batch and fresh else None
         for place, value in zip(fresh, values or (), strict=False):
             self.values[playing[rows[place]]] = value
-        for row, info, action in zip(rows, told, self.agent.act_batch(seen, told), strict=True):
+        for row, info, action in zip(rows, told, self._said(seen, told), strict=True):
             actions[row] = action
             self.num_invalid += self._is_invalid(action, info)
+        return actions
+
+    def _said(self, observations: list[Any], infos: list[dict[str, Any]]) -> list[Any]:
+        """What the agent does in each of some conversations.
+
+        Raises:
+            ValueError: for another number of actions.
+            gymnasium.error.InvalidAction: for one that the environment does not take, with whose it is.
+        """
+        actions = list(self.agent.act_batch(observations, infos))
+        name = getattr(self.agent, "name", type(self.agent).__name__)
+        where = f"agent {name} in {self.env_id}, interface {self.envs.interface!r}"
+        if len(actions) != len(infos):
+            raise ValueError(f"{where}: act_batch must return {len(infos)} actions, one each, got {len(actions)}")
+        for action in actions:
+            try:
+                self.envs.check_action(action)
+            except gym.error.InvalidAction as e:
+                raise gym.error.InvalidAction(f"{where}: {e}") from e
         return actions
 
     def _is_invalid(self, action: Any, info: dict[str, Any]) -> bool:
@@ -321,4 +342,6 @@ def row_info(envs: TextVectorEnv, infos: dict[str, Any], row: int) -> dict[str, 
     for name in ("messages", "action_mask"):
         if name in infos:
             info[name] = infos[name][row]
+    if "messages" in infos:
+        info["clipped"] = envs.conversations[row].clipped
     return info

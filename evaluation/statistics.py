@@ -373,6 +373,11 @@ def p_equals(value: float) -> str:
     return f"p {said}" if said.startswith("<") else f"p = {said}"
 
 
+def hundredths(value: float) -> float:
+    """A number as two decimals show it, and never -0.00."""
+    return round(value, 2) + 0.0
+
+
 def mcnemar(first_only: int, second_only: int) -> float:
     """Two-sided p-value of the exact McNemar test from the two numbers of discordant pairs; 1.0 where there are none.
 

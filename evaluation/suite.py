@@ -31,7 +31,7 @@ from .report.gains import MAX_DRIFT
 from .report.page import gain_lines, gain_rows, markdown_table
 from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE, read_results, verdict_of
 from .score import made, task_of
-from .statistics import MODELS, RUNS, holm, p_equals
+from .statistics import MODELS, RUNS, holm, hundredths, p_equals
 
 AGENTS = tuple(contender.name for contender in CONTENDERS if contender.in_suite)
 NORMALISED_BY = tuple(contender.name for contender in CONTENDERS if contender.role is not None)
@@ -295,7 +295,7 @@ def _said(finding: Mapping[str, Any]) -> str:
 
 
 def _signed(interval: Mapping[str, float]) -> str:
-    mean, low, high = (f"{round(interval[name], 2) + 0.0:+.2f}" for name in ("mean", "low", "high"))  # never -0.00
+    mean, low, high = (f"{hundredths(interval[name]):+.2f}" for name in ("mean", "low", "high"))
     return f"{mean} [{low}, {high}]"
 
 

@@ -191,8 +191,36 @@ def test_a_training_that_never_began_is_not_resumed_and_one_without_a_checkpoint
         assert not (tmp_path / name).exists()
     shutil.rmtree(tmp_path / "mine" / "checkpoint")
     done = dialogym("train", "q_learning", "--out", "mine", *short, "--resume", folder=tmp_path)
+    assert "no checkpoint in mine to go on from, beside the trained agent" in done.stderr
+    shutil.rmtree(tmp_path / "mine" / "agent")
+    done = dialogym("train", "q_learning", "--out", "mine", *short, "--resume", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "No checkpoint in mine: beginning anew." in done.stdout
+
+
+@pytest.mark.parametrize("out", [("--out", "q"), ()], ids=["named", "default"])
+def test_a_training_does_not_replace_another_unasked(tmp_path, out):
+    arguments = ("train", "q_learning", *out, "--config", "env_turns=200", "--validate-goals", 0)
+    folder = tmp_path / (out[1] if out else "runs/q_learning-0")
+
+    def holds():
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    assert dialogym(*arguments, folder=tmp_path).returncode == 0
+    before = holds()
+    for what in ("a trained agent", "the checkpoint of a training"):
+        done = dialogym(*arguments, folder=tmp_path)
+        assert done.returncode == 2
+        message = f"{folder.relative_to(tmp_path)} holds {what}: go on from it with --resume, train in another folder"
+        assert message in done.stderr
+        assert holds() == before
+        shutil.rmtree(folder / "agent", ignore_errors=True)
+        before = holds()
+    both = dialogym(*arguments, "--resume", "--overwrite", folder=tmp_path)
+    assert "expected --resume, which goes on, or --overwrite, which begins anew, got both" in both.stderr
+    assert holds() == before
+    assert dialogym(*arguments, "--overwrite", folder=tmp_path).returncode == 0
+    assert (folder / "agent").is_dir()
 
 
 def test_a_folder_of_a_training_names_that_of_its_agent_and_a_file_is_no_folder_to_train_in(tmp_path):

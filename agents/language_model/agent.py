@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..base import Info, is_loading, read_description
+from ..base import CutShort, Info, is_loading, read_description
 from ..training.learner import Learner
 from .adapter import ADAPTER
 from .critic import ValueHead
@@ -113,7 +113,7 @@ class LanguageModelAgent(Learner):
             self._rows.setdefault((*history, ("assistant", text)), []).append(row)
         last = replies.ids.gather(1, replies.lengths[:, None] - 1)[:, 0]
         self._ended = (last == self.lm.tokenizer.end_id).tolist()
-        return said
+        return [text if ended else CutShort(text) for text, ended in zip(said, self._ended, strict=True)]
 
     def value_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[float] | None:
         """What the critic says where the reply begins: the scaled return from here on; None without a critic."""

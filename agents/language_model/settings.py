@@ -14,7 +14,8 @@ class RLConfig(ModelConfig):
 
     Attributes:
         init: folder of a trained language-model agent, such as one of ``sft``, or of a transformers model, to start
-            from; None starts from random weights (or from ``model``).
+            from, with its own tokenizer, so ``model`` and ``tokenizer`` are not for it; None starts from random weights
+            (or from ``model``).
         env_turns: agent turns to learn from; the last batch is finished.
         batch_conversations: conversations per update, at least 2: each is compared with the rest.
         conversations_at_once: so many are had side by side, and where one is over the next begins; None has all of a

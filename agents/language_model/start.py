@@ -16,12 +16,18 @@ HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 def check_start(config: Any) -> None:
-    """Refuses folders that hold no model or tokenizer; whether the hub knows a name is left to its first use.
+    """Refuses folders that hold no model or tokenizer, and two to start from; whether the hub knows a name is left to
+    its first use.
 
     Raises:
         ValueError: for ``init``, ``model`` or ``tokenizer`` of a configuration, with what is there instead.
     """
     init = getattr(config, "init", None)
+    for name in ("model", "tokenizer"):
+        if init is not None and getattr(config, name) is not None:
+            raise ValueError(
+                f"init={str(init)!r} brings its own model and tokenizer, got {name}={getattr(config, name)!r} beside it"
+            )
     if init is not None:
         _check_folder("init", Path(init), MODEL_FILES, "a saved language model")
     elif config.model is not None and not _is_hub_name(config.model):

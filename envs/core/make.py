@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -100,6 +101,8 @@ def _build(
             hint = did_you_mean(name, accepted) or f"; it takes {', '.join(accepted)}"
             raise TypeError(f"{getattr(factory, 'name', 'the task')} got an unexpected keyword argument {name!r}{hint}")
     made = factory(**{name: value for name, value in options.items() if name in parameters})
+    if not isinstance(made, Task):
+        raise TypeError(f"expected {factory!r} to make a dialogym Task, got {made!r:.80}")
     if interface is None:
         interface = "choices" if made.menu else "tokens"
     if interface not in INTERFACES:
@@ -117,11 +120,21 @@ def _build(
 
 
 def load_task(task: TaskFactory) -> Callable[..., Task]:
-    """What makes a task, imported where it is a name."""
-    if not isinstance(task, str):
-        return task
-    module, _, name = task.partition(":")
-    return getattr(importlib.import_module(module), name)
+    """What makes a task, imported where it is a name.
+
+    Raises:
+        ImportError: where the module, or the name in it, is not there.
+        TypeError: for what is not callable.
+    """
+    if isinstance(task, str):
+        module, _, name = task.partition(":")
+        try:
+            task = getattr(importlib.import_module(module), name)
+        except AttributeError as e:
+            raise ImportError(f"expected a task {name!r} in the module {module!r}, which has none", name=module) from e
+    if not callable(task):
+        raise TypeError(f"expected a Task subclass or a callable that returns a task, got {task!r:.80}")
+    return task
 
 
 def register_task(
@@ -136,7 +149,16 @@ def register_task(
             ``max_episode_steps`` of the spec.
         reward_threshold: mean return, under the reward that it is registered with, from which it counts as solved.
         **options: further keyword arguments that ``gym.make`` passes on by default.
+
+    Raises:
+        TypeError: for a ``task`` that is none of these; nothing is imported or made to find out.
+        ValueError: for a name without a module.
     """
+    if isinstance(task, str):
+        if not re.fullmatch(r"[\w.]+:\w+", task):
+            raise ValueError(f"the task of {id} must be 'module:name', a class or a callable, got {task!r}")
+    elif isinstance(task, Task) or not callable(task) or (isinstance(task, type) and not issubclass(task, Task)):
+        raise TypeError(f"the task of {id} must be a Task subclass, a callable that returns a task, got {task!r:.80}")
     gym.register(
         id=id,
         entry_point="dialogym.envs.core.make:make",

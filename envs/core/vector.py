@@ -31,9 +31,8 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     Autoreset: NEXT_STEP (a row that has ended starts anew in the next step, whose action for it is ignored) or DISABLED
         (the caller resets rows with ``reset(options={"reset_mask": mask})``; rows that have ended take ``None`` and
         stay as they are).
-    Infos: gymnasium's vector convention, a dict of arrays with a ``_key`` mask for each; in the choices interface
-        "action_mask" (N, K), in the text interface "messages"; with ``partner=`` also "audit" and "blame" of rows that
-        have ended. ``transcripts``, ``messages(i)``, ``successes`` and
+    Infos: what the single environments say, in gymnasium's vector convention: a dict of arrays with a ``_key`` mask for
+        each. In the choices interface "action_mask" is (N, K). ``transcripts``, ``messages(i)``, ``successes`` and
         ``action_masks()`` give direct access.
 
     Args:
@@ -236,17 +235,22 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             self._over[:] = False
         return spoke
 
+    def check_action(self, action: Any) -> Any:
+        """The action of one row, as a str or an int.
+
+        Raises:
+            gymnasium.error.InvalidAction: for anything else.
+        """
+        return check_utterance(action) if self._in_words else check_choice(action, len(self.task.menu))
+
     def _act(self, row: int, action: Any) -> None:
-        if self._in_words:
-            self.conversations[row].say(check_utterance(action))
-        else:
-            self.conversations[row].choose(check_choice(action, len(self.task.menu)))
+        act = self.conversations[row].say if self._in_words else self.conversations[row].choose
+        act(self.check_action(action))
 
     def _acting(self, row: int, action: Any) -> Steps[None]:
         """The steps of ``_act``; a wrong action is told before any is taken."""
-        if self._in_words:
-            return self.conversations[row].saying(check_utterance(action))
-        return self.conversations[row].choosing(check_choice(action, len(self.task.menu)))
+        acting = self.conversations[row].saying if self._in_words else self.conversations[row].choosing
+        return acting(self.check_action(action))
 
     def _score(self, spoke: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, float]]]:
         """Rewards, terminated and truncated of all rows, and the reward terms of those which spoke."""
@@ -303,14 +307,25 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _infos(self) -> dict[str, Any]:
         everywhere = np.ones(self.num_envs, dtype=bool)
-        infos: dict[str, Any] = {"success": self.successes, "_success": everywhere}
+        goal_ids = np.array(self.goal_ids, dtype=object)
+        infos: dict[str, Any] = {
+            "success": self.successes,
+            "turn": np.array([conversation.transcript.turn for conversation in self.conversations]),
+            "goal_id": goal_ids,
+            "task": goal_ids.copy(),  # the former name, which goes with the next version
+        }
         if self._in_words:
             texts = np.empty(self.num_envs, dtype=object)
             for row in range(self.num_envs):
                 texts[row] = self.messages(row)
-            infos.update(messages=texts, _messages=everywhere.copy())
+            infos["messages"] = texts
+            infos["clipped"] = np.array([conversation.clipped for conversation in self.conversations])
         else:
-            infos.update(action_mask=self._masks().copy(), _action_mask=everywhere.copy())
+            infos["action_mask"] = self._masks().copy()
+        infos |= {f"_{name}": everywhere.copy() for name in infos}
+        for row, conversation in enumerate(self.conversations):
+            if conversation.partner is not None:
+                infos = self._add_info(infos, conversation.partner.facts(), row)
         if self.conversations[0].partner_factory is not None:
             infos.update(self._verdicts())
         return infos

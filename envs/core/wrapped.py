@@ -58,6 +58,10 @@ class WrappedVectorEnv(TextVectorEnv):
             if first or (mask[row] and seeds[row] is not None):
                 self._next_seeds[row] = seeds[row]
 
+    def check_action(self, action: Any) -> Any:
+        """As for :class:`TextVectorEnv`; what the wrappers take instead is handed to them."""
+        return action if self.single_action_space.contains(action) else super().check_action(action)
+
     def _begin(self, row: int, goal_id: str | None) -> None:
         options = None if goal_id is None else {"goal_id": goal_id}
         self._shown[row], _ = self.envs[row].reset(seed=self._next_seeds[row], options=options)

@@ -322,7 +322,14 @@ def _masked(one: Said, partner_price: float) -> str:
     for price in reversed(one.prices):
         name = _MINE if price.value == partner_price and price.step == 0 else _OTHER
         text = text[: price.start] + name + text[price.end :]
-    return text
+    return _STOPS.sub(r"\1 ", text)
+
+
+_STOPS = re.compile(
+    r"\b((?:i|we) (?:will|shall|am going to|are going to)) (?:stop|quit) (?:haggling|bargaining|negotiating|arguing)"
+    r"(?: now| here| about it| over it)?,? and (?=(?:just )?(?:take|accept|buy)\b)"
+)
+"""That one stops haggling says no more than the yes that follows."""
 
 
 _CLAUSE = re.compile(r"\s*(?:[,;:]| - |\b(?:and|so|then|but|because|since)\b(?! on\b))\s*")

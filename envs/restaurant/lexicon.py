@@ -46,6 +46,15 @@ SYNONYMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }  # fmt: skip
 """Other words for values, where a database has those values."""
+SLOT_WORDS = {
+    "food": re.compile(r"\b(?:food|cuisine|serve|eat|kind of (?:restaurant|place)|type of (?:restaurant|place))\b"),
+    "area": re.compile(
+        r"\b(?:area|where(?:ver)?|anywhere|location|part of (?:the )?(?:town|city)|located|place is|district|"
+        r"neighbou?rhood)\b"
+    ),
+    "pricerange": re.compile(r"\b(?:prices?|price ?range|expensive|cheap|costs?|budget|pay|spend|money|pricey)\b"),
+}
+"""In which a person speaks of a slot, with or without a value of it."""
 
 
 class Mention(NamedTuple):

@@ -158,7 +158,7 @@ _NOTES = {"fiver": 5, "tenner": 10}
 _MONEY = re.compile(
     rf"(?:(?P<symbol>(?:us|a|c)?\$|£|€|\b(?:usd|gbp|eur) ?) ?(?P<after>{IN_DIGITS})"
     rf"|(?P<before>{NUMBER})[ -]?(?P<unit>£|€|\$|(?:us )?dollars?|pounds?|quid|bucks?|euros?|gbp|usd|eur|pence|"
-    rf"cents?|p)(?!\w)|\b(?:an? )?(?P<note>fiver|tenner)\b)",
+    rf"cents?|p)(?!\w)|\b(?:(?P<count>{NUMBER})[ -](?:of )?|an? )?(?P<note>fiver|tenner)s?\b)",
     re.I,
 )
 
@@ -167,15 +167,16 @@ _MONEY = re.compile(
 def amounts(text: str) -> tuple[Found[float], ...]:
     """Amounts of money, in whatever currency; bare numbers are none.
 
-    >>> [found.value for found in amounts("£40.00, $1,200, 40 quid, twenty-five bucks or 50p")]
-    [40, 1200, 40, 25, 0.5]
+    >>> [found.value for found in amounts("£40.00, $1,200, 40 quid, twenty-five bucks, two tenners or 50p")]
+    [40, 1200, 40, 25, 20, 0.5]
     """
     if not _CURRENCY.search(text):
         return ()
     found: list[Found[float]] = []
     for match in _MONEY.finditer(text):
-        note = match["note"]
-        value = _NOTES[note.lower()] if note else number_of(match["after"] or match["before"])
+        value = number_of(match["after"] or match["before"] or match["count"] or "1")
+        if match["note"]:
+            value *= _NOTES[match["note"].lower()]
         if match["unit"] and match["unit"].lower() in ("p", "pence", "cent", "cents"):
             value = value / 100
         found.append(Found(value, match.start(), match.end()))

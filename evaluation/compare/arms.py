@@ -327,7 +327,8 @@ def _make(arm: Arm, plan: Plan) -> tuple[Agent, dict[str, Any] | None]:
         before = read_record(plan, arm.start_from)
         assert before is not None, f"{arm.key} starts from {arm.start_from}, which is not finished"
         inherited = before["budget"]
-        config["init"] = str(plan.folder(arm.start_from) / "agent")
+        config = {name: value for name, value in config.items() if name not in ("model", "tokenizer")}
+        config["init"] = str(plan.folder(arm.start_from) / "agent")  # which has both
         if arm.turns_left:
             config["env_turns"] = max(1, config["env_turns"] - inherited["env_turns"])
     return make_agent(arm.agent, plan.env("train"), seed=arm.seed, **config), inherited

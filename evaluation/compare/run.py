@@ -419,20 +419,19 @@ def _provenance(comparison: Comparison, records: Mapping[str, Sequence[Mapping[s
         "goal_hash": plan.goals.hash,
         "validation_goals": _goal_facts(plan.validation_goals),
         "seeds": sorted({arm["seed"] for arm in settings["arms"].values()}),
-        "models": {
-            name: _model_facts(arms[0]["model"]) for name, arms in records.items() if "class" in arms[0]["model"]
-        },
+        "models": {name: _model_facts(arms[0]) for name, arms in records.items() if "class" in arms[0]["model"]},
         "preset": settings["preset"],
         "arm_commits": sorted({str(record.get("commit")) for arms in records.values() for record in arms}),
         "seconds": round(sum(record["seconds"] for arms in records.values() for record in arms), 1),
     }
 
 
-def _model_facts(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Which language model an agent has, its size, and how it decodes when it is scored."""
+def _model_facts(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Which language model an arm began with, its size, and how it decodes when it is scored."""
+    model = record["model"]
     config = model["config"]
     decoding = {name: config[name] for name in ("temperature", "max_reply_tokens") if name in config}
-    name = config.get("model") or f"small {model['class']}, random weights"
+    name = record["arm"]["config"].get("model") or f"small {model['class']}, random weights"
     return {"model": name, "parameters": model["parameters"], "decoding": decoding}
 
 

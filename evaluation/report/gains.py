@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..contenders import BY_NAME, CEILING, CONTENDERS, TURNS, Contender
+from ..statistics import hundredths
 
 Pair: TypeAlias = Sequence[float | None]
 """A measure before and after."""
@@ -114,7 +115,7 @@ def _of_the_rule(value: float | None, digits: int) -> str:
 
 def _sentence(gain: Mapping[str, Any]) -> str:
     name = BY_NAME[gain["agent"]].label
-    before, after = (round(value, 2) + 0.0 for value in gain["return"])  # never -0.00
+    before, after = map(hundredths, gain["return"])
     if not gain["rose"]:
         return f"{name}: no rise in return is shown, {before:.2f} before and {after:.2f} after."
     if gain["signs"]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
-from dialogym.agents.base import Agent
+from dialogym.agents.base import Agent, CutShort
 from dialogym.deployment.app import Service
 from dialogym.deployment.limits import Limits
 from dialogym.deployment.records import Records
@@ -46,6 +46,8 @@ class Echo(Agent):
         if "fail" in said:
             self.failures += 1
             raise RuntimeError("no idea")
+        if "cut" in said:
+            return CutShort("I was about to")
         if "search" in said:
             return "search(food=italian, area=north)"
         return f"{len(info['messages']) - 1}: you said {said!r}"

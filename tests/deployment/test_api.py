@@ -55,6 +55,20 @@ def test_a_stream_says_the_same_as_a_whole_answer(served):
     assert chunks[-1].choices == []  # where the usage stands, which is asked for and is not known
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reply_that_was_cut_says_so_and_the_next_one_does_not(served, monkeypatch, stream):
+    def reason(*contents):
+        answer = served.client().chat.completions.create(model="echo", messages=said(*contents), stream=stream)
+        return ([*answer][-1] if stream else answer).choices[0].finish_reason
+
+    assert reason("cut it") == "length"
+    assert reason("cut it", "I was about to", "go on") == "stop"
+    limit = served.service.desk.host.task.max_reply_chars
+    for length, expected in ((limit, "stop"), (limit + 1, "length")):
+        monkeypatch.setattr(served.agent, "act", lambda observation, info, length=length: "x" * length)
+        assert reason(f"as long as {length}") == expected
+
+
 @pytest.mark.parametrize(
     "content", ["", " ", "\n\n", "a\n", " a  b\t", "\x1c\u2028x\x85", "data: [DONE]\n\ndata: {}", "é" * 400]
 )

@@ -1,6 +1,7 @@
 """The card of an agent: what is known stands on it, in figures that can be checked, and what is not known does not."""
 
 import json
+import shutil
 
 import gymnasium as gym
 import pytest
@@ -175,6 +176,10 @@ def test_a_card_shows_where_a_model_is_from_and_nobodys_folders(tmp_path):
     )
     assert "It started from `owner/Small`." in text
     assert head_of(card_of(folder, license="MIT"))[0]["license"] == "mit"
+    make_agent("ppo", gym.make("TextDialog-v0"), init=str(folder)).save(tmp_path / "later")
+    assert head_of(card_of(tmp_path / "later"))[0]["base_model"] == "owner/Small"
+    shutil.copy(tmp_path / "later" / "agent.json", folder)  # now it is told to have started from itself
+    assert "It started from `.../" in card_of(folder)
 
 
 def test_a_training_leaves_a_card_and_the_command_adds_scores(tmp_path):

@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from dialogym.agents.base import Agent
 from dialogym.agents.registry import make_agent
 from dialogym.evaluation.score import frozen_goals, score, with_noise
 
@@ -109,6 +110,47 @@ def test_progress_is_told():
     told = []
     score(WordAgent(WORDS_ID), WORDS_ID, frozen_goals(WORDS_ID, "test", 10).goals, batch_size=4, progress=told.append)
     assert told[-1] == 10
+
+
+class Odd(Agent):
+    """Does the same wrong thing everywhere."""
+
+    name = "odd"
+
+    def __init__(self, env, interface, action):
+        super().__init__(env)
+        self.interface, self.action = interface, action
+
+    def act(self, observation, info):
+        return self.action
+
+
+@pytest.mark.parametrize(
+    "env", [DIALOG, gym.wrappers.TransformReward(gym.make(DIALOG), float)], ids=["bare", "wrapped"]
+)
+@pytest.mark.parametrize(
+    ("interface", "action", "expected"),
+    [
+        ("text", 3, "a str, the agent's utterance, got 3"),
+        ("text", None, "a str, the agent's utterance, got None"),
+        ("choices", "hello", r"an int in \[0, 21\), got 'hello'"),
+        ("choices", 21, r"an int in \[0, 21\), got 21"),
+        ("choices", -1, r"an int in \[0, 21\), got -1"),
+        ("choices", 1.0, r"an int in \[0, 21\), got 1.0"),
+    ],
+)
+def test_a_wrong_action_is_told_with_whose_it_is_and_where(env, interface, action, expected):
+    agent, goals = Odd(DIALOG, interface, action), frozen_goals(DIALOG, "test", 2).goals
+    told = f"^agent odd in {DIALOG}, interface '{interface}': action must be {expected}$"
+    with pytest.raises(gym.error.InvalidAction, match=told):
+        score(agent, env, goals)
+
+
+def test_another_number_of_actions_is_told_likewise(monkeypatch):
+    agent, goals = Odd(DIALOG, "text", "hello"), frozen_goals(DIALOG, "test", 2).goals
+    monkeypatch.setattr(agent, "act_batch", lambda observations, infos: ["hello"])
+    with pytest.raises(ValueError, match=f"agent odd in {DIALOG}, .*: act_batch must return 2 actions, .* got 1"):
+        score(agent, DIALOG, goals)
 
 
 def test_no_goals_is_an_error():

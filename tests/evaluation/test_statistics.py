@@ -13,6 +13,7 @@ from dialogym.evaluation.statistics import (
     difference_interval,
     difference_test,
     holm,
+    hundredths,
     mcnemar,
     mean_interval,
     normalised_interval,
@@ -387,3 +388,8 @@ def test_pass_hat_k_by_hand():
     assert pass_hat_k(outcomes, 4) == pytest.approx(1 / 3)
     with pytest.raises(ValueError, match="k must be"):
         pass_hat_k(outcomes, 5)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(-0.004, "+0.00"), (-0.0, "+0.00"), (0.004, "+0.00"), (-0.006, "-0.01")])
+def test_two_decimals_are_never_minus_zero(value, shown):
+    assert f"{hundredths(value):+.2f}" == shown

@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from dialogym.agents import load_agent, make_agent
+from dialogym.agents.base import CutShort
 from dialogym.agents.language_model import exactness
 from dialogym.agents.language_model.cache import FULL, Attention
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig
@@ -318,6 +319,22 @@ def test_an_agent_acts_on_one_conversation_as_on_many(folder):
     env = gym.make("TextDialog-v0", interface="text")
     observation, info = env.reset(seed=0)
     assert agent.act(observation, info) == agent.act_batch([observation] * 2, [info] * 2)[1]
+
+
+def test_a_reply_that_ends_at_the_limit_tells_so_and_is_the_beginning_of_a_longer_one():
+    env, lm = gym.make("TextDialog-v0", interface="text"), terse("llama")
+    infos = [env.reset(seed=seed)[1] for seed in range(20)]
+
+    def replies(limit):
+        agent = make_agent("sft", env, temperature=1.0, max_reply_tokens=limit)
+        agent.take_over(lm)
+        return agent.act_batch([""] * 20, infos)
+
+    short, long = replies(6), replies(400)
+    cut = [isinstance(reply, CutShort) for reply in short]
+    assert 0 < sum(cut) < len(cut)
+    assert cut == [len(whole) > len(reply) for whole, reply in zip(long, short, strict=True)]
+    assert not any(isinstance(reply, CutShort) for reply in long)
 
 
 def test_a_conversation_longer_than_the_context_is_read_from_its_latest_part(tmp_path):

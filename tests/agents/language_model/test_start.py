@@ -60,6 +60,14 @@ def test_folders_of_models_and_tokenizers_are_looked_for_too(runs, name, monkeyp
     assert make_agent(name, echo_env(), tokenizer="sft-0/agent").config.tokenizer == "sft-0/agent"
 
 
+@pytest.mark.parametrize("name", RL)
+@pytest.mark.parametrize("second", ["model", "tokenizer"])
+def test_a_start_beside_another_model_or_tokenizer_is_refused(runs, name, second):
+    start = str(runs / "sft-0" / "agent")
+    with pytest.raises(ValueError, match=f"brings its own model and tokenizer, got {second}='.*' beside it"):
+        make_agent(name, echo_env(), init=start, **{second: start})
+
+
 def test_an_agent_loads_when_what_it_started_from_is_gone(runs, tmp_path):
     shutil.copytree(runs / "sft-0" / "agent", tmp_path / "start")
     make_agent("ppo", echo_env(), init=str(tmp_path / "start"), max_reply_tokens=3).save(tmp_path / "agent")

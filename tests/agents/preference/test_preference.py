@@ -21,7 +21,7 @@ from dialogym.agents.preference.judgements import append_judgement, split_judgem
 from dialogym.agents.preference.train import PreferenceConfig, bradley_terry_loss, make_scorer, train_preference
 from dialogym.evaluation.rating.agreement import pairwise_scores
 from dialogym.rewards import PreferenceModel, Transcript, resolve
-from dialogym.rewards.learned.preference import Normalisation
+from dialogym.rewards.learned.preference import PREFERENCE_FILE, Normalisation
 
 from ...one_device import on_meta
 from ..judged import asking, by_taste, judgement
@@ -244,8 +244,13 @@ def test_the_command_line_fits_a_model_says_how_good_it_is_and_names_its_reward(
     assert "pairwise accuracy" in done.output
     assert f"preference:{out}" in done.output
     assert 0 < resolve(f"preference:{out}")(said("please ?")) < 1
-    again = fit("--data", data, "--out", out, *small)  # in the place of the former
-    assert again.output == done.output
+    before = (out / PREFERENCE_FILE).stat().st_mtime_ns
+    again = fit("--data", data, "--out", out, *small)
+    assert "holds a preference model: train in another folder with --out, or replace it" in str(again.exception)
+    assert (out / PREFERENCE_FILE).stat().st_mtime_ns == before
+    again = fit("--data", data, "--out", out, *small, "--overwrite")
+    assert again.stdout == done.stdout
+    assert (out / PREFERENCE_FILE).stat().st_mtime_ns > before
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """The native vector environment plays exactly what single environments play."""
 
+import operator
+
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from dialogym.envs import TextVectorEnv, remake_vec
+from dialogym.envs import TextVectorEnv, remake_vec, shipped_ids, task_class
 
 ENV_ID = "TextDialog-v0"
 UTTERANCES = ["which area would you like ?", "search(food=[said_food])", "[name] is a [food] restaurant .", "goodbye ."]
@@ -35,14 +37,46 @@ def test_it_matches_single_environments_step_by_step(interface):
             over[row] = step[1] or step[2]
             ends += over[row]
             assert (rewards[row], terminated[row], truncated[row]) == step
-            assert infos["success"][row] == info["success"]
-            if interface == "choices":
-                assert np.array_equal(infos["action_mask"][row], info["action_mask"])
-            else:
-                assert infos["messages"][row] == info["messages"]
-            if "reward_terms" in info:
-                assert {name: column[row] for name, column in infos["reward_terms"].items()} == info["reward_terms"]
+            assert_says_the_same(row_of(infos, row), info)
     assert ends > num_envs  # every row was reset at least once on average
+
+
+def row_of(infos, row):
+    """What a vector environment says of one row, as a single one would say it."""
+    said = {name: infos[name] for name in infos if not name.startswith("_") and infos[f"_{name}"][row]}
+    return {
+        name: {term: values[row] for term, values in column.items()} if isinstance(column, dict) else column[row]
+        for name, column in said.items()
+    }
+
+
+def assert_says_the_same(info, expected):
+    assert info.keys() == expected.keys()
+    for name, value in expected.items():
+        same = np.array_equal if isinstance(value, np.ndarray) else operator.eq
+        assert same(info[name], value), name
+
+
+@pytest.mark.parametrize(
+    ("env_id", "interface"),
+    [
+        (env_id, interface)
+        for env_id in sorted(shipped_ids())
+        for interface in ("text", "choices")
+        if interface == "text" or task_class(env_id).menu
+    ],
+)
+def test_its_infos_are_those_of_single_environments_in_every_task(env_id, interface):
+    try:
+        envs, env = gym.make_vec(env_id, 2, interface=interface), gym.make(env_id, interface=interface)
+    except ImportError as missing:
+        pytest.skip(str(missing))
+    _, infos = envs.reset(seed=[3, 4])
+    _, info = env.reset(seed=3)
+    assert_says_the_same(row_of(infos, 0), info)
+    assert infos["goal_id"].tolist() == envs.goal_ids
+    action = 0 if interface == "choices" else "Hello?"
+    assert_says_the_same(row_of(envs.step([action] * 2)[4], 0), env.step(action)[4])
 
 
 def _actions(rng, num_envs, interface):

@@ -1,5 +1,6 @@
 """The pretrained block: a tiny random model in place of a pretrained one goes through all of it, in pieces."""
 
+import json
 import os
 
 import pytest
@@ -50,6 +51,8 @@ def test_several_seeds_and_one_test_goal_are_refused_before_anything_is_trained(
 def test_pieces_gather_in_one_table_and_what_is_finished_is_not_run_again(tmp_path, model):
     first = run(tmp_path, model, ["lora_sft_rl"])["environments"][ENV]
     assert set(first["agents"]) == {"lora_sft", "lora_sft_rl"}
+    began_with = json.loads((tmp_path / ENV / "results.json").read_text())["provenance"]["models"]
+    assert {name: facts["model"] for name, facts in began_with.items()} == {"lora_sft": model, "lora_sft_rl": model}
     assert first["left_out"]["zero_shot"] == "not run yet"
     assert first["left_out"]["sft_rl"] == "not in this preset"
     record = tmp_path / ENV / "agents" / "lora_sft" / "seed-0" / "arm.json"
