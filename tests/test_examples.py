@@ -46,3 +46,17 @@ def test_the_taste_of_the_raters_and_the_task_read_words_however_they_are_writte
     preferences = example("preferences")
     assert preferences.taste(reply) == pytest.approx(tasteful)
     assert preferences.says_it_is_booked(reply) is booked
+
+
+def test_a_learned_partner_is_told_and_says_what_the_simulated_user_does():
+    partner = example("train_partner")
+    chats = partner.conversations_of_the_user(partner.ENV, 3, seed=5)
+    assert chats == partner.conversations_of_the_user(partner.ENV, 3, seed=5)
+    assert chats != partner.conversations_of_the_user(partner.ENV, 3, seed=6)
+    for chat in chats:
+        assert [message["role"] for message in chat] == ["system", *["user", "assistant"] * (len(chat) // 2)]
+        assert "What you want, in this order:" in chat[0]["content"]
+        said = " ".join(message["content"].lower() for message in chat if message["role"] == "assistant")
+        assert any(word in said for word in ("thank", "bye"))
+        heard = [message["content"] for message in chat if message["role"] == "user"]
+        assert not any(words.startswith("search(") for words in heard)  # tools are the agent's

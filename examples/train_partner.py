@@ -1,0 +1,106 @@
+"""Can a small language model play the user, and does an agent notice? A partner learned from conversations.
+
+python examples/train_partner.py
+"""
+
+import argparse
+import random
+import tempfile
+from pathlib import Path
+
+import gymnasium as gym
+
+from dialogym.agents.registry import make_agent
+from dialogym.envs.restaurant.brief import RULES
+from dialogym.envs.tokenizer.fit import fit_tokenizer
+from dialogym.evaluation.partners import cross_partners
+
+ENV = "dialogym:TextDialog-v0"
+ANY_REPLY = 0.15
+"""Share of the rule agent's turns that another reply replaces: the user shall know how to answer those as well."""
+
+
+class Echo:
+    """A partner that says what it is told to say next."""
+
+    words = ""
+
+    def __call__(self, messages):
+        return self.words
+
+
+def conversations_of_the_user(env_id, num, seed=0, bookings=False):
+    """Conversations of the rule agent and the simulated user as a language model in the user's place sees them.
+
+    Each is played twice at once: the words of the simulated user are said again by a partner that is told its goal, as
+    a model would be, so that what it is told, hears and says are what a model is to learn from. Those in which it could
+    not have said so by what it was told are left out: the audit marks them.
+    """
+    rng, echo = random.Random(seed), Echo()
+    rule = make_agent("rule", gym.make(env_id))
+    simulated = gym.make(env_id, interface=rule.interface)
+    speaking = gym.make(env_id, interface="text", partner=echo)
+    chats = []
+    while len(chats) < num:
+        same = rng.getrandbits(31)
+        observation, info = simulated.reset(seed=same)
+        echo.words = simulated.unwrapped.messages[-1]["content"]
+        speaking.reset(seed=same)
+        over = other_over = False
+        while not (over or other_over):
+            action = rule.act(observation, info)
+            if rng.random() < ANY_REPLY:
+                action = rng.choice(info["action_mask"].nonzero()[0].tolist())
+            observation, _, terminated, truncated, info = simulated.step(action)
+            over = terminated or truncated
+            said, echo.words = simulated.unwrapped.transcript.replies[-1], simulated.unwrapped.messages[-1]["content"]
+            _, _, terminated, truncated, _ = speaking.step(said)
+            other_over = terminated or truncated
+        chat = list(speaking.unwrapped.partner.chat)
+        if speaking.unwrapped.partner.audit() == [] and not (bookings and "book a table" not in chat[0]["content"]):
+            chats.append(chat)
+    return chats
+
+
+def show(row):
+    perplexity, seconds = row["validation_perplexity"], row["seconds"]
+    print(f"  epoch {row['epoch']}: validation perplexity {perplexity:.2f}, {seconds:.0f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A small language model learns to play the user.")
+    parser.add_argument("--conversations", type=int, default=8000, help="to learn from")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0, help="of the conversations")
+    parser.add_argument("--bookings", action="store_true", help="only conversations in which a table is wanted")
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--init", type=Path, help="folder of a partner that learned before, to go on from")
+    parser.add_argument("--goals", type=int, default=100, help="held-out goals that agents play with each partner")
+    parser.add_argument("--out", type=Path, default=Path("runs/partner"), help="folder for the model and the table")
+    parser.add_argument("--quick", action="store_true", help="a moment of each")
+    options = parser.parse_args()
+    if options.quick:
+        options.conversations, options.epochs, options.goals = 20, 1, 4
+
+    chats = conversations_of_the_user(ENV, options.conversations, options.seed, options.bookings)
+    num_turns = sum(message["role"] == "assistant" for chat in chats for message in chat)
+    print(f"{len(chats)} conversations, {num_turns} turns of the user", flush=True)
+    env, data = gym.make(ENV, interface="text"), [{"messages": chat} for chat in chats]
+    with tempfile.TemporaryDirectory() as tokenizer:
+        if options.init is None:
+            # the rules are always the same, so they are one token, and what differs stands close to what is to be said
+            texts = [message["content"].replace(RULES, "") for chat in chats for message in chat]
+            fit_tokenizer(texts, tokenizer, whole=[RULES])
+            begins = {"tokenizer": tokenizer}
+        else:
+            begins = {"model": str(options.init)}
+        user = make_agent("sft", env, data=data, epochs=options.epochs, learning_rate=options.learning_rate, **begins)
+        user.learn(env, log=show)
+        user.save(options.out / "model")
+    partners = ["rule", f"lm:{options.out / 'model'}"]
+    cross_partners(ENV, ["rule"], partners, options.out / "table", num_goals=options.goals, progress=print)
+    print((options.out / "table" / "partners.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
