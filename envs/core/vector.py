@@ -20,6 +20,10 @@ from .partners import SpeakingPartner
 from .task import PartnerFactory, Task
 from .text_env import check_choice, check_options, check_utterance, spaces_of
 
+OF_A_ROW = ("action_masks", "messages", "partner", "render", "transcript")
+OF_ALL_ROWS = ("interface", "max_turns", "render_mode", "reward", "split", "task")
+"""What :meth:`TextVectorEnv.call` tells of each row."""
+
 
 class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     """N conversations of one task, stepped by one call.
@@ -71,6 +75,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if max_episode_steps is not None and max_episode_steps < 1:
             raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
         self._limit = max_turns if max_episode_steps is None else max_episode_steps
+        self.autoreset_mode = autoreset_mode  # where torchrl looks; gymnasium's own vectors have it in both places
         self.metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1, "autoreset_mode": autoreset_mode}
         self._rewards: list[list[float]] = [[] for _ in range(num_envs)]
         self.reward = resolve(reward)
@@ -385,6 +390,28 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def messages(self, row: int) -> list[Message]:
         """The conversation of one row, fresh objects on every call."""
         return self.conversations[row].transcript.messages
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """What an attribute of each row's single environment is, or a method of it gives; as gymnasium's vectors do.
+
+        Raises:
+            AttributeError: for anything but :data:`OF_A_ROW` and :data:`OF_ALL_ROWS`.
+        """
+        if name in OF_ALL_ROWS:
+            return (getattr(self, name),) * self.num_envs
+        if name in ("partner", "transcript"):
+            return tuple([getattr(conversation, name) for conversation in self.conversations])
+        if name == "messages":
+            return tuple([self.messages(row) for row in range(self.num_envs)])
+        if name == "action_masks":
+            return tuple(self.action_masks(*args, **kwargs))
+        if name == "render":
+            return self.render(*args, **kwargs) or (None,) * self.num_envs
+        raise AttributeError(f"a row has {', '.join((*OF_A_ROW, *OF_ALL_ROWS))}, got {name!r}")
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """The same for an attribute."""
+        return self.call(name)
 
     def action_masks(self) -> np.ndarray:
         """(N, K) bool: which replies of the menu make sense now."""

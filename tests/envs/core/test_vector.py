@@ -222,3 +222,30 @@ def test_rows_played_apart_are_those_of_single_environments():
         vector.play({0: "Hello?"})
     vector.begin(0, seed=6)
     assert vector.messages(0) == vector.messages(1)[: len(vector.messages(0))]
+
+
+def test_a_vector_says_its_autoreset_mode_where_torchrl_looks():
+    for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED):
+        envs = gym.make_vec("TextDialog-v0", num_envs=2, autoreset_mode=mode)
+        assert envs.autoreset_mode == envs.metadata["autoreset_mode"] == mode
+
+
+@pytest.mark.parametrize("name", ["action_masks", "messages", "render", "interface", "max_turns", "split"])
+def test_a_row_is_asked_for_what_its_single_environment_has(name):
+    made = gym.make_vec("TextDialog-v0", num_envs=2, render_mode="ansi", max_turns=3)
+    made.reset(seed=7)
+    singles = [gym.make("TextDialog-v0", render_mode="ansi", max_turns=3) for _ in range(2)]
+    for row, env in enumerate(singles):
+        env.reset(seed=7 + row)
+    found = [env.get_wrapper_attr(name) for env in singles]
+    expected = [one() if callable(one) else one for one in found]
+    np.testing.assert_equal(list(made.call(name)), expected)
+
+
+def test_a_row_without_pictures_gives_none_and_an_unknown_name_says_which_there_are():
+    envs = gym.make_vec("TextDialog-v0", num_envs=2)
+    envs.reset(seed=0)
+    assert envs.call("render") == (None, None)
+    assert [transcript.turn for transcript in envs.get_attr("transcript")] == [0, 0]
+    with pytest.raises(AttributeError, match="got 'reset'"):
+        envs.call("reset", seed=1)
