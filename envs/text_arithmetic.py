@@ -147,7 +147,7 @@ FAMILIES: dict[str, Family] = {
          "{0} {things} fill {1} bags, all with the same number. How many does one bag hold?",
          "A team of {1} divides {0} {things} among its members. How many does every member get?",
          "{1} children get {0} {things}, all of them as many. How many does one child get?",
-         "{name} makes {1} rows of {0} {things}, all of them equally long. How many are in a row?"),
+         "{name} lays {0} {things} out in {1} rows, all of them equally long. How many are in a row?"),
         ("{1} friends divide {0} {things} evenly. How many are there for each of them?",),
     ),
     "sum_difference": Family(

@@ -52,7 +52,7 @@ FIELDS = {
 """What is read of a row of own documents."""
 _MARKS = frozenset(".,!?;:()")
 _ENDED = re.compile(r"[.!?][^\w\s]*\Z")
-_SCORED = re.compile(r"[a-z0-9]")
+_SCORED = re.compile(r"[a-z0-9]+")
 
 
 class TextSummary(ItemTask):
@@ -220,10 +220,23 @@ def num_words(text: str) -> int:
 
 
 def is_summary(goal: Mapping[str, Any], max_words: int, reply: str) -> bool:
-    """The reply is near enough to the reference, within the limit, and at most half as long as the document."""
-    if num_words(reply) > _limit(goal["document"], max_words):
+    """The reply is near enough to the reference, within the limit, and at most half as long as the document.
+
+    Hyphens make no reply shorter: in ROUGE's words, which end at every sign, it keeps to the same share of the
+    document, or is no longer than the reference.
+    """
+    document, summary = goal["document"], goal["summary"]
+    limit, scored = _limit(document, max_words), _num_scored(reply)
+    if num_words(reply) > limit:
         return False
-    return _rouge_l().score(reply, goal["summary"]) >= SUCCESS
+    if scored > _num_scored(summary) and scored * num_words(document) > limit * _num_scored(document):
+        return False
+    return _rouge_l().score(reply, summary) >= SUCCESS
+
+
+def _num_scored(text: str) -> int:
+    """How many words ROUGE reads in a text."""
+    return len(_SCORED.findall(text.lower()))
 
 
 @functools.cache

@@ -210,14 +210,16 @@ CANNOT_BE_MADE = "cannot be made: "
 
 
 def traces(env: gym.Env[Any, Any], goals: Sequence[Sequence[Any]]) -> list[str]:
-    """Everything an agent is shown when it replies at random, one text for each goal."""
+    """The split and content of each goal, and everything an agent is shown when it replies at random: a text each."""
     return [_trace(env, goal_id, seed) for goal_id, seed in goals]
 
 
 def _trace(env: gym.Env[Any, Any], goal_id: str, seed: int) -> str:
     env.action_space.seed(seed)
     observation, info = env.reset(seed=seed, options={"goal_id": goal_id})
-    seen = [repr((observation, sorted(info.items())))]
+    task = task_of(env)
+    seen = [repr((task.split_of(task.goal(goal_id)), task.goal_content(goal_id)))]
+    seen.append(repr((observation, sorted(info.items()))))
     over = False
     while not over:
         observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
@@ -228,7 +230,7 @@ def _trace(env: gym.Env[Any, Any], goal_id: str, seed: int) -> str:
 
 def _determinism(env: gym.Env[Any, Any], goals: Sequence[Trial], fresh_processes: bool) -> Check:
     """Twice in this process; and in two fresh ones whose hashes of strings differ, where those can make the task."""
-    name, expected = "determinism", "same seed, same conversation"
+    name, expected = "determinism", "same seed, same conversation; same goal, same split"
     here = remake(env, interface="choices" if task_of(env).menu else "text")
     first, again = traces(here, goals), traces(remake(here, interface=here.spec.kwargs["interface"]), goals)  # type: ignore[union-attr]
     if first != again:

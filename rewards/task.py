@@ -55,12 +55,14 @@ def part_share(transcript: Transcript) -> float:
     """The share of the task's parts that this turn finished; bounds [-1, 1], as a turn may undo some.
 
     Raises:
-        ValueError: if parts were finished in a task that does not say how many it has.
+        ValueError: if parts were finished in a task that does not say how many it has, or more than it says.
     """
     if not transcript.parts_done_now:
         return 0.0
     if not transcript.num_parts:
         raise ValueError("num_parts must say how many parts the task has, for a reward that pays shares of them, got 0")
+    if not 0 <= transcript.parts_done <= transcript.num_parts:
+        raise ValueError(f"parts_done must be in [0, {transcript.num_parts}], got {transcript.parts_done}")
     return transcript.parts_done_now / transcript.num_parts
 
 

@@ -48,6 +48,7 @@ _INTRODUCED = re.compile(
     r"(?P<word>[a-z]{5})(?![\w'-])(?P<more>(?:[,?.!]? (?:or|and|then)|,)(?: (?:maybe|is it|perhaps))? "
     r"(?P<other>[a-z]{5})(?![\w'-]))?"
 )
+_CALLED = re.compile(r"\b(?:guess(?: is| would be| ?:)|go(?:ing)? with) ([a-z]{5})[.!]*\s*\Z")
 _NAMES_IT = re.compile(r"word|answer|solution|it|is it")
 _DENIED = re.compile(
     r"\b(?:(?<!have )not|never|already|earlier|previously|before) (?:(?:want|going|able|need|try|be) )?(?:to )?"
@@ -108,7 +109,7 @@ def candidates(utterance: str) -> tuple[str, ...]:
 
 
 def _found(utterance: str) -> tuple[tuple[str, ...], ...]:
-    """Words that are marked, words that are introduced, and others."""
+    """Words that are marked, words that are introduced, others, and one that people talk with, called the guess."""
     text = written_out(plain(utterance))
     denied = {match["word"] or match["refused"] for match in _DENIED.finditer(text)}
     marked = [
@@ -119,7 +120,7 @@ def _found(utterance: str) -> tuple[tuple[str, ...], ...]:
     if any(character.islower() for character in utterance):
         marked += [word.lower() for word in _CAPITALS.findall(utterance)]
     marked += ["".join(re.findall(r"[a-z]", match[0].lower())) for match in _SPELT.finditer(utterance)]
-    kinds = (marked, _introduced(text), _left(text))
+    kinds = (marked, _introduced(text), _left(text), _CALLED.findall(text))
     return tuple([tuple(dict.fromkeys(word for word in found if word not in denied)) for found in kinds])
 
 

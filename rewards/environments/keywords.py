@@ -104,7 +104,7 @@ class FluencyGuard:
 
         - the lower of two scores of order: the mean SLOR of all tokens, and that of the given words and of what follows
           each, so that a list hung onto a good sentence counts as a list (a fixed frame whose words fit any noun does
-          not);
+          not); an unknown word after another, as in "dog's ball's park's", tells nothing there, so at most 0;
         - length: 0 up to as many words as were given, 1 from twice as many and one, and falling above ``MAX_WORDS`` to
           0 for twice that;
         - listing: 1 while at most ``LISTED_SHARE`` of the given words stand right after a comma, "and" or "or" (an
@@ -129,7 +129,9 @@ class FluencyGuard:
         odds = self.log_odds(tokens)
         score = _ramp(math.fsum(odds) / len(odds), ORDER_RAMP)
         if places:
-            near = math.fsum(odds[place] + odds[place + 1] for place in places) / (2 * len(places))
+            known = [True, *(token in self.model.ids for token in tokens), True]
+            told = [value if known[i] or known[i + 1] else min(value, 0.0) for i, value in enumerate(odds)]
+            near = math.fsum(told[place] + told[place + 1] for place in places) / (2 * len(places))
             score = min(score, _ramp(near, PLACE_RAMP))
         return score
 

@@ -53,6 +53,11 @@ def test_the_rule_shows_its_calculations_and_every_one_of_them_holds():
         assert is_right(item["answer"], solution(item))
 
 
+def test_what_is_shared_is_never_said_as_if_it_were_one_share():
+    for wording in (*FAMILIES["share"].train, *FAMILIES["share"].test):
+        assert not re.search(r"\b(?:rows|bags|boxes|piles) of \{0\}", wording), wording  # "3 rows of 51 books" are 153
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_wording_says_every_number_once(family):
     item = next(item for item in TextArithmetic().items if item["family"] == family)

@@ -72,6 +72,18 @@ def test_an_echo_of_the_whole_document_is_too_long():
     assert not is_summary(goal, 40, goal["document"])
 
 
+@pytest.mark.parametrize("glue", ["-", "'", "é"])
+def test_words_that_are_glued_together_are_not_fewer(glue):
+    goal = {"document": "The film is long. It has no plot. I left early!", "summary": "the film has no plot"}
+    assert is_summary(goal, 40, "the film no plot")
+    assert not is_summary(goal, 40, glue.join(["the", "film", "is", "long", "it", "has", "no", "plot"]))
+
+
+def test_hyphens_of_the_reference_are_allowed():
+    goal = {"document": "The film is long. It has no plot. I left early!", "summary": "A so-so, run-of-the-mill film"}
+    assert is_summary(goal, 40, goal["summary"])
+
+
 def test_the_menu_is_sentences_of_the_document():
     editor = Editor(GOAL, 40)
     said = dict(zip(MENU, map(editor.phrase, range(len(MENU))), strict=True))

@@ -42,6 +42,13 @@ class Forgetful(Words):
         return WordPartner(WORDS[self.count[0] % len(WORDS)], False)
 
 
+class Unsplit(Words):
+    """The goal is a set, whose text is in an order that depends on the hashes of strings; so is its split."""
+
+    def draw_goal(self, rng):
+        return {**super().draw_goal(rng), "words": frozenset(rng.sample(WORDS, 9))}
+
+
 class SystemPartner(WordPartner):
     def open(self):
         return [("system", f"the word is {self.word} ."), ("user", "...")]
@@ -81,5 +88,5 @@ class NoiseHelps(Words):
         return WordPartner(goal["word"], streams.noise.random() > self.noise)
 
 
-for kind in (TooHard, TooEasy, HashDependent, Forgetful, LeaksWords, LeaksInfo, LeaksNumbers, NoiseHelps):
+for kind in (TooHard, TooEasy, HashDependent, Forgetful, Unsplit, LeaksWords, LeaksInfo, LeaksNumbers, NoiseHelps):
     register_task(f"Evaluation{kind.__name__}-v0", kind, max_turns=3)

@@ -67,6 +67,12 @@ def test_bounded_pays_each_part_its_share_and_needs_to_know_how_many_there_are()
         resolve("bounded").terms(saying("hi", max_turns=20, parts_done=1, parts_done_now=1))
 
 
+@pytest.mark.parametrize("done", [3, -1])
+def test_more_parts_than_there_are_is_an_error_and_no_reward_beyond_its_bounds(done):
+    with pytest.raises(RewardError, match=rf"parts_done must be in \[0, 2\], got {done}"):
+        resolve("bounded").terms(saying("hi", max_turns=20, parts_done=done, parts_done_now=done, num_parts=2))
+
+
 @pytest.mark.parametrize("max_turns", [1, 6, 20, 200])
 def test_whatever_happens_bounded_returns_between_minus_0_8_and_1_and_more_for_every_success_than_for_any_failure(
     max_turns,

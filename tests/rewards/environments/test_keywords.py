@@ -84,6 +84,14 @@ def test_lists_and_shuffled_words_are_not(guard, reply):
     assert guard(reply, WORDS) < 0.3
 
 
+def test_given_words_in_forms_that_were_never_seen_are_a_list_as_well(guard):
+    words = ("hat", "toy", "ball", "cat", "man")
+    reply = "the girl chased the dog in the garden hat's toy's ball's cat's man's ."
+    assert coverage(reply, words) == 1.0
+    assert guard.log_odds(tokens_of(reply))[-4] > 0.0  # cat's: unknown after unknown, which the model knows nothing of
+    assert guard(reply, words) < 0.3
+
+
 def test_it_must_be_one_sentence(guard):
     assert guard(GOOD.removesuffix(" ."), WORDS) <= NO_SENTENCE
     assert guard("the girl . chased the red hat in the garden .", WORDS) <= NO_SENTENCE
