@@ -1,10 +1,16 @@
-"""Can a small language model play the user, and does an agent notice? A partner learned from conversations.
+"""Can a small language model play the user, and does an agent notice? It learns from the simulated user's own words.
 
-python examples/train_partner.py
+    python examples/train_partner.py --out runs/partner
+
+plays conversations of the rule agent with the simulated user, writes down what a model in the user's place would
+have been told and heard, trains the small model on what the user said then, and lets the rule agent play with both
+users. The partner of docs/partners.md learned in five such calls, each going on from the one before (--init); how far
+this one call alone comes has not been measured. A partner like any other: --set partner=lm:runs/partner/model.
 """
 
 import argparse
 import random
+import re
 import tempfile
 from pathlib import Path
 
@@ -12,6 +18,7 @@ import gymnasium as gym
 
 from dialogym.agents.registry import make_agent
 from dialogym.envs.restaurant.brief import RULES
+from dialogym.envs.restaurant.database import Database
 from dialogym.envs.tokenizer.fit import fit_tokenizer
 from dialogym.evaluation.partners import cross_partners
 
@@ -62,6 +69,23 @@ def conversations_of_the_user(env_id, num, seed=0, bookings=False):
     return chats
 
 
+DAY = re.compile(r"\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b", re.IGNORECASE)
+PEOPLE = re.compile(r"\b\d+(?= people\b)")
+
+
+def with_other_values(chat, words, rng):
+    """The same conversation in which days and numbers of people are other words, each the same one throughout.
+
+    Of seven days a model is content to guess one; of hundreds of words it learns to look up which one it was told.
+    """
+    other = {}
+
+    def put(found):
+        return other.setdefault(found[0].lower(), rng.choice(words))
+
+    return [{**message, "content": PEOPLE.sub(put, DAY.sub(put, message["content"]))} for message in chat]
+
+
 def show(row):
     perplexity, seconds = row["validation_perplexity"], row["seconds"]
     print(f"  epoch {row['epoch']}: validation perplexity {perplexity:.2f}, {seconds:.0f} s", flush=True)
@@ -72,6 +96,7 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=8000, help="to learn from")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0, help="of the conversations")
+    parser.add_argument("--others", type=float, default=0.5, help="share in which days and numbers are other words")
     parser.add_argument("--bookings", action="store_true", help="only conversations in which a table is wanted")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--init", type=Path, help="folder of a partner that learned before, to go on from")
@@ -82,7 +107,9 @@ def main() -> None:
     if options.quick:
         options.conversations, options.epochs, options.goals = 20, 1, 4
 
-    chats = conversations_of_the_user(ENV, options.conversations, options.seed, options.bookings)
+    chats, rng = conversations_of_the_user(ENV, options.conversations, options.seed, options.bookings), random.Random(0)
+    words = sorted({word for venue in Database().venues for word in venue.name.split() if word.isalpha()})
+    chats = [with_other_values(chat, words, rng) if rng.random() < options.others else chat for chat in chats]
     num_turns = sum(message["role"] == "assistant" for chat in chats for message in chat)
     print(f"{len(chats)} conversations, {num_turns} turns of the user", flush=True)
     env, data = gym.make(ENV, interface="text"), [{"messages": chat} for chat in chats]

@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import random
 
 import gymnasium as gym
 import pytest
@@ -60,3 +61,16 @@ def test_a_learned_partner_is_told_and_says_what_the_simulated_user_does():
         assert any(word in said for word in ("thank", "bye"))
         heard = [message["content"] for message in chat if message["role"] == "user"]
         assert not any(words.startswith("search(") for words in heard)  # tools are the agent's
+
+
+def test_other_values_stand_wherever_the_old_ones_stood():
+    chat = [
+        {"role": "system", "content": "Book a table for 4 people on Friday. After 4 answers you lose patience."},
+        {"role": "assistant", "content": "For 4 people on friday, or on Monday."},
+    ]
+    words = [f"word{number}" for number in range(1000)]
+    told, said = [one["content"] for one in example("train_partner").with_other_values(chat, words, random.Random(0))]
+    people, day, other_day = (word for word in said.replace(",", "").replace(".", "").split() if word in words)
+    assert told == f"Book a table for {people} people on {day}. After 4 answers you lose patience."
+    assert said == f"For {people} people on {day}, or on {other_day}."
+    assert len({people, day, other_day}) == 3
