@@ -4,8 +4,8 @@
 
 prints success on 200 test goals after SFT, where it was 0.345, and after each quarter of PPO, with the mean return
 of what PPO sampled. After the first quarter, 10,240 tokens, success was 0.105 (one run, stopped there): 2,048 tokens an
-update are some twenty conversations, too few for this learning rate. dialogym's own PPO takes 128 conversations and
-holds the model to its start by a KL penalty (train_lm_ppo.py). docs/stable_baselines3.md has figures of another task.
+update are some twenty conversations, and nothing holds the model to where it began. dialogym's own PPO takes 128
+conversations and has a KL penalty (train_lm_ppo.py). docs/stable_baselines3.md has figures of another task.
 """
 
 import argparse
