@@ -11,6 +11,7 @@ this one call alone comes has not been measured. A partner like any other: --set
 import argparse
 import random
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -124,6 +125,7 @@ def main() -> None:
         user = make_agent("sft", env, data=data, epochs=options.epochs, learning_rate=options.learning_rate, **begins)
         user.learn(env, log=show)
         user.save(options.out / "model")
+    shutil.rmtree(options.out / "table", ignore_errors=True)  # of an earlier partner, whose conversations it would keep
     partners = ["rule", f"lm:{options.out / 'model'}"]
     cross_partners(ENV, ["rule"], partners, options.out / "table", num_goals=options.goals, progress=print)
     print((options.out / "table" / "partners.md").read_text(encoding="utf-8"))
