@@ -52,7 +52,7 @@ def finished(path):
     from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with contextlib.suppress(struct.error, DecodeError):
             found = [Record.FromString(data) for data in records(path.read_bytes())]
