@@ -17,7 +17,7 @@ from ..agents import load_agent, make_agent
 from ..agents.base import Agent
 from ..agents.files import atomic_write
 from ..envs import remake
-from ..envs.core.make import OF_WHO_PLAYS, given_options
+from ..envs.core.make import task_options
 from ..evaluation.grading import grading
 from ..evaluation.score import frozen_goals, score
 from ..evaluation.statistics import bootstrap_interval, wilson_interval
@@ -112,8 +112,8 @@ def measure(
 
 def _options(spec: EnvSpec | None) -> dict[str, str]:
     """What was asked of an environment beside its id, as text; the reward is told apart."""
-    given = given_options(spec) if spec else {}
-    return {name: f"{given[name]!r:.60}" for name in sorted(given) if name not in OF_WHO_PLAYS and name != "reward"}
+    asked = task_options(spec) if spec else {}
+    return {name: f"{asked[name]!r:.60}" for name in sorted(asked) if name != "reward"}
 
 
 def read_evaluation(folder: str | Path) -> dict[str, Any] | None:

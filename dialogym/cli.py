@@ -557,7 +557,7 @@ def compare(
     RL is PPO; --also puts another algorithm beside it. All are scored on the same held-out goals. Noise, wordings or
     partners that differ between training and testing are for `transfer`.
     """
-    _check_preset(preset, model, amount, also)
+    _check_preset(preset, model, amount)
     if suite:
         if set_ is not None or preset is PresetName.full:
             raise ValueError("--suite compares every environment as it is: --set and --preset full are not for it")
@@ -573,16 +573,14 @@ def compare(
     from dialogym.evaluation.compare.run import compare as run
 
     own = _preset_for(preset, model, amount)
-    chosen = with_algorithms(PRESETS[preset.value], also or ()) if own is None else own(env_id)
+    chosen = with_algorithms(PRESETS[preset.value] if own is None else own(env_id), also or ())
     run(env_id, preset=chosen, out=out, jobs=jobs, seed=seed, env_kwargs=options_of(set_), only=only)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
 
 
-def _check_preset(preset: PresetName, model: str | None, amounts: list[str] | None, also: list[str] | None) -> None:
+def _check_preset(preset: PresetName, model: str | None, amounts: list[str] | None) -> None:
     """Refuses what does not go together, and a pretrained model that cannot be trained, before anything runs."""
     if preset is PresetName.pretrained:
-        if also is not None:
-            raise ValueError("--also is for the small model: a pretrained one has GRPO")
         from dialogym.evaluation.compare.pretrained import check_model, pretrained_preset
 
         check_model(model)

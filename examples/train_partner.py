@@ -65,7 +65,7 @@ def conversations_of_the_user(env_id, num, seed=0, bookings=False):
             _, _, terminated, truncated, _ = speaking.step(said)
             other_over = terminated or truncated
         chat = list(speaking.unwrapped.partner.chat)
-        if speaking.unwrapped.partner.audit() == [] and not (bookings and "book a table" not in chat[0]["content"]):
+        if speaking.unwrapped.partner.audit() == [] and (not bookings or "book a table" in chat[0]["content"]):
             chats.append(chat)
     return chats
 

@@ -202,3 +202,8 @@ def given_options(spec: EnvSpec) -> dict[str, Any]:
         if (name not in VECTOR_OPTIONS or name == "wrappers")
         and (name not in registered or (value is not registered[name] and registered[name] != value))
     }
+
+
+def task_options(spec: EnvSpec) -> dict[str, Any]:
+    """Those of :func:`given_options` that say what is played, not how."""
+    return {name: value for name, value in given_options(spec).items() if name not in OF_WHO_PLAYS}

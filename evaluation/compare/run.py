@@ -23,7 +23,7 @@ from rich.markup import escape
 from ... import __version__
 from ...agents.files import atomic_write
 from ...envs import Task, spec_of
-from ...envs.core.make import TOKENS_ONLY, given_options
+from ...envs.core.make import task_options
 from ...envs.core.remake import check_bare
 from ..calibration import facts_of, slices_of
 from ..grading import grading
@@ -208,12 +208,9 @@ def _preset(preset: str | Preset) -> Preset:
 def _plan(env: gym.Env[Any, Any], preset: Preset, out: Path) -> Plan:
     spec, goals = spec_of(env), frozen_goals(env, "test", preset.num_goals)
     registered = gym.registry[spec.id]
-    options = given_options(spec)
-    for name in ("interface", "split", "render_mode", *TOKENS_ONLY):
-        options.pop(name, None)
     return Plan(
         registered,
-        options,
+        task_options(spec),
         goals,
         frozen_goals(env, "validation", preset.num_validation_goals),
         preset.num_noise_seeds,

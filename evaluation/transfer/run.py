@@ -23,7 +23,7 @@ from ... import __version__
 from ...agents.files import atomic_write
 from ...agents.registry import ENTRIES, agent_class, load_agent, make_agent
 from ...envs import spec_of
-from ...envs.core.make import TOKENS_ONLY, given_options
+from ...envs.core.make import task_options
 from ...envs.core.remake import check_bare
 from ..compare.arms import SPEAKERS, Arm, Plan, model_facts, trained
 from ..compare.progress import Display
@@ -227,11 +227,8 @@ def _check_alike(envs: Sequence[gym.Env[Any, Any]], interface: str) -> None:
 def _plan(env: gym.Env[Any, Any], num_validation_goals: int, out: Path) -> Plan:
     check_bare(env, "a transfer")
     spec = spec_of(env)
-    options = given_options(spec)
-    for name in ("interface", "split", "render_mode", *TOKENS_ONLY):
-        options.pop(name, None)
     goals = frozen_goals(env, "validation", num_validation_goals)
-    return Plan(gym.registry[spec.id], options, FrozenGoals("test", [], ""), goals, 1, 0, out)
+    return Plan(gym.registry[spec.id], task_options(spec), FrozenGoals("test", [], ""), goals, 1, 0, out)
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
