@@ -334,11 +334,7 @@ class _Scoring:
 
 def row_info(envs: TextVectorEnv, infos: dict[str, Any], row: int) -> dict[str, Any]:
     """What the single environment would say in ``info`` where row ``row`` stands."""
-    transcript = envs.transcripts[row]
-    partner = envs.conversations[row].partner
-    info = {} if partner is None else partner.facts()
-    goal_id = envs.goal_ids[row]
-    info.update(success=transcript.success, turn=transcript.turn, goal_id=goal_id, task=goal_id)
+    info = envs.conversations[row].facts()
     for name in ("messages", "action_mask"):
         if name in infos:
             info[name] = infos[name][row]

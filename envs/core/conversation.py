@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -131,6 +132,13 @@ class Conversation:
         transcript.parts_done = parts_done
         transcript.success = partner.success
         transcript.ended = partner.over or transcript.turn >= self.max_turns
+
+    def facts(self) -> dict[str, Any]:
+        """What ``info`` says of it in every interface."""
+        facts = {} if self.partner is None else self.partner.facts()
+        goal_id = self.goal_id
+        facts.update(success=self.transcript.success, turn=self.transcript.turn, goal_id=goal_id, task=goal_id)
+        return facts  # "task" is the former name of "goal_id" and goes with the next version
 
     def verdict(self) -> Verdict | None:
         """What the partner did wrong and whose fault a failure is; None before the end, or without an audit."""

@@ -140,10 +140,7 @@ class TextEnv(gym.Env[Any, Any]):
         conversation = self.conversation
         transcript, partner = conversation.transcript, conversation.partner
         assert partner is not None
-        info = partner.facts()
-        info["success"] = transcript.success
-        info["turn"] = transcript.turn
-        info["goal_id"] = info["task"] = conversation.goal_id  # "task" goes with the next version
+        info = conversation.facts()
         if self._in_words:
             info["messages"] = transcript.messages
             info["clipped"] = conversation.clipped
