@@ -17,6 +17,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from .cache import Attention
+from .shared_prefix import SharedPrefix, best_split
+
 
 class Forward:
     """Calls a causal language model of transformers, or one of ``peft`` around it.
@@ -29,11 +32,14 @@ class Forward:
     Attributes:
         by_mask: whether ``logits_to_keep`` takes a mask (B, T); older versions and some models take columns, for all
             rows alike.
+        attention: of a model, where what sequences have in common is read once for all of them; None, which it is to
+            begin with, reads each from its start.
     """
 
     def __init__(self, model: Any, autocast: torch.dtype | None = None, with_adapter: bool = True):
         self.model, self.autocast, self.with_adapter = model, autocast, with_adapter
         self.by_mask = self._takes_masks()
+        self.attention: Attention | None = None
 
     @property
     def base(self) -> Any:
@@ -53,6 +59,23 @@ class Forward:
             keep: (B, T) bool, True on the N positions.
             **placed: what ``RaggedCache.place`` returned, where the ids go on from what was read.
         """
+        with self._in_type():
+            return self._logits(*self._after_common_beginnings(ids, keep, placed))
+
+    def _after_common_beginnings(
+        self, ids: Tensor, keep: Tensor, placed: dict[str, Any]
+    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """Passes what rows have in common, see ``shared_prefix.py``; the ids, ``keep`` and places of what is left."""
+        if placed or self.attention is None or computes_layers_again(self.base):
+            return ids, keep, placed
+        split = best_split(ids, keep)
+        if split is None:
+            return ids, keep, placed
+        read = SharedPrefix(self.attention, split)
+        self._run(ids[split.first, : split.length], 1, read.place_beginnings())
+        return ids[:, split.length :], keep[:, split.length :], read.place_rest(ids.shape[1])
+
+    def _logits(self, ids: Tensor, keep: Tensor, placed: dict[str, Any]) -> Tensor:
         if self.by_mask:
             return self._run(ids, keep, placed)
         columns = keep.any(0).nonzero()[:, 0]
@@ -67,11 +90,13 @@ class Forward:
         """The same (N, V) logits, and the (N, D) hidden states that the output layer made them of."""
         taken: list[Tensor] = []
         head: Any = self.model.get_output_embeddings()
-        hook = head.register_forward_pre_hook(lambda _, arguments: taken.append(arguments[0]))
-        try:
-            logits = self.logits(ids, keep, **placed)
-        finally:
-            hook.remove()
+        with self._in_type():
+            ids, keep, placed = self._after_common_beginnings(ids, keep, placed)
+            hook = head.register_forward_pre_hook(lambda _, arguments: taken.append(arguments[0]))
+            try:
+                logits = self._logits(ids, keep, placed)
+            finally:
+                hook.remove()
         (states,) = taken
         if states.dim() == 3:  # of all columns, or of some
             columns = keep.any(0).nonzero()[:, 0]
@@ -82,11 +107,16 @@ class Forward:
     def computing(self) -> Iterator[None]:
         """In the right type, and with or without the adapter."""
         with contextlib.ExitStack() as stack:
-            if self.autocast is not None:
-                stack.enter_context(torch.autocast(self.model.device.type, self.autocast))
+            stack.enter_context(self._in_type())
             if not self.with_adapter:
                 stack.enter_context(self.model.disable_adapter())
             yield
+
+    def _in_type(self) -> contextlib.AbstractContextManager[Any]:
+        """In the type that is computed in; within one such context weights are brought into it once."""
+        if self.autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.model.device.type, self.autocast)
 
     def _run(self, ids: Tensor, keep: Tensor | int, placed: dict[str, Any]) -> Tensor:
         use_cache = "past_key_values" in placed
@@ -117,6 +147,15 @@ def checkpoint_layers(model: Any) -> None:
         raise ValueError(f"gradient_checkpointing is not known to work with {type(model).__name__}")
     for layer in layers:
         layer.forward = functools.partial(_checkpointed, layer.forward)
+
+
+def computes_layers_again(model: Any) -> bool:
+    """Whether gradient checkpointing is on: by :func:`checkpoint_layers`, or in training by transformers itself."""
+    layers = [layer for layer in model.modules() if isinstance(layer, GradientCheckpointingLayer)]
+    return any(
+        getattr(layer.forward, "func", None) is _checkpointed or (layer.training and layer.gradient_checkpointing)
+        for layer in layers
+    )
 
 
 def _checkpointed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 from ...envs.tokenizer import Tokenizer, load_tokenizer
 from ...rewards.devices import AUTO, resolve_device
 from .adapter import ADAPTER, ALL_LINEAR, LoRA, add_adapter, base_of, is_adapted, load_adapter, lora_of, save_adapted
-from .cache import num_positions
+from .cache import Attention, num_positions
 from .defaults import BY_MODEL
 from .exactness import keeps_what_it_read
 from .forward import Forward, checkpoint_layers
@@ -130,6 +130,8 @@ class LanguageModel:
         self.forward = Forward(model, autocast)
         self.forbidden = torch.tensor(unsayable_ids(model, tokenizer), dtype=torch.long, device=model.device)
         self.keeps_what_it_read = keeps_what_it_read(self.forward)
+        if self.keeps_what_it_read:
+            self.forward.attention = Attention.of(model.config.get_text_config(), model.dtype)
 
     @classmethod
     def make(
@@ -267,6 +269,7 @@ class LanguageModel:
         else:
             other.model = copy.deepcopy(self.model).eval().requires_grad_(False)
             other.forward = Forward(other.model, self.forward.autocast)
+        other.forward.attention = self.forward.attention
         return other
 
     def token_logprobs(
