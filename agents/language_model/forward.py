@@ -106,10 +106,7 @@ class Forward:
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
         """In the right type, and with or without the adapter."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self._in_type())
-            if not self.with_adapter:
-                stack.enter_context(self.model.disable_adapter())
+        with self._in_type(), contextlib.nullcontext() if self.with_adapter else self.model.disable_adapter():
             yield
 
     def _in_type(self) -> contextlib.AbstractContextManager[Any]:

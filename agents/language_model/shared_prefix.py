@@ -82,16 +82,14 @@ class SharedPrefix(Cache):
         self.attention, self.split = attention, split
 
     def place_beginnings(self) -> dict[str, Any]:
-        """Prepares the pass over the beginnings (G, P); the model's keyword arguments."""
+        """The model's keyword arguments for the pass over the beginnings, (G, P)."""
         return self._placed(len(self.split.first), 0, self.split.length)
 
     def place_rest(self, num_columns: int) -> dict[str, Any]:
-        """Prepares the pass over what follows, (B, T - P), where the whole has T columns; likewise."""
+        """Those for the pass over what follows, (B, T - P), where the whole has T columns."""
         return self._placed(len(self.split.which), self.split.length, num_columns)
 
     def _placed(self, num_rows: int, start: int, end: int) -> dict[str, Any]:
-        for layer in self.layers:
-            layer.width = end  # type: ignore[attr-defined]
         positions = torch.arange(start, end, device=self.split.which.device).expand(num_rows, -1)
         return {
             "position_ids": positions,
@@ -111,7 +109,7 @@ class _Layer(CacheLayerMixin):
 
     def __init__(self, which: Tensor):
         super().__init__()
-        self.which, self.width = which, 0
+        self.which = which
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self.keys, self.values = key_states, value_states
@@ -128,10 +126,10 @@ class _Layer(CacheLayerMixin):
         return keys, torch.cat([self.values.index_select(0, self.which), value_states], dim=2)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.width, 0
+        return self.get_seq_length() + query_length, 0
 
     def get_seq_length(self) -> int:
-        return self.width
+        return 0 if self.keys is None else self.keys.shape[2]
 
     def get_max_length(self) -> int:
         return -1
