@@ -107,18 +107,63 @@ def num_positions(config: Any) -> int | None:
     return int(found) if found else None
 
 
+class Places:
+    """Where the rows of a cache end, and where the tokens of the pass under way go: what a cache tells its layers.
+
+    They share it instead of knowing their cache: what refers to itself is freed late, and its memory with it.
+
+    Args:
+        num_rows: B.
+        device: of the model.
+
+    Attributes:
+        lengths: (B,) int64, the tokens of each row so far.
+        rows: (R,) int64, those of the pass under way; ``in_order`` says that these are all, one after another.
+        positions: (R, T) int64 of its tokens.
+        width: one more than the highest position so far that a token of it may look at.
+        capacity: positions that a row has room for.
+    """
+
+    def __init__(self, num_rows: int, device: torch.device | str):
+        self.lengths = torch.zeros(num_rows, dtype=torch.long, device=device)
+        self.rows = self._all_rows = torch.arange(num_rows, device=device)
+        self.in_order = True
+        self.positions = torch.zeros(num_rows, 1, dtype=torch.long, device=device)
+        self.width = 0
+        self.capacity = CHUNK
+
+    def place(self, num_tokens: int, rows: Tensor | None) -> None:
+        """Takes up a pass of ``num_tokens`` new tokens for each of some rows; None is all of them."""
+        self.rows, self.in_order = (self._all_rows, True) if rows is None else (rows, False)
+        lengths = self.lengths if self.in_order else self.lengths[rows]
+        self.positions = lengths[:, None] + torch.arange(num_tokens, device=lengths.device)
+        self.width = int(lengths.max()) + num_tokens
+        self.reserve(self.width)
+
+    def commit(self, num_tokens: Tensor | int) -> None:
+        """Says how many of the tokens just passed each of the rows keeps."""
+        if self.in_order:
+            self.lengths = self.lengths + num_tokens
+        else:
+            self.lengths = self.lengths.index_add(0, self.rows, torch.zeros_like(self.rows) + num_tokens)
+
+    def reserve(self, width: int) -> None:
+        """Makes room for ``width`` positions; the layers grow when they are next written."""
+        self.capacity = max(self.capacity, -(-width // CHUNK) * CHUNK)
+
+
 class RaggedLayer(CacheLayerMixin):
     """Keys and values of one layer, each (B, heads, capacity, head size)."""
 
     is_compileable = False
     is_sliding = False
 
-    def __init__(self, cache: RaggedCache):
+    def __init__(self, places: Places):
         super().__init__()
-        self.cache = cache
+        self.places = places
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        num_rows, capacity = len(self.cache.lengths), self.cache.capacity
+        num_rows, capacity = len(self.places.lengths), self.places.capacity
         self.keys, self.values = (
             states.new_zeros(num_rows, states.shape[1], capacity, states.shape[3])
             for states in (key_states, value_states)
@@ -129,32 +174,32 @@ class RaggedLayer(CacheLayerMixin):
         """Writes new keys and values, each (B, heads, T, size), where the rows are; all that may be attended to."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        cache, (keys, values) = self.cache, self.grown()
-        rows, positions, width = cache.rows, cache.positions, cache.width
+        places, (keys, values) = self.places, self.grown()
+        rows, positions, width = places.rows, places.positions, places.width
         keys[rows[:, None], :, positions] = key_states.transpose(1, 2)
         values[rows[:, None], :, positions] = value_states.transpose(1, 2)
         keys, values = keys[:, :, :width], values[:, :, :width]
-        return (keys, values) if cache.in_order else (keys[rows], values[rows])
+        return (keys, values) if places.in_order else (keys[rows], values[rows])
 
     def grown(self) -> tuple[Tensor, Tensor]:
         """Keys and values, with room for as many positions as the cache has reserved."""
         assert self.keys is not None
         assert self.values is not None
-        self.keys, self.values = _grown(self.keys, self.cache.capacity), _grown(self.values, self.cache.capacity)
+        self.keys, self.values = _grown(self.keys, self.places.capacity), _grown(self.values, self.places.capacity)
         return self.keys, self.values
 
-    def select(self, cache: RaggedCache, rows: Tensor) -> RaggedLayer:
+    def select(self, places: Places, rows: Tensor) -> RaggedLayer:
         """A copy of some rows for another cache; row -1 is an empty one."""
-        layer = RaggedLayer(cache)
-        if self.is_initialized and len(self.cache.lengths):
-            layer.keys, layer.values = (_copied(old, rows, cache.width, cache.capacity) for old in self.grown())
+        layer = RaggedLayer(places)
+        if self.is_initialized and len(self.places.lengths):
+            layer.keys, layer.values = (_copied(old, rows, places.width, places.capacity) for old in self.grown())
             layer.is_initialized = True
         return layer
 
     @classmethod
-    def joined(cls, cache: RaggedCache, parts: Sequence[RaggedLayer]) -> RaggedLayer:
+    def joined(cls, places: Places, parts: Sequence[RaggedLayer]) -> RaggedLayer:
         """The rows of all parts, one after another, for another cache."""
-        layer = cls(cache)
+        layer = cls(places)
         begun = next((part for part in parts if part.is_initialized), None)
         if begun is None:
             return layer
@@ -163,7 +208,7 @@ class RaggedLayer(CacheLayerMixin):
                 part.lazy_initialization(begun.keys, begun.values)  # type: ignore[arg-type]  # begun has them
         keys, values = zip(*(part.grown() for part in parts), strict=True)
         layer.keys, layer.values = (
-            torch.cat([_grown(one, cache.capacity) for one in states]) for states in (keys, values)
+            torch.cat([_grown(one, places.capacity) for one in states]) for states in (keys, values)
         )
         layer.is_initialized = True
         return layer
@@ -175,10 +220,10 @@ class RaggedLayer(CacheLayerMixin):
             own[rows[:, None], :, positions] = newer[places, :, positions]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.cache.width, 0
+        return self.places.width, 0
 
     def get_seq_length(self) -> int:
-        return self.cache.width
+        return self.places.width
 
     def get_max_length(self) -> int:
         return -1
@@ -197,14 +242,17 @@ class RaggedCache(Cache):
     """
 
     def __init__(self, attention: Attention, num_rows: int, device: torch.device | str = "cpu"):
-        super().__init__(layers=[RaggedLayer(self) for _ in range(attention.num_layers)])
-        self.attention = attention
-        self.lengths = torch.zeros(num_rows, dtype=torch.long, device=device)
-        self.rows = self._all_rows = torch.arange(num_rows, device=device)
-        self.in_order = True
-        self.positions = torch.zeros(num_rows, 1, dtype=torch.long, device=device)
-        self.width = 0
-        self.capacity = CHUNK
+        places = Places(num_rows, device)
+        super().__init__(layers=[RaggedLayer(places) for _ in range(attention.num_layers)])
+        self.attention, self.places = attention, places
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.places.lengths
+
+    @lengths.setter
+    def lengths(self, lengths: Tensor) -> None:
+        self.places.lengths = lengths
 
     @classmethod
     def of(cls, model: PreTrainedModel, num_rows: int) -> RaggedCache:
@@ -223,30 +271,25 @@ class RaggedCache(Cache):
             ``past_key_values``. What pads a row that is nearly full has the model's last position, beyond which
             some have none, and others turn all positions by other angles.
         """
-        self.rows, self.in_order = (self._all_rows, True) if rows is None else (rows, False)
-        lengths = self.lengths if self.in_order else self.lengths[rows]
-        self.positions = lengths[:, None] + torch.arange(num_tokens, device=lengths.device)
-        self.width = int(lengths.max()) + num_tokens
-        self.reserve(self.width)
-        masks, limit = self.attention.masks(self.positions, self.width), self.attention.num_positions
-        position_ids = self.positions if limit is None else self.positions.clamp(max=limit - 1)
+        places, limit = self.places, self.attention.num_positions
+        places.place(num_tokens, rows)
+        masks = self.attention.masks(places.positions, places.width)
+        position_ids = places.positions if limit is None else places.positions.clamp(max=limit - 1)
         return {"position_ids": position_ids, "attention_mask": masks, "past_key_values": self}
 
     def commit(self, num_tokens: Tensor | int) -> None:
         """Says how many of the tokens just passed each of the rows keeps: an int, or (R,) int64."""
-        if self.in_order:
-            self.lengths = self.lengths + num_tokens
-        else:
-            self.lengths = self.lengths.index_add(0, self.rows, torch.zeros_like(self.rows) + num_tokens)
+        self.places.commit(num_tokens)
 
     def select(self, rows: Tensor) -> RaggedCache:
         """A cache of copies of some rows, in that order; row -1 stands for an empty one."""
         copied = RaggedCache(self.attention, len(rows), self.lengths.device)
+        places = copied.places
         if len(self.lengths):
-            copied.lengths = torch.where(rows >= 0, self.lengths[rows], torch.zeros_like(rows))
-            copied.width = int(copied.lengths.max()) if len(rows) else 0
-        copied.reserve(copied.width + 1)
-        copied.layers = [layer.select(copied, rows) for layer in self.layers]  # type: ignore[attr-defined]
+            places.lengths = torch.where(rows >= 0, self.lengths[rows], torch.zeros_like(rows))
+            places.width = int(places.lengths.max()) if len(rows) else 0
+        places.reserve(places.width + 1)
+        copied.layers = [layer.select(places, rows) for layer in self.layers]  # type: ignore[attr-defined]
         return copied
 
     @classmethod
@@ -254,10 +297,10 @@ class RaggedCache(Cache):
         """A cache of the rows of all parts, at least one, one after another; their layers are copied."""
         lengths = torch.cat([part.lengths for part in parts])
         whole = cls(parts[0].attention, len(lengths), lengths.device)
-        whole.lengths, whole.width = lengths, max(part.width for part in parts)
-        whole.capacity = max(part.capacity for part in parts)
+        whole.places.lengths, whole.places.width = lengths, max(part.places.width for part in parts)
+        whole.places.capacity = max(part.places.capacity for part in parts)
         layers = zip(*(part.layers for part in parts), strict=True)
-        whole.layers = [RaggedLayer.joined(whole, same) for same in layers]  # type: ignore[arg-type]
+        whole.layers = [RaggedLayer.joined(whole.places, same) for same in layers]  # type: ignore[arg-type]
         return whole
 
     @property
@@ -269,7 +312,7 @@ class RaggedCache(Cache):
 
     def put_back(self, rows: Tensor, part: RaggedCache, num_new: int) -> None:
         """Takes over what ``part``, which :meth:`select` gave for ``rows``, wrote since: ``num_new`` tokens at most."""
-        self.reserve(part.capacity)
+        self.places.reserve(part.places.capacity)
         newest = torch.arange(num_new, device=rows.device) - num_new
         positions = (part.lengths[:, None] + newest).clamp(min=0)  # (R, num_new)
         self.lengths = self.lengths.index_copy(0, rows, part.lengths)
@@ -283,10 +326,6 @@ class RaggedCache(Cache):
         for layer in self.layers:
             for states in layer.grown():  # type: ignore[attr-defined]
                 states[targets, :, :used] = states[sources, :, :used]
-
-    def reserve(self, width: int) -> None:
-        """Makes room for ``width`` positions; the layers grow when they are next written."""
-        self.capacity = max(self.capacity, -(-width // CHUNK) * CHUNK)
 
 
 def _grown(states: Tensor, capacity: int) -> Tensor:

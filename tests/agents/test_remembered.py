@@ -1,6 +1,8 @@
 """A language model in conversations that take turns: what was read of those that wait is kept, and read once."""
 
 import copy
+import gc
+import weakref
 
 import gymnasium as gym
 import pytest
@@ -189,3 +191,22 @@ def test_joined_caches_hold_what_each_held(widths):
     assert whole.lengths.tolist() == widths
     logits = model.forward.last_logits(ids[:2].repeat(len(widths), 1), **whole.place(2))
     torch.testing.assert_close(logits, torch.stack(expected), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_what_was_read_is_freed_at_once_when_a_cache_is_left():
+    agent = speaker()
+    model, ids = agent.lm, torch.arange(6)[None] + 10
+    gc.disable()
+    try:
+        cache = RaggedCache.of(model.model, 1)
+        model.forward.last_logits(ids, **cache.place(6))
+        cache.commit(6)
+        copied = cache.select(torch.tensor([0, -1]))
+        whole = RaggedCache.joined([cache, copied])
+        caches = [weakref.ref(one) for one in (cache, copied, whole)]
+        kept = [weakref.ref(one.layers[0].keys) for one in (cache, copied, whole)]
+        del cache, copied, whole
+        assert [one() for one in caches + kept] == [None] * 6
+    finally:
+        gc.enable()
