@@ -26,6 +26,7 @@ from transformers.utils import logging as transformers_logging
 from ..envs.core.items import package_file
 from ..rewards.devices import AUTO, resolve_device
 from .base import Info, LogRow
+from .files import show_weights
 from .training.epochs import in_one_pass, learn_in_epochs, learning_rates, shuffled_batches, train_epoch
 from .training.learner import Learner, Training
 from .training.quiet import quietly
@@ -116,6 +117,7 @@ class SequenceClassifier:
         """Writes a folder that ``AutoModelForSequenceClassification`` and ``AutoTokenizer`` load as it is."""
         self.model.save_pretrained(str(folder))
         self.tokenizer.save_pretrained(str(folder))
+        show_weights(folder)
 
     def logits(self, texts: Sequence[str]) -> Tensor:
         """(B, K) unnormalised scores of the labels."""

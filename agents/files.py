@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..rewards.files import append_line as append_line
 from ..rewards.files import atomic_write as atomic_write
+from ..rewards.files import show_weights as show_weights
 
 
 @contextlib.contextmanager

@@ -11,7 +11,15 @@ from .transcript import Transcript
 
 
 class RewardError(RuntimeError):
-    """A reward has a bug: it raised (the cause is chained), or what it returned is not a finite number."""
+    """A reward has a bug: it raised (the cause is chained), or what it returned is not a finite number.
+
+    Attributes:
+        row: of a vector environment, where its conversation was had; None where that is not known.
+    """
+
+    def __init__(self, message: str, row: int | None = None):
+        super().__init__(message)
+        self.row = row
 
 
 def checked_term(name: str, weight: float, value: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,17 @@ def atomic_write(path: str | Path, content: str | bytes) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     draft.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(draft, path)
+
+
+def show_weights(folder: str | Path) -> None:
+    """Lets those read the weights in a folder, and below, who may read the configuration beside them.
+
+    safetensors writes files that their owner alone may read, and a server may run as somebody else.
+    """
+    for weights in Path(folder).rglob("*.safetensors"):
+        beside = next(weights.parent.glob("*.json"), None)
+        if beside is not None:
+            shutil.copymode(beside, weights)
 
 
 def append_line(path: str | Path, line: str) -> None:

@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..files import show_weights
+
 ADAPTER = "adapter"
 """The folder of the adapter, in that of the merged model."""
 BASE_FILE, WEIGHTS_FILE = "base.json", "adapter_model.safetensors"
@@ -94,6 +96,7 @@ def save_adapted(model: Any, folder: str | Path) -> None:
 def save_adapter(model: Any, folder: str | Path) -> None:
     """Writes the adapter alone into a folder, as peft and vLLM load it."""
     model.save_pretrained(str(folder), save_embedding_layers=False)
+    show_weights(folder)
 
 
 def load_adapter(model: Any, folder: str | Path) -> None:

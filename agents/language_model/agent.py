@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..base import CutShort, Info, is_loading, read_description
+from ..files import show_weights
 from ..training.learner import Learner
 from .adapter import ADAPTER
 from .critic import ValueHead
@@ -102,6 +103,14 @@ class LanguageModelAgent(Learner):
             return []
         histories = [history_of(info["messages"]) for info in infos]
         self.lm.model.eval()
+        return self.lm.row_budget.run(len(histories), lambda most: self._answer(histories, most))
+
+    def _answer(self, histories: Sequence[History], most: int) -> list[str]:
+        """What is said in each conversation, so many at a time."""
+        parts = (histories[start : start + most] for start in range(0, len(histories), most))
+        return [text for part in parts for text in self._answer_together(part)]
+
+    def _answer_together(self, histories: Sequence[History]) -> list[str]:
         try:
             replies = self._reply_to(histories)
             said = [self.text(ids, length) for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
@@ -232,6 +241,7 @@ class LanguageModelAgent(Learner):
             draft_file = folder / f".{CRITIC_FILE}.tmp"
             save_file({name: value.contiguous() for name, value in self.critic.state_dict().items()}, draft_file)
             os.replace(draft_file, folder / CRITIC_FILE)
+            show_weights(folder)
         else:
             (folder / CRITIC_FILE).unlink(missing_ok=True)  # of another agent that was saved here
         if not any(name.parts[0] == ADAPTER for name in written):

@@ -1,4 +1,4 @@
-"""How many tokens pass through a model at once: as many as are quick, and fewer where the memory has no room."""
+"""How much a model takes on at once: as much as is quick, and less where the memory has no room."""
 
 from __future__ import annotations
 
@@ -82,6 +82,43 @@ class TokenBudget:
             ) from error
         self.max_tokens = max(1, min(self.max_tokens, len(sizes) * max(sizes)) // 2)
         _log.warning("out of memory: from now on at most %d tokens pass at once", self.max_tokens)
+
+
+class RowBudget:
+    """Conversations that a model may have side by side. It halves when the memory runs out, and stays so.
+
+    Attributes:
+        max_rows: of them; None is any number, until the memory runs out.
+    """
+
+    def __init__(self) -> None:
+        self.max_rows: int | None = None
+
+    def run(self, num_rows: int, work: Callable[[int], T]) -> T:
+        """What some work returns, which is begun anew with half as many conversations when the memory runs out in it.
+
+        Args:
+            num_rows: as many as would be had side by side with memory enough.
+            work: is handed how many may be.
+
+        Raises:
+            RuntimeError: when there is no room for one conversation alone.
+        """
+        while True:
+            rows = num_rows if self.max_rows is None else min(num_rows, self.max_rows)
+            try:
+                return work(rows)
+            except (RuntimeError, MemoryError) as e:
+                if not is_out_of_memory(e):
+                    raise
+                if rows == 1:
+                    raise RuntimeError(
+                        "no memory for one conversation alone: take shorter ones or a smaller model "
+                        f"({type(e).__name__}: {e})"
+                    ) from e
+            self.max_rows = rows // 2
+            _log.warning("out of memory: from now on at most %d conversations are had side by side", self.max_rows)
+            _free()  # here, where nothing holds on to the error's frames and the tensors in them
 
 
 def is_out_of_memory(error: BaseException) -> bool:

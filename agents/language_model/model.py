@@ -15,12 +15,14 @@ from transformers.utils import logging as transformers_logging
 
 from ...envs.tokenizer import Tokenizer, load_tokenizer
 from ...rewards.devices import AUTO, resolve_device
+from ..files import show_weights
 from .adapter import ADAPTER, ALL_LINEAR, LoRA, add_adapter, base_of, is_adapted, load_adapter, lora_of, save_adapted
 from .cache import Attention, num_positions
 from .defaults import BY_MODEL
 from .exactness import keeps_what_it_read
 from .forward import Forward, checkpoint_layers
 from .logprobs import TokenLogprobs, possible, token_logprobs
+from .memory import RowBudget
 from .vocabulary import check_vocabulary, unsayable_ids
 
 transformers_logging.disable_progress_bar()  # of reading and writing a folder, which takes no time here
@@ -116,6 +118,7 @@ class LanguageModel:
 
     Attributes:
         forward: the model's forward pass.
+        row_budget: conversations that it may have side by side.
         forbidden: (F,) int64, tokens that no reply has.
         keeps_what_it_read: it is sampled with what it has read kept from turn to turn; see ``exactness.py``.
 
@@ -127,7 +130,7 @@ class LanguageModel:
     def __init__(self, model: Any, tokenizer: Tokenizer, autocast: torch.dtype | None = None):
         check_vocabulary(model, tokenizer)
         self.model, self.tokenizer = model, tokenizer
-        self.forward = Forward(model, autocast)
+        self.forward, self.row_budget = Forward(model, autocast), RowBudget()
         self.forbidden = torch.tensor(unsayable_ids(model, tokenizer), dtype=torch.long, device=model.device)
         self.keeps_what_it_read = keeps_what_it_read(self.forward)
         if self.keeps_what_it_read:
@@ -224,6 +227,7 @@ class LanguageModel:
         else:
             self.model.save_pretrained(str(folder))
         self.tokenizer.save(folder)
+        show_weights(folder)
 
     def load_weights(self, folder: str | Path) -> None:
         """Takes over the weights that were saved in a folder; the tensors stay, so an optimizer may hold them."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...rewards.files import package_file
 from ...rewards.suggestions import did_you_mean
-from ..files import atomic_folder, existing_folder
+from ..files import atomic_folder, existing_folder, show_weights
 
 SOURCE_FILE = "source.json"
 """In the folder of a model, where it is from."""
@@ -86,6 +86,7 @@ def write_pretrained(name: str, folder: str | Path, step: Callable[[str], None] 
     with atomic_folder(folder) as draft, _without_bars():
         network.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
+        show_weights(draft)
         (draft / SOURCE_FILE).write_text(json.dumps(source, indent=2) + "\n", encoding="utf-8")
     return True
 

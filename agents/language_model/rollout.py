@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...envs import TextVectorEnv, remake_vec
+from ...rewards import RewardError
 from ..base import LogRow
 from .advantages import discounted_returns
 from .continuous import OpenSlots, Reply, Slots, open_slots
@@ -92,6 +93,7 @@ def sample_episodes(
     generator: torch.Generator | None = None,
     slots_of: OpenSlots = open_slots,
     next_states: bool = True,
+    num_rows: int | None = None,
 ) -> list[Episode]:
     """Whole conversations, sampled from the model; at most one in each row of ``envs`` at a time.
 
@@ -106,11 +108,13 @@ def sample_episodes(
         generator: of torch, for sampling.
         slots_of: opens the slots that the conversations are had in; the model's own, or a server's (``served.py``).
         next_states: keep the ``next_state`` of episodes; only a critic reads it, and it costs a pass.
+        num_rows: conversations side by side, at most as many as ``envs`` has rows; None is as many.
     """
     seeds = [None] * envs.num_envs if seeds is None else seeds
     goals = [None] * len(seeds) if goals is None else goals
-    slots = slots_of(lm, min(envs.num_envs, len(seeds)), max_reply_tokens, temperature, generator)
-    return _Rollout(lm, envs, slots, seeds, goals, next_states).play()
+    rows = range(min(envs.num_envs if num_rows is None else num_rows, len(seeds)))
+    slots = slots_of(lm, len(rows), max_reply_tokens, temperature, generator)
+    return _Rollout(lm, envs, slots, seeds, goals, next_states).play(rows)
 
 
 class _Rollout:
@@ -143,14 +147,14 @@ class _Rollout:
             raise ValueError(f"goals must be as many as seeds, {len(seeds)}, got {len(goals)}")
         self.episodes = [Episode() for _ in seeds]
         self._waiting = iter(range(len(seeds)))
-        self._episode = dict[int, Episode]()  # of each row
+        self._number = dict[int, int]()  # of the conversation in each row, among the seeds
         self._prompt = dict[int, list[int]]()  # what was read before the reply that is being said
         self._outgrown = set[int]()  # rows
         self._goals_of_seeds = dict[int, str]()  # the same for a whole group, though a curriculum has gone up meanwhile
 
-    def play(self) -> list[Episode]:
-        """The episodes, in the order of their seeds."""
-        for row in range(min(self.envs.num_envs, len(self.seeds))):
+    def play(self, rows: Sequence[int]) -> list[Episode]:
+        """The episodes, in the order of their seeds, had in some rows of the environments."""
+        for row in rows:
             self._begin_next(row)
         while replies := self.slots.advance():
             self._play_turn(replies)
@@ -167,7 +171,7 @@ class _Rollout:
         self.envs.begin(row, seed, known if goal is None else goal)
         if seed is not None and goal is None:
             self._goals_of_seeds[seed] = self.envs.goal_ids[row]
-        self._episode[row] = self.episodes[number]
+        self._number[row] = number
         self._outgrown.discard(row)
         prompt = self.lm.tokenizer.encode_conversation(self.envs.messages(row))
         self._ask(row, prompt[-self.room :], anew=True)
@@ -180,13 +184,14 @@ class _Rollout:
         """What comes of some replies, in conversations that go on or are over."""
         for reply in replies:
             if reply.slot not in self._outgrown:
-                self._episode[reply.slot].read(self._prompt[reply.slot])
-                self._episode[reply.slot].say(reply.ids, reply.logprobs, reply.state)
+                episode = self._episode(reply.slot)
+                episode.read(self._prompt[reply.slot])
+                episode.say(reply.ids, reply.logprobs, reply.state)
         heard = {reply.slot: self.lm.tokenizer.heard(reply.ids) for reply in replies}
         over, cut = list[int](), list[tuple[Episode, int, list[int]]]()
-        played, transcripts = self.envs.play(heard), self.envs.transcripts
+        played, transcripts = self._play(heard), self.envs.transcripts
         for reply, reward, terminated, truncated in zip(replies, *played, strict=True):
-            row, episode = reply.slot, self._episode[reply.slot]
+            row, episode = reply.slot, self._episode(reply.slot)
             (episode.later_rewards if row in self._outgrown else episode.rewards).append(float(reward))
             if terminated or truncated:
                 episode.success = transcripts[row].success
@@ -205,6 +210,19 @@ class _Rollout:
                 episode.next_state = state
         for row in over:
             self._begin_next(row)
+
+    def _episode(self, row: int) -> Episode:
+        """That of the conversation in a row."""
+        return self.episodes[self._number[row]]
+
+    def _play(self, heard: Mapping[int, str]) -> Any:
+        try:
+            return self.envs.play(heard)
+        except RewardError as e:
+            if e.row is None:
+                raise
+            number, count = self._number[e.row] + 1, len(self.seeds)
+            raise RewardError(f"conversation {number} of the batch's {count}, in {e}", e.row) from e.__cause__
 
     def _next_prompt(self, row: int, ended: bool) -> tuple[list[int], bool]:
         """What is read before the next reply, and whether all that was read before is forgotten.
@@ -233,18 +251,27 @@ def collect(
     Without ``next_states`` there is nothing for a critic to say how cut conversations would have gone on.
     """
     lm.model.eval()
+    task = envs.task.state_dict()
     size, groups = config.group_size, range(config.batch_conversations // config.group_size)
     seeds = [seed for seed in [rng.getrandbits(31) for _ in groups] for _ in range(size)]
-    episodes = sample_episodes(
-        lm,
-        envs,
-        config.max_reply_tokens,
-        seeds=seeds,
-        temperature=config.sampling_temperature,
-        generator=torch.Generator(device=lm.device).manual_seed(rng.getrandbits(31)),
-        slots_of=slots_of,
-        next_states=next_states,
-    )
+    draws = rng.getrandbits(31)
+
+    def sample(num_rows: int) -> list[Episode]:
+        if task:
+            envs.task.load_state_dict(task)  # as it was before conversations that memory was lacking for
+        return sample_episodes(
+            lm,
+            envs,
+            config.max_reply_tokens,
+            seeds=seeds,
+            temperature=config.sampling_temperature,
+            generator=torch.Generator(device=lm.device).manual_seed(draws),
+            slots_of=slots_of,
+            next_states=next_states,
+            num_rows=num_rows,
+        )
+
+    episodes = lm.row_budget.run(envs.num_envs, sample)
     for number, episode in enumerate(episodes):
         episode.group = number // size
     return episodes

@@ -286,7 +286,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         Raises:
             RewardError: with the row, its goal and its turn; with all rows, where the reward takes them in one batch.
         """
-        place = None
+        place, row = None, None
         try:
             if self.reward.has_batch:
                 return self.reward.batch_terms(transcripts)
@@ -295,11 +295,11 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
                 terms.append(self.reward.terms(transcript))
             return terms
         except RewardError as e:
-            where = f"one of the conversations {', '.join(map(str, spoke))}"
+            where = f"one of the rows {', '.join(map(str, spoke))}"
             if place is not None:
                 row = spoke[place]
-                where = f"conversation {row} (goal {self.conversations[row].goal_id!r}), turn {transcripts[place].turn}"
-            raise RewardError(f"{where}: {e}") from (e.__cause__ or e)
+                where = f"row {row} (goal {self.conversations[row].goal_id!r}), turn {transcripts[place].turn}"
+            raise RewardError(f"{where}: {e}", row) from (e.__cause__ or e)
 
     # What the agent sees
 

@@ -2,7 +2,8 @@
 
 What each environment gets is sized for two processor cores, on which a conversation costs in proportion to its tokens:
 those with long conversations get fewer demonstrations and updates. Learning rates and batches are those that a model of
-135 million parameters was tried with on ``TextKeywords-v0`` (``examples/train_pretrained.py``).
+135 million parameters was tried with on ``TextKeywords-v0``: GRPO at 3e-4 brought the mean reward of sampled replies in
+twelve updates as far as it came in thirty at 1e-4.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ CONVERSATIONS_AT_ONCE = 32
 HOW_TO_GET_ONE = "`dialogym model smollm2 --out FOLDER` makes one"
 NEEDED = {"torch": "lm", "transformers": "lm", "peft": "lora"}
 """Packages, and the extras that bring them."""
+FEW = 30
+"""Validation goals of a task whose conversations are long. On so many a success of 0.1 is read to within 0.11."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,11 @@ class Amounts:
     turns: int = 1
     reply_tokens: int = 48
     test_goals: int = 100
-    validation_goals: int = 30
+    validation_goals: int = 100
     reports: int = 4
     lora_rank: int = 16
     sft_learning_rate: float = 2e-4
-    rl_learning_rate: float = 1e-4
+    rl_learning_rate: float = 3e-4
     seeds: int = 1
 
     def __post_init__(self) -> None:
@@ -70,14 +73,19 @@ class Amounts:
 
 AMOUNTS: Mapping[str, Amounts] = {
     "TextArithmetic-v0": Amounts(demonstrations=400, goals=8, reply_tokens=72),
-    "TextChat-v0": Amounts(demonstrations=80, updates=8, goals=4, turns=6, reply_tokens=40),
+    "TextChat-v0": Amounts(demonstrations=80, updates=8, goals=4, turns=6, reply_tokens=40, validation_goals=FEW),
     "TextClassification-v0": Amounts(demonstrations=400, updates=12, reply_tokens=8),
-    "TextContinuation-v0": Amounts(demonstrations=200, updates=12, goals=4, reply_tokens=56),
-    "TextDialog-v0": Amounts(demonstrations=60, updates=6, goals=4, turns=10, reply_tokens=32),
-    "TextNegotiation-v0": Amounts(demonstrations=100, updates=8, goals=4, turns=7, reply_tokens=20),
-    "TextSummary-v0": Amounts(demonstrations=45, epochs=4, updates=10, goals=4, reply_tokens=48),
-    "TextTwentyQuestions-v0": Amounts(demonstrations=100, updates=8, goals=4, turns=14, reply_tokens=16),
-    "TextWordle-v0": Amounts(demonstrations=200, updates=10, turns=5, reply_tokens=12),
+    "TextContinuation-v0": Amounts(reply_tokens=56, test_goals=200),
+    "TextDialog-v0": Amounts(demonstrations=60, updates=6, goals=4, turns=10, reply_tokens=32, validation_goals=FEW),
+    "TextKeywords-v0": Amounts(updates=40, reports=8, test_goals=200),
+    "TextNegotiation-v0": Amounts(
+        demonstrations=200, updates=12, goals=4, turns=7, reply_tokens=20, validation_goals=FEW
+    ),
+    "TextSummary-v0": Amounts(demonstrations=240, updates=15),
+    "TextTwentyQuestions-v0": Amounts(
+        demonstrations=100, updates=8, goals=4, turns=14, reply_tokens=16, validation_goals=FEW
+    ),
+    "TextWordle-v0": Amounts(demonstrations=200, updates=10, turns=5, reply_tokens=12, validation_goals=FEW),
 }
 """Where the defaults do not fit. Turns and longest replies are those of the rule, with room for one that errs."""
 

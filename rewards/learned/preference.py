@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ..base import Reward
 from ..devices import AUTO, resolve_device
+from ..files import show_weights
 from ..registry import register_reward_kind
 from ..transcript import Message, Transcript
 from .encoder import encodable
@@ -180,6 +181,7 @@ def save_scorer(folder: str | Path, scorer: Scorer, normalisation: Normalisation
     Path(folder).mkdir(parents=True, exist_ok=True)
     scorer.model.save_pretrained(str(folder))
     scorer.tokenizer.save_pretrained(str(folder))
+    show_weights(folder)
     described = {"max_length": scorer.max_length, "normalisation": normalisation._asdict(), **facts}
     (Path(folder) / PREFERENCE_FILE).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 

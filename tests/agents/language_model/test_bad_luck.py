@@ -42,8 +42,9 @@ def options_of(name):
     return {**SETTINGS, "kl_weight": 0.1} if name in ("grpo", "rloo") else SETTINGS
 
 
-def trained(name, folder, env=None, **options):
-    agent = make_agent(name, env or echo_env(), init=folder, **options_of(name))
+def trained(name, folder, env=None, conversations_at_once=None, **options):
+    settings = {**options_of(name), "conversations_at_once": conversations_at_once}
+    agent = make_agent(name, env or echo_env(), init=folder, **settings)
     agent.learn(env or echo_env(), **options)
     return agent
 
@@ -167,8 +168,8 @@ class Unlucky:
 def test_a_reward_that_fails_is_told_with_its_conversation_and_turn_and_nothing_is_lost(folder, tmp_path, whole):
     reward = Unlucky()
     env = echo_env(reward=reward)
-    message = r"conversation [0-7] \(goal '.*'\), turn 2: reward 'unlucky' raised KeyError: 'no such price'"
-    with pytest.raises(RewardError, match=message) as caught:
+    where = r"conversation [1-8] of the batch's 8, in row [0-7] \(goal '.*'\), turn 2"
+    with pytest.raises(RewardError, match=f"{where}: reward 'unlucky' raised KeyError: 'no such price'") as caught:
         trained("grpo", folder, env, checkpoint=tmp_path / "run")
     assert isinstance(caught.value.__cause__, KeyError)
     reward.broken = False
@@ -176,6 +177,24 @@ def test_a_reward_that_fails_is_told_with_its_conversation_and_turn_and_nothing_
     again = trained("grpo", folder, env, checkpoint=tmp_path / "run", resume=True, log=rows.append)
     assert rows[0]["env_turns"] == 48  # from the report at 32 turns on
     assert torch.equal(weights(again), whole)
+
+
+class UnluckySixth:
+    """A reward that fails on turn 2 with the sixth conversation that gets there."""
+
+    name, seen = "unlucky", 0
+
+    def __call__(self, transcript):
+        self.seen += transcript.turn == 2
+        if self.seen == 6:
+            raise KeyError("no such price")
+        return 0.0
+
+
+def test_a_conversation_whose_reward_fails_is_told_by_its_number_in_the_batch_not_by_its_row(folder):
+    env = echo_env(reward=UnluckySixth())
+    with pytest.raises(RewardError, match=r"^conversation [5-7] of the batch's 8, in row [01] \(goal"):
+        trained("grpo", folder, env, conversations_at_once=2)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(folder, tmp_path, whole, monkeypatch):

@@ -1,5 +1,8 @@
-"""Passes that halve when the memory runs out, with the gradients of one pass over everything."""
+"""What halves when the memory runs out: passes, with the gradients of one, and conversations had side by side."""
 
+import random
+
+import gymnasium as gym
 import pytest
 
 pytest.importorskip("torch")
@@ -7,7 +10,17 @@ pytest.importorskip("transformers")
 
 import torch
 
-from dialogym.agents.language_model.memory import TokenBudget, is_out_of_memory
+from dialogym import register_task
+from dialogym.agents import make_agent
+from dialogym.agents.language_model.forward import Forward
+from dialogym.agents.language_model.memory import RowBudget, TokenBudget, is_out_of_memory
+from dialogym.agents.language_model.rollout import collect, playing
+from dialogym.evaluation.score import frozen_goals, score
+
+from ..tiny_lm import echo_env, parts_done, tiny_model, tiny_tokenizer
+from .test_curriculum import ENV_ID as GROWING_ID
+from .test_curriculum import Growing
+from .test_sft import weights
 
 SIZES = [5, 9, 2, 7, 3, 8]
 
@@ -92,3 +105,110 @@ def test_the_error_of_the_processors_memory_is_known():
 def test_no_tokens_at_once_are_refused():
     with pytest.raises(ValueError, match="max_tokens must be at least 1, got 0"):
         TokenBudget(0)
+
+
+# Conversations side by side
+
+
+@pytest.fixture
+def few_at_once(monkeypatch):
+    """Memory for the passes of three conversations, where nothing is learned; a list of those that were too many."""
+    run, refused = Forward._run, []
+
+    def limited(self, ids, keep, placed):
+        if len(ids) > 3 and not torch.is_grad_enabled():
+            refused.append(len(ids))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return run(self, ids, keep, placed)
+
+    monkeypatch.setattr(Forward, "_run", limited)
+    return refused
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tiny_model(tiny_tokenizer(), initializer_range=0.02).save(tmp_path)
+    return str(tmp_path)
+
+
+def agent_of(folder, name="grpo", **options):
+    settings = {"batch_conversations": 8, "env_turns": 64, "max_reply_tokens": 3, "num_reports": 1, **options}
+    return make_agent(name, echo_env(), init=folder, **settings)
+
+
+def played(lm, config, num_envs, env=None):
+    with playing(env or echo_env(), config) as envs:
+        assert envs.num_envs == num_envs
+        episodes = collect(lm, envs, config, random.Random(3))
+        return [(one.ids, one.logprobs, one.rewards, one.group) for one in episodes]
+
+
+def test_conversations_that_memory_lacks_for_are_those_of_fewer_side_by_side(folder, few_at_once):
+    plenty, few = agent_of(folder), agent_of(folder, conversations_at_once=2)
+    expected = played(few.lm, few.config, 2)
+    assert few_at_once == []
+    assert played(plenty.lm, plenty.config, 8) == expected
+    assert plenty.lm.row_budget.max_rows == 2
+    assert few_at_once == [8, 4]
+    played(plenty.lm, plenty.config, 8)
+    assert few_at_once == [8, 4]  # what was found is remembered
+
+
+def test_a_task_that_playing_changes_is_as_it_was_before_what_memory_lacked_for(folder, monkeypatch):
+    if GROWING_ID not in gym.registry:
+        register_task(GROWING_ID, Growing, max_turns=5, reward=parts_done)
+    agent, run, refused = agent_of(folder), Forward._run, []
+    with playing(gym.make(GROWING_ID, interface="text"), agent.config) as envs:
+
+        def limited(self, ids, keep, placed):
+            if len(ids) > 3 and envs.task.turns > 0:
+                refused.append(envs.task.turns)
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return run(self, ids, keep, placed)
+
+        monkeypatch.setattr(Forward, "_run", limited)
+        episodes = collect(agent.lm, envs, agent.config, random.Random(3))
+        assert len(refused) == 2
+        assert [one.num_turns for one in episodes] == [2] * 8
+        assert envs.task.turns == 16
+
+
+@pytest.mark.parametrize("name", ["ppo", "grpo"])
+def test_a_training_goes_on_where_memory_lacks_for_conversations(name, folder, few_at_once):
+    rows = []
+    agent = agent_of(folder, name, learning_rate=1e-2)
+    before = weights(agent).clone()
+    agent.learn(echo_env(), log=rows.append)
+    assert few_at_once
+    assert rows[-1]["env_turns"] == 64
+    assert not torch.equal(weights(agent), before)
+
+
+def test_what_an_agent_says_does_not_hang_on_how_many_conversations_there_is_memory_for(folder, few_at_once):
+    env = echo_env()
+    goals = frozen_goals(env, "validation", 9).goals
+    few, many = agent_of(folder, temperature=0.0), agent_of(folder, temperature=0.0)
+    expected = score(few, env, goals, batch_size=3)
+    assert few_at_once == []
+    found = score(many, env, goals, batch_size=9)
+    assert few_at_once == [9, 4]
+    assert found.returns.tolist() == expected.returns.tolist()
+
+
+def test_one_conversation_that_does_not_fit_is_an_error_that_says_so():
+    def work(rows):
+        asked.append(rows)
+        raise MemoryError
+
+    asked = []
+    with pytest.raises(RuntimeError, match="no memory for one conversation alone: take shorter ones"):
+        RowBudget().run(8, work)
+    assert asked == [8, 4, 2, 1]
+
+
+def test_another_error_of_conversations_is_passed_on():
+    def work(rows):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match=r"^shapes differ$"):
+        RowBudget().run(8, work)
