@@ -37,6 +37,9 @@ _RUNS_REPLIES = (
 )
 RUNS_REPLIES = frozenset(_RUNS_REPLIES.split())
 """Generators whose scorer gives a wrong answer to ``eval``, or to sympy's parser, which calls it."""
+WRITES_NUMBERS_OUT = frozenset({"coin_flip"})
+"""Generators whose scorer makes a fraction of an answer: of "1e99999999" one with a hundred million digits."""
+_LARGE_EXPONENT = re.compile(r"e[+-]?[\d_,]{4,}", re.IGNORECASE)
 OWN_SEED = ("seed", "size")
 """Settings of every generator that number its items; here goals are numbered by themselves."""
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
@@ -168,10 +171,13 @@ class ReasoningTask(Task):
             ValueError: where it would run the reply.
         """
         self._check_trust()
+        answer = answer_in(reply)
+        if WRITES_NUMBERS_OUT & self.items.generators and _LARGE_EXPONENT.search(answer):
+            return 0.0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numpy's, of an answer that is no matrix
             try:
-                return min(max(float(self.items.dataset.score_answer(answer_in(reply), goal["entry"])), 0.0), 1.0)
+                return min(max(float(self.items.dataset.score_answer(answer, goal["entry"])), 0.0), 1.0)
             except Exception:  # their scorer could not read the answer, and its items are its own
                 return 0.0
 

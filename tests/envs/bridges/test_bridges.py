@@ -213,6 +213,25 @@ def test_a_scorer_that_runs_replies_is_not_called_unless_they_are_trusted(tmp_pa
 
 
 @needs_it
+@pytest.mark.parametrize("answer", ["1e999999999", "<answer>-2.5E+1_000_000_000</answer>", "1/1", "1e99,999,999"])
+def test_a_number_with_an_endless_row_of_digits_is_wrong_without_being_written_out(answer, monkeypatch):
+    env, read = make("coin_flip", reward="reasoning_gym"), []
+    env.reset(seed=0)
+    monkeypatch.setattr(env.unwrapped.task.items.dataset, "score_answer", lambda said, entry: read.append(said) or 1.0)
+    reward = env.step(answer)[1]
+    assert (reward, read) == ((1.0, ["1/1"]) if answer == "1/1" else (0.0, []))
+
+
+@needs_it
+def test_a_number_with_a_small_exponent_is_read_as_their_scorer_reads_it():
+    task = make("coin_flip", reward="reasoning_gym").unwrapped.task
+    goal = {"entry": {"answer": "0.5", "metadata": {"question": ""}}}
+    scorer = task.items.dataset.score_answer
+    for answer in ("5e-1", "50e-2", "0.5", "7e-1", "1/2"):
+        assert task.marks(goal, answer) == scorer(answer, goal["entry"])
+
+
+@needs_it
 def test_where_many_answers_are_right_full_marks_are_the_success():
     env = make("graph_color", num_colors=3)
     _, info = env.reset(seed=0)
