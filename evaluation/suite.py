@@ -27,6 +27,7 @@ from .compare.small import small_preset
 from .contenders import BY_NAME, CONTENDERS, LABELS, stages_of, suite_columns, takes_part
 from .grading import grading, in_words
 from .report.charts import heat_map
+from .report.efficiency import METHOD, efficiency_rows
 from .report.gains import MAX_DRIFT
 from .report.page import gain_lines, gain_rows, markdown_table
 from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE, read_results, verdict_of
@@ -357,8 +358,22 @@ def markdown(results: Mapping[str, Any]) -> str:
     notes += _summary([row["rl_after_sft"] for row in results["environments"].values() if row["rl_after_sft"]])
     text = "\n".join([f"# Environments × agents\n\nCells: {CAPTION}.\n", *rows, "", *notes])
     text += f"\n\n![normalised success, environments × agents]({PICTURE_FILE})\n"
-    costs = _costs(results["environments"])
-    return f"{text}\n## What the gains cost\n\n" + "\n".join(costs) + "\n" if costs else text
+    for title, found in (
+        ("What it took", _efficiency(results["environments"])),
+        ("What the gains cost", _costs(results["environments"])),
+    ):
+        text += f"\n## {title}\n\n" + "\n".join(found) + "\n" if found else ""
+    return text
+
+
+def _efficiency(rows: Mapping[str, Any]) -> list[str]:
+    """What it took each agent to come near the ceiling of each environment."""
+    agents = {f"{env_id}/{name}": agent for env_id, row in rows.items() for name, agent in row["agents"].items()}
+    head, *cells = efficiency_rows(agents)
+    if not cells:
+        return []
+    table_rows = [[*name.rsplit("/", 1), *rest] for name, *rest in cells]
+    return [f"{METHOD[0].upper()}{METHOD[1:]}.", "", *markdown_table([["environment", *head], *table_rows])]
 
 
 def _costs(rows: Mapping[str, Any]) -> list[str]:

@@ -170,6 +170,28 @@ def test_a_gain_at_the_price_of_the_words_is_told():
         assert ("the words drift, perplexity 2.0 to 54.0" in text) == told
 
 
+def test_what_it_took_to_come_near_the_ceiling_stands_in_the_table():
+    share = {
+        "share": 0.5,
+        "success": 0.48,
+        "reached": 2,
+        "runs": 3,
+        "tokens": None,
+        "seconds": None,
+        "gpu_joules": None,
+    }
+    share["env_turns"] = {"median": 1200, "beyond": 4000, "each": [[1000, True], [1200, True], [4000, False]]}
+    shown = {"success": {"mean": 0.5}, "normalised": 0.5}
+    row = {"goals": 9, "runs": 3, "left_out": {}, "rl_after_sft": None}
+    row["agents"] = {"random": shown, "q_learning": {**shown, "sample_efficiency": [share]}}
+    text = markdown({"environments": {"a/b-v0": row}, "left_out": {}})
+    assert "| environment | agent | of the ceiling | turns |" in text
+    assert r"| a/b-v0 | q\_learning | 0.5 (success 0.48) | 1 200 (2 of 3) |" in text.replace(
+        "\N{NARROW NO-BREAK SPACE}", " "
+    )
+    assert "What it took" not in written(A=verdict_of(BETTER, 0.3))
+
+
 def test_no_difference_is_minus_nothing_and_no_p_value_is_0():
     rl = verdict_of(BETTER, 0.0, 1e-9)
     rl["difference"] = {"mean": -0.001, "low": -0.004, "high": 0.003}
