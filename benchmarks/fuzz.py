@@ -1,10 +1,13 @@
 """A million hostile utterances to every environment in every interface, and memory over 100,000 conversations.
 
     python benchmarks/fuzz.py [--utterances 1000000] [--episodes 100000] [--env ID]
+    python benchmarks/fuzz.py --bridged [--utterances 50000] [--episodes 2000]
 
-Checks after each that nothing crashed, no turn was forged and nobody succeeded without the act that success takes
-(``tests/envs/fuzzing.py``); prints how much memory the process holds along the way, and in the end what of it is more
-than filled caches (``memory_growth.py``). What fails is printed with its seed and all that was said.
+The second takes the tasks of other projects that are installed here, each with the settings it has without any; what
+cannot be made so is named. Checks after each utterance that nothing crashed, no turn was forged and nobody succeeded
+without the act that success takes (``tests/envs/fuzzing.py``); prints how much memory the process holds along the way,
+and in the end what of it is more than filled caches (``memory_growth.py``). What fails is printed with its seed and all
+that was said.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from memory_growth import check_memory, memory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dialogym.envs.core.make import shipped_ids
+from dialogym.envs import bridged_ids, shipped_ids
 from tests.envs.fuzzing import Fuzzed, random_utterance
 
 MAX_TURNS = 20
@@ -28,20 +31,26 @@ MAX_TURNS = 20
 def main() -> None:
     """Sends them, and prints what became of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--utterances", type=int, default=1_000_000, help="over all environments and interfaces")
-    parser.add_argument("--episodes", type=int, default=100_000, help="of the memory check, over all environments")
+    parser.add_argument("--utterances", type=int, help="over all environments and interfaces")
+    parser.add_argument("--episodes", type=int, help="of the memory check, over all environments")
+    parser.add_argument("--bridged", action="store_true", help="those of other projects instead of our own")
     parser.add_argument("--env", help="this one alone")
     chosen = parser.parse_args()
-    ids = [chosen.env] if chosen.env else shipped_ids()
+    ids = [chosen.env] if chosen.env else bridged_ids() if chosen.bridged else shipped_ids()
     pairs = [(id, interface) for id in ids for interface in interfaces_of(id)]
     for id, interface in pairs:
-        attack(id, interface, -(-chosen.utterances // len(pairs)))
-    sys.exit(check_memory(ids, chosen.episodes))
+        attack(id, interface, -(-(chosen.utterances or (50_000 if chosen.bridged else 1_000_000)) // len(pairs)))
+    made = list(dict.fromkeys(id for id, _ in pairs))
+    sys.exit(check_memory(made, chosen.episodes or (2_000 if chosen.bridged else 100_000)))
 
 
 def interfaces_of(env_id: str) -> list[str]:
-    """Those it can be made in."""
-    menu = gym.make(env_id, interface="text").unwrapped.task.menu
+    """Those it can be made in; none, and why, where it cannot be made without settings or packages."""
+    try:
+        menu = gym.make(env_id, interface="text").unwrapped.task.menu
+    except (ImportError, ValueError) as error:
+        print(f"{env_id} is left out: {str(error).splitlines()[0]}", flush=True)
+        return []
     return ["text", "tokens", *(["choices"] if menu else [])]
 
 

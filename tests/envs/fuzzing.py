@@ -147,14 +147,17 @@ class Fuzzed:
             if self.success:
                 transcript = self.core.transcript
                 heard = [line["content"] for line in transcript.spoken_messages if line["role"] == "assistant"]
-                assert act_of(self.env_id)(transcript.goal, heard), f"success without the act: {self.said!r:.500}"
+                act = act_of(self.env_id, self.core.task)
+                assert act(transcript.goal, heard), f"success without the act: {self.said!r:.500}"
 
 
 # What somebody must have said who succeeds, read from the goal without the environment's own reader
 
 
-def act_of(env_id: str) -> Callable[[Mapping[str, Any], Sequence[str]], bool]:
+def act_of(env_id: str, task: Any) -> Callable[[Mapping[str, Any], Sequence[str]], bool]:
     """Whether the agent did what success takes, as far as plain text tells: False is a proof that it did not."""
+    if getattr(task, "accept", None) == "key":
+        return said_the_key
     return ACTS.get(env_id, said_something)
 
 
@@ -170,6 +173,10 @@ def words_of(text: str) -> set[str]:
 
 def said_something(goal: Mapping[str, Any], replies: Sequence[str]) -> bool:
     return any(plain(reply) for reply in replies)
+
+
+def said_the_key(goal: Mapping[str, Any], replies: Sequence[str]) -> bool:
+    return "".join(str(goal["entry"]["answer"]).split()) in "".join(replies[-1].split())
 
 
 NUMBER_WORDS = (
