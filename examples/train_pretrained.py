@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("--demonstrations", type=int, default=320)
     parser.add_argument("--epochs", type=int, default=2, help="of SFT")
     parser.add_argument("--updates", type=int, default=30, help="of GRPO")
+    parser.add_argument("--learning-rate", type=float, default=3e-4, help="of GRPO")
     parser.add_argument("--goals", type=int, default=6, help="of an update")
     parser.add_argument("--replies", type=int, default=8, help="to each goal")
     parser.add_argument("--test", type=int, default=100, help="test goals; validation takes a third as many")
@@ -157,7 +158,8 @@ def run(options: argparse.Namespace, out: Path) -> None:
     found.append(tested(sft, env, options.test, "SFT"))
     grpo = make_agent(
         "grpo", env, init=str(out / "sft" / "agent"), env_turns=options.updates * batch,
-        batch_conversations=batch, group_size=options.replies, num_reports=max(1, options.updates // 5), **settings,
+        batch_conversations=batch, group_size=options.replies, num_reports=max(1, options.updates // 5),
+        learning_rate=options.learning_rate, **settings,
     )  # fmt: skip
     found.append(tested(trained(grpo, env, out / "grpo", options.test // 3), env, options.test, "SFT → GRPO"))
     atomic_write(out / "results.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
