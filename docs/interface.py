@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-ROOTS = ("envs", "rewards", "agents", "evaluation", "integrations")
+ROOTS = ("envs", "rewards", "agents", "evaluation", "integrations", "deployment")
 MODULES = {  # of packages that offer nothing in ``__all__``, or not all that users call
     "dialogym.envs.data_files": ("conversations", "export"),
     "dialogym.agents.language_model": ("advantages", "surrogate"),
     "dialogym.evaluation": ("score", "statistics", "validate", "rescore", "suite"),
     "dialogym.evaluation.aggregate": ("estimates", "gather"),
+    "dialogym.deployment": ("card", "hub", "measurement"),
 }
 SECTION = re.compile(r"^([A-Z][A-Za-z ]+):\n((?:    .*\n?|\n)+)", re.MULTILINE)
 ENTRY = re.compile(r"^(\*{0,2}[\w.]+(?:, \*{0,2}[\w.]+)*): (.*(?:\n    .*)*)", re.MULTILINE)
