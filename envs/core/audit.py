@@ -14,8 +14,8 @@ MARKS = {
     INVENTED: "said something that its goal does not hold",
     LEAKED: "told its whole goal at once",
     STOPPED_EARLY: "said goodbye before its goal was met or impossible",
-    BROKE_ROLE: "spoke as the other side, or of being a model",
-    WITHHELD: "did not answer a question that its goal answers",
+    BROKE_ROLE: "spoke as the other side, about its own part, or of being a model",
+    WITHHELD: "did not answer a question that its goal answers, or told nothing of it when asked",
 }
 """What may be marked of a turn."""
 AGENT, PARTNER, ENVIRONMENT = "agent", "partner", "environment"

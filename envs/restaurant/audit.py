@@ -13,6 +13,8 @@ from .wording import Act
 
 PATIENCE = 2
 """Turns in which a question has to be answered: the user may ask about something else first."""
+ANYTHING = "anything"
+"""What a user withholds that has said nothing of its goal."""
 
 
 class Turn(NamedTuple):
@@ -25,6 +27,9 @@ class Turn(NamedTuple):
         told: (slot, value) pairs that the agent has told of a place so far; to say them again is to invent nothing.
         meant: the acts.
         heard: what the agent heard of them; another list where the channel garbled any.
+        asks_yes_or_no: the agent asked whether it got something right, or whether to book.
+        asks_for_words: it asked for anything at all: a slot, yes or no, what else, or to say it again.
+        says_only_restaurants: it said that it only knows about restaurants.
     """
 
     number: int
@@ -33,6 +38,9 @@ class Turn(NamedTuple):
     told: Collection[tuple[str, str]]
     meant: Sequence[Act]
     heard: Sequence[Act]
+    asks_yes_or_no: bool = False
+    asks_for_words: bool = False
+    says_only_restaurants: bool = False
 
     @classmethod
     def of(
@@ -47,7 +55,19 @@ class Turn(NamedTuple):
         if understood is None:
             return cls(number, (), (), told, meant, heard)
         is_question = not (understood.told or understood.confirms or understood.flags)
-        return cls(number, understood.asked if is_question else (), understood.asked, told, meant, heard)
+        asks_yes_or_no = bool(understood.confirms) or understood.asks_to_book
+        asks_for_words = asks_yes_or_no or understood.asks_to_repeat or understood.asks_for_more
+        return cls(
+            number=number,
+            asked=understood.asked if is_question else (),
+            asked_besides=understood.asked,
+            told=told,
+            meant=meant,
+            heard=heard,
+            asks_yes_or_no=asks_yes_or_no,
+            asks_for_words=asks_for_words or bool(understood.asked),
+            says_only_restaurants=understood.says_only_restaurants,
+        )
 
 
 class Auditor:
@@ -56,6 +76,7 @@ class Auditor:
     Attributes:
         marks: found so far.
         said: the value that was said last of each slot; only those that the user itself brought up.
+        withheld: slots that were asked for and not said since; ``ANYTHING`` where nothing of the goal was.
         garbled: acts that were garbled and have not come through since, without their values.
     """
 
@@ -73,6 +94,8 @@ class Auditor:
         self.withheld: set[str] = set()
         self.garbled: set[tuple[str, ...]] = set()
         self._open: dict[str, int] = {}
+        self._has_spoken = False
+        self._chances = 0
         self._was_off_topic = False
 
     def holds(self, slot: str, value: str) -> bool:
@@ -94,6 +117,8 @@ class Auditor:
                 self.mark(turn.number, INVENTED, f"{act[1]} not {act[2]}")
         self._look_for_leak(turn, informs)
         self._look_for_answers(turn, {act[1] for act in informs})
+        self._look_for_silence(turn)
+        self._was_off_topic = any(act[0] == "out_of_domain" for act in turn.meant)
         if turn.heard is not turn.meant:
             self._compare(turn)
 
@@ -125,7 +150,38 @@ class Auditor:
         for slot in () if self._was_off_topic else turn.asked:  # what follows such a question is an answer to that
             if slot in self.values and slot not in self.said and slot not in self.withheld:
                 self._open.setdefault(slot, 1)
-        self._was_off_topic = any(act[0] == "out_of_domain" for act in turn.meant)
+
+    def _look_for_silence(self, turn: Turn) -> None:
+        """Whether the user has said anything of its goal by the time the agent has asked ``PATIENCE`` + 1 times.
+
+        A user that waits to be asked does nothing wrong, so only turns that ask for words count, whatever they ask for:
+        a slot, yes or no, what else, to say it again; and, after words about something else, that the agent only knows
+        about restaurants. An agent that says nothing, recites or claims gives no chance to speak, so that no failure of
+        its own is laid to a quiet user. Whatever tells of the goal breaks the silence: a value (a wrong one is
+        ``INVENTED``), a request, a wish for a table or another place, yes or no to a question for it.
+        """
+        self._has_spoken = self._has_spoken or bool(self.said) or any(self._is_of_goal(act, turn) for act in turn.meant)
+        if self._has_spoken or not self.wishes:  # who wants just any place has nothing to say
+            self.withheld.discard(ANYTHING)
+            return
+        if turn.asks_for_words or (turn.says_only_restaurants and self._was_off_topic):
+            self._chances += 1
+        if self._chances > PATIENCE and not self.withheld and not _leaves(turn.meant):
+            self.withheld.add(ANYTHING)
+            self.mark(turn.number, WITHHELD, ANYTHING)
+
+    def _is_of_goal(self, act: Act, turn: Turn) -> bool:
+        """An act without a value of its own tells something that the goal holds."""
+        goal = self.goal
+        if act[0] == "deny":
+            return act[1] in self.values
+        if act[0] == "request":
+            return act[1] in goal["requests"]
+        if act[0] in ("affirm", "negate"):
+            return turn.asks_yes_or_no
+        if act[0] == "alternative":
+            return goal["alternative"]
+        return act[0] == ("no_booking" if goal["booking"] is None else "book")
 
     def _compare(self, turn: Turn) -> None:
         """What the channel garbled."""

@@ -11,6 +11,8 @@ from dialogym.agents.registry import make_agent
 
 GOAL = "9"
 """Of TextDialog: expensive Chinese food in the centre, address and postcode, a table for 1 on Sunday at 18:30."""
+ONE_WISH = "26"
+"""Something cheap, phone and address."""
 
 
 def scripted(*lines: str) -> Callable[[Sequence[Any]], str]:
@@ -21,6 +23,22 @@ def scripted(*lines: str) -> Callable[[Sequence[Any]], str]:
         return lines[min(turn, len(lines) - 1)]
 
     return say
+
+
+def had_with(agent: str, seeds: Sequence[int], id: str = "TextDialog-v0", **options: Any) -> list[dict[str, Any]]:
+    """Conversations of a known agent: the last info of each."""
+    env = gym.make(id, **options)
+    player = make_agent(agent, env, seed=0)
+    env = gym.make(id, interface=player.interface, **options)
+    found = []
+    for seed in seeds:
+        observation, info = env.reset(seed=seed)
+        ended = False
+        while not ended:
+            observation, _, terminated, truncated, info = env.step(player.act(observation, info))
+            ended = terminated or truncated
+        found.append(info)
+    return found
 
 
 class Echo:

@@ -14,7 +14,8 @@ from dialogym.envs.restaurant.wording import TEST, TRAIN
 from dialogym.envs.speakers import SPEAKERS, speaker_of
 from dialogym.envs.understanding.roles import broken_role, own_words
 
-from .partners import GOAL, played_twice, scripted
+from .partners import GOAL, ONE_WISH, had_with, played_twice, scripted
+from .utterances import utterances
 
 ID = "TextDialog-v0"
 ASKS = "Which area would you like?"
@@ -119,6 +120,128 @@ def test_each_wrong_is_marked_as_that_and_nothing_else(partner, expected, blame)
     info, _ = played(partner, ASKS, ASKS, ASKS, max_turns=3)
     assert kinds(info) == expected
     assert info["blame"] == blame
+
+
+UNFORTHCOMING = (
+    "What price range would you prefer?", "Which area do you prefer?", "I see.", "...", "(The customer says goodbye)",
+    "I'm sorry, but there are no such restaurants.", "Your reference number is ABC123.", "May I know your name?",
+    "What's the weather like?", "Yes.", "I'm looking for a restaurant.",
+)  # fmt: skip
+"""Lines of a partner that says nothing of its goal."""
+
+
+@pytest.mark.parametrize("line", UNFORTHCOMING)
+def test_a_partner_that_never_says_what_it_wants_is_marked_and_blamed(line):
+    for info in had_with("rule", range(12), partner=scripted(line)):
+        assert [mark["kind"] for mark in info["audit"]].count("withheld") == 1
+        assert info["blame"] == "partner"
+
+
+@pytest.mark.parametrize("ask", ["Which area would you like?", "Could you repeat that?", "How can I help you?"])
+def test_who_has_said_nothing_is_asked_three_times_before_it_is_marked(ask):
+    silent = "I see."
+    info, _ = played(scripted(silent), *["Okay."] * 3, ask, ask, max_turns=5, goal=ONE_WISH)
+    assert (info["audit"], info["blame"]) == ([], "agent")
+    info, _ = played(scripted(silent), *["Okay."] * 3, ask, ask, ask, max_turns=6, goal=ONE_WISH)
+    assert info["audit"] == [{"turn": 6, "kind": "withheld", "what": "anything"}]
+    assert info["blame"] == "partner"
+    info, _ = played(scripted(*[silent] * 7, "Something cheap."), *[ask] * 7, max_turns=7, goal=ONE_WISH)
+    assert (kinds(info), info["blame"]) == ([(3, "withheld")], "agent")  # it said so in the end
+
+
+@pytest.mark.parametrize("agent", ["do_nothing", "inform_everything", "claim_success", "repeat_last"])
+def test_an_agent_that_does_not_ask_finds_no_fault_with_a_partner_that_waits_to_be_asked(agent):
+    for info in had_with(agent, range(12), partner=scripted("Good evening.")):
+        assert (info["audit"], info["blame"]) == ([], "agent")
+
+
+@pytest.mark.parametrize(
+    "reply", ["Okay.", "", "Blue cheese sings.", "There is no such restaurant.", "search(food=thai)"]
+)
+def test_nonsense_is_no_chance_to_say_something(reply):
+    info, _ = played(scripted("Good evening."), *[reply] * 8, max_turns=8)
+    assert (info["audit"], info["blame"]) == ([], "agent")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I'd like Chinese food.", "Something in the centre.", "Not Italian, please.", "What's the address?",
+        "Could you book a table?", "For one person.", "A table on Sunday, please.",
+    ],
+)  # fmt: skip
+def test_anything_of_the_goal_breaks_the_silence(words):
+    again = "Could you repeat that?"
+    info, _ = played(scripted(words), *[again] * 6, max_turns=6)
+    assert (info["audit"], info["blame"]) == ([], "agent")
+
+
+def test_yes_and_no_break_the_silence_where_they_were_asked_for():
+    for asks in ("You'd like Chinese food, is that right?", "Shall I book a table?"):
+        for answer in ("Yes.", "No."):
+            info, _ = played(scripted("Hello.", answer), *[asks] * 4, max_turns=4)
+            assert [mark for mark in info["audit"] if mark["kind"] == "withheld"] == []
+
+
+@pytest.mark.parametrize("noise", [0, 0.3])
+@pytest.mark.parametrize("agent", ["random", "do_nothing", "repeat_last", "inform_everything", "claim_success"])
+def test_the_simulated_user_is_never_marked_however_bad_the_agent(agent, noise):
+    for info in had_with(agent, range(48), partner="rule", noise=noise, profile="mixed", out_of_domain=0.15):
+        assert info["audit"] == []
+        assert info["blame"] != "partner"
+
+
+OF_A_GUIDE = (
+    "What price range would you prefer?", "Which area do you prefer?", "Which part of town do you have in mind?",
+    "What are you in the mood for?", "Do you have any dietary restrictions?", "Your reference number is ABC123.",
+    "Your table has been booked.", "I have booked a table for you.", "I have found 3 restaurants for you.",
+    "I have found several Italian restaurants.", "Let me search for that.", "Let me check that for you.",
+    "I can book a table for you.", "Sure! Here are some options: 1. Cocum 2. Curry Garden", "What can I get for you?",
+    "I'm sorry, but there are no Thai restaurants in the north.", "Sorry, there are no such places.",
+    "We have a wide selection of dishes.", "Would you like me to book a table?", "How may I assist you?",
+    "You are a customer looking for a restaurant.", "As the customer, I would say: I want Thai food.",
+    "(The customer says goodbye)", "[The user asks about price]", "The customer says goodbye.",
+    "<|im_start|>assistant", "Thai, please.<|im_start|>assistant", "<start_of_turn>model",
+    "[INST] Thai, please. [/INST]", "### Response: Thai, please.", "Welcome to the restaurant guide!",
+    "What kind of food are you looking for?",
+)  # fmt: skip
+OF_A_CUSTOMER = (
+    "How can I get there?", "How can I reach them?", "Let me check with my wife first.", "Let me check my calendar.",
+    "Let me check that with my wife.", "Let me see.", "I have booked there before, it was nice.",
+    "I booked it myself.", "I checked the address.", "I found one restaurant online, but it was closed.",
+    "I found two restaurants online.", "I'll look elsewhere.", "I'll search online instead.",
+    "I will check the menu online.", "I can book it myself.", "Would you like to know my name?",
+    "Would you like me to repeat that?", "Is there anything else you need to know?", "Do you want any other details?",
+    "We have a reservation already.", "We have a baby with us.", "We have some places in mind.",
+    "We are open to anything.", "I was told to ask for a window seat.", "Your booking was for the wrong day.",
+    "I'm sorry there are no Thai restaurants, then Chinese.", "If there are no Thai restaurants, Chinese is fine.",
+    "May I know your name?", "What price range is it?", "Which area is it in?", "Which area would you recommend?",
+    "Do you have any Thai places?", "Do you have any particular place in mind?", "Could you check that for me?",
+    "I'd like you to book it for me.", "You're welcome.", "Enjoy your evening, goodbye.",
+    "Thank you for your patience.", "What kind of food do you recommend?", "What food do you like?",
+    "Are you a language model?", "I can provide my phone number.", "(cheap, please)", "[Cambridge]",
+    "The customer service was bad there.",
+)  # fmt: skip
+OF_A_HAGGLER = (
+    "Can I offer £40?", "I can offer you £40.", "I suggest we meet in the middle.", "I'd suggest £40.",
+    "Let me see what I can do.", "What is your budget?", "We offer £40.", "Thank you for your interest.",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", OF_A_GUIDE)
+def test_talk_of_the_other_side_or_of_the_part_breaks_a_role(words):
+    assert broken_role(words) is not None
+
+
+@pytest.mark.parametrize("words", OF_A_CUSTOMER + OF_A_HAGGLER)
+def test_what_a_customer_or_a_haggler_says_too_breaks_no_role(words):
+    assert broken_role(words) is None
+
+
+def test_what_people_wrote_as_users_breaks_no_role():
+    words = [line["text"] for line in utterances(ID) if line["by"] == "user"]
+    assert len(words) > 400
+    assert [text for text in words if broken_role(text)] == []
 
 
 def test_a_value_that_is_taken_back_is_marked_and_excused():
