@@ -7,7 +7,7 @@ rollouts of 8,192, some 200 conversations each. Prints success on 200 test goals
 PPO, with the mean return of what PPO sampled. With --seed 0, 1 and 2 that return went from 0.08, 0.09 and 0.06 in the
 first quarter to 0.15, 0.18 and 0.13 in the last, and success, where the likeliest tokens are said, from 0.36, 0.33 and
 0.43 after SFT to 0.52, 0.44 and 0.38: more on two seeds, less on the third. Four minutes of processor time each on an
-AMD EPYC. With rollouts of 2,048 tokens, some twenty conversations of TextDialog-v0, success fell by half at once.
+AMD EPYC. With rollouts of 2,048 tokens, some twenty conversations of TextDialog-v0, success fell to a third at once.
 Nothing here holds the model to where it began; dialogym's own PPO has a KL penalty (train_lm_ppo.py).
 """
 
