@@ -1,8 +1,9 @@
-"""Files that are either the old ones or the new ones, never half of each."""
+"""The files of an agent: either the old ones or the new ones, never half of each; and which ones they are."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 from ..rewards.files import append_line as append_line
 from ..rewards.files import atomic_write as atomic_write
 from ..rewards.files import show_weights as show_weights
+
+EVALUATION_FILE = "evaluation.json"
+CARD_FILE = "README.md"
 
 
 @contextlib.contextmanager
@@ -41,3 +45,16 @@ def existing_folder(folder: str | Path) -> Path | None:
     folder = Path(folder)
     old = folder.with_name(folder.name + ".old")
     return folder if folder.is_dir() else old if old.is_dir() else None
+
+
+def digest_of(folder: str | Path) -> str:
+    """SHA-256 of a model's files, in hexadecimal; what is told of them, such as its card, is not among them."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in (EVALUATION_FILE, CARD_FILE) and not name.startswith("."):
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+            with open(path, "rb") as file:
+                while part := file.read(1 << 20):
+                    digest.update(part)
+    return digest.hexdigest()

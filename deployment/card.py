@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..agents.base import AGENT_FILE, read_description
-from ..agents.files import atomic_write
+from ..agents.files import CARD_FILE, atomic_write
 from ..agents.registry import ENTRIES, agent_class
 from ..agents.training.log import read_log
 from ..envs import task_class
 from ..evaluation.statistics import Interval, wilson_interval
-from .measurement import CARD_FILE, CEILING, TRAINED, is_of, read_evaluation
+from .measurement import CEILING, TRAINED, is_of, read_evaluation
 from .records import read_records
 
 LIBRARY = "dialogym"

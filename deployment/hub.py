@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..agents.base import AGENT_FILE, read_description
+from ..agents.files import CARD_FILE
 from .card import files_to_push
-from .measurement import CARD_FILE
 
 
 def push_to_hub(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from .. import __version__
 from ..agents import load_agent, make_agent
 from ..agents.base import Agent
-from ..agents.files import atomic_write
+from ..agents.files import EVALUATION_FILE, atomic_write, digest_of
 from ..envs import remake
 from ..envs.core.make import task_options
 from ..evaluation.grading import grading
@@ -23,8 +22,6 @@ from ..evaluation.score import frozen_goals, score
 from ..evaluation.statistics import bootstrap_interval, wilson_interval
 from ..evaluation.validate import FLOORS
 
-EVALUATION_FILE = "evaluation.json"
-CARD_FILE = "README.md"
 CEILING = "rule"
 TRAINED = "this agent"
 
@@ -32,19 +29,6 @@ TRAINED = "this agent"
 def environment_of(agent: Agent, env: gym.Env[Any, Any] | None) -> gym.Env[Any, Any]:
     """The environment given, or else the one that an agent was saved with."""
     return remake(agent.spec, interface=agent.interface) if env is None else env
-
-
-def digest_of(folder: str | Path) -> str:
-    """SHA-256 of an agent's files, in hexadecimal; what is told of them, such as its card, is not among them."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(folder).rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in (EVALUATION_FILE, CARD_FILE) and not name.startswith("."):
-            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-            with open(path, "rb") as file:
-                while part := file.read(1 << 20):
-                    digest.update(part)
-    return digest.hexdigest()
 
 
 def measure(

@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from ..agents.base import Agent, read_description
-from ..agents.files import atomic_write
+from ..agents.files import atomic_write, digest_of
 from ..agents.registry import load_agent, make_agent
 from ..envs.core.audit import MARKS, SIDES
+from ..envs.speakers import forget_speakers
 from .compare.conversations import write_conversations
+from .compare.run import difference
+from .grading import grading, in_words
 from .report.page import markdown_table
 from .report.results import interval_json
 from .score import frozen_goals, made, score, task_of
@@ -41,8 +45,9 @@ def cross_partners(
 ) -> dict[str, Any]:
     """Plays every agent with every partner and writes ``partners.json`` and ``partners.md``.
 
-    What is finished is kept, so that a call that was interrupted goes on when it is repeated. The conversations of each
-    pair are kept too, with the audit of the partner's turns.
+    What is finished is kept, so that a call that was interrupted goes on when it is repeated, as long as it would be
+    played alike: by the same files of agents and of partners ``lm:FOLDER``, and graded by the same version of task and
+    reward. The conversations of each pair are kept too, with the audit of the partner's turns.
 
     Args:
         env_id: id of the environment.
@@ -63,17 +68,22 @@ def cross_partners(
         the same agent with the first partner, with Holm's correction over all of them.
 
     Raises:
-        ValueError: for no agents or partners, the same one twice, or an ``out`` that holds a table of other settings.
+        ValueError: for no agents or partners, the same one twice, or an ``out`` that holds a table of other settings,
+            of agents or partners that were trained anew since, or of another version of task or reward.
     """
     options = dict(env_kwargs or {})
     _check(agents, partners, options)
+    forget_speakers()  # a partner that was trained anew since this process read it
     envs = {partner: made(env_id, partner=partner, **options) for partner in partners}
     # made now, so that errors come before play
     players = {name: _player(name, envs[partners[0]], seed, trust) for name in agents}
     frozen = frozen_goals(envs[partners[0]], split, num_goals, seed=0)
+    core: Any = envs[partners[0]].unwrapped
     settings = {
-        "env": env_id, "kwargs": {name: repr(value) for name, value in options.items()}, "agents": list(agents),
+        "version": __version__, "env": env_id, "agents": list(agents),
+        "kwargs": {name: repr(value) for name, value in options.items()},
         "partners": list(partners), "split": split, "seed": seed, "goals": frozen.hash, "num_goals": len(frozen.goals),
+        "grading": grading(core.task, core.reward), "digests": _digests(agents, partners),
     }  # fmt: skip
     out = Path(out)
     cells = _cells_before(out / RESULTS_FILE, settings)
@@ -86,7 +96,6 @@ def cross_partners(
             # the order of players changes nothing
             player = players.pop(name, None) or _player(name, envs[partners[0]], seed, trust)
             scores = score(player, envs[partner], frozen.goals, split=split, batch_size=batch_size)
-            core: Any = envs[partner].unwrapped
             kept = out / "conversations" / f"{_file_name(name)}--{_file_name(partner)}.jsonl"
             kept.parent.mkdir(parents=True, exist_ok=True)
             write_conversations(kept, scores, frozen.goals, core.max_turns, core.task.num_parts)
@@ -120,14 +129,44 @@ def _trained_with(name: str, own: str) -> str | None:
     return None if described is None else str(described["options"].get("partner") or own)
 
 
+def _digests(agents: Sequence[str], partners: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of the files of each agent and partner that is a folder."""
+    folders = {name: name for name in agents if Path(name).is_dir()}
+    for partner in partners:
+        kind, _, rest = partner.partition(":")
+        if kind == "lm":
+            folders[partner] = rest.partition("?")[0]
+    found = {folder: digest_of(folder) for folder in set(folders.values())}
+    return {name: found[folder] for name, folder in folders.items()}
+
+
 def _cells_before(path: Path, settings: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """The pairs that an earlier call has finished."""
+    """The pairs that an earlier call has finished.
+
+    Raises:
+        ValueError: where this call would play or grade them otherwise.
+    """
     if not path.is_file():
         return {}
     before = json.loads(path.read_text(encoding="utf-8"))
-    if before.get("schema") != SCHEMA or before["settings"] != settings:
-        raise ValueError(f"{path.parent} holds a table of other settings: choose another folder for this one")
+    schema = before.get("schema")
+    differing = [] if schema == SCHEMA else [f"schema was {schema!r}, is {SCHEMA}"]
+    differing += [_changed(name, before["settings"].get(name), settings[name]) for name in settings]
+    if any(differing):
+        details = "; ".join(filter(None, differing))
+        raise ValueError(f"{path.parent} holds a table of other settings ({details}): choose another folder")
     return {(cell["agent"], cell["partner"]): cell for cell in before["cells"]}
+
+
+def _changed(name: str, before: Any, now: Any) -> str:
+    """In what a setting differs; "" where it does not."""
+    if before == now:
+        return ""
+    if name == "grading" and before is not None:
+        return f"it was graded: {in_words(before)}; now: {in_words(now)}"
+    if name == "digests" and before is not None and before.keys() == now.keys():
+        return f"other files are by now in {', '.join(one for one in now if before[one] != now[one])}"
+    return difference(name, before, now)
 
 
 def _cell(agent: str, partner: str, scores: Any) -> dict[str, Any]:
@@ -201,6 +240,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         "with 95% intervals over goals: they speak of these very agents.",
         "",
         *markdown_table(success_rows(results)),
+        "",
+        f"Graded: {in_words(settings['grading'])}.",
         "",
         "Whose fault the failures are, by the audit of the partner's turns; “fair” is success among the conversations "
         "whose failure is not the partner's.",

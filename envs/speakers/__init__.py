@@ -126,6 +126,11 @@ def _made(who: str) -> Speaker:
     return getattr(importlib.import_module(module), function)(who)
 
 
+def forget_speakers() -> None:
+    """Texts that say who speaks are looked at anew: what is in a folder by now may be another model."""
+    _made.cache_clear()
+
+
 def forms() -> str:
     """How texts that say who speaks are written, for errors."""
     others = [f"{kind}:..." for kind in SPEAKERS if kind not in ("lm", "http", "https")]

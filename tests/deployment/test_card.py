@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from dialogym import cli
 from dialogym.agents import load_agent, make_agent
+from dialogym.agents.files import EVALUATION_FILE, digest_of
 from dialogym.deployment.card import CEILING, _beside_floors, card_of, opinions_of, write_card
-from dialogym.deployment.measurement import EVALUATION_FILE, TRAINED, digest_of, measure
+from dialogym.deployment.measurement import TRAINED, measure
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.evaluation.statistics import wilson_interval
 

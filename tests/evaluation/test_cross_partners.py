@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -11,8 +12,10 @@ from typer.testing import CliRunner
 
 from dialogym.agents.registry import make_agent
 from dialogym.cli import app
+from dialogym.envs import task_class
 from dialogym.envs.speakers import SPEAKERS, FunctionSpeaker
 from dialogym.evaluation.compare.conversations import read_conversations
+from dialogym.evaluation.grading import grading
 from dialogym.evaluation.partners import RESULTS_FILE, TABLE_FILE, cross_partners, label, labels
 from dialogym.evaluation.score import frozen_goals, score
 
@@ -71,6 +74,70 @@ def test_what_is_finished_is_not_played_again_and_other_settings_are_refused(tmp
     assert told == ["claim_success with rule: success 0.000", "claim_success with rule: finished before"]
     with pytest.raises(ValueError, match="holds a table of other settings"):
         cross_partners(ID, ["claim_success"], ["rule"], tmp_path, num_goals=4)
+
+
+def test_a_table_says_by_what_it_was_graded_and_is_not_gone_on_with_under_another_version(tmp_path, monkeypatch):
+    results = cross_partners(ID, ["claim_success"], ["rule"], tmp_path, num_goals=3)
+    core: Any = gym.make(ID).unwrapped
+    assert results["settings"]["grading"] == grading(core.task, core.reward)
+    before = core.task.version
+    assert f"Graded: success by TextDialog, version {before}; reward" in (tmp_path / TABLE_FILE).read_text()
+    monkeypatch.setattr(task_class(ID), "version", before + 1)
+    with pytest.raises(
+        ValueError, match=rf"graded: .* version {before}; .*now: .* version {before + 1}; .*another folder"
+    ):
+        cross_partners(ID, ["claim_success"], ["rule"], tmp_path, num_goals=3)
+    assert json.loads((tmp_path / RESULTS_FILE).read_text()) == results
+
+
+def test_a_table_that_does_not_say_by_what_it_was_graded_is_not_gone_on_with(tmp_path):
+    cross_partners(ID, ["claim_success"], ["rule"], tmp_path, num_goals=3)
+    old = json.loads((tmp_path / RESULTS_FILE).read_text())
+    del old["settings"]["grading"], old["settings"]["digests"]
+    (tmp_path / RESULTS_FILE).write_text(json.dumps(old))
+    with pytest.raises(ValueError, match=r"grading was None, .*; digests was None"):
+        cross_partners(ID, ["claim_success"], ["rule"], tmp_path, num_goals=3)
+
+
+def test_another_agent_in_the_same_folder_is_not_taken_for_the_one_that_played(tmp_path):
+    def saved(name: str) -> str:
+        make_agent(name, gym.make(ID)).save(tmp_path / "agent")
+        return str(tmp_path / "agent")
+
+    told: list[str] = []
+    agents, out = [saved("claim_success"), "rule"], tmp_path / "out"
+    first = cross_partners(ID, agents, ["rule"], out, num_goals=3)
+    (tmp_path / "agent" / "README.md").write_text("a card, which is not part of the agent")
+    assert cross_partners(ID, agents, ["rule"], out, num_goals=3, progress=told.append) == first
+    assert [line.partition(": ")[2] for line in told] == ["finished before"] * 2
+    saved("rule")
+    with pytest.raises(ValueError, match=r"other files are by now in .*/agent\).*choose another folder"):
+        cross_partners(ID, agents, ["rule"], out, num_goals=3)
+    anew = cross_partners(ID, agents, ["rule"], tmp_path / "anew", num_goals=3)
+    assert anew["cells"][0]["success"]["mean"] == 1.0
+
+
+def said_in_the_file(who: str) -> FunctionSpeaker:
+    """What the model in the folder of ``lm:FOLDER`` says: the text in it, read when the speaker is made."""
+    words = Path(who.removeprefix("lm:").partition("?")[0], "words.txt").read_text().split("|")
+    return FunctionSpeaker(scripted(*words))
+
+
+def test_another_model_in_the_folder_of_a_partner_is_not_taken_for_the_one_that_played(tmp_path, monkeypatch):
+    monkeypatch.setitem(SPEAKERS, "lm", f"{__name__}:said_in_the_file")
+    model, cold, warm = tmp_path / "model", f"lm:{tmp_path}/model", f"lm:{tmp_path}/model?temperature=1"
+    model.mkdir()
+    (model / "words.txt").write_text("Thank you, goodbye.")
+    first = cross_partners(ID, ["rule"], ["rule", cold, warm], tmp_path / "out", num_goals=3)
+    digests = first["settings"]["digests"]
+    assert {*digests} == {cold, warm}
+    assert digests[cold] == digests[warm]
+    (model / "words.txt").write_text("Where am I?|Thank you, goodbye.")
+    with pytest.raises(ValueError, match=r"other files are by now in lm:\S+/model, lm:\S+temperature=1\)"):
+        cross_partners(ID, ["rule"], ["rule", cold, warm], tmp_path / "out", num_goals=3)
+    cross_partners(ID, ["rule"], [cold], tmp_path / "anew", num_goals=3)
+    (played,) = (tmp_path / "anew" / "conversations").iterdir()
+    assert "Where am I?" in played.read_text()  # though this process had read the model before
 
 
 def test_an_agent_that_acts_at_random_does_the_same_after_an_interruption(tmp_path):
