@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple
 
 from ..rewards.suggestions import did_you_mean
 from .base import Agent, read_description
+from .trust import servers_in
 
 
 class Entry(NamedTuple):
@@ -155,3 +158,26 @@ def _is_of(kind: Any, value: Any) -> bool:
 def load_agent(folder: str | Path, env: Any = None, trust: bool = False) -> Agent:
     """The agent that was saved in ``folder``, whichever it is; see :meth:`Agent.load`."""
     return agent_class(read_description(folder)["agent"]).load(folder, env, trust)
+
+
+def agent_maker(who: str, interface: str = "text") -> Callable[[Any], Agent]:
+    """What makes an agent for an environment: the one of a name, or else the one that was saved in a folder.
+
+    Nothing is imported or loaded before it is called.
+
+    Raises:
+        ValueError: for neither a name nor such a folder, an agent that is known to play another interface, or a folder
+            that names a server to talk to.
+    """
+    name = who
+    if who not in AGENTS:
+        description = read_description(who)
+        if servers := servers_in(description):
+            raise ValueError(
+                f"the agent in {who} names {' and '.join(servers)}: if you know who wrote that folder, load it with "
+                "trust=True and give the agent itself"
+            )
+        name = description["agent"]
+    if name in ENTRIES and ENTRIES[name].plays not in (interface, "any"):
+        raise ValueError(f"expected an agent that plays the interface {interface!r}, and {name} does not")
+    return functools.partial(make_agent, who) if who in AGENTS else functools.partial(load_agent, who)

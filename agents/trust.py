@@ -31,7 +31,7 @@ def check_trusted(description: Mapping[str, Any], folder: str | Path, with_env: 
     Raises:
         ValueError: with what it names, and how to allow it.
     """
-    named = [*_servers(description), *(_code(description.get("env") or {}) if with_env else ())]
+    named = [*servers_in(description), *(_code(description.get("env") or {}) if with_env else ())]
     if named:
         raise ValueError(
             f"the agent in {folder} names {' and '.join(named)}: pass trust=True, or --trust on the command line, if "
@@ -39,7 +39,8 @@ def check_trusted(description: Mapping[str, Any], folder: str | Path, with_env: 
         )
 
 
-def _servers(description: Mapping[str, Any]) -> list[str]:
+def servers_in(description: Mapping[str, Any]) -> list[str]:
+    """The servers that would get a key of yours, in words."""
     url = description.get("config", {}).get("base_url")
     key = description.get("config", {}).get("key_variable")
     return [f"the server {url!r}, which would get the key in {key}"] if url and key else []

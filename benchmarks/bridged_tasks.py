@@ -199,6 +199,18 @@ ceiling and what is measured from it:
 
 {docstring_two}
 
+Who has the other seat is said by `opponent=`, on the command line `--set opponent=...`:
+
+| `opponent=` | who plays |
+| --- | --- |
+| `"random"` | any legal move, each as likely; the default |
+| `"rule"` | the rule of the game, where it has one |
+| `"self"` | the agent that learns or is scored, in the other seat |
+| the name of an agent, such as `"claim_success"` | that agent, untrained; one that plays text |
+| a folder, such as `"runs/first/agent"` | the agent that was saved there, loaded when it first speaks |
+| `{{"model": NAME, "base_url": URL}}` | an OpenAI-compatible endpoint |
+| an agent, or a function of (observation, info) | it; in Python alone, and no file can hold such an environment |
+
 `opponent="rule"` is for
 {rules}.
 In `Nim` it plays perfectly, in `PigDice` it holds at 20, in the others it wins where it can at once, and sees to it

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import gymnasium as gym
 
 from ...rewards.served.endpoint import ChatEndpoint
 from ...rewards.transcript import Transcript
@@ -15,9 +19,11 @@ from .arena_moves import PASS, RULES, legal_move
 NAMED = ("random", "rule", "self")
 ENDPOINT_KEYS = ("model", "base_url", "key_variable", "options", "timeout", "max_retries", "backoff")
 WANTED = (
-    "opponent must be one of random, rule, self, an agent, a function of (observation, info), or an endpoint such as "
-    '{"model": NAME, "base_url": URL}'
+    "opponent must be one of random, rule, self, the name of an agent, the folder of a saved one, an agent, a function "
+    'of (observation, info), or an endpoint such as {"model": NAME, "base_url": URL}'
 )
+AGENTS = "dialogym.agents.registry:agent_maker"
+"""What makes an agent of a text, for an environment; it is imported when a text is given."""
 
 
 class Side:
@@ -95,6 +101,40 @@ class ByAgent:
         return said
 
 
+class ByText:
+    """What an agent says that a text names, or the folder that it was saved in; it is made when it first speaks.
+
+    Args:
+        who: a name of :func:`~dialogym.agents.registry.agent_names`, or a folder.
+        name: of the game.
+        settings: of the game, for which the agent is made.
+
+    Raises:
+        ValueError: for a text that is neither, or an agent that plays from a menu.
+    """
+
+    def __init__(self, who: str, name: str, settings: Mapping[str, Any]):
+        self.who, self.name, self.settings = who, name, dict(settings)
+        module, _, function = AGENTS.partition(":")
+        try:
+            self._make = getattr(importlib.import_module(module), function)(who)
+        except ValueError as e:
+            raise ValueError(f"{WANTED}, got {who!r}: {e}") from e
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.who, self.name, self.settings)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ByText:
+        return self  # an agent may hold a language model
+
+    def __call__(self, game: Game, side: Side, rng: random.Random) -> str:
+        return self._made(game, side, rng)
+
+    @functools.cached_property
+    def _made(self) -> ByAgent:
+        return ByAgent(self._make(gym.make(f"textarena/{self.name}-v0", **{**self.settings, "interface": "text"})))
+
+
 class ByEndpoint:
     """What the model of an OpenAI-compatible endpoint answers.
 
@@ -130,15 +170,15 @@ class ByItself:
         return ByAgent(agent)(game, side, rng)
 
 
-def opponent_of(given: Any, name: str) -> Opponent:
-    """The opponent that ``opponent=given`` stands for in a game.
+def opponent_of(given: Any, name: str, settings: Mapping[str, Any]) -> Opponent:
+    """The opponent that ``opponent=given`` stands for in a game with settings.
 
     Raises:
         ValueError, TypeError: for what is none.
     """
     if isinstance(given, str):
         if given not in NAMED:
-            raise ValueError(f"{WANTED}, got {given!r}")
+            return ByText(given, name, settings)
         return {"random": ByChance, "rule": ByRule}[given](name) if given != "self" else ByItself()
     if isinstance(given, Mapping):
         return ByEndpoint(given)

@@ -163,9 +163,11 @@ class ArenaTaskForTwo(ArenaTask):
         variant: of the game, as they name it behind the id, such as "hard"; None is the one they register bare.
         opponent: "random" makes any legal move, each as likely; "rule" is for the games that have one; "self" is the
             agent that learns or is scored, in the other seat (a loop of your own says who it is by
-            :func:`dialogym.envs.playing`); an agent, or a function of (observation, info) as agents have in ``act``;
-            or ``{"model": NAME, "base_url": URL}``, an OpenAI-compatible endpoint. An agent reads only what its own
-            side was told.
+            :func:`dialogym.envs.playing`); any other text names an agent, as :func:`dialogym.agents.make_agent` takes
+            it, or the folder of a saved one, which is loaded when it first speaks; an agent, or a function of
+            (observation, info) as agents have in ``act``, which no file can hold; or
+            ``{"model": NAME, "base_url": URL}``, an OpenAI-compatible endpoint. An agent reads only what its own side
+            was told.
         seat: 0 or 1, who the agent always is; None draws it with the goal.
         **settings: of the game, by the names of its class, over those of the variant; one that is called as an option
             of ours is has ``game_`` before it (``game_max_turns``).
@@ -181,7 +183,8 @@ class ArenaTaskForTwo(ArenaTask):
     def __init__(self, variant: str | None = None, opponent: Any = "random", seat: int | None = None, **settings: Any):
         if isinstance(seat, bool) or seat not in (None, 0, 1):
             raise ValueError(f"seat must be 0, 1 or None, got {seat!r}")
-        self.opponent, self.seat = opponent_of(opponent, self.game), seat
+        self.opponent = opponent_of(opponent, self.game, {"variant": variant, **settings})
+        self.seat = seat
         super().__init__(variant, **settings)
         self.made_with = {"variant": variant, "opponent": opponent, "seat": seat, **settings}
 

@@ -1,6 +1,7 @@
 """The games of textarena, as environments of ours."""
 
 import importlib.util
+import json
 import pickle
 import random
 import re
@@ -393,6 +394,107 @@ def test_an_endpoint_is_asked_with_what_its_side_has_heard():
     assert asked[0]["model"] == "served"
 
 
+@pytest.fixture
+def first_free_agent(monkeypatch):
+    """The name of an agent that takes the lowest free cell, and a list of those that were made."""
+    from dialogym.agents import Agent
+    from dialogym.agents.registry import AGENTS
+
+    made = []
+
+    class FirstFree(Agent):
+        name = "first_free"
+
+        def __init__(self, env, seed=0, config=None):
+            super().__init__(env, seed, config)
+            made.append(self)
+
+        act = staticmethod(first_free)
+
+    monkeypatch.setitem(AGENTS, FirstFree.name, f"{__name__}:FirstFree")
+    monkeypatch.setattr(sys.modules[__name__], "FirstFree", FirstFree, raising=False)
+    return FirstFree.name, made
+
+
+@needs_it
+def test_an_agent_on_the_other_side_may_be_named_and_is_made_when_it_first_speaks(first_free_agent):
+    name, made = first_free_agent
+    env = make("TicTacToe", opponent=name, seat=0, variant=None)
+    env.reset(seed=0)
+    assert made == []
+    moves = ["[4]", "[8]", "[2]", "[3]"]
+    assert repr(play(env, moves)) == repr(play(make("TicTacToe", opponent=first_free, seat=0), moves))
+    play(env, moves)
+    play(pickle.loads(pickle.dumps(env)), moves)
+    assert [agent.spec.id for agent in made] == ["textarena/TicTacToe-v0"] * 2  # that of the pickled one is another
+    *_, info = forever(make("TicTacToe", opponent="claim_success", seat=0), "[0]")
+    assert info["opponent_invalid_moves"] == 2
+
+
+@needs_it
+def test_a_saved_agent_on_the_other_side_is_its_folder_which_a_file_can_hold(first_free_agent, tmp_path):
+    from dialogym.agents import load_agent, make_agent
+    from dialogym.evaluation.score import score
+
+    name, made = first_free_agent
+    make_agent(name, make("TicTacToe")).save(tmp_path / "opponent")
+    env = make("TicTacToe", opponent=str(tmp_path / "opponent"), seat=0, reward="textarena")
+    again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    moves = ["[4]", "[8]", "[2]", "[3]"]
+    expected = play(make("TicTacToe", opponent=first_free, seat=0, reward="textarena"), moves)
+    assert repr(play(env, moves)) == repr(play(again, moves)) == repr(expected)
+    make_agent(name, env).save(tmp_path / "learner")
+    made.clear()
+    loaded = load_agent(tmp_path / "learner")
+    assert loaded.spec.kwargs["opponent"] == str(tmp_path / "opponent")
+    assert len(made) == 1  # the learner alone
+    scores = score(loaded, remake(loaded.spec, interface="text"), [(str(number), number) for number in range(3)])
+    assert scores.success.all()  # who begins with 0, 2, 4, 6 has a line first
+    assert len(made) == 2
+
+
+@needs_it
+def test_the_command_line_plays_against_a_saved_agent(tmp_path):
+    from typer.testing import CliRunner
+
+    from dialogym.agents import make_agent
+    from dialogym.cli import app
+
+    make_agent("claim_success", make("TicTacToe")).save(tmp_path / "agent")
+    asked = ["evaluate", "random", "--env", "textarena/TicTacToe-v0", "--goals", "2"]
+    done = CliRunner().invoke(app, [*asked, "--set", f"opponent={tmp_path}/agent"])
+    assert done.exit_code == 0, done.output
+    wrong = CliRunner().invoke(app, [*asked, "--set", f"opponent={tmp_path}"])
+    assert "did you mean" in str(wrong.exception or wrong.output)
+
+
+@needs_it
+def test_an_environment_without_an_agent_on_the_other_side_imports_none():
+    code = (
+        "import sys, gymnasium as gym\n"
+        "gym.make('dialogym:textarena/TicTacToe-v0', interface='text', opponent='rule').reset(seed=0)\n"
+        "print([name for name in sys.modules if name.startswith('dialogym.agents')])\n"
+        "gym.make('dialogym:textarena/TicTacToe-v0', interface='text', opponent='sft').reset\n"
+        "print([name for name in sys.modules if name == 'torch'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "[]"]
+
+
+@needs_it
+def test_a_folder_that_names_a_server_is_not_played_against(tmp_path):
+    from dialogym.agents import make_agent
+
+    options = {"model": "m", "base_url": "http://localhost:1", "key_variable": "SECRET_KEY"}
+    make_agent("do_nothing", make("TicTacToe")).save(tmp_path)
+    description = json.loads((tmp_path / "agent.json").read_text())
+    (tmp_path / "agent.json").write_text(json.dumps({**description, "agent": "api", "config": options}))
+    with pytest.raises(
+        ValueError, match=r"names the server 'http://localhost:1', which would get the key in SECRET_KEY"
+    ):
+        make("TicTacToe", opponent=str(tmp_path))
+
+
 @needs_it
 def test_against_itself_the_agent_plays_both_seats_of_a_game():
     from dialogym.agents import Agent
@@ -451,7 +553,16 @@ def test_a_language_model_learns_against_itself(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"opponent": "chess"}, ValueError, "opponent must be one of random, rule, self, an agent.*got 'chess'"),
+        (
+            {"opponent": "chess"},
+            ValueError,
+            r"opponent must be one of random, rule, self, the name .*got 'chess': .*chess",
+        ),
+        (
+            {"opponent": "q_learning"},
+            ValueError,
+            "got 'q_learning': expected an agent that plays .*'text', and q_learn",
+        ),
         ({"opponent": 3}, TypeError, "opponent must be one of .*got 3"),
         ({"opponent": {"base_url": "http://localhost:1"}}, ValueError, "of which model has to be given"),
         ({"opponent": {"model": "m", "modell": 1}}, ValueError, "endpoint of an opponent takes model, base_url"),
