@@ -21,6 +21,7 @@ from ..agents.files import CARD_FILE, atomic_write
 from ..agents.registry import ENTRIES, agent_class
 from ..agents.training.log import read_log
 from ..envs import task_class
+from ..evaluation.rating.judges import in_words as judge_in_words
 from ..evaluation.statistics import Interval, wilson_interval
 from .measurement import CEILING, TRAINED, is_of, read_evaluation
 from .records import read_records
@@ -291,6 +292,7 @@ def _scores(evaluation: Mapping[str, Any] | None) -> str:
             "which no training sees, each played once; the mean, and a 95% interval over goals (Wilson's for success, "
             "else bootstrap).",
             "",
+            *(line for judge in evaluation.get("judges", []) for line in (judge_in_words(judge), "")),
             "| | success | return | turns |",
             "| --- | --- | --- | --- |",
             *table,

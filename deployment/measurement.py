@@ -18,6 +18,7 @@ from ..agents.files import EVALUATION_FILE, atomic_write, digest_of
 from ..envs import remake
 from ..envs.core.make import task_options
 from ..evaluation.grading import grading
+from ..evaluation.rating.judges import judges_in
 from ..evaluation.score import frozen_goals, score
 from ..evaluation.statistics import bootstrap_interval, wilson_interval
 from ..evaluation.validate import FLOORS
@@ -42,7 +43,8 @@ def measure(
 
     Args:
         folder: that an agent was saved to; gets ``evaluation.json``. Scores that are there already are taken where
-            they are of the same agent, goals, and version of task and reward.
+            they are of the same agent, goals, and version of task and reward; what is known of the judges in the
+            reward is noted anew.
         env: the environment; None is the one the agent was saved with.
         num_goals: how many; all, where the split has fewer.
         step: told who is scored next.
@@ -68,9 +70,10 @@ def measure(
         "goals_sha256": frozen.hash,
         "grading": grading(core.task, core.reward),
     }
+    judges = judges_in(core.reward)
     known = read_evaluation(folder)
     if known is not None and all(known.get(name) == value for name, value in about.items()):
-        return known
+        return known if known.get("judges") == judges else _kept(folder, {**known, "judges": judges})
     players: dict[str, Agent] = {TRAINED: agent}
     for name in dict.fromkeys((CEILING, *FLOORS)):
         if name == agent.name:
@@ -89,7 +92,11 @@ def measure(
             "turns": list(bootstrap_interval(found.turns.astype(float), seed=0)),
         }
     now = datetime.datetime.now(datetime.timezone.utc)
-    told = {**about, "dialogym": __version__, "date": now.date().isoformat(), "rows": rows}
+    when = {"dialogym": __version__, "date": now.date().isoformat()}
+    return _kept(folder, {**about, **when, "judges": judges, "rows": rows})
+
+
+def _kept(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
     atomic_write(folder / EVALUATION_FILE, json.dumps(told, indent=2) + "\n")
     return told
 

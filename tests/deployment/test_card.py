@@ -1,5 +1,6 @@
 """The card of an agent: what is known stands on it, in figures that can be checked, and what is not known does not."""
 
+import hashlib
 import json
 import shutil
 
@@ -13,8 +14,10 @@ from dialogym.agents import load_agent, make_agent
 from dialogym.agents.files import EVALUATION_FILE, digest_of
 from dialogym.deployment.card import CEILING, _beside_floors, card_of, opinions_of, write_card
 from dialogym.deployment.measurement import TRAINED, measure
+from dialogym.evaluation.rating.judges import in_words, judges_in
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.evaluation.statistics import wilson_interval
+from dialogym.rewards import Reward, resolve
 
 NOISY = {"noise": 0.15}
 NUM_GOALS = 30
@@ -108,6 +111,49 @@ def test_scores_under_other_options_are_taken_anew_and_told_as_such(tmp_path):
     assert noisy["goals_sha256"] == plain["goals_sha256"]
     assert noisy["rows"][TRAINED]["success"][0] < plain["rows"][TRAINED]["success"][0]
     assert "goals of `TextDialog-v0` with `noise=0.6`, which" in card_of(tmp_path)
+
+
+def test_a_return_that_rests_on_a_judge_is_told_with_how_good_the_judge_is(tmp_path):
+    class Opinion(Reward):
+        name, low, high, is_judge = "opinion", 0.0, 1.0, True
+        quality_file = tmp_path / "quality.json"
+
+        def identity(self):
+            return "version 1"
+
+        def __call__(self, transcript):
+            return 0.5
+
+    one, names = Opinion(), []
+    make_agent("rule", "TextDialog-v0").save(tmp_path / "agent")
+    made = gym.make("TextDialog-v0", reward={one: 1.0, "sparse": 1.0})
+    told = measure(tmp_path / "agent", made, num_goals=3)
+    assert told["judges"] == [{"reward": "opinion", "quality": None}]
+    card = card_of(tmp_path / "agent")
+    words = in_words(told["judges"][0])
+    assert "was not measured" in words
+    assert card.index("## Scores") < card.index(words) < card.index("| | success | return | turns |")
+    found = {"mean": 0.7, "low": 0.6, "high": 0.8}
+    quality = {"num_pairs": 40, "accuracy": found, "kappa": found, "position": None, "length": None, "own": None}
+    one.quality_file.write_text(
+        json.dumps({"of": hashlib.sha256(b"version 1").hexdigest()[:16], "sways": [], **quality})
+    )
+    assert judges_in(resolve(one)) != told["judges"]
+    again = measure(tmp_path / "agent", made, num_goals=3, step=names.append)
+    assert names == []  # the same scores
+    assert again == {**told, "judges": judges_in(resolve(one))}
+    assert "on 40 pairs it chose as most people did in 0.70 [0.60, 0.80]" in card_of(tmp_path / "agent")
+
+
+def test_the_card_says_nothing_of_judges_where_there_are_none(tmp_path):
+    make_agent("rule", "TextDialog-v0").save(tmp_path)
+    assert measure(tmp_path, num_goals=2)["judges"] == []
+    before = json.loads((tmp_path / EVALUATION_FILE).read_text())
+    with_none = card_of(tmp_path)
+    del before["judges"]  # of a version that did not note them
+    (tmp_path / EVALUATION_FILE).write_text(json.dumps(before))
+    assert card_of(tmp_path) == with_none
+    assert "opinion" not in with_none
 
 
 def test_the_command_changes_options_of_the_environment_that_the_agent_was_made_for(tmp_path):
