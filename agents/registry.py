@@ -172,7 +172,7 @@ def agent_maker(who: str, interface: str = "text") -> Callable[[Any], Agent]:
     name = who
     if who not in AGENTS:
         description = read_description(who)
-        if servers := servers_in(description):
+        if servers := servers_in(description.get("config", {})):
             raise ValueError(
                 f"the agent in {who} names {' and '.join(servers)}: if you know who wrote that folder, load it with "
                 "trust=True and give the agent itself"

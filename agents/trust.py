@@ -10,11 +10,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import gymnasium as gym
+
+from ..rewards.served.endpoint import KEY_VARIABLE
 
 KNOWN_PACKAGES = frozenset({"dialogym", "gymnasium"})
 """Whose wrappers may be imported."""
@@ -31,7 +34,8 @@ def check_trusted(description: Mapping[str, Any], folder: str | Path, with_env: 
     Raises:
         ValueError: with what it names, and how to allow it.
     """
-    named = [*servers_in(description), *(_code(description.get("env") or {}) if with_env else ())]
+    env = (description.get("env") or {}) if with_env else {}
+    named = [*servers_in(description.get("config", {})), *_code(env), *servers_in(env)]
     if named:
         raise ValueError(
             f"the agent in {folder} names {' and '.join(named)}: pass trust=True, or --trust on the command line, if "
@@ -39,11 +43,24 @@ def check_trusted(description: Mapping[str, Any], folder: str | Path, with_env: 
         )
 
 
-def servers_in(description: Mapping[str, Any]) -> list[str]:
-    """The servers that would get a key of yours, in words."""
-    url = description.get("config", {}).get("base_url")
-    key = description.get("config", {}).get("key_variable")
-    return [f"the server {url!r}, which would get the key in {key}"] if url and key else []
+def servers_in(told: Any) -> list[str]:
+    """The servers that would get a key of yours by what a file tells, wherever in it they stand; in words."""
+    if isinstance(told, str):
+        return [f"{told!r}, a server which would get a key"] if _asks_for_key(told) else []
+    if isinstance(told, Mapping):
+        named = [found for value in told.values() for found in servers_in(value)]
+        for prefix in ("base_", "sampler_"):
+            url = told.get(f"{prefix}url")
+            key = told.get(f"{prefix.removeprefix('base_')}key_variable", KEY_VARIABLE)
+            if url and key:
+                named.append(f"the server {url!r}, which would get the key in {key}")
+        return named
+    return [found for one in told for found in servers_in(one)] if isinstance(told, Sequence) else []
+
+
+def _asks_for_key(text: str) -> bool:
+    """An address, as partners have, with a setting that says which key it gets."""
+    return "://" in text and any(parse_qs(urlsplit(text).query).get("key_variable", ()))
 
 
 def _code(env: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -241,3 +242,38 @@ def test_code_beside_a_model_is_not_run_nor_asked_about(tmp_path: Path, monkeypa
     with pytest.raises(ValueError, match="custom code"):
         LanguageModel.load(folder, device="cpu")
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"opponent": {"model": "m", "base_url": "http://stranger.invalid/v1"}},
+        {"opponent": {"model": "m", "base_url": "http://stranger.invalid/v1", "key_variable": "SECRET"}},
+        {"partner": "http://stranger.invalid/v1?key_variable=SECRET#m"},
+        {"reward": [{"judge": {"base_url": "http://stranger.invalid/v1"}}]},
+    ],
+)
+def test_a_server_that_the_environment_of_a_folder_names_gets_no_key_unasked(options: Any, saved: Path) -> None:
+    edited(saved, env={"id": "TextDialog-v0", "options": options})
+    with pytest.raises(ValueError, match=r"names .*stranger\.invalid.*which would get .*: pass trust=True"):
+        load_agent(saved)
+    assert load_agent(saved, env=ENV).name == "random"
+
+
+@pytest.mark.parametrize("key", ["", "SECRET"])
+def test_a_server_that_samples_gets_no_key_unasked(key: str, tmp_path: Path) -> None:
+    make_agent("random", ENV).save(tmp_path)
+    edited(tmp_path, config={"sampler_url": "http://stranger.invalid/v1", "sampler_key_variable": key})
+    refused = pytest.raises(
+        ValueError, match=r"names the server .http://stranger\.invalid/v1., which would get the key"
+    )
+    other = pytest.raises(TypeError)  # a random agent has no such settings
+    with refused if key else other:
+        load_agent(tmp_path)
+
+
+@pytest.mark.parametrize("partner", ["http://localhost:1/v1#m", "http://localhost:1/v1?key_variable=#m", "rule"])
+def test_a_partner_that_gets_no_key_needs_no_trust(partner: str, saved: Path) -> None:
+    edited(saved, env={"id": "TextDialog-v0", "options": {"partner": partner}})
+    with contextlib.suppress(ImportError):
+        assert load_agent(saved).name == "random"
