@@ -14,22 +14,27 @@ Needs ``grpo_step.py`` beside it. Prints a table, and writes the same as JSON wi
 - training: SFT on demonstrations of ``TextDialog-v0``, then GRPO, with LoRA and in full, in the types "auto" takes.
 - a step of GRPO beside TRL's, see ``grpo_step.py``.
 
-What does not fit into ``--minutes`` is left out, and said to be.
+The JSON is written after each part, so that one that is killed leaves what it found. Whatever is under way when
+``--minutes`` are over is stopped; what was left out stands in table and JSON, and why.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import dataclasses
+import functools
 import itertools
 import json
 import platform
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,6 +66,11 @@ SMOLLM2_135M = {
 SMOLLM2_VOCABULARY = 49_152
 TINY = {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "num_key_value_heads": 1, "intermediate_size": 128}
 LORA_RANK = 16
+SIDES = ("ours", 1), ("trl", 1), ("ours", TURNS), ("trl-plain", TURNS)
+"""Of a step of GRPO, and turns of its conversations."""
+PARITY, TRAINING, STEPS = "parity", "training", "steps"
+NOT_REACHED = "not reached"
+MAX_WHY_CHARS = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,24 +94,110 @@ def main() -> None:
     if chosen.device != "cpu" and not torch.cuda.is_available():
         parser.error(f"there is no GPU for --device {chosen.device}; --device cpu --quick is a look without one")
     sizes = Sizes(16, 8, 2, 1) if chosen.quick else Sizes()
-    ends = time.monotonic() + 60 * chosen.minutes
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = chosen.model or random_model(Path(scratch) / "random", chosen.quick)
-        found: dict[str, Any] = {"machine": machine(chosen.device), "model": chosen.model or "random weights"}
-        found["parity"] = parity(folder, chosen.device)
-        found["training"] = [
-            training(folder, chosen.device, rank, sizes, Path(scratch)) for rank in (LORA_RANK, None) if has_time(ends)
-        ]
-        found["steps"] = steps(folder, chosen.device, sizes, ends)
-    atomic_write(Path(chosen.out), json.dumps(found, indent=2))
-    print(table(found))
-    if apart := [name for name, limit in LIMITS.items() if not found["parity"][name] <= limit]:
-        sys.exit(f"{chosen.device} and the CPU are too far apart in: {', '.join(apart)}")
+    record = Record(Path(chosen.out), chosen.minutes, machine(chosen.device), chosen.model or "random weights")
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = chosen.model or random_model(Path(scratch) / "random", chosen.quick)
+            measure_all(record, folder, chosen.device, sizes, Path(scratch))
+    finally:
+        print(table(record.found))
+    found = record.found.get(PARITY, {})
+    wrong = [f"{chosen.device} and the CPU are too far apart in {one}" for one in LIMITS if too_far_apart(one, found)]
+    if wrong := wrong + [f"{name} failed" for name in record.failed]:
+        sys.exit("; ".join(wrong))
 
 
-def has_time(ends: float) -> bool:
-    """Whether there is some."""
-    return time.monotonic() < ends
+def too_far_apart(name: str, differences: dict[str, float]) -> bool:
+    """Whether it was measured and is above its limit."""
+    return name in differences and not differences[name] <= LIMITS[name]
+
+
+def measure_all(record: Record, folder: str, device: str, sizes: Sizes, scratch: Path) -> None:
+    """Part after part."""
+    parts: dict[str, tuple[str, Callable[[], Any]]] = {PARITY: (PARITY, lambda: parity(folder, device))}
+    for rank in (LORA_RANK, None):
+        parts[kind_of(rank)] = TRAINING, functools.partial(training, folder, device, rank, sizes, scratch)
+    for side, turns in SIDES:
+        measure = functools.partial(step, side, turns, folder, device, sizes, record)
+        parts[f"GRPO step, {turns} turn(s), {side}"] = STEPS, measure
+    record.begin(parts)
+    for name, (section, measure) in parts.items():
+        record.measure(name, section, measure)
+
+
+class OutOfTime(BaseException):
+    """The minutes are over; no error that anybody on the way would handle."""
+
+
+class Record:
+    """What was found so far, on disk after each part, and what was left out and why.
+
+    Args:
+        out: the JSON.
+        minutes: for all parts together, from now on.
+        about: the machine.
+        model: what is measured with.
+    """
+
+    def __init__(self, out: Path, minutes: float, about: dict[str, str], model: str):
+        self.out, self.minutes, self.ends = out, minutes, time.monotonic() + 60 * minutes
+        self.found: dict[str, Any] = {"machine": about, "model": model, TRAINING: [], STEPS: [], "left_out": {}}
+        self.failed: list[str] = []
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Says what is to come, so that the file of one that is killed names what it lacks."""
+        self.found["left_out"] = dict.fromkeys(names, NOT_REACHED)
+        self._write()
+
+    @property
+    def seconds_left(self) -> float:
+        """May be negative."""
+        return self.ends - time.monotonic()
+
+    def measure(self, name: str, section: str, part: Callable[[], Any]) -> None:
+        """Adds what a part finds, or why it was left out: there was no time to begin or to end it, or it failed."""
+        why = self.found["left_out"]
+        if self.seconds_left <= 0:
+            why[name] = f"no time left of {self.minutes:g} minutes"
+        else:
+            try:
+                with self._limit():
+                    found = part()
+                self._keep(section, found)
+                del why[name]
+            except OutOfTime:
+                why[name] = f"stopped when {self.minutes:g} minutes were over"
+            except Exception as e:  # the other parts are worth having
+                self.failed.append(name)
+                why[name] = f"failed: {type(e).__name__}: {e}"[-MAX_WHY_CHARS:]
+        self._write()
+
+    def _keep(self, section: str, found: Any) -> None:
+        if isinstance(self.found.get(section), list):
+            self.found[section].append(found)
+        else:
+            self.found[section] = found
+
+    def _write(self) -> None:
+        atomic_write(self.out, json.dumps(self.found, indent=2))
+
+    @contextlib.contextmanager
+    def _limit(self) -> Iterator[None]:
+        """Raises OutOfTime in the block when the time is over, wherever it is; on Windows only before the next part."""
+        if not hasattr(signal, "setitimer"):
+            yield
+            return
+        before = signal.signal(signal.SIGALRM, _stop)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds_left, 1.0)  # again, where Python dropped it in a finalizer
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def _stop(*_: object) -> None:
+    raise OutOfTime
 
 
 def machine(device: str) -> dict[str, str]:
@@ -223,7 +319,7 @@ def apart(one: Tensor, other: Tensor) -> float:
 def training(folder: str, device: str, lora_rank: int | None, sizes: Sizes, scratch: Path) -> dict[str, Any]:
     """SFT, then GRPO: seconds of each, and what came of it."""
     env = gym.make(ENV, interface="text", max_turns=TURNS)
-    kind = "full" if lora_rank is None else f"LoRA {lora_rank}"
+    kind = kind_of(lora_rank)
     shared = {"lora_rank": lora_rank, "device": device, "max_reply_tokens": REPLY}
     rows: list[dict[str, Any]] = []
 
@@ -249,30 +345,30 @@ def training(folder: str, device: str, lora_rank: int | None, sizes: Sizes, scra
     }
 
 
+def kind_of(lora_rank: int | None) -> str:
+    """What a training is called."""
+    return "full" if lora_rank is None else f"LoRA {lora_rank}"
+
+
 # Beside TRL
 
 
-def steps(folder: str, device: str, sizes: Sizes, ends: float) -> list[dict[str, Any]]:
-    """Completion tokens per second of each side, in processes in turn; None where there was no time left."""
-    found = []
-    for side, turns in (("ours", 1), ("trl", 1), ("ours", TURNS), ("trl-plain", TURNS)):
-        command = [
-            sys.executable, str(Path(__file__).with_name("grpo_step.py")), "--side", side, "--turns", str(turns),
-            "--model", folder, "--device", device, "--conversations", str(sizes.conversations),
-            "--reply", str(REPLY), "--steps", str(sizes.steps),
-        ]  # fmt: skip
-        row: dict[str, Any] = {"side": side, "turns": turns, "tokens_per_second": None}
-        try:
-            left = max(1.0, ends - time.monotonic())
-            done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=left)
-            told = json.loads(done.stdout.splitlines()[-1])
-            row["tokens_per_second"] = told["tokens"] / told["seconds"]
-        except subprocess.TimeoutExpired:
-            pass
-        except subprocess.CalledProcessError as e:
-            sys.exit(f"{' '.join(command)} failed:\n{e.stderr[-2000:]}")
-        found.append(row)
-    return found
+def step(side: str, turns: int, folder: str, device: str, sizes: Sizes, record: Record) -> dict[str, Any]:
+    """Completion tokens per second of a side, in a process of its own, which is killed when the time is over."""
+    command = [
+        sys.executable, str(Path(__file__).with_name("grpo_step.py")), "--side", side, "--turns", str(turns),
+        "--model", folder, "--device", device, "--conversations", str(sizes.conversations),
+        "--reply", str(REPLY), "--steps", str(sizes.steps),
+    ]  # fmt: skip
+    try:
+        left = max(1.0, record.seconds_left)
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=left)
+    except subprocess.TimeoutExpired as e:
+        raise OutOfTime from e
+    except subprocess.CalledProcessError as e:
+        raise RuntimeError(e.stderr.strip()) from e
+    told = json.loads(done.stdout.splitlines()[-1])
+    return {"side": side, "turns": turns, "tokens_per_second": told["tokens"] / told["seconds"]}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -280,8 +376,8 @@ def table(found: dict[str, Any]) -> str:
     about = found["machine"]
     packages = ", ".join(f"{name} {value}" for name, value in about.items() if name != "device")
     lines = [f"{about['device']}; {found['model']}; {packages}", "", "| measured | |", "| --- | --- |"]
-    lines += [f"| difference from the CPU: {name} | {value:.1e} |" for name, value in found["parity"].items()]
-    for row in found["training"]:
+    lines += [f"| difference from the CPU: {name} | {value:.1e} |" for name, value in found.get(PARITY, {}).items()]
+    for row in found[TRAINING]:
         lines += [
             f"| {row['kind']}: SFT, seconds | {row['sft_seconds']:.1f} |",
             f"| {row['kind']}: an update of GRPO, seconds | {row['update_seconds']:.2f} |",
@@ -289,9 +385,10 @@ def table(found: dict[str, Any]) -> str:
             f"| {row['kind']}: return of the first batch | {row['return_first']:.2f} |",
             f"| {row['kind']}: return of the last batch | {row['return_last']:.2f} |",
         ]
-    for row in found["steps"]:
-        speed = "no time left" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:,.0f}"
+    for row in found[STEPS]:
+        speed = f"{row['tokens_per_second']:,.0f}"
         lines.append(f"| GRPO step, {row['turns']} turn(s), {row['side']}: completion tokens per second | {speed} |")
+    lines += [f"| {name} | {' '.join(why.replace('|', '/').split())} |" for name, why in found["left_out"].items()]
     return "\n".join(lines)
 
 
