@@ -15,6 +15,7 @@ from .fit import SMALLEST, fit_tokenizer
 __all__ = ["SHIPPED", "SMALLEST", "Tokenizer", "fit_tokenizer", "load_tokenizer"]
 
 SHIPPED = Path(__file__).parent / "files"
+HOW_TO_GET_ONE = "`dialogym model smollm2 --out FOLDER` makes a folder of one"
 
 
 def load_tokenizer(tokenizer: Any = None) -> Tokenizer:
@@ -26,6 +27,7 @@ def load_tokenizer(tokenizer: Any = None) -> Tokenizer:
 
     Raises:
         ImportError: without transformers (``pip install "dialogym[lm]"``).
+        OSError: if there is no such folder, and the hub was not reached or has none of that name.
         ValueError: if its chat template cannot be used message by message, see :class:`Tokenizer`.
     """
     if isinstance(tokenizer, Tokenizer):
@@ -33,8 +35,22 @@ def load_tokenizer(tokenizer: Any = None) -> Tokenizer:
     if tokenizer is None:
         return _shipped()
     if isinstance(tokenizer, (str, Path)):
-        tokenizer = _transformers().AutoTokenizer.from_pretrained(str(tokenizer), trust_remote_code=False)
+        tokenizer = _pretrained(str(tokenizer))
     return Tokenizer(tokenizer)
+
+
+def _pretrained(name: str) -> Any:
+    """The Hugging Face tokenizer of a folder or of a name on the hub; that of a model is what loads first of it."""
+    auto = _transformers().AutoTokenizer
+    try:
+        return auto.from_pretrained(name, trust_remote_code=False)
+    except OSError as error:
+        if Path(name).exists():
+            raise
+        raise OSError(
+            f"model or tokenizer {name!r}: there is no such folder, and the hub was not reached or has none of that "
+            f"name; {HOW_TO_GET_ONE} ({str(error).splitlines()[0]})"
+        ) from error
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import random
+import re
 
 import pytest
 
@@ -366,6 +367,26 @@ def test_an_agent_loads_where_the_model_it_started_from_is_gone(tmp_path):
     make_agent("ppo", "TextDialog-v0", init=str(tmp_path / "start")).save(tmp_path / "agent")
     (tmp_path / "start").rename(tmp_path / "elsewhere")
     assert load_agent(tmp_path / "agent").lm.model.config.hidden_size == 16
+
+
+def test_a_model_that_is_neither_a_folder_nor_reached_on_the_hub_is_named_with_what_makes_one(monkeypatch, tmp_path):
+    cause = OSError("We couldn't connect to 'https://huggingface.co'\nCheck your internet connection")
+
+    def unreachable(name, **options):
+        raise cause
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", unreachable)
+    said = (
+        "model or tokenizer 'someone/model': there is no such folder, and the hub was not reached or has none of that "
+        "name; `dialogym model smollm2 --out FOLDER` makes a folder of one (We couldn't connect to 'https://huggingface.co')"
+    )
+    for load in (LanguageModel.load, load_tokenizer):
+        with pytest.raises(OSError, match=re.escape(said)) as raised:
+            load("someone/model")
+        assert raised.value.__cause__ is cause
+    with pytest.raises(OSError, match=r"^We couldn't connect") as raised:
+        load_tokenizer(str(tmp_path))  # a folder, whose own error it is
+    assert raised.value is cause
 
 
 def test_the_default_model_has_about_a_million_weights_and_is_drawn_from_the_seed():
