@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import shlex
 import signal
@@ -530,6 +531,14 @@ def compare(
     seeds: Annotated[
         int, typer.Option(min=1, help="For --suite: training runs of each agent; a later call may ask for more.")
     ] = 1,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="With --suite: a look at all of it in about ten minutes on two cores, with an eighth of the training; "
+            "it shows no more than that everything runs. Without: --preset quick.",
+        ),
+    ] = False,
     model: Annotated[
         str | None, typer.Option(help="For --preset pretrained: folder of a chat model, or its name on the hub.")
     ] = None,
@@ -557,11 +566,15 @@ def compare(
     RL is PPO; --also puts another algorithm beside it. All are scored on the same held-out goals. Noise, wordings or
     partners that differ between training and testing are for `transfer`.
     """
+    if quick and preset is not PresetName.quick:
+        raise ValueError(
+            f"--quick is for the small language model, got it beside --preset {preset.value}: type one of the two"
+        )
     _check_preset(preset, model, amount)
     if suite:
         if set_ is not None or preset is PresetName.full:
             raise ValueError("--suite compares every environment as it is: --set and --preset full are not for it")
-        _compare_suite(out, env, jobs, seed, _preset_for(preset, model, amount), only, seeds, also)
+        _compare_suite(out, env, jobs, seed, _preset_for(preset, model, amount), only, seeds, also, quick)
         return
     if seeds != 1:
         raise ValueError("--seeds is for --suite; --preset full has three")
@@ -607,10 +620,14 @@ def _compare_suite(
     only: list[str] | None,
     num_seeds: int,
     also: list[str] | None,
+    quick: bool,
 ) -> None:
+    from dialogym.evaluation.compare.small import quick_look
     from dialogym.evaluation.suite import PICTURE_FILE, TABLE_FILE, compare_suite
 
-    if preset is not None and num_seeds != 1:
+    if quick:
+        preset = functools.partial(quick_look, num_seeds=num_seeds)
+    elif preset is not None and num_seeds != 1:
         raise ValueError(f"--seeds is for the small model; with --preset pretrained it is --amount seeds={num_seeds}")
     compare_suite(out, env_ids, jobs, seed, preset, console=console, only=only, num_seeds=num_seeds, also=also or ())
     console.print(f"Table: {out / TABLE_FILE}, picture: {out / PICTURE_FILE}", soft_wrap=True)

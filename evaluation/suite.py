@@ -23,7 +23,7 @@ from ..envs import shipped_ids
 from .compare.arms import Preset, is_labelled, with_algorithms
 from .compare.run import RESULTS_FILE as RESULTS_OF_ONE
 from .compare.run import Comparison, begin, is_idle, run, write
-from .compare.small import small_preset
+from .compare.small import LOOK, small_preset
 from .contenders import BY_NAME, CONTENDERS, LABELS, stages_of, suite_columns, takes_part
 from .grading import grading, in_words
 from .report.charts import heat_map
@@ -39,6 +39,10 @@ NORMALISED_BY = tuple(contender.name for contender in CONTENDERS if contender.ro
 RESULTS_FILE, TABLE_FILE, PICTURE_FILE = "suite.json", "suite.md", "suite.png"
 COUNTS = ("goals", "runs")
 """Of the tests, and of finished training runs of each agent that learns: both may differ from row to row."""
+LOOK_NOTE = (
+    "**A quick look**: a small share of the training and of the goals of the suite. It shows that everything runs and "
+    "how this table reads, and not how well agents do or what reinforcement learning adds."
+)
 VERDICTS = {BETTER: "adds", WORSE: "harms"} | {one: one for one in (NOTHING_SHOWN, DIFFER, NO_DIFFERENCE)}
 """What is said of reinforcement learning after SFT. One training run of each shows two models, never what RL adds."""
 
@@ -62,7 +66,8 @@ def compare_suite(
         env_ids: of registered environments; None takes every one of this package.
         jobs, seed: as for :func:`~dialogym.evaluation.compare.compare`.
         preset: how thorough, or what says so for the id of an environment; None is that of the small language model,
-            see :mod:`~dialogym.evaluation.compare.small`: 200 test goals, or as many different ones as there are.
+            see :mod:`~dialogym.evaluation.compare.small`: 200 test goals, or as many different ones as there are. With
+            its ``quick_look``, every file says that it is one.
         console: of rich, for the progress.
         only: names of agents to run now, with what they start from; None runs all.
         num_seeds: training runs of each agent, where ``preset`` is None; a later call may ask for more.
@@ -70,8 +75,9 @@ def compare_suite(
             ask for more.
 
     Returns:
-        {"schema": 1, "seed": SEED, "environments": {ID: {"goals", "runs", "agents": {AGENT: {"success", "normalised",
-        "return", ...}}, "rl_after_sft": {...}, ...}}, "left_out": {ID: WHY}}; "runs" are the training runs of each.
+        {"schema": 1, "seed": SEED, "preset": NAME, "environments": {ID: {"goals", "runs", "agents": {AGENT: {"success",
+        "normalised", "return", ...}}, "rl_after_sft": {...}, ...}}, "left_out": {ID: WHY}}; "runs" are the training
+        runs of each.
 
     Raises:
         ValueError: for an unknown environment or agent, fewer than one seed, or several and fewer than 2 test goals.
@@ -93,7 +99,8 @@ def compare_suite(
     if not begun and not failed:
         raise ValueError(f"none of {', '.join(only or AGENTS)} has a place in {', '.join(ids)}")
     found = run(list(begun.values()), jobs, console)
-    rows, old = _earlier_rows(folder, seed, _preset_of(ids[0], preset), set(begun))  # of calls beside this one too
+    first = _preset_of(ids[0], preset)
+    rows, old = _earlier_rows(folder, seed, first, set(begun))  # of calls beside this one too
     for env_id, why in old.items():
         console.print(f"{env_id} is left out: {why}", markup=False)
     for (env_id, comparison), failures in zip(begun.items(), found, strict=True):
@@ -101,11 +108,18 @@ def compare_suite(
             rows[env_id] = _row(write(comparison, failures))
     rows = {env_id: rows[env_id] for env_id in sorted(rows) if env_id not in failed}
     correct_over_environments([row["rl_after_sft"] for row in rows.values() if row["rl_after_sft"]])
-    results = {"schema": 1, "seed": seed, "environments": rows, "left_out": {**old, **failed}}
+    left_out = {**old, **failed}
+    results = {"schema": 1, "seed": seed, "preset": first.name, "environments": rows, "left_out": left_out}
     atomic_write(folder / RESULTS_FILE, json.dumps(results, indent=1, allow_nan=False) + "\n")
     atomic_write(folder / TABLE_FILE, markdown(results))
     columns = _columns(results)
-    heat_map(_cells(rows, columns), list(rows), columns, folder / PICTURE_FILE)
+    heat_map(
+        _cells(rows, columns),
+        list(rows),
+        columns,
+        folder / PICTURE_FILE,
+        column_title=LOOK if _is_look(results) else "",
+    )
     console.print(table(results))
     for line in verdicts(results):
         console.print(line, markup=False, highlight=False)
@@ -251,6 +265,14 @@ def correct_over_environments(found: Sequence[dict[str, Any]]) -> None:
 # The table
 
 
+def _is_look(results: Mapping[str, Any]) -> bool:
+    return results.get("preset") == LOOK
+
+
+def _title(results: Mapping[str, Any]) -> str:
+    return "Environments × agents" + (f": a {LOOK}" if _is_look(results) else "")
+
+
 def _columns(results: Mapping[str, Any]) -> list[str]:
     """The agents that take part in these comparisons."""
     present = {name for row in results["environments"].values() for name in row["agents"]}
@@ -325,9 +347,7 @@ def table(results: Mapping[str, Any]) -> Table:
 
     The agents that success is normalised by are 0 and 1, so they are not shown.
     """
-    shown = Table(
-        title="Environments × agents", caption=CAPTION.partition(";")[0], box=SIMPLE, padding=0, pad_edge=False
-    )
+    shown = Table(title=_title(results), caption=CAPTION.partition(";")[0], box=SIMPLE, padding=0, pad_edge=False)
     columns = [name for name in _columns(results) if name not in NORMALISED_BY]
     shown.add_column("environment", no_wrap=True)
     for heading in (*COUNTS, *columns):
@@ -356,7 +376,8 @@ def markdown(results: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     notes += _versions(results["environments"])
     notes += _summary([row["rl_after_sft"] for row in results["environments"].values() if row["rl_after_sft"]])
-    text = "\n".join([f"# Environments × agents\n\nCells: {CAPTION}.\n", *rows, "", *notes])
+    head = [f"# {_title(results)}", "", *([LOOK_NOTE, ""] if _is_look(results) else []), f"Cells: {CAPTION}.", ""]
+    text = "\n".join([*head, *rows, "", *notes])
     text += f"\n\n![normalised success, environments × agents]({PICTURE_FILE})\n"
     for title, found in (
         ("What it took", _efficiency(results["environments"])),

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import gymnasium as gym
 import pytest
+from typer.testing import CliRunner
 
 from dialogym.agents import make_agent
-from dialogym.cli import goal_in_words
+from dialogym.cli import app, goal_in_words
 
 from .children import child, hears_ctrl_c, ignores_ctrl_c
 
@@ -81,6 +82,8 @@ def test_help_names_every_command():
         (("compare", "--preset", "pretrained", "--model", "."), "name on the hub that transformers loads, got '.'"),
         (("compare", "--model", "."), "--model and --amount are for --preset pretrained"),
         (("compare", "--env", "TextDialog-v0", "--env", "TextWordle-v0"), "several --env are for --suite"),
+        (("compare", "--quick", "--preset", "full"), "--quick is for the small language model, got it beside --preset"),
+        (("compare", "--suite", "--quick", "--preset", "pretrained", "--model", "."), "type one of the two"),
         (("compare", "--only", "tset"), "only must be among"),
         (("compare", "--also", "dpo"), "also must be among reinforce, a2c, grpo, rloo, got dpo"),
         (("train", "q_learning", "--log", "tensorbord"), "did you mean 'tensorboard'?"),
@@ -98,6 +101,23 @@ def test_a_mistake_is_one_line_that_says_what_is_right(arguments, message, tmp_p
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert not any(tmp_path.glob("**/*.json*"))
+
+
+def test_a_quick_suite_is_a_look_and_a_quick_comparison_the_preset_of_that_name(monkeypatch):
+    pytest.importorskip("torch")
+    from dialogym.evaluation import suite
+    from dialogym.evaluation.compare import arms, run, small
+
+    asked = []
+    monkeypatch.setattr(suite, "compare_suite", lambda out, env_ids, jobs, seed, preset, **_: asked.append(preset))
+    monkeypatch.setattr(run, "compare", lambda env_id, preset, **_: asked.append(preset))
+    for arguments in (["--suite", "--quick", "--seeds", "2"], ["--suite"], ["--quick"], []):
+        done = CliRunner().invoke(app, ["compare", *arguments])
+        assert done.exit_code == 0, done.exception
+    look, whole, quick, default = asked
+    assert look("TextWordle-v0") == small.quick_look("TextWordle-v0", 2)
+    assert whole is None
+    assert quick == default == arms.PRESETS["quick"]
 
 
 def test_evaluate_scores_on_frozen_goals_and_shows_a_conversation():

@@ -7,18 +7,22 @@ one seed; what was tried where none helped stands in docs/results.md.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .arms import Preset
 
-NAME = "suite"
+NAME, LOOK = "suite", "quick look"
 Q_LEARNING_TURNS = 60_000
 LABELS = 2000
 """That a BERT-like classifier learns from, where texts have labels."""
 FLAW_RATE = 0.15
 EXPANSION = 2.75
 """The intermediate size of the default model is so many times its hidden size."""
+LOOK_SHARE = 8
+"""A look has one of so many of the demonstrations, labels and turns of the suite."""
+LOOK_GOALS, LOOK_VALIDATION_GOALS = 40, 20
 
 
 @dataclass(frozen=True)
@@ -89,4 +93,24 @@ def small_preset(env_id: str, num_seeds: int = 1) -> Preset:
         name=NAME,
         demonstrations_count=False,
         is_sized=known is not None,
+    )
+
+
+def quick_look(env_id: str, num_seeds: int = 1) -> Preset:
+    """A small share of what an environment gets in the suite: that everything runs, and not how agents compare.
+
+    Under a name of its own, so that its rows never stand beside those of the suite.
+
+    Args:
+        env_id, num_seeds: as for :func:`small_preset`.
+    """
+    whole = small_preset(env_id, num_seeds)
+    return dataclasses.replace(
+        whole,
+        num_goals=LOOK_GOALS,
+        num_validation_goals=LOOK_VALIDATION_GOALS,
+        env_turns={agent: turns // LOOK_SHARE for agent, turns in whole.env_turns.items()},
+        demonstrations=whole.demonstrations // LOOK_SHARE,
+        labels=whole.labels // LOOK_SHARE,
+        name=LOOK,
     )

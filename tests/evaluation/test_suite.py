@@ -12,7 +12,7 @@ from rich.console import Console
 
 from dialogym.envs import shipped_ids
 from dialogym.evaluation.compare.arms import Preset
-from dialogym.evaluation.compare.small import SIZES, small_preset
+from dialogym.evaluation.compare.small import LOOK, SIZES, quick_look, small_preset
 from dialogym.evaluation.report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE
 from dialogym.evaluation.statistics import MODELS, RUNS
 from dialogym.evaluation.suite import compare_suite, correct_over_environments, markdown, rl_after_sft, table, verdicts
@@ -211,6 +211,38 @@ def test_the_suite_is_every_environment_of_the_package_under_equal_terms():
     assert "EvaluationWords-v0" not in shipped_ids()
     assert {small_preset(env_id).num_goals for env_id in shipped_ids()} == {200}
     assert small_preset("dialogym:TextWordle-v0") == small_preset("TextWordle-v0") != small_preset("TextDialog-v0")
+
+
+def test_a_look_has_an_eighth_of_the_training_and_the_same_model():
+    for env_id in [*shipped_ids(), "EvaluationWords-v0"]:
+        whole, look = small_preset(env_id, 2), quick_look(env_id, 2)
+        assert look.name == LOOK != whole.name
+        assert look.demonstrations == whole.demonstrations // 8 > 0
+        assert look.labels == whole.labels // 8
+        assert look.env_turns == {agent: turns // 8 for agent, turns in whole.env_turns.items()}
+        assert look.num_goals <= whole.num_goals / 5
+        assert (look.config, look.num_seeds) == (whole.config, 2)
+
+
+def test_a_look_says_so_wherever_it_is_read_and_its_rows_never_stand_beside_those_of_a_suite(tmp_path):
+    ids, out = ["EvaluationWords-v0"], tmp_path / "out"
+
+    def suite(name, env_ids):
+        preset = dataclasses.replace(SMALL, num_goals=6, num_validation_goals=2, name=name)
+        with (tmp_path / f"{name}.log").open("w") as log:
+            console = Console(file=log, width=200)
+            results = compare_suite(out, env_ids, 1, preset=preset, console=console, only=["do_nothing"])
+        return results, (out / "suite.md").read_text(), (tmp_path / f"{name}.log").read_text()
+
+    results, text, told = suite(LOOK, ids)
+    assert results["preset"] == json.loads((out / "suite.json").read_text())["preset"] == "quick look"
+    assert text.startswith("# Environments × agents: a quick look\n\n**A quick look**: a small share")
+    assert "Environments × agents: a quick look" in told
+    assert "Preset “quick look”" in (out / ids[0] / "report.md").read_text()
+    shutil.move(out / ids[0], out / "Other-v0")  # as if the look had been at another environment
+    results, text, told = suite("suite", ids)
+    assert set(results["environments"]) == set(ids)
+    assert "quick look" not in (text + told).lower()
 
 
 def test_the_question_of_every_environment_is_judged_by_holm_over_all_of_them():
