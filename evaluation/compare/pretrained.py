@@ -41,6 +41,8 @@ class Amounts:
         turns: of a conversation.
         reply_tokens: longest reply.
         test_goals, validation_goals: that agents are scored and models chosen on.
+        temperature: that agents are validated and scored at. 0 takes the likeliest words; at 1 replies are sampled, as
+            those that GRPO learns from: where the two part, only that shows what it learned.
         reports: validations of a training with GRPO.
         lora_rank: of the adapters, with twice the rank as alpha.
         sft_learning_rate, rl_learning_rate: with AdamW.
@@ -56,6 +58,7 @@ class Amounts:
     reply_tokens: int = 48
     test_goals: int = 100
     validation_goals: int = 100
+    temperature: float = 0.0
     reports: int = 4
     lora_rank: int = 16
     sft_learning_rate: float = 2e-4
@@ -67,7 +70,7 @@ class Amounts:
             value, least = getattr(self, field.name), 2 if field.name in ("demonstrations", "replies") else 1
             if isinstance(value, int) and value < least:
                 raise ValueError(f"{field.name} must be at least {least}, got {value}")
-            if not value > 0:
+            if not (value > 0 or (field.name == "temperature" and value == 0)):
                 raise ValueError(f"{field.name} must be above 0, got {value}")
 
 
@@ -106,7 +109,9 @@ def pretrained_preset(model: str | None, env_id: str, changes: Mapping[str, Any]
     amounts = dataclasses.replace(amounts, **checked_options("--amount", Amounts, dict(changes or {})))
     if model is None:
         raise ValueError(f"--preset {NAME} needs --model FOLDER, a pretrained language model: {HOW_TO_GET_ONE}")
-    as_it_is = {"model": model, "max_reply_tokens": amounts.reply_tokens}
+    as_it_is: dict[str, Any] = {"model": model, "max_reply_tokens": amounts.reply_tokens}
+    if amounts.temperature:
+        as_it_is["temperature"] = amounts.temperature
     speaker = {**as_it_is, "lora_rank": amounts.lora_rank}
     batch = amounts.goals * amounts.replies
     rl = {

@@ -118,6 +118,12 @@ def test_the_arms_have_an_adapter_and_what_their_environment_needs():
     assert arms["lora_sft"].config["demonstrations"] == arms["bert"].config["num_examples"] == 320
     long = {arm.name: arm for arm in arms_of(pretrained_preset("m", "dialogym:TextDialog-v0"), 0)}
     assert long["lora_sft"].config["demonstrations"] == AMOUNTS["TextDialog-v0"].demonstrations
+    sampled = {arm.name: arm for arm in arms_of(pretrained_preset("m", "TextKeywords-v0", {"temperature": 1.0}), 0)}
+    assert {sampled[name].config["temperature"] for name in ("zero_shot", "lora_sft", "lora_rl", "lora_sft_rl")} == {
+        1.0
+    }
+    with pytest.raises(ValueError, match="temperature must be above 0, got -1"):
+        Amounts(temperature=-1.0)
     with pytest.raises(TypeError, match="did you mean 'updates'"):
         pretrained_preset("m", "TextKeywords-v0", {"update": 3})
     with pytest.raises(ValueError, match="replies must be at least 2, got 1"):
