@@ -2,8 +2,9 @@
 
     python examples/train_pretrained.py
 
-With SmolLM2-135M-Instruct and one thread of a busy AMD EPYC (SFT took 10 minutes by the clock, the 30 updates of GRPO
-38) it printed, of 100 test goals and, as "validation", the mean reward of 33 others, here without the updates between:
+With SmolLM2-135M-Instruct, --learning-rate 1e-4 and one thread of a busy AMD EPYC (SFT took 10 minutes by the clock,
+the 30 updates of GRPO 38) it printed, of 100 test goals and, as "validation", the mean reward of 33 others, here without
+the updates between:
 
     zero-shot: reward 0.28, success 0.05, 12.0 words a reply, distinct-2 0.43
       sft: epoch 1  loss 3.39  validation 0.477  (297 s)
@@ -18,7 +19,9 @@ With SmolLM2-135M-Instruct and one thread of a busy AMD EPYC (SFT took 10 minute
     SFT → GRPO: reward 0.57, success 0.16, 15.2 words a reply, distinct-2 0.69
 
 One run. Another, stopped after 15 updates, had come to reward 0.59 and success 0.18. The curves of both are in
-docs/pretrained/keywords.json.
+docs/pretrained/keywords.json. At 3e-4, the default by now, the same training in `dialogym compare --preset pretrained`
+came from 0.49 after SFT to 0.74 (success 0.11 to 0.26) on 200 test goals with 40 updates, of which the
+26th to 30th returned 0.59 in the mean instead of 0.32.
 """
 
 from __future__ import annotations
