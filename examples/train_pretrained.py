@@ -3,8 +3,8 @@
     python examples/train_pretrained.py
 
 With SmolLM2-135M-Instruct, --learning-rate 1e-4 and one thread of a busy AMD EPYC (SFT took 10 minutes by the clock,
-the 30 updates of GRPO 38) it printed, of 100 test goals and, as "validation", the mean reward of 33 others, here without
-the updates between:
+the 30 updates of GRPO 38) it printed, of 100 test goals and, as "validation", the mean reward of 33 others, here
+without the updates between:
 
     zero-shot: reward 0.28, success 0.05, 12.0 words a reply, distinct-2 0.43
       sft: epoch 1  loss 3.39  validation 0.477  (297 s)
