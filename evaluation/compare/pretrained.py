@@ -70,7 +70,10 @@ class Amounts:
             value, least = getattr(self, field.name), 2 if field.name in ("demonstrations", "replies") else 1
             if isinstance(value, int) and value < least:
                 raise ValueError(f"{field.name} must be at least {least}, got {value}")
-            if not (value > 0 or (field.name == "temperature" and value == 0)):
+            if field.name == "temperature":
+                if value < 0:
+                    raise ValueError(f"temperature must not be negative, got {value}")
+            elif not value > 0:
                 raise ValueError(f"{field.name} must be above 0, got {value}")
 
 

@@ -118,16 +118,20 @@ def test_the_arms_have_an_adapter_and_what_their_environment_needs():
     assert arms["lora_sft"].config["demonstrations"] == arms["bert"].config["num_examples"] == 320
     long = {arm.name: arm for arm in arms_of(pretrained_preset("m", "dialogym:TextDialog-v0"), 0)}
     assert long["lora_sft"].config["demonstrations"] == AMOUNTS["TextDialog-v0"].demonstrations
-    sampled = {arm.name: arm for arm in arms_of(pretrained_preset("m", "TextKeywords-v0", {"temperature": 1.0}), 0)}
-    assert {sampled[name].config["temperature"] for name in ("zero_shot", "lora_sft", "lora_rl", "lora_sft_rl")} == {
-        1.0
-    }
-    with pytest.raises(ValueError, match="temperature must be above 0, got -1"):
-        Amounts(temperature=-1.0)
     with pytest.raises(TypeError, match="did you mean 'updates'"):
         pretrained_preset("m", "TextKeywords-v0", {"update": 3})
     with pytest.raises(ValueError, match="replies must be at least 2, got 1"):
         Amounts(replies=1)
+
+
+def test_sampled_replies_are_scored_where_that_is_asked_for():
+    for temperature in (0.0, 0.7):
+        arms = arms_of(pretrained_preset("m", "TextKeywords-v0", {"temperature": temperature}), 0)
+        found = {arm.name: arm.config.get("temperature", 0.0) for arm in arms}
+        names = ("zero_shot", "lora_sft", "lora_rl", "lora_sft_rl")
+        assert [found[name] for name in names] == [temperature] * 4
+    with pytest.raises(ValueError, match="temperature must not be negative, got -1"):
+        Amounts(temperature=-1.0)
 
 
 def test_a_model_that_is_none_is_refused_before_anything_runs(tmp_path, model, monkeypatch):
