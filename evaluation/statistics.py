@@ -300,8 +300,8 @@ def paired_test(first: ArrayLike, second: ArrayLike, same_start: bool = False, s
     a, b = _runs_by_goals(first), _runs_by_goals(second)
     if a.shape[1] != b.shape[1] or (same_start and len(a) != len(b)):
         raise ValueError(f"expected outcomes of the same {'runs and ' * same_start}goals, got {a.shape} and {b.shape}")
-    both = (a * b).sum(1).mean() if same_start else float(a.mean(0) @ b.mean(0))
-    only = max(0.0, float(a.sum(1).mean() - both)), max(0.0, float(b.sum(1).mean() - both))
+    x, y = (a, b) if same_start else (a.mean(0, keepdims=True), b.mean(0, keepdims=True))
+    only = float((x * (1 - y)).sum(1).mean()), float(((1 - x) * y).sum(1).mean())
     if len(a) == len(b) == 1:
         return PairedTest(bootstrap_interval(a - b, seed), *only, mcnemar(round(only[0]), round(only[1])), MODELS)
     estimate = _difference(a, b, same_start, least_noise=1 / a.shape[1])

@@ -320,5 +320,5 @@ def test_two_processes_learn_what_one_does_resume_and_end_together(tmp_path):
         assert [reply.ids for turn in split for reply in turn] == [reply.ids for turn in whole for reply in turn]
     # a reward that fails in one ends both
     reward = "reward 'breaks_in_the_second_process' raised RuntimeError: the reward broke at turn 2"
-    assert re.fullmatch(rf"RewardError: conversation \d+ \(goal '\d+'\), turn 2: {reward}", second["failure"])
+    assert re.fullmatch(rf"RewardError: row \d+ \(goal '\d+'\), turn 2: {reward}", second["failure"])
     assert first["failure"] == f"RuntimeError: process 1 stopped: {second['failure']}"

@@ -32,7 +32,7 @@ def played(lm, num_rows, temperature=0.0, slots=None, **options):
     envs = remake_vec("TextDialog-v0", num_rows, interface="text", autoreset_mode="Disabled", max_turns=4, **options)
     generator = torch.Generator().manual_seed(0)
     if slots is not None:
-        return _Rollout(lm, envs, slots, SEEDS, [None] * len(SEEDS)).play()
+        return _Rollout(lm, envs, slots, SEEDS, [None] * len(SEEDS)).play(range(num_rows))
     return sample_episodes(lm, envs, 6, seeds=SEEDS, temperature=temperature, generator=generator)
 
 
