@@ -21,6 +21,8 @@ from ..rewards.served.endpoint import KEY_VARIABLE
 
 KNOWN_PACKAGES = frozenset({"dialogym", "gymnasium"})
 """Whose wrappers may be imported."""
+KEYS_OF_SERVERS = {"base_url": "key_variable", "sampler_url": "sampler_key_variable"}
+"""Settings that name a server, and those that name the environment variable with the key that it gets."""
 
 
 def check_trusted(description: Mapping[str, Any], folder: str | Path, with_env: bool) -> None:
@@ -49,9 +51,8 @@ def servers_in(told: Any) -> list[str]:
         return [f"{told!r}, a server which would get a key"] if _asks_for_key(told) else []
     if isinstance(told, Mapping):
         named = [found for value in told.values() for found in servers_in(value)]
-        for prefix in ("base_", "sampler_"):
-            url = told.get(f"{prefix}url")
-            key = told.get(f"{prefix.removeprefix('base_')}key_variable", KEY_VARIABLE)
+        for server, variable in KEYS_OF_SERVERS.items():
+            url, key = told.get(server), told.get(variable, KEY_VARIABLE)
             if url and key:
                 named.append(f"the server {url!r}, which would get the key in {key}")
         return named

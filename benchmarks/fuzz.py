@@ -36,12 +36,13 @@ def main() -> None:
     parser.add_argument("--bridged", action="store_true", help="those of other projects instead of our own")
     parser.add_argument("--env", help="this one alone")
     chosen = parser.parse_args()
+    num_utterances, num_episodes = (50_000, 2_000) if chosen.bridged else (1_000_000, 100_000)
     ids = [chosen.env] if chosen.env else bridged_ids() if chosen.bridged else shipped_ids()
     pairs = [(id, interface) for id in ids for interface in interfaces_of(id)]
     for id, interface in pairs:
-        attack(id, interface, -(-(chosen.utterances or (50_000 if chosen.bridged else 1_000_000)) // len(pairs)))
+        attack(id, interface, -(-(chosen.utterances or num_utterances) // len(pairs)))
     made = list(dict.fromkeys(id for id, _ in pairs))
-    sys.exit(check_memory(made, chosen.episodes or (2_000 if chosen.bridged else 100_000)))
+    sys.exit(check_memory(made, chosen.episodes or num_episodes))
 
 
 def interfaces_of(env_id: str) -> list[str]:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ...agents.registry import checked_options
+from ...envs.tokenizer import HOW_TO_GET_ONE, load_tokenizer
 from .arms import Preset
 
 NAME = "pretrained"
 Q_LEARNING_TURNS = 60_000
 CONVERSATIONS_AT_ONCE = 32
 """When such a model is scored: what it has read of each takes memory."""
-HOW_TO_GET_ONE = "`dialogym model smollm2 --out FOLDER` makes one"
 NEEDED = {"torch": "lm", "transformers": "lm", "peft": "lora"}
 """Packages, and the extras that bring them."""
 FEW = 30
@@ -157,8 +157,6 @@ def check_model(model: str | None) -> None:
     if not Path(model).is_dir() and (len(name_parts) != 2 or not all(name_parts) or model.startswith((".", "~"))):
         raise ValueError(f"--model must be a folder or a name on the hub, got {model!r}: no folder; {HOW_TO_GET_ONE}")
     from transformers import AutoConfig
-
-    from ...envs.tokenizer import load_tokenizer
 
     try:
         AutoConfig.from_pretrained(model, trust_remote_code=False)
