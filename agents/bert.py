@@ -25,9 +25,9 @@ from transformers.utils import logging as transformers_logging
 
 from ..envs.core.items import package_file
 from ..rewards.devices import AUTO, resolve_device
-from .base import Info, LogRow
+from .base import Info
 from .files import show_weights
-from .training.epochs import in_one_pass, learn_in_epochs, learning_rates, shuffled_batches, train_epoch
+from .training.epochs import Epochs, Updates, learning_rates, shuffled_batches
 from .training.learner import Learner, Training
 from .training.quiet import quietly
 
@@ -175,25 +175,41 @@ class BertAgent(Learner):
         return [self.labels[number] for number in self.classifier.probabilities(texts).argmax(1)]
 
     def train(self, env: Any, training: Training) -> None:
-        """Without ``validate`` the epoch with the lowest validation loss is kept; see :func:`learn_in_epochs`."""
+        """One log row per epoch. Without ``validate`` the epoch with the lowest validation loss is kept."""
         config, model = self.config, self.classifier.model
         examples, held_out = self._examples(self._task_of(env))
         optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
 
-        def run_epoch(epoch: int) -> LogRow:
-            loss, accuracy = self._epoch(examples, optimizer, epoch)
-            held_out_loss, held_out_accuracy = self._measure(held_out)
-            self.budget.demonstrations = self.budget.env_turns = len(examples)
-            return {
-                "loss": loss,
-                "validation_loss": held_out_loss,
-                "env_turns": len(examples),
-                "success": accuracy,
-                "return": None,
-                "validation": held_out_accuracy,
-            }
+        with Epochs.begin(training, optimizer, config.epochs, config.patience) as run:
+            while run.goes_on:
+                rng = run.next_epoch()
+                batches = shuffled_batches(examples, config.batch_size, rng, lambda example: len(example[0]))
+                num_warmup = config.epochs * len(batches) // 10
+                rates = learning_rates(config.learning_rate, run.epoch, len(batches), config.epochs, num_warmup)
+                total, right = 0.0, 0
+                with Updates(model, optimizer, batches, rates, config.max_grad_norm, rng.getrandbits(31)) as updates:
+                    for batch in updates:
+                        texts, labels = zip(*batch, strict=True)
+                        gold = torch.tensor(labels, device=model.device)
+                        logits = self.classifier.logits(texts)
+                        loss = cross_entropy(logits, gold)
+                        loss.backward()
+                        updates.step(loss.item())
+                        total += loss.item() * len(batch)
+                        right += int((logits.argmax(1) == gold).sum())
 
-        learn_in_epochs(training, optimizer, config.epochs, config.patience, run_epoch)
+                held_out_loss, held_out_accuracy = self._measure(held_out)
+                self.budget.demonstrations = self.budget.env_turns = len(examples)
+                run.finish_epoch(
+                    {
+                        "loss": total / len(examples),
+                        "validation_loss": held_out_loss,
+                        "env_turns": len(examples),
+                        "success": right / len(examples),
+                        "return": None,
+                        "validation": held_out_accuracy,
+                    }
+                )
 
     def _task_of(self, env: Any) -> Any:
         """The task to learn from.
@@ -213,28 +229,6 @@ class BertAgent(Learner):
         rng.shuffle(train)
         rng.shuffle(held_out)
         return train[: self.config.num_examples or None], held_out[: self.config.num_validation_examples]
-
-    def _epoch(self, examples: Labelled, optimizer: torch.optim.Optimizer, epoch: int) -> tuple[float, float]:
-        """One pass over the examples; mean training loss and accuracy."""
-        config, model, rng = self.config, self.classifier.model, random.Random(f"{self.seed}/{epoch}")
-        batches = shuffled_batches(examples, config.batch_size, rng, lambda example: len(example[0]))
-        num_warmup = config.epochs * len(batches) // 10
-        right = 0
-
-        def loss_of(batch: Labelled) -> Tensor:
-            nonlocal right
-            texts, labels = zip(*batch, strict=True)
-            gold = torch.tensor(labels, device=model.device)
-            logits = self.classifier.logits(texts)
-            right += int((logits.argmax(1) == gold).sum())
-            return cross_entropy(logits, gold)
-
-        rates = learning_rates(config.learning_rate, epoch, len(batches), config.epochs, num_warmup)
-        losses = train_epoch(
-            model, optimizer, batches, in_one_pass(loss_of), rates, config.max_grad_norm, seed=rng.getrandbits(31)
-        )
-        total = sum(loss * len(batch) for loss, batch in zip(losses, batches, strict=True))
-        return total / len(examples), right / len(examples)
 
     def _measure(self, examples: Labelled) -> tuple[float, float]:
         """Mean cross-entropy in nats, and accuracy."""

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..base import LogRow
-from ..training.epochs import learn_in_epochs, learning_rates, shuffled_batches, train_epoch
+from ..training.epochs import Epochs, Updates, learning_rates, shuffled_batches
 from ..training.learner import Training
 from .agent import LanguageModelAgent
 from .defaults import BY_MODEL
@@ -108,27 +107,39 @@ class SFTAgent(LanguageModelAgent):
         self.room = TokenBudget()
 
     def train(self, env: Any, training: Training) -> None:
-        """Without ``validate`` the model with the lowest validation loss is kept; see :func:`learn_in_epochs`."""
-        config = self.config
+        """One log row per epoch. Without ``validate`` the model with the lowest validation loss is kept."""
+        config, lm, budget = self.config, self.lm, self.budget
         shown = self._demonstrations(env)
         examples, held_out = self._split(shown)
         optimizer = torch.optim.AdamW(
-            self.lm.trainable_parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            lm.trainable_parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
 
-        def run_epoch(epoch: int) -> LogRow:
-            loss, held_out_loss = self._epoch(examples, optimizer, epoch), self._loss(held_out)
-            self.budget.env_turns, self.budget.demonstrations = shown.env_turns, len(shown.conversations)
-            return {
-                "loss": loss,
-                "env_turns": shown.env_turns,
-                "success": shown.success_rate,  # of the demonstrations
-                "return": None,
-                "validation_loss": held_out_loss,
-                "validation_perplexity": math.exp(held_out_loss),
-            }
+        with Epochs.begin(training, optimizer, config.epochs, config.patience) as run:
+            while run.goes_on:
+                rng = run.next_epoch()
+                batches = shuffled_batches(examples, config.batch_size, rng, lambda example: len(example[0]))
+                rates = learning_rates(
+                    config.learning_rate, run.epoch, len(batches), config.epochs, config.warmup_updates
+                )
+                with Updates(lm.model, optimizer, batches, rates, config.max_grad_norm, rng.getrandbits(31)) as updates:
+                    for batch in updates:
+                        updates.step(self._backward(batch, optimizer))
 
-        learn_in_epochs(training, optimizer, config.epochs, config.patience, run_epoch)
+                self.forget()  # what was read with the old weights
+                held_out_loss = self._loss(held_out)
+                budget.tokens += sum(len(ids) for ids, _ in examples)
+                budget.env_turns, budget.demonstrations = shown.env_turns, len(shown.conversations)
+                run.finish_epoch(
+                    {
+                        "loss": sum(updates.losses) / len(batches),
+                        "env_turns": shown.env_turns,
+                        "success": shown.success_rate,  # of the demonstrations
+                        "return": None,
+                        "validation_loss": held_out_loss,
+                        "validation_perplexity": math.exp(held_out_loss),
+                    }
+                )
 
     def _demonstrations(self, env: Any) -> Demonstrations:
         if self.config.data is not None:
@@ -151,29 +162,17 @@ class SFTAgent(LanguageModelAgent):
         train, held_out = hold_out(keys, self.config.validation_share, random.Random(self.seed))
         return [examples[number] for number in train], [examples[number] for number in held_out]
 
-    def _epoch(self, examples: Sequence[Example], optimizer: torch.optim.Optimizer, epoch: int) -> float:
-        """One pass over the examples; the mean training loss."""
-        config, lm, rng = self.config, self.lm, random.Random(f"{self.seed}/{epoch}")
-        batches = shuffled_batches(examples, config.batch_size, rng, lambda example: len(example[0]))
-        rates = learning_rates(config.learning_rate, epoch, len(batches), config.epochs, config.warmup_updates)
+    def _backward(self, batch: Sequence[Example], optimizer: torch.optim.Optimizer) -> float:
+        """Adds the gradient of the mean loss over all tokens of a batch, of which as many pass at once as the memory
+        holds; the loss, in nats."""
+        num_tokens = sum(sum(said[1:]) for _, said in batch)
 
-        def backward(batch: Sequence[Example]) -> float:
-            """That of the mean loss over all tokens of a batch, of which as many pass at once as the memory holds."""
-            num_tokens = sum(sum(said[1:]) for _, said in batch)
+        def pass_some(numbers: list[int]) -> float:
+            loss, count = sft_loss(self.lm, [batch[number] for number in numbers])
+            (loss * (count / num_tokens)).backward()
+            return loss.item() * count / num_tokens
 
-            def pass_some(numbers: list[int]) -> float:
-                loss, count = sft_loss(lm, [batch[number] for number in numbers])
-                (loss * (count / num_tokens)).backward()
-                return loss.item() * count / num_tokens
-
-            return sum(self.room.run([len(ids) for ids, _ in batch], pass_some, start=optimizer.zero_grad))
-
-        losses = train_epoch(
-            lm.model, optimizer, batches, backward, rates, config.max_grad_norm, seed=rng.getrandbits(31)
-        )
-        self.budget.tokens += sum(len(ids) for ids, _ in examples)
-        self.forget()
-        return sum(losses) / len(batches)
+        return sum(self.room.run([len(ids) for ids, _ in batch], pass_some, start=optimizer.zero_grad))
 
     @torch.no_grad()
     def _loss(self, examples: Sequence[Example]) -> float:

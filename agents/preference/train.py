@@ -26,7 +26,7 @@ from ...rewards.devices import AUTO, resolve_device
 from ...rewards.learned.preference import PREFERENCE_FILE, Normalisation, PreferenceModel, Scorer, save_scorer
 from ..base import Log, discard
 from ..files import atomic_folder
-from ..training.epochs import in_one_pass, learning_rates, shuffled_batches, stalled, train_epoch
+from ..training.epochs import Updates, learning_rates, shuffled_batches, stalled
 from ..training.quiet import quietly
 from .judgements import TIE, Judgement, split_judgements
 
@@ -214,16 +214,14 @@ class _Fit:
         rates = learning_rates(
             self.learning_rate, epoch, len(batches), config.epochs, config.epochs * len(batches) // 10
         )
-        losses = train_epoch(
-            model,
-            self.optimizer,
-            batches,
-            in_one_pass(self._batch_loss),
-            rates,
-            config.max_grad_norm,
-            seed=rng.getrandbits(31),
-        )
-        return sum(loss * len(batch) for loss, batch in zip(losses, batches, strict=True)) / len(examples)
+        total, seed = 0.0, rng.getrandbits(31)
+        with Updates(model, self.optimizer, batches, rates, config.max_grad_norm, seed) as updates:
+            for batch in updates:
+                loss = self._batch_loss(batch)
+                loss.backward()
+                updates.step(loss.item())
+                total += loss.item() * len(batch)
+        return total / len(examples)
 
     def _batch_loss(self, batch: Sequence[_Example]) -> Tensor:
         scores = self.scorer.forward([ids for example in batch for ids in (example.first, example.second)])  # (2 B,)

@@ -2,120 +2,178 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
 
 from ..base import LogRow
 from .checkpoint import read_checkpoint, write_checkpoint
 from .learner import Training
+from .selection import Selection
 
 Example = TypeVar("Example")
 
 
-def learn_in_epochs(
-    training: Training,
-    optimizer: torch.optim.Optimizer,
-    max_epochs: int,
-    patience: int,
-    run_epoch: Callable[[int], LogRow],
-) -> None:
-    """Epochs until the validation loss falls no more; without ``validate`` the epoch with the lowest is kept.
+class Epochs:
+    """The chores of a training in epochs, until the validation loss falls no more; called by the agent's loop.
 
-    A training that was interrupted and resumed ends with the very weights of one that was not, where every epoch has
-    its own random stream: it goes back to the last one.
+    A loop looks like this::
 
-    Args:
-        training: of an agent with a model in torch.
-        optimizer: of its weights.
-        max_epochs: at most.
-        patience: epochs without a lower validation loss before it stops.
-        run_epoch: learns from all examples, given the number of epochs before, and returns the row of the log, with
-            "validation_loss".
+        with Epochs.begin(training, optimizer, config.epochs, config.patience) as run:
+            while run.goes_on:
+                rng = run.next_epoch()
+                with Updates(model, optimizer, batches, rates, config.max_grad_norm, rng.getrandbits(31)) as updates:
+                    for batch in updates:
+                        loss = ...
+                        loss.backward()
+                        updates.step(loss.item())
+                run.finish_epoch({"loss": sum(updates.losses) / len(batches), "validation_loss": ...})
 
-    Raises:
-        FloatingPointError: for a loss or gradient that is not finite: which epoch and batch, and what was kept.
+    A training that was interrupted and resumed ends with the very weights of one that was not: it goes back to the last
+    epoch, and every epoch has its own random stream.
+
+    Attributes:
+        losses: of validation, one for every epoch so far.
     """
-    agent, losses = training.agent, list[float]()
-    with training.begin(otherwise=lambda agent: -losses[-1]) as (folder, selection):
-        state = read_checkpoint(agent, folder) if training.resume else None
-        if state is not None:
-            optimizer.load_state_dict(state["optimizer"])
-            losses[:], selection.score = state["losses"], state["best"]
-        while len(losses) < max_epochs and not stalled(losses, patience):
-            began = time.perf_counter()
+
+    def __init__(self, training: Training, optimizer: torch.optim.Optimizer, max_epochs: int, patience: int):
+        self.training, self.agent = training, training.agent
+        self.optimizer, self.max_epochs, self.patience = optimizer, max_epochs, patience
+        self.losses: list[float] = []
+        self._folder, self._selection, self._began = Path(), Selection(self.agent, None, Path()), 0.0
+
+    @classmethod
+    @contextlib.contextmanager
+    def begin(
+        cls, training: Training, optimizer: torch.optim.Optimizer, max_epochs: int, patience: int
+    ) -> Iterator[Epochs]:
+        """A run that takes up its checkpoint.
+
+        When the block ends without an error, the agent is the one that validated best; without ``validate`` the one
+        with the lowest validation loss.
+
+        Args:
+            training: of an agent with a model in torch.
+            optimizer: of its weights.
+            max_epochs: at most.
+            patience: epochs without a lower validation loss before it stops.
+
+        Raises:
+            FloatingPointError: for a loss or gradient that is not finite: which epoch and batch, and what was kept.
+        """
+        run = cls(training, optimizer, max_epochs, patience)
+        with training.begin(otherwise=lambda agent: -run.losses[-1]) as (run._folder, run._selection):
+            state = read_checkpoint(run.agent, run._folder) if training.resume else None
+            if state is not None:
+                optimizer.load_state_dict(state["optimizer"])
+                run.losses, run._selection.score = list(state["losses"]), state["best"]
             try:
-                row = {"epoch": len(losses) + 1, **run_epoch(len(losses))}
+                yield run
             except FloatingPointError as e:
-                kept = f"; the checkpoint in {training.checkpoint} is of epoch {len(losses)}" if losses else ""
+                kept = f"; the checkpoint in {training.checkpoint} is of epoch {run.epoch}" if run.losses else ""
                 kept = "" if training.checkpoint is None else kept
                 raise FloatingPointError(
-                    f"epoch {len(losses) + 1}, {e}; stopped before the weights were changed by it{kept}. "
+                    f"epoch {run.epoch + 1}, {e}; stopped before the weights were changed by it{kept}. "
                     f"A smaller learning_rate or max_grad_norm may help"
                 ) from e
-            losses.append(row["validation_loss"])
-            agent.budget.seconds += time.perf_counter() - began
-            best = selection.keep_best()
-            state = {"optimizer": optimizer.state_dict(), "losses": losses, "best": selection.score}
-            write_checkpoint(agent, folder, state)
-            row.update(seconds=agent.budget.seconds, progress=len(losses) / max_epochs)
-            training.log({**row, **(best if training.validate is not None else {})})
+
+    @property
+    def epoch(self) -> int:
+        """How many there were."""
+        return len(self.losses)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is to be another epoch."""
+        return self.epoch < self.max_epochs and not stalled(self.losses, self.patience)
+
+    def next_epoch(self) -> random.Random:
+        """Begins an epoch; its random stream."""
+        self._began = time.perf_counter()
+        return random.Random(f"{self.agent.seed}/{self.epoch}")
+
+    def finish_epoch(self, row: LogRow) -> None:
+        """Counts, validates and logs an epoch, and leaves a checkpoint.
+
+        Args:
+            row: what there is to log of it, with "validation_loss".
+        """
+        self.losses.append(row["validation_loss"])
+        self.agent.budget.seconds += time.perf_counter() - self._began
+        best = self._selection.keep_best()
+        state = {"optimizer": self.optimizer.state_dict(), "losses": self.losses, "best": self._selection.score}
+        write_checkpoint(self.agent, self._folder, state)
+        row = {"epoch": self.epoch, **row, "seconds": self.agent.budget.seconds}
+        row["progress"] = self.epoch / self.max_epochs
+        self.training.log({**row, **(best if self.training.validate is not None else {})})
 
 
-def train_epoch(
-    model: Any,
-    optimizer: torch.optim.Optimizer,
-    batches: Sequence[Sequence[Example]],
-    backward: Callable[[Sequence[Example]], float],
-    learning_rates: Sequence[float],
-    max_grad_norm: float,
-    seed: int,
-) -> list[float]:
-    """One update for each batch; the losses.
+class Updates(Generic[Example]):
+    """One pass over batches of examples, an update for each.
+
+    A context, in which dropout draws from a random stream of its own, and an iterable of the batches; the gradients are
+    zero when a batch comes.
 
     Args:
         model: of torch.
         optimizer: of its weights.
         batches: of examples.
-        backward: adds the gradient of a batch's loss to those of the weights; returns the loss.
         learning_rates: of each update.
         max_grad_norm: longer gradients are shortened to it.
         seed: of dropout, where the model has any.
 
-    Raises:
-        FloatingPointError: for a loss or gradient that is not finite: which batch. It changed no weight.
+    Attributes:
+        losses: of the batches so far.
     """
-    losses = []
-    model.train()
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for batch, learning_rate in zip(batches, learning_rates, strict=True):
-            for group in optimizer.param_groups:
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: torch.optim.Optimizer,
+        batches: Sequence[Sequence[Example]],
+        learning_rates: Sequence[float],
+        max_grad_norm: float,
+        seed: int,
+    ):
+        self.model, self.optimizer, self.batches, self.learning_rates = model, optimizer, batches, learning_rates
+        self.max_grad_norm, self.seed = max_grad_norm, seed
+        self.losses: list[float] = []
+        self._randomness = torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else [])
+
+    def __enter__(self) -> Updates[Example]:
+        self.model.train()
+        self._randomness.__enter__()
+        torch.manual_seed(self.seed)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._randomness.__exit__(*error)
+
+    def __iter__(self) -> Iterator[Sequence[Example]]:
+        for batch, learning_rate in zip(self.batches, self.learning_rates, strict=True):
+            for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate
-            optimizer.zero_grad()
-            losses.append(backward(batch))
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-            if not math.isfinite(norm) or not math.isfinite(losses[-1]):
-                which = f"batch {len(losses)} of {len(batches)}"
-                raise FloatingPointError(f"{which}: the loss is {losses[-1]}, the length of the gradient {float(norm)}")
-            optimizer.step()
-    return losses
+            self.optimizer.zero_grad()
+            yield batch
 
+    def step(self, loss: float) -> None:
+        """Changes the weights by the gradients of a batch, whose loss this is.
 
-def in_one_pass(loss_of: Callable[[Sequence[Example]], Tensor]) -> Callable[[Sequence[Example]], float]:
-    """The ``backward`` of :func:`train_epoch` for a loss, a scalar, of a batch that passes at once."""
-
-    def backward(batch: Sequence[Example]) -> float:
-        loss = loss_of(batch)
-        loss.backward()
-        return loss.item()
-
-    return backward
+        Raises:
+            FloatingPointError: for a loss or gradient that is not finite: which batch. It changed no weight.
+        """
+        self.losses.append(loss)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        if not math.isfinite(norm) or not math.isfinite(loss):
+            which = f"batch {len(self.losses)} of {len(self.batches)}"
+            raise FloatingPointError(f"{which}: the loss is {loss}, the length of the gradient {float(norm)}")
+        self.optimizer.step()
 
 
 def learning_rate_factor(update: int, num_updates: int, warmup_updates: int) -> float:
