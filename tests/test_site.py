@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from . import browser
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md")) + sorted(DOCS.glob("how_to/*.md"))
@@ -101,3 +103,27 @@ def test_the_interface_is_written_from_signatures_and_docstrings():
     page = interface.page_of("dialogym.rewards")
     assert "## `Length`" in page
     assert "def surplus_share(" in page
+
+
+PAGE = '<meta name="viewport" content="width=device-width"><body style="margin: 0">'
+FAULTY = {
+    "it is 1000 pixels wider than the screen": '<div style="width: 1390px">wide</div>',
+    "the picture gone.png does not show": '<img src="gone.png">',
+    "leads nowhere": '<a href="gone.html#place">there</a>',
+}
+
+
+@pytest.mark.parametrize(("fault", "html"), FAULTY.items())
+def test_a_page_with_a_fault_is_told_of(fault, html, tmp_path):
+    pytest.importorskip("selenium")
+    phone = browser.start(tmp_path / "profile")
+    try:
+        phone.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+        )
+        (tmp_path / "good.html").write_text(f'{PAGE}<a href="good.html#top">here</a>', encoding="utf-8")
+        (tmp_path / "bad.html").write_text(PAGE + html, encoding="utf-8")
+        assert module("check_site").faults_of_page(phone, tmp_path / "good.html") == []
+        assert any(fault in told for told in module("check_site").faults_of_page(phone, tmp_path / "bad.html"))
+    finally:
+        phone.quit()
