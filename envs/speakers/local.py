@@ -164,11 +164,13 @@ class LocalSpeaker(Speaker):
         """The model and its tokenizer."""
         try:
             from transformers import AutoModelForCausalLM, GenerationConfig
+            from transformers.utils import logging
 
             from ..tokenizer import load_tokenizer
         except ImportError as e:
             raise ImportError(f'a language model as the partner needs {e.name}: pip install "dialogym[lm]"') from e
-        model: Any = AutoModelForCausalLM.from_pretrained(self.folder, dtype=self.dtype)
+        logging.disable_progress_bar()  # of reading a folder, which takes no time here
+        model: Any = AutoModelForCausalLM.from_pretrained(self.folder, dtype=self.dtype, trust_remote_code=False)
         model.generation_config = GenerationConfig()  # without a repetition penalty and the like that it may bring
         return model.to(resolve_device(self.device)).eval(), load_tokenizer(self.folder)
 

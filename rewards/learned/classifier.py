@@ -118,6 +118,7 @@ def load_classifier(model: Any, tokenizer: Any = None, device: str = AUTO) -> tu
         import transformers
     except ImportError as error:
         raise ImportError('a classifier needs torch and transformers: pip install "dialogym[lm]"') from error
+    transformers.utils.logging.disable_progress_bar()  # of reading a folder, which takes no time here
     if tokenizer is None:
         if not isinstance(model, (str, Path)):
             raise TypeError(f"a model object needs its tokenizer too, got {type(model).__name__} and tokenizer=None")

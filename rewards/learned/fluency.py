@@ -103,6 +103,7 @@ def perplexity(
 def load_judge(model: Any, tokenizer: Any = None, device: str = AUTO) -> tuple[Any, Any]:
     """A causal LM and its tokenizer, loaded in float32 where they are names or folders."""
     transformers = _transformers()
+    transformers.utils.logging.disable_progress_bar()  # of reading a folder, which takes no time here
     if tokenizer is None:
         if not isinstance(model, (str, Path)):
             raise TypeError(f"a model object needs its tokenizer too, got {type(model).__name__} and tokenizer=None")
