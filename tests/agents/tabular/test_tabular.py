@@ -98,6 +98,9 @@ def test_double_q_learning_explores_by_the_mean_of_its_tables() -> None:
 class Coins(random.Random):
     """Known numbers in place of random ones."""
 
+    def __new__(cls, *numbers: float) -> Coins:
+        return super().__new__(cls)  # that of Python 3.10 takes one seed and nothing else
+
     def __init__(self, *numbers: float):
         super().__init__(0)
         self.numbers = list(numbers)
