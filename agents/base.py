@@ -20,7 +20,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
 from ..envs import Utterance, remake
-from ..envs.core.make import given_options
+from ..envs.core.make import OF_WHO_PLAYS, given_options, task_options
 from ..envs.core.remake import time_limit_of
 from ..envs.core.wrappers import WATCHERS
 from .files import atomic_write, existing_folder
@@ -287,6 +287,20 @@ def _describe(spec: EnvSpec | None) -> dict[str, Any] | None:
     except (TypeError, ValueError):
         return None
     return description if faithful and all(one["kwargs"] is not None for one in around) else None
+
+
+def is_made_for(description: Mapping[str, Any], spec: EnvSpec | None) -> bool:
+    """Whether an agent was made for an environment and its options, but for those that say how it is played.
+
+    Args:
+        description: as :func:`read_description` returns it.
+        spec: of the environment; None is one that ``gym.make`` did not make.
+    """
+    made_for = description["env"]
+    if made_for is None or spec is None:
+        return False
+    asked = {name: value for name, value in made_for["options"].items() if name not in OF_WHO_PLAYS}
+    return (made_for["id"], asked) == (spec.id, task_options(spec))
 
 
 def environment_of(folder: str | Path, trust: bool = False, **options: Any) -> gym.Env[Any, Any] | None:

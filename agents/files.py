@@ -15,6 +15,9 @@ from ..rewards.files import show_weights as show_weights
 
 EVALUATION_FILE = "evaluation.json"
 CARD_FILE = "README.md"
+HISTORY_FILE = "history.json"
+TOLD = frozenset({EVALUATION_FILE, CARD_FILE, HISTORY_FILE})
+"""Files that tell of an agent, and are no part of it."""
 
 
 @contextlib.contextmanager
@@ -52,7 +55,7 @@ def digest_of(folder: str | Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(folder).rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in (EVALUATION_FILE, CARD_FILE) and not name.startswith("."):
+        if path.is_file() and name not in TOLD and not name.startswith("."):
             digest.update(f"{name}\0{path.stat().st_size}\0".encode())
             with open(path, "rb") as file:
                 while part := file.read(1 << 20):

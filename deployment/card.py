@@ -19,16 +19,15 @@ from typing import Any, NamedTuple
 from ..agents.base import AGENT_FILE, read_description
 from ..agents.files import CARD_FILE, atomic_write
 from ..agents.registry import ENTRIES, agent_class
-from ..agents.training.log import read_log
+from ..agents.training.log import LOG_FILE, read_log
 from ..envs import task_class
 from ..evaluation.rating.judges import in_words as judge_in_words
+from ..evaluation.report.efficiency import folder_took
 from ..evaluation.statistics import Interval, wilson_interval
 from .measurement import CEILING, TRAINED, is_of, read_evaluation
 from .records import read_records
 
 LIBRARY = "dialogym"
-LOG_FILE = "log.jsonl"
-"""Beside the folder of an agent that ``dialogym train`` made."""
 MAX_SETTING = 80
 """Characters of a setting."""
 _ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
@@ -83,6 +82,7 @@ def card_of(folder: Path, opinions: Opinions | None = None, license: str | None 
         _use(about),
         _training(about, base, folder),
         _scores(evaluation),
+        _what_it_took(evaluation),
         _people(opinions),
         _limits(about, evaluation, opinions, license),
     ]
@@ -302,6 +302,14 @@ def _scores(evaluation: Mapping[str, Any] | None) -> str:
             f"{evaluation['dialogym']}, {evaluation['date']}.",
         ]
     )
+
+
+def _what_it_took(evaluation: Mapping[str, Any] | None) -> str:
+    """Nothing of an agent that was not scored: what its training shall be measured by is not known."""
+    if evaluation is None:
+        return ""
+    unknown = {"unknown": "a version that did not ask for it took the scores"}
+    return "\n".join(folder_took(evaluation.get("what_it_took", unknown))).rstrip()
 
 
 def _under(evaluation: Mapping[str, Any]) -> str:

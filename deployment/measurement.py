@@ -19,7 +19,8 @@ from ..envs import remake
 from ..envs.core.make import task_options
 from ..evaluation.grading import grading
 from ..evaluation.rating.judges import judges_in
-from ..evaluation.score import frozen_goals, score
+from ..evaluation.report.efficiency import ceiling_of, folder_efficiency
+from ..evaluation.score import FrozenGoals, frozen_goals, score
 from ..evaluation.statistics import bootstrap_interval, wilson_interval
 from ..evaluation.validate import FLOORS
 
@@ -44,7 +45,7 @@ def measure(
     Args:
         folder: that an agent was saved to; gets ``evaluation.json``. Scores that are there already are taken where
             they are of the same agent, goals, and version of task and reward; what is known of the judges in the
-            reward is noted anew.
+            reward, and of what the training took, is noted anew.
         env: the environment; None is the one the agent was saved with.
         num_goals: how many; all, where the split has fewer.
         step: told who is scored next.
@@ -61,6 +62,7 @@ def measure(
     made = environment_of(agent, env)
     frozen = frozen_goals(made, "test", num_goals, seed=0)
     core: Any = made.unwrapped
+    task = core.task
     about = {
         "agent_sha256": digest,
         "env": made.spec.id if made.spec else None,
@@ -68,12 +70,23 @@ def measure(
         "split": frozen.split,
         "goals": len(frozen.goals),
         "goals_sha256": frozen.hash,
-        "grading": grading(core.task, core.reward),
+        "grading": grading(task, core.reward),
     }
-    judges = judges_in(core.reward)
-    known = read_evaluation(folder)
-    if known is not None and all(known.get(name) == value for name, value in about.items()):
-        return known if known.get("judges") == judges else _kept(folder, {**known, "judges": judges})
+    kept = read_evaluation(folder)
+    if kept is not None and all(kept.get(name) == value for name, value in about.items()):
+        scored = kept
+    else:
+        scored = {**about, **_scored(agent, made, frozen, step)}
+    rules = [row["success"][0] for name, row in scored["rows"].items() if name == CEILING]
+    took = folder_efficiency(folder, made.spec, lambda: ceiling_of(rules, task.ceiling))
+    told = {**scored, "judges": judges_in(core.reward), "what_it_took": took}
+    if told != kept:
+        atomic_write(folder / EVALUATION_FILE, json.dumps(told, indent=2) + "\n")
+    return told
+
+
+def _scored(agent: Agent, made: gym.Env[Any, Any], frozen: FrozenGoals, step: Callable[[str], None]) -> dict[str, Any]:
+    """The scores of the agent, the rule and the floors, and when they were taken."""
     players: dict[str, Agent] = {TRAINED: agent}
     for name in dict.fromkeys((CEILING, *FLOORS)):
         if name == agent.name:
@@ -92,13 +105,7 @@ def measure(
             "turns": list(bootstrap_interval(found.turns.astype(float), seed=0)),
         }
     now = datetime.datetime.now(datetime.timezone.utc)
-    when = {"dialogym": __version__, "date": now.date().isoformat()}
-    return _kept(folder, {**about, **when, "judges": judges, "rows": rows})
-
-
-def _kept(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
-    atomic_write(folder / EVALUATION_FILE, json.dumps(told, indent=2) + "\n")
-    return told
+    return {"dialogym": __version__, "date": now.date().isoformat(), "rows": rows}
 
 
 def _options(spec: EnvSpec | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 import shlex
 import signal
@@ -65,7 +66,6 @@ MAX_VALUE_CHARS = 80
 """Of a value of a goal, as it is shown."""
 BAR_WIDTH = 16
 """Of a progress bar, in characters: there is room for what stands beside it."""
-LOG_FILE = "log.jsonl"
 AGENT, CHECKPOINT = "agent", "checkpoint"
 """In the folder of a training."""
 MISTAKES = (ValueError, TypeError, ImportError, gym.error.Error, OSError, FloatingPointError)
@@ -291,6 +291,8 @@ def train(
     `dialogym train preference --data FILE` fits a reward to judgements: `--set reward=preference:FOLDER` uses it.
     """
     from dialogym.agents.registry import make_agent
+    from dialogym.agents.training.log import LOG_FILE, read_log
+    from dialogym.agents.training.stages import keep_stages
     from dialogym.agents.training.trackers import check_trackers
     from dialogym.deployment.card import write_card
 
@@ -327,6 +329,7 @@ def train(
         errors.print(f"\nInterrupted. Go on with: dialogym {shlex.join(again)} --resume", soft_wrap=True, markup=False)
         raise typer.Exit(INTERRUPTED) from None
     learner.save(folder / AGENT)
+    keep_stages(folder / AGENT, read_log(folder / LOG_FILE))
     write_card(folder / AGENT)
     again = _evaluate_command(folder / AGENT, env, set_)
     console.print(f"Saved to {folder / AGENT}; score it with: {again}", soft_wrap=True, markup=False, highlight=False)
@@ -340,6 +343,7 @@ def _check_checkpoint(folder: Path) -> None:
     """
     from dialogym.agents.base import LAST
     from dialogym.agents.files import existing_folder
+    from dialogym.agents.training.log import LOG_FILE
 
     if existing_folder(folder / CHECKPOINT / LAST) is not None:
         return
@@ -377,7 +381,7 @@ def _learn(learner: Any, made: Any, folder: Path, resume: bool, num_goals: int, 
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from dialogym.agents.training.energy import GpuEnergy
-    from dialogym.agents.training.log import joules_of, log_file, read_log
+    from dialogym.agents.training.log import LOG_FILE, joules_of, log_file, read_log
     from dialogym.agents.training.progress import Pace, TimeLeftColumn, in_short, over_at, words_column
     from dialogym.agents.training.trackers import open_trackers
     from dialogym.evaluation.score import frozen_goals, score
@@ -434,16 +438,21 @@ def evaluate(
     config: ConfigOption = None,
     seed: TrainingSeedOption = 0,
     show: Annotated[int, typer.Option(min=0, help="Print so many conversations.")] = 1,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write the numbers into this file too.")] = None,
     trust: TrustOption = False,
 ) -> None:
     """Score an agent on frozen held-out goals, with 95% intervals over goals.
 
-    They are of this very agent: another training run may turn out differently (compare --preset full has three).
+    They are of this very agent: another training run may turn out differently (compare --preset full has three). Of a
+    folder it is told what the training took to come to 0.5, 0.8 and 0.9 of the rule's success on the same goals.
 
     --config is for an agent made by name (docs/agents.md lists the settings of each); a folder holds those it was
     trained with.
     """
+    from dialogym.agents.files import atomic_write
     from dialogym.evaluation.blame import in_words as blame_in_words
+    from dialogym.evaluation.grading import grading
+    from dialogym.evaluation.report.results import interval_json
     from dialogym.evaluation.score import frozen_goals, score
     from dialogym.evaluation.statistics import bootstrap_interval, wilson_interval
 
@@ -468,9 +477,48 @@ def evaluate(
     if blamed is not None:
         console.print(blame_in_words(blamed), soft_wrap=True, highlight=False)
     _tell_bias(scores, made, [goal_id for goal_id, _ in frozen.goals])
+    took = _what_it_took(Path(agent), made, frozen) if Path(agent).is_dir() else None
+    if json_ is not None:
+        core = core_of(made)
+        told = {
+            "agent": player.name, "env": spec_of(made).id, "split": split, "goals": count, "goals_sha256": frozen.hash,
+            "grading": grading(core.task, core.reward),
+            **{name: interval_json(interval) for name, interval in intervals.items()},
+            "blame": blamed, "what_it_took": took,
+        }  # fmt: skip
+        atomic_write(json_, json.dumps(told, indent=1) + "\n")
     for conversation in scores.conversations[:show]:
         for message in conversation:
             console.print(f"{message['role']}: {message['content']}", highlight=False, markup=False)
+
+
+def _what_it_took(folder: Path, made: gym.Env[Any, Any], frozen: Any) -> dict[str, Any] | None:
+    """Prints and returns what the agent's training took to come near the rule's success on the same goals."""
+    from dialogym.agents.registry import make_agent
+    from dialogym.evaluation.contenders import RULE
+    from dialogym.evaluation.report.efficiency import ceiling_of, efficiency_rows, folder_efficiency
+    from dialogym.evaluation.score import score
+
+    def ceiling() -> float:
+        task = core_of(made).task
+        with_rule = RULE in task.policies
+        rules = (
+            [score(make_agent(RULE, made), made, frozen.goals, split=frozen.split).success.mean()] if with_rule else []
+        )
+        return ceiling_of(rules, task.ceiling)
+
+    found = folder_efficiency(folder, made.spec, ceiling)
+    if found is None:
+        return None
+    if "unknown" in found:
+        console.print(f"What its training took is not known: {found['unknown']}.", soft_wrap=True, markup=False)
+        return found
+    head, *body = efficiency_rows({(): found}, ())
+    table = Table(*head, title=f"What its training took, until a share of the rule's success of {found['ceiling']:.3f}")
+    for row in body:
+        table.add_row(*row)
+    console.print(table)
+    return found
 
 
 def _tell_bias(scores: Any, made: gym.Env[Any, Any], goal_ids: Sequence[str]) -> None:

@@ -139,15 +139,16 @@ def player_of(agent: str, env: Any, seed: int, config: dict[str, Any] | None = N
 
 def _tell_other_environment(agent: str, env: gym.Env[Any, Any]) -> None:
     """Says where a trained agent plays another environment, or under other options, than it was trained in."""
-    from dialogym.agents.base import read_description
+    from dialogym.agents.base import is_made_for, read_description
 
-    made_for, spec = read_description(agent)["env"], env.spec
+    about, spec = read_description(agent), env.spec
+    made_for = about["env"]
     if made_for is None or spec is None:  # one that no file can describe
         return
-    there, here = (_in_words(id, options) for id, options in (
-        (made_for["id"], made_for["options"]), (spec.id, given_options(spec)),
-    ))  # fmt: skip
-    if there != here:
+    if not is_made_for(about, spec):
+        there, here = (_in_words(id, options) for id, options in (
+            (made_for["id"], made_for["options"]), (spec.id, given_options(spec)),
+        ))  # fmt: skip
         errors.print(
             f"{agent} was made for {there} and plays {here}: --env and --set choose another",
             soft_wrap=True, markup=False, highlight=False,

@@ -20,7 +20,7 @@ from ..envs.speakers import forget_speakers
 from .compare.conversations import write_conversations
 from .compare.run import difference
 from .grading import grading, in_words
-from .report.page import markdown_table
+from .report.markdown import markdown_table
 from .report.results import interval_json
 from .score import frozen_goals, made, score, task_of
 from .statistics import bootstrap_interval, holm, p_in_words, paired_test, wilson_interval

@@ -27,9 +27,10 @@ from .compare.small import LOOK, small_preset
 from .contenders import BY_NAME, CONTENDERS, LABELS, stages_of, suite_columns, takes_part
 from .grading import grading, in_words
 from .report.charts import heat_map
-from .report.efficiency import METHOD, efficiency_rows
+from .report.efficiency import what_it_took
 from .report.gains import MAX_DRIFT
-from .report.page import gain_lines, gain_rows, markdown_table
+from .report.markdown import markdown_table
+from .report.page import gain_lines, gain_rows
 from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE, read_results, verdict_of
 from .score import made, task_of
 from .statistics import MODELS, RUNS, holm, hundredths, p_equals
@@ -379,22 +380,9 @@ def markdown(results: Mapping[str, Any]) -> str:
     head = [f"# {_title(results)}", "", *([LOOK_NOTE, ""] if _is_look(results) else []), f"Cells: {CAPTION}.", ""]
     text = "\n".join([*head, *rows, "", *notes])
     text += f"\n\n![normalised success, environments × agents]({PICTURE_FILE})\n"
-    for title, found in (
-        ("What it took", _efficiency(results["environments"])),
-        ("What the gains cost", _costs(results["environments"])),
-    ):
-        text += f"\n## {title}\n\n" + "\n".join(found) + "\n" if found else ""
-    return text
-
-
-def _efficiency(rows: Mapping[str, Any]) -> list[str]:
-    """What it took each agent to come near the ceiling of each environment."""
-    agents = {f"{env_id}/{name}": agent for env_id, row in rows.items() for name, agent in row["agents"].items()}
-    head, *cells = efficiency_rows(agents)
-    if not cells:
-        return []
-    table_rows = [[*name.rsplit("/", 1), *rest] for name, *rest in cells]
-    return [f"{METHOD[0].upper()}{METHOD[1:]}.", "", *markdown_table([["environment", *head], *table_rows])]
+    environments = results["environments"]
+    agents = {(env_id, name): agent for env_id, row in environments.items() for name, agent in row["agents"].items()}
+    return text + "\n".join(["", *what_it_took(agents, ("environment", "agent")), *_costs(environments)])
 
 
 def _costs(rows: Mapping[str, Any]) -> list[str]:
@@ -404,7 +392,7 @@ def _costs(rows: Mapping[str, Any]) -> list[str]:
         return []
     head, *_ = gain_rows([])
     cells = [[env_id, *cells] for env_id, gains in shown.items() for cells in gain_rows(gains)[1:]]
-    lines = [*markdown_table([["environment", *head], *cells]), ""]
+    lines = ["## What the gains cost", "", *markdown_table([["environment", *head], *cells]), ""]
     for env_id, gains in shown.items():
         lines += [f"### {env_id}", "", *[line for gain in gains for line in gain_lines(gain)]]
     return lines

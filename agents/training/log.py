@@ -13,6 +13,9 @@ import numpy as np
 from ..base import LogRow
 from ..files import atomic_write
 
+LOG_FILE = "log.jsonl"
+"""Beside the folder of the agent that was trained."""
+
 
 @contextlib.contextmanager
 def log_file(path: Path, resume: bool) -> Iterator[Callable[[LogRow], None]]:

@@ -20,8 +20,9 @@ from ...agents.base import AGENT_FILE, BEST, LAST, Agent
 from ...agents.files import atomic_folder, atomic_write, existing_folder
 from ...agents.registry import load_agent, make_agent
 from ...agents.training.energy import GpuEnergy
-from ...agents.training.log import joules_of, log_file, read_log
+from ...agents.training.log import LOG_FILE, joules_of, log_file, read_log
 from ...agents.training.progress import Pace
+from ...agents.training.stages import keep_stages
 from ..contenders import (
     ALGORITHMS,
     BY_NAME,
@@ -42,7 +43,7 @@ from .provenance import commit
 from .scheduler import Report
 from .speech import MAX_REPLIES, NUM_KL, confidence, kl_spent, measures
 
-ARM_FILE, LOG_FILE = "arm.json", "log.jsonl"
+ARM_FILE = "arm.json"
 FLUENCY_FILE = "fluency.json"
 SPEAKERS = frozenset(contender.agent for contender in CONTENDERS if contender.is_language_model)
 """Agents that are language models."""
@@ -355,9 +356,11 @@ def _train(agent: Agent, arm: Arm, plan: Plan, folder: Path, report: Report) -> 
             report({"stage": "training", "row": row, "share": _share(row, arm), "left": pace.seconds_left(row)})
 
         agent.learn(env, log=log, validate=validate, checkpoint=checkpoint, resume=resume)
+    rows = read_log(folder / LOG_FILE)
     with atomic_folder(folder / "agent") as draft:
         agent.save(draft)
-    return read_log(folder / LOG_FILE)
+        keep_stages(draft, rows)
+    return rows
 
 
 def _share(row: Mapping[str, Any], arm: Arm) -> float:

@@ -1,13 +1,21 @@
 """Sample efficiency: what it took a training to come to 0.5, 0.8 and 0.9 of the ceiling, and who never did.
 
-Read from the validation curve in each run's log. A run that ended below a share is censored, not left out: a mean over
-those that arrived would praise an algorithm for its failures.
+Read from the validation curve in the log of a run, or in the folder of an agent. A run that ended below a share is
+censored, not left out: a mean over those that arrived would praise an algorithm for its failures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from gymnasium.envs.registration import EnvSpec
+
+from ...agents.base import is_made_for, read_description
+from ...agents.training.log import joules_of
+from ...agents.training.stages import Stage, stages_of
+from .markdown import cell, markdown_table
 
 SHARES = (0.5, 0.8, 0.9)
 """Of the ceiling."""
@@ -38,28 +46,70 @@ def sample_efficiency(records: Mapping[str, Sequence[Record]], ceiling: float) -
     """
     found = {}
     for name, runs in records.items():
-        curves = [curve for record in runs if (curve := list(_curve(record, records)))]
+        curves = [curve for record in runs if (curve := _curve(_stages(record, records)))]
         if curves:
-            found[name] = [_of_share(share, share * ceiling, curves) for share in SHARES]
+            found[name] = _of_shares(curves, ceiling)
     return found
 
 
-def _curve(record: Record, records: Mapping[str, Sequence[Record]]) -> Iterator[tuple[float, Spent]]:
-    """Validation success of a run and what was used up by then; first that of the run it began from."""
-    if not record["arm"].get("trains") or not any(row.get("validation") is not None for row in record["log"]):
-        return
-    before = _began_from(record, records)
-    already: Spent = {}
-    if before is not None:
-        yield from _curve(before, records)
-        already = dict(record["inherited"] or {})
-        already["gpu_joules"] = _last(before, "gpu_joules")
-    for row in record["log"]:
-        if row.get("validation") is not None:
-            yield (
-                row["validation"],
-                {name: row.get(name, 0) + (already.get(name) or 0) for name in COSTS if name in row},
-            )
+def folder_efficiency(folder: str | Path, spec: EnvSpec | None, ceiling: Callable[[], float]) -> dict[str, Any] | None:
+    """What each share of the ceiling took the agent in a folder; None of one that has learned nothing.
+
+    Args:
+        folder: that the agent was saved to.
+        spec: of the environment that the ceiling is of.
+        ceiling: is called where there is something to say, and returns what :func:`ceiling_of` does.
+
+    Returns:
+        {"ceiling", "sample_efficiency": as of an agent in :func:`sample_efficiency`}, or {"unknown": WHY}.
+
+    Raises:
+        ValueError: if no agent was saved in ``folder``.
+    """
+    about = read_description(folder)
+    if not any(about["budget"].values()):
+        return None
+    if not is_made_for(about, spec):
+        return {"unknown": "it learned in another environment, or under other options, than it is scored in"}
+    try:
+        curve = _curve(stages_of(folder))
+    except LookupError as e:
+        return {"unknown": str(e)}
+    if not curve:
+        return {"unknown": "its success was not validated while it learned"}
+    success = ceiling()
+    return {"ceiling": round(success, 6), "sample_efficiency": _of_shares([curve], success)}
+
+
+def ceiling_of(rules: Sequence[float], declared: float) -> float:
+    """The rule's success, or what the task declares where no rule was scored."""
+    return max(rules, default=float(declared))
+
+
+def _stages(record: Record, records: Mapping[str, Sequence[Record]]) -> list[Stage]:
+    """The trainings that a run comes from, its own last; none where it did not train."""
+    if not record["arm"].get("trains"):
+        return []
+    before, own = _began_from(record, records), Stage(record["log"])
+    if before is None:
+        return [own]
+    spent = {**(record["inherited"] or {}), "gpu_joules": joules_of(before["log"])}
+    return [*_stages(before, records)[:-1], Stage(before["log"], spent), own]
+
+
+def _curve(stages: Sequence[Stage]) -> list[tuple[float, Spent]]:
+    """Success at each validation and what was used up by then; none where the last training was not validated."""
+    curve: list[tuple[float, Spent]] = []
+    already: Spent = dict.fromkeys(COSTS, 0.0)
+    validated = False
+    for stage in stages:
+        rows = [row for row in stage.log if row.get("validation") is not None]
+        validated = bool(rows)
+        for row in rows:
+            spent = {name: row[name] + already[name] for name in COSTS if name in row}
+            curve.append((row["validation"], spent))
+        already = {name: spent + stage.spent.get(name, 0) for name, spent in already.items()}
+    return curve if validated else []
 
 
 def _began_from(record: Record, records: Mapping[str, Sequence[Record]]) -> Record | None:
@@ -68,8 +118,8 @@ def _began_from(record: Record, records: Mapping[str, Sequence[Record]]) -> Reco
     return next(same, None)
 
 
-def _last(record: Record, name: str) -> float:
-    return max((row[name] for row in record["log"] if row.get(name) is not None), default=0.0)
+def _of_shares(curves: Sequence[Sequence[tuple[float, Spent]]], ceiling: float) -> list[dict[str, Any]]:
+    return [_of_share(share, share * ceiling, curves) for share in SHARES]
 
 
 def _of_share(share: float, success: float, curves: Sequence[Sequence[tuple[float, Spent]]]) -> dict[str, Any]:
@@ -136,17 +186,44 @@ def _amount(value: float) -> str:
     return f"{value:,.0f}".replace(",", " ") if value >= 100 else f"{value:.3g}"
 
 
-def efficiency_rows(agents: Mapping[str, Mapping[str, Any]], called: Any = str) -> list[list[str]]:
+def efficiency_rows(agents: Mapping[tuple[str, ...], Mapping[str, Any]], called: tuple[str, ...]) -> list[list[str]]:
     """The table of a report; the first row has the headings.
 
     Args:
-        agents: of the results.
-        called: what an agent is called.
+        agents: of the results, by the cells that a table names each with.
+        called: the headings of those cells.
     """
-    shown = [(name, share) for name, agent in agents.items() for share in agent.get("sample_efficiency") or ()]
+    shown = [(names, share) for names, agent in agents.items() for share in agent.get("sample_efficiency") or ()]
     costs = [name for name in COSTS if any(share[name] is not None for _, share in shown)]
-    rows = [["agent", "of the ceiling", *(COSTS[name] for name in costs)]]
-    for name, share in shown:
+    rows = [[*called, "of the ceiling", *(COSTS[name] for name in costs)]]
+    for names, share in shown:
         target = f"{share['share']:g} (success {share['success']:.2f})"
-        rows.append([called(name), target, *(in_words(share, cost) for cost in costs)])
+        rows.append([*names, target, *(in_words(share, cost) for cost in costs)])
     return rows
+
+
+def what_it_took(
+    agents: Mapping[tuple[str, ...], Mapping[str, Any]], called: tuple[str, ...], method: str = METHOD
+) -> list[str]:
+    """The section of a report in Markdown; no lines where nobody was validated. Arguments as :func:`efficiency_rows`.
+
+    Args:
+        method: how the numbers came about.
+    """
+    rows = efficiency_rows(agents, called)
+    if len(rows) == 1:
+        return []
+    return ["## What it took", "", f"{method[0].upper()}{method[1:]}.", "", *markdown_table(rows), ""]
+
+
+def folder_took(found: Mapping[str, Any] | None) -> list[str]:
+    """The section about the agent in a folder; no lines of one that has learned nothing.
+
+    Args:
+        found: by :func:`folder_efficiency`.
+    """
+    if found is None:
+        return []
+    if "unknown" in found:
+        return ["## What it took", "", f"Not known: {cell(found['unknown'])}.", ""]
+    return what_it_took({(): found}, ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,8 +28,9 @@ from .charts import (
     success_chart,
 )
 from .efficiency import METHOD as EFFICIENCY
-from .efficiency import efficiency_rows
+from .efficiency import efficiency_rows, what_it_took
 from .gains import MAX_DRIFT
+from .markdown import cell, markdown_table
 from .results import BETTER, DIFFER, MODELS, WORSE
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -76,7 +76,7 @@ def html_report(results: Mapping[str, Any]) -> str:
         blames=blame_rows(results), blame_says=blame_says(),
         question=question(results), shown_bold=_stages(results).after, answers=answers(results), notes=notes(results),
         calibration=_calibration_rows(results), slices=_slice_rows(results),
-        efficiency=efficiency_rows(results["agents"], label),
+        efficiency=efficiency_rows(_called(results), ("agent",)),
         gains=gain_rows(results["gains"]), gamed=[gain for gain in results["gains"] if gain["signs"]],
         judges=[judge_in_words(judge) for judge in results.get("judges", ())],
         missed=[aim for aim in results["aims"] if not aim["met"]], provenance=results["provenance"],
@@ -328,21 +328,19 @@ def _regraded(rescored: Mapping[str, Any], graded: Mapping[str, Any] | None) -> 
 def markdown_report(results: Mapping[str, Any]) -> str:
     """The answers, the table and the tests in Markdown; cells are escaped."""
     env, goals, provenance = results["env"], results["goals"], results["provenance"]
-    lines = [f"# {_cell(env['id'])}: {question(results)}", ""]
+    lines = [f"# {cell(env['id'])}: {question(results)}", ""]
     for judge in results.get("judges", ()):
-        lines += [f"**{_cell(judge_in_words(judge))}**", ""]
+        lines += [f"**{cell(judge_in_words(judge))}**", ""]
     for answer in answers(results):
-        lines += [f"**{answer['question']}** {answer['figure']}: {_cell(answer['text'])}", ""]
+        lines += [f"**{answer['question']}** {answer['figure']}: {cell(answer['text'])}", ""]
     lines += ["![success of each agent with 95% intervals](success.png)", "", *markdown_table(_rows(results)), ""]
     lines += ["![success on validation goals against environment turns](learning.png)", ""]
     if any(agent.get("labels") for agent in results["agents"].values()):
         lines += ["## Labels", "", *markdown_table(label_rows(results)), ""]
     if len(blame_rows(results)) > 1:
         lines += ["## Whose fault", "", blame_says(), "", *markdown_table(blame_rows(results)), ""]
-    efficiency = efficiency_rows(results["agents"], label)
-    if len(efficiency) > 1:
-        method = results["methods"].get("sample_efficiency", EFFICIENCY)
-        lines += ["## What it took", "", f"{method[0].upper()}{method[1:]}.", "", *markdown_table(efficiency), ""]
+    method = results["methods"].get("sample_efficiency", EFFICIENCY)
+    lines += what_it_took(_called(results), ("agent",), method)
     for title, rows in (("Does it know?", _calibration_rows(results)), ("Where it fails", _slice_rows(results))):
         if len(rows) > 1:
             lines += [f"## {title}", "", *markdown_table(rows), ""]
@@ -351,15 +349,15 @@ def markdown_report(results: Mapping[str, Any]) -> str:
         lines += ["## What the gains cost", "", *markdown_table(gain_rows(results["gains"])), ""]
         lines += [line for gain in results["gains"] for line in gain_lines(gain)]
     lines += ["## Notes", ""]
-    lines += [f"- {_cell(note)}" for note in notes(results)]
+    lines += [f"- {cell(note)}" for note in notes(results)]
     for aim in results["aims"]:
         if not aim["met"]:
             lines.append(
-                f"- **Missed:** {_cell(label(aim['agent']))}, {_cell(aim['aim'])}; found {number(aim['found'], 3)}"
+                f"- **Missed:** {cell(label(aim['agent']))}, {cell(aim['aim'])}; found {number(aim['found'], 3)}"
             )
     lines += [
         f"- {goals['count']} {goals['split']} goals, SHA-256 `{goals['hash']}`; commit `{provenance['commit']}`; "
-        f"{_cell(provenance['date'])}; {_cell(provenance['hardware']['processor'])}.",
+        f"{cell(provenance['date'])}; {cell(provenance['hardware']['processor'])}.",
         "",
     ]
     return "\n".join(lines)
@@ -386,6 +384,11 @@ def _rows(results: Mapping[str, Any]) -> list[list[str]]:
             count(budget["seconds"]),
         ])  # fmt: skip
     return rows
+
+
+def _called(results: Mapping[str, Any]) -> dict[tuple[str], Any]:
+    """The agents by what they are called."""
+    return {(label(name),): agent for name, agent in results["agents"].items()}
 
 
 def _calibration_rows(results: Mapping[str, Any]) -> list[list[str]]:
@@ -482,23 +485,9 @@ def _change(pair: Sequence[float | None], written: Callable[[float | None], str]
 
 def gain_lines(gain: Mapping[str, Any]) -> list[str]:
     """The sentence about a gain and the replies to read, in Markdown."""
-    said = _cell(gain["says"])
+    said = cell(gain["says"])
     lines = [f"**{said}**" if gain["signs"] else said, ""]
     for reply in gain["replies"]:
-        lines += [f"- {_cell(reply['asked']) or '(nothing was asked)'}"]
-        lines += [f"  - {when}: {_cell(reply[when]) or '(says nothing)'}" for when in ("before", "after")]
+        lines += [f"- {cell(reply['asked']) or '(nothing was asked)'}"]
+        lines += [f"  - {when}: {cell(reply[when]) or '(says nothing)'}" for when in ("before", "after")]
     return [*lines, ""]
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table in Markdown; the first row has the headings, and cells are escaped."""
-    head, *body = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-    return [head, f"|{'---|' * len(rows[0])}", *body]
-
-
-@functools.cache
-def _cell(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    for character in "\\`*_|<>[]":
-        text = text.replace(character, {"<": "&lt;", ">": "&gt;"}.get(character, "\\" + character))
-    return " ".join(text.split())

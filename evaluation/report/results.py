@@ -30,7 +30,7 @@ from ..statistics import (
     success_interval,
 )
 from .efficiency import METHOD as EFFICIENCY_METHOD
-from .efficiency import sample_efficiency
+from .efficiency import ceiling_of, sample_efficiency
 from .gains import gains
 
 SCHEMA = 1
@@ -288,7 +288,7 @@ def _plain(value: Any) -> Any:
 def _ceiling(agents: Mapping[str, Any], facts: Mapping[str, Any]) -> float:
     """The rule's success, or what the task declares where no rule was scored."""
     known = [agents[one.name]["success"]["mean"] for one in CONTENDERS if one.role == CEILING and one.name in agents]
-    return max(known, default=float(facts["task"]["ceiling"]))
+    return ceiling_of(known, facts["task"]["ceiling"])
 
 
 def _tests(records: Mapping[str, Sequence[Record]]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from ...agents.files import atomic_write
 from ..contenders import CEILING, CONTENDERS, FLOOR
 from ..grading import in_words
 from ..report.charts import heat_map, label
-from ..report.page import markdown_table
+from ..report.markdown import markdown_table
 from ..report.results import SIGNIFICANCE, interval_json, verdict_of
 from ..statistics import (
     RUNS,

@@ -15,6 +15,7 @@ from dialogym.agents.files import EVALUATION_FILE, digest_of
 from dialogym.deployment.card import CEILING, _beside_floors, card_of, opinions_of, write_card
 from dialogym.deployment.measurement import TRAINED, measure
 from dialogym.evaluation.rating.judges import in_words, judges_in
+from dialogym.evaluation.report.efficiency import in_words as in_cell
 from dialogym.evaluation.score import frozen_goals, score
 from dialogym.evaluation.statistics import wilson_interval
 from dialogym.rewards import Reward, resolve
@@ -244,6 +245,24 @@ def test_a_training_leaves_a_card_and_the_command_adds_scores(tmp_path):
     head, text = head_of((folder / "README.md").read_text())
     assert head["license"] == "mit"
     assert "On 5 test goals" in text
+    took = json.loads((folder / EVALUATION_FILE).read_text())["what_it_took"]
+    assert took["ceiling"] == 1.0
+    (half, *_) = took["sample_efficiency"]
+    assert "\n## What it took\n" in text
+    assert f"| 0.5 (success 0.50) | {in_cell(half, 'env_turns').replace('>', '&gt;')} |" in text
+    evaluated = run(cli.app, ["evaluate", str(folder), "--goals", "5", "--json", str(out / "scores.json")])
+    assert evaluated.exception is None, evaluated.output
+    assert "What its training took" in evaluated.output
+    told = json.loads((out / "scores.json").read_text())
+    assert told["what_it_took"] == took
+    assert (told["agent"], told["goals"], told["success"]["high"] > 0) == ("q_learning", 5, True)
+    elsewhere = run(cli.app, ["evaluate", str(folder), "--goals", "5", "--set", "noise=0.3"])
+    assert "What its training took is not known: it learned in another environment" in elsewhere.output
+    told = json.loads((folder / EVALUATION_FILE).read_text())
+    del told["what_it_took"]  # as an earlier version kept the scores
+    (folder / EVALUATION_FILE).write_text(json.dumps(told))
+    assert "Not known: a version that did not ask for it took the scores." in card_of(folder)
+    assert measure(folder, num_goals=5)["what_it_took"] == took
     (folder / EVALUATION_FILE).write_text("[]")
     assert isinstance(run(cli.app, ["card", str(folder), "--goals", "0"]).exception, ValueError)
     assert isinstance(run(cli.app, ["card", str(tmp_path)]).exception, ValueError)
