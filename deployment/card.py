@@ -21,6 +21,8 @@ from ..agents.files import CARD_FILE, atomic_write
 from ..agents.registry import ENTRIES, agent_class
 from ..agents.training.log import LOG_FILE, read_log
 from ..envs import task_class
+from ..evaluation.digests import DIGESTS
+from ..evaluation.partners import label
 from ..evaluation.rating.judges import in_words as judge_in_words
 from ..evaluation.report.efficiency import folder_took
 from ..evaluation.statistics import Interval, wilson_interval
@@ -298,7 +300,8 @@ def _scores(evaluation: Mapping[str, Any] | None) -> str:
             *table,
             "",
             f"Task {graded['task']['name']}, version {graded['task']['version']}; reward `{graded['reward']['spec']}`, "
-            f"version {graded['reward']['version']}; goals {evaluation['goals_sha256'][:12]}; dialogym "
+            f"version {graded['reward']['version']}; goals {evaluation['goals_sha256'][:12]}"
+            f"{_other_side(evaluation)}; dialogym "
             f"{evaluation['dialogym']}, {evaluation['date']}.",
         ]
     )
@@ -310,6 +313,12 @@ def _what_it_took(evaluation: Mapping[str, Any] | None) -> str:
         return ""
     unknown = {"unknown": "a version that did not ask for it took the scores"}
     return "\n".join(folder_took(evaluation.get("what_it_took", unknown))).rstrip()
+
+
+def _other_side(evaluation: Mapping[str, Any]) -> str:
+    """Which model or agent was on the other side, where a folder is named for it."""
+    found = evaluation.get(DIGESTS, {})
+    return "".join(f"; SHA-256 of the files of `{label(who)}` {digest[:12]}" for who, digest in found.items())
 
 
 def _under(evaluation: Mapping[str, Any]) -> str:

@@ -17,6 +17,8 @@ from ..agents.base import Agent
 from ..agents.files import EVALUATION_FILE, atomic_write, digest_of
 from ..envs import remake
 from ..envs.core.make import task_options
+from ..envs.speakers import forget_speakers
+from ..evaluation.digests import other_side_digests
 from ..evaluation.grading import grading
 from ..evaluation.rating.judges import judges_in
 from ..evaluation.report.efficiency import ceiling_of, folder_efficiency
@@ -44,8 +46,8 @@ def measure(
 
     Args:
         folder: that an agent was saved to; gets ``evaluation.json``. Scores that are there already are taken where
-            they are of the same agent, goals, and version of task and reward; what is known of the judges in the
-            reward, and of what the training took, is noted anew.
+            they are of the same agent, goals, version of task and reward, and files of a partner or opponent; what is
+            known of the judges in the reward, and of what the training took, is noted anew.
         env: the environment; None is the one the agent was saved with.
         num_goals: how many; all, where the split has fewer.
         step: told who is scored next.
@@ -58,6 +60,7 @@ def measure(
         ValueError: if no agent was saved in ``folder``, or it does not know its environment.
     """
     folder, digest = Path(folder), digest_of(folder)
+    forget_speakers()  # a partner that was trained anew since this process read it
     agent = load_agent(folder, env, trust)
     made = environment_of(agent, env)
     frozen = frozen_goals(made, "test", num_goals, seed=0)
@@ -71,6 +74,7 @@ def measure(
         "goals": len(frozen.goals),
         "goals_sha256": frozen.hash,
         "grading": grading(task, core.reward),
+        **(other_side_digests(made.spec.kwargs) if made.spec else {}),
     }
     kept = read_evaluation(folder)
     if kept is not None and all(kept.get(name) == value for name, value in about.items()):

@@ -13,12 +13,13 @@ import numpy as np
 
 from .. import __version__
 from ..agents.base import Agent, read_description
-from ..agents.files import atomic_write, digest_of
+from ..agents.files import atomic_write
 from ..agents.registry import load_agent, make_agent
 from ..envs.core.audit import MARKS, SIDES
 from ..envs.speakers import forget_speakers
 from .compare.conversations import write_conversations
 from .compare.run import difference
+from .digests import digests_of
 from .grading import grading, in_words
 from .report.markdown import markdown_table
 from .report.results import interval_json
@@ -83,7 +84,7 @@ def cross_partners(
         "version": __version__, "env": env_id, "agents": list(agents),
         "kwargs": {name: repr(value) for name, value in options.items()},
         "partners": list(partners), "split": split, "seed": seed, "goals": frozen.hash, "num_goals": len(frozen.goals),
-        "grading": grading(core.task, core.reward), "digests": _digests(agents, partners),
+        "grading": grading(core.task, core.reward), "digests": digests_of([*agents, *partners]),
     }  # fmt: skip
     out = Path(out)
     cells = _cells_before(out / RESULTS_FILE, settings)
@@ -129,17 +130,6 @@ def _trained_with(name: str, own: str) -> str | None:
     return None if described is None else str(described["options"].get("partner") or own)
 
 
-def _digests(agents: Sequence[str], partners: Sequence[str]) -> dict[str, str]:
-    """SHA-256 of the files of each agent and partner that is a folder."""
-    folders = {name: name for name in agents if Path(name).is_dir()}
-    for partner in partners:
-        kind, _, rest = partner.partition(":")
-        if kind == "lm":
-            folders[partner] = rest.partition("?")[0]
-    found = {folder: digest_of(folder) for folder in set(folders.values())}
-    return {name: found[folder] for name, folder in folders.items()}
-
-
 def _cells_before(path: Path, settings: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """The pairs that an earlier call has finished.
 
@@ -164,8 +154,6 @@ def _changed(name: str, before: Any, now: Any) -> str:
         return ""
     if name == "grading" and before is not None:
         return f"it was graded: {in_words(before)}; now: {in_words(now)}"
-    if name == "digests" and before is not None and before.keys() == now.keys():
-        return f"other files are by now in {', '.join(one for one in now if before[one] != now[one])}"
     return difference(name, before, now)
 
 

@@ -26,6 +26,7 @@ from ...envs import Task, spec_of
 from ...envs.core.make import task_options
 from ...envs.core.remake import check_bare
 from ..calibration import facts_of, slices_of
+from ..digests import DIGESTS, changed_files, other_side_digests
 from ..grading import grading
 from ..rating.judges import judges_in
 from ..report.results import REQUIRED, results_of, write_results
@@ -86,7 +87,8 @@ def compare(
 
     Raises:
         ValueError: for an unknown preset or agent, several training runs and fewer than 2 test goals, an ``out`` that
-            holds a comparison with other settings, or wrappers and time limits around the environment, which would not
+            holds a comparison with other settings, or of a partner or opponent whose folder has other files by now, or
+            wrappers and time limits around the environment, which would not
             come along.
         RuntimeError: if every arm failed.
         KeyboardInterrupt: when interrupted, after what was trained so far was saved.
@@ -137,6 +139,7 @@ def begin(
     settings = _settings(plan, arms, chosen.name, seed)
     check_enough(plan.goals, settings["num_seeds"], f"of {plan.spec.id}")
     settings["grading"] = grading(task_of(env), env.unwrapped.reward)  # type: ignore[attr-defined]
+    settings.update(other_side_digests(spec_of(env).kwargs))
     _claim_folder(plan.out, settings)
     if any(arm.agent in SPEAKERS and arm.config.get("model") is None for arm in arms):
         plan = dataclasses.replace(plan, speech=speech_settings(env, plan.out / TOKENIZER_FOLDER, seed))
@@ -292,6 +295,8 @@ def _claim_folder(out: Path, settings: dict[str, Any]) -> None:
 
 def difference(name: str, before: Any, now: Any) -> str:
     """In what a setting of an earlier call differs from that of this one."""
+    if name == DIGESTS and (changed := changed_files(before, now)):
+        return changed
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         return f"{name} differ in {', '.join(keys)}"

@@ -32,6 +32,7 @@ from ..compare.run import SETTINGS_FILE, as_json, difference
 from ..compare.scheduler import DONE, Job, Report, run_jobs
 from ..compare.suited import speech_settings
 from ..contenders import CONTENDERS, RULE
+from ..digests import DIGESTS, changed_files, other_side_digests
 from ..grading import grading
 from ..score import FrozenGoals, check_enough, frozen_goals, score, task_of
 from .conditions import Condition, checked_env, conditions_to_test, conditions_to_train
@@ -210,6 +211,7 @@ def _settings_of(condition: Condition, env: gym.Env[Any, Any], goals: FrozenGoal
         "wordings": condition.wordings,
         "goals": {"count": len(goals.goals), "hash": goals.hash},
         "grading": grading(core.task, core.reward),
+        **other_side_digests(spec_of(env).kwargs),
     }
 
 
@@ -252,7 +254,9 @@ def _changed(name: str, before: Any, now: Any) -> str:
     if name in ("train", "test") and isinstance(before, dict):
         other = [key for key in now if key in before and before[key] != now[key]]
         parts = [part for key in other for part in now[key] if before[key].get(part) != now[key][part]]
-        return f"{name} condition {', '.join(other)} differs in {', '.join(dict.fromkeys(parts))}" if other else ""
+        files = [changed_files(before[key].get(DIGESTS), now[key].get(DIGESTS, {})) for key in other]
+        said = f"{name} condition {', '.join(other)} differs in {', '.join(dict.fromkeys(parts))}" if other else ""
+        return ": ".join([said, *filter(None, dict.fromkeys(files))])
     return "" if before == now else difference(name, before, now)
 
 

@@ -14,6 +14,7 @@ from dialogym.agents import load_agent, make_agent
 from dialogym.agents.files import EVALUATION_FILE, digest_of
 from dialogym.deployment.card import CEILING, _beside_floors, card_of, opinions_of, write_card
 from dialogym.deployment.measurement import TRAINED, measure
+from dialogym.envs.speakers import SPEAKERS, FunctionSpeaker
 from dialogym.evaluation.rating.judges import in_words, judges_in
 from dialogym.evaluation.report.efficiency import in_words as in_cell
 from dialogym.evaluation.score import frozen_goals, score
@@ -144,6 +145,29 @@ def test_a_return_that_rests_on_a_judge_is_told_with_how_good_the_judge_is(tmp_p
     assert names == []  # the same scores
     assert again == {**told, "judges": judges_in(resolve(one))}
     assert "on 40 pairs it chose as most people did in 0.70 [0.60, 0.80]" in card_of(tmp_path / "agent")
+
+
+def says_goodbye(who):
+    return FunctionSpeaker(lambda messages: "Thank you, goodbye.")
+
+
+def test_scores_with_a_partner_whose_model_was_trained_anew_are_taken_anew_and_the_card_says_which(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(SPEAKERS, "lm", f"{__name__}:says_goodbye")
+    model, names = tmp_path / "model", []
+    model.mkdir()
+    (model / "config.json").write_text("one")
+    make_agent("rule", gym.make("TextDialog-v0", partner=f"lm:{model}")).save(tmp_path / "agent")
+    told = measure(tmp_path / "agent", num_goals=2)
+    assert told["digests"] == {f"lm:{model}": digest_of(model)}
+    assert measure(tmp_path / "agent", num_goals=2, step=names.append) == told
+    assert names == []
+    assert f"; SHA-256 of the files of `lm:model` {digest_of(model)[:12]}; dialogym " in card_of(tmp_path / "agent")
+    (model / "config.json").write_text("another")
+    anew = measure(tmp_path / "agent", num_goals=2, step=names.append)
+    assert names[0] == TRAINED
+    assert anew["digests"] != told["digests"]
 
 
 def test_the_card_says_nothing_of_judges_where_there_are_none(tmp_path):

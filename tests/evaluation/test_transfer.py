@@ -2,15 +2,20 @@
 
 import json
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from dialogym.agents.files import digest_of
 from dialogym.cli import app
 from dialogym.cli_transfer import conditions_of, values_of
 from dialogym.envs import Partner, Policy, Task, register_task
+from dialogym.envs.speakers import SPEAKERS, FunctionSpeaker
 from dialogym.evaluation.compare.scheduler import DONE, Outcome
+from dialogym.evaluation.digests import other_side_digests
+from dialogym.evaluation.score import FrozenGoals
 from dialogym.evaluation.transfer import run as module
 from dialogym.evaluation.transfer.conditions import (
     Condition,
@@ -191,6 +196,40 @@ def test_other_settings_are_refused_in_the_same_folder(finished, monkeypatch):
     monkeypatch.setattr(Sides, "version", 2)
     with pytest.raises(ValueError, match=r"test condition .* differs in grading"):
         grid(out, FLIPS, [{"flipped": False}])
+
+
+def test_a_condition_whose_partner_was_trained_anew_is_refused(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("one")
+    who = f"lm:{tmp_path}/model"
+
+    def settings():
+        return {"version": "1", "train": {"partner=lm:model": other_side_digests({"partner": who, "noise": 0.1})}}
+
+    first = settings()
+    module._claim(tmp_path / "out", {**first, "test": {}})
+    module._claim(tmp_path / "out", {**settings(), "test": {}})
+    (tmp_path / "model" / "config.json").write_text("another")
+    refused = r"train condition partner=lm:model differs in digests: other files are by now in lm:\S+/model\): choose"
+    with pytest.raises(ValueError, match=refused):
+        module._claim(tmp_path / "out", {**settings(), "test": {}})
+
+
+def test_the_settings_of_a_condition_have_the_files_of_its_partner(tmp_path, monkeypatch):
+    monkeypatch.setitem(SPEAKERS, "lm", f"{__name__}:silent")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("one")
+    plain, spoken = (gym.make("TextDialog-v0", **one) for one in ({}, {"partner": f"lm:{tmp_path}/model"}))
+    goals = FrozenGoals("test", [], "")
+    assert "digests" not in module._settings_of(Condition("plain", {}), plain, goals)
+    assert module._settings_of(Condition("spoken", {}), spoken, goals)["digests"] == {
+        f"lm:{tmp_path}/model": digest_of(tmp_path / "model")
+    }
+
+
+def silent(who):
+    """A speaker that nobody asks."""
+    return FunctionSpeaker(lambda messages: "")
 
 
 def test_a_language_model_is_tested_in_words_with_one_vocabulary_for_all_conditions(tmp_path):

@@ -12,8 +12,10 @@ import gymnasium as gym
 import pytest
 from rich.console import Console
 
+from dialogym.agents.files import digest_of
+from dialogym.envs.speakers import SPEAKERS, FunctionSpeaker
 from dialogym.evaluation.compare.arms import PRESETS, Preset, arms_of
-from dialogym.evaluation.compare.run import compare
+from dialogym.evaluation.compare.run import begin, compare
 from dialogym.evaluation.report.results import REQUIRED, read_results
 from dialogym.rewards import Length
 
@@ -134,6 +136,33 @@ def test_only_what_is_missing_is_run(finished):
     assert (
         again["agents"]["random"]["per_seed"][0]["per_goal"] == results["agents"]["random"]["per_seed"][0]["per_goal"]
     )
+
+
+def test_a_comparison_with_a_partner_whose_model_was_trained_anew_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(SPEAKERS, "lm", f"{__name__}:silent")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("one")
+    options = {"env_kwargs": {"partner": f"lm:{model}?temperature=1"}, "preset": SMALL, "agents": MENU}
+    begun = begin("TextDialog-v0", out=tmp_path / "out", **options)
+    digest = {f"lm:{model}?temperature=1": digest_of(model)}
+    assert begun.settings["digests"] == digest
+    assert begin("TextDialog-v0", out=tmp_path / "out", **options).settings == begun.settings
+    (model / "config.json").write_text("another")
+    with pytest.raises(
+        ValueError, match=r"other files are by now in lm:\S+/model\?temperature=1\): choose another folder"
+    ):
+        begin("TextDialog-v0", out=tmp_path / "out", **options)
+    noted = json.loads((tmp_path / "out" / "settings.json").read_text())
+    del noted["digests"]  # as an earlier version began it
+    (tmp_path / "out" / "settings.json").write_text(json.dumps(noted))
+    with pytest.raises(ValueError, match=r"which files were in lm:\S+ was not noted"):
+        begin("TextDialog-v0", out=tmp_path / "out", **options)
+
+
+def silent(who):
+    """A speaker that nobody asks."""
+    return FunctionSpeaker(lambda messages: "")
 
 
 @pytest.mark.parametrize(
