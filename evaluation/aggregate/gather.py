@@ -15,9 +15,10 @@ import numpy as np
 
 from ...agents.files import atomic_write
 from ..compare.provenance import provenance
+from ..compare.small import LOOK
 from ..contenders import pairs
 from ..report.aggregate_charts import aggregate_picture
-from ..suite import RESULTS_FILE
+from ..suite import LOOK_NOTE, RESULTS_FILE
 from .estimates import STATISTICS, Estimate, Profile, aggregate, performance_profile, probability_of_improvement
 from .suites import Scores, Suite, check_alike, joined, normalised, read_suite
 
@@ -58,10 +59,10 @@ def aggregate_suites(
         seed: of the bootstrap.
 
     Returns:
-        {"schema": 1, "folders", "seeds", "tasks", "agents": {AGENT: {"scores" (runs × tasks), "iqm", "median", "mean",
-        "optimality_gap": {"value", "low", "high"}, "profile": {"share", "low", "high"}}}, "thresholds", "improvement":
-        [{"first", "second", "value", "low", "high"}], "left_out", "notes", "methods", "provenance"}. Ends of intervals
-        are null with one run a task.
+        {"schema": 1, "folders", "preset", "seeds", "tasks", "agents": {AGENT: {"scores" (runs × tasks), "iqm",
+        "median", "mean", "optimality_gap": {"value", "low", "high"}, "profile": {"share", "low", "high"}}},
+        "thresholds", "improvement": [{"first", "second", "value", "low", "high"}], "left_out", "notes", "methods",
+        "provenance"}. Ends of intervals are null with one run a task.
 
     Raises:
         FileNotFoundError: for a folder without a suite.
@@ -80,6 +81,7 @@ def aggregate_suites(
     results = {
         "schema": SCHEMA,
         "folders": [suite.folder for suite in suites],
+        "preset": suites[0].preset,
         "seeds": seeds,
         "tasks": tasks,
         **_numbers(matrices, seed),
@@ -95,7 +97,8 @@ def aggregate_suites(
 
 def _notes(suites: Sequence[Suite], num_runs: int) -> list[str]:
     """What a reader must know."""
-    notes = [ONE_RUN] if num_runs == 1 else []
+    notes = [LOOK_NOTE] if suites[0].preset == LOOK else []
+    notes += [ONE_RUN] if num_runs == 1 else []
     unchecked = [suite.folder for suite in suites if suite.settings is None]
     if len(suites) > 1 and unchecked:
         notes.append(UNCHECKED.format(RESULTS_FILE, ", ".join(unchecked)))
@@ -189,15 +192,19 @@ def write_aggregate(results: Mapping[str, Any], out: str | Path) -> None:
     """Writes ``aggregate.json``, ``aggregate.md`` and ``aggregate.png`` into a folder, each at once."""
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(folder / PICTURE_FILE, aggregate_picture(results))
+    atomic_write(folder / PICTURE_FILE, aggregate_picture(results, LOOK if _is_look(results) else ""))
     atomic_write(folder / TABLE_FILE, markdown(results))
     atomic_write(folder / JSON_FILE, json.dumps(results, indent=1, allow_nan=False) + "\n")
+
+
+def _is_look(results: Mapping[str, Any]) -> bool:
+    return results["preset"] == LOOK
 
 
 def markdown(results: Mapping[str, Any]) -> str:
     """The results as Markdown."""
     num_runs, num_tasks = len(results["seeds"]), len(results["tasks"])
-    lines = ["# Aggregates over a suite", ""]
+    lines = [f"# Aggregates over a suite{f': a {LOOK}' if _is_look(results) else ''}", ""]
     lines += [
         f"{num_tasks} environments × {num_runs} training run{'s' * (num_runs > 1)} "
         f"(seed{'s' * (num_runs > 1)} {', '.join(map(str, results['seeds']))}): {', '.join(results['tasks'])}.",

@@ -31,6 +31,7 @@ class Suite:
         settings: how agents were trained and graded, by task; None where the folder does not say.
         versions: of the package that played.
         gradings: version of task and reward, by task; None where the folder does not say.
+        preset: how thorough it was, by name; None where the folder does not say.
     """
 
     folder: str
@@ -40,6 +41,7 @@ class Suite:
     settings: Mapping[str, Any] | None
     versions: frozenset[str]
     gradings: Mapping[str, Any]
+    preset: str | None
 
 
 def read_suite(folder: str | Path) -> Suite:
@@ -73,6 +75,7 @@ def read_suite(folder: str | Path) -> Suite:
         frozenset(str(found["provenance"]["versions"].get("dialogym")) for found in known.values())
         | {str(row["version"]) for task, row in rows.items() if task not in known and "version" in row},
         {task: _grading(path, row, by_task[task]) for task, row in rows.items()},
+        results.get("preset"),
     )
 
 
@@ -156,6 +159,9 @@ def check_alike(suites: Sequence[Suite]) -> None:
                     "suites of different seeds with `dialogym compare --suite --seed N`"
                 )
             seen[seed] = suite.folder
+        if first.preset != suite.preset:
+            presets = f"{first.preset!r} and {suite.preset!r}"
+            raise ValueError(f"{first.folder} and {suite.folder} are of the presets {presets}: they must be equal")
         _check_same("environments", first, suite, first.success, suite.success)
         for task in first.success:
             _check_same(f"agents on {task}", first, suite, first.success[task], suite.success[task])

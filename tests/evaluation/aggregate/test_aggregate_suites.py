@@ -8,6 +8,10 @@ from typer.testing import CliRunner
 from dialogym.cli import app
 from dialogym.evaluation.aggregate.gather import aggregate_suites
 from dialogym.evaluation.aggregate.suites import read_suite
+from dialogym.evaluation.compare.small import LOOK
+from dialogym.evaluation.contenders import BY_NAME
+from dialogym.evaluation.report.aggregate_charts import aggregate_figure, aggregate_picture
+from dialogym.evaluation.suite import LOOK_NOTE
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
@@ -161,6 +165,37 @@ def test_another_version_of_the_package_is_told(tmp_path):
         comparison(folders[-1], "A-v0", [seed], [0.3], version)
     (note,) = aggregate_suites(folders)["notes"]
     assert "different versions of dialogym: 0.1.0, 0.2.0" in note
+
+
+def test_a_look_says_so_wherever_its_aggregates_are_read(folders, tmp_path):
+    whole = aggregate_suites(folders, tmp_path / "whole")
+    assert LOOK not in (tmp_path / "whole" / "aggregate.md").read_text()
+    with aggregate_figure(whole) as figure:
+        assert figure.get_suptitle() == ""
+    for seed, name in enumerate("cd"):
+        suite(tmp_path / name, seed, {"A-v0": {"sft": 0.3}}, preset=LOOK)
+    results = aggregate_suites([tmp_path / "c", tmp_path / "d"], tmp_path / "look")
+    assert (results["preset"], results["notes"][0]) == (LOOK, LOOK_NOTE)
+    said = (tmp_path / "look" / "aggregate.md").read_text()
+    assert said.startswith(f"# Aggregates over a suite: a {LOOK}\n")
+    assert LOOK_NOTE in said
+    with aggregate_figure(results, LOOK) as figure:
+        assert figure.get_suptitle() == LOOK
+    assert (tmp_path / "look" / "aggregate.png").read_bytes() == aggregate_picture(results, LOOK)
+    suite(tmp_path / "e", 2, {"A-v0": {"sft": 0.3}}, preset="suite")
+    with pytest.raises(ValueError, match=f"are of the presets '{LOOK}' and 'suite': they must be equal"):
+        aggregate_suites([tmp_path / "c", tmp_path / "e"])
+
+
+def test_agents_have_the_labels_and_colours_of_all_pictures(folders):
+    with aggregate_figure(aggregate_suites(folders)) as figure:
+        (first, *_), profiles = figure.axes, figure.axes[-2]
+        assert [tick.get_text() for tick in first.get_yticklabels()] == [
+            BY_NAME[name].label for name in ("do_nothing", "random", "rule", "sft", "sft_rl")
+        ]
+        drawn = {line.get_label(): line.get_color() for line in profiles.get_lines()}
+    assert drawn == {one.label: one.colour for one in BY_NAME.values() if one.label in drawn}
+    assert BY_NAME["sft_rl"].label in drawn
 
 
 def test_suites_without_their_comparisons_are_told(folders):
