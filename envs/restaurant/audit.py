@@ -13,6 +13,8 @@ from .wording import Act
 
 PATIENCE = 2
 """Turns in which a question has to be answered: the user may ask about something else first."""
+OF_A_TABLE = frozenset({*BOOKING_SLOTS, "reference", "ask_booking", "booked", "no_table"})
+"""Slots and statements of an agent that speaks of a table."""
 ANYTHING = "anything"
 """What a user withholds that has said nothing of its goal."""
 
@@ -29,6 +31,7 @@ class Turn(NamedTuple):
         heard: what the agent heard of them; another list where the channel garbled any.
         asks_yes_or_no: the agent asked whether it got something right, or whether to book.
         asks_for_words: it asked for anything at all: a slot, yes or no, what else, or to say it again.
+        is_about_a_table: it spoke of one: whether to book, for whom and when, its reference, that it is booked or not.
         says_only_restaurants: it said that it only knows about restaurants.
     """
 
@@ -40,6 +43,7 @@ class Turn(NamedTuple):
     heard: Sequence[Act]
     asks_yes_or_no: bool = False
     asks_for_words: bool = False
+    is_about_a_table: bool = False
     says_only_restaurants: bool = False
 
     @classmethod
@@ -54,6 +58,7 @@ class Turn(NamedTuple):
         """The turn after an utterance of the agent; None at the opening."""
         if understood is None:
             return cls(number, (), (), told, meant, heard)
+        spoken_of = {*understood.asked, *understood.slots, *(slot for slot, _ in understood.confirms)}
         is_question = not (understood.told or understood.confirms or understood.flags)
         asks_yes_or_no = bool(understood.confirms) or understood.asks_to_book
         asks_for_words = asks_yes_or_no or understood.asks_to_repeat or understood.asks_for_more
@@ -66,6 +71,7 @@ class Turn(NamedTuple):
             heard=heard,
             asks_yes_or_no=asks_yes_or_no,
             asks_for_words=asks_for_words or bool(understood.asked),
+            is_about_a_table=bool(OF_A_TABLE & (understood.flags | spoken_of)),
             says_only_restaurants=understood.says_only_restaurants,
         )
 
@@ -96,6 +102,7 @@ class Auditor:
         self._open: dict[str, int] = {}
         self._has_spoken = False
         self._chances = 0
+        self._said_no_table = False
         self._was_off_topic = False
 
     def holds(self, slot: str, value: str) -> bool:
@@ -158,11 +165,17 @@ class Auditor:
         a slot, yes or no, what else, to say it again; and, after words about something else, that the agent only knows
         about restaurants. An agent that says nothing, recites or claims gives no chance to speak, so that no failure of
         its own is laid to a quiet user. Whatever tells of the goal breaks the silence: a value (a wrong one is
-        ``INVENTED``), a request, a wish for a table or another place, yes or no to a question for it.
+        ``INVENTED``), a request, a wish for a table or another place, yes or no to a question for it. That no table is
+        wanted says something once, and wherever tables are spoken of; to say nothing else is to be silent.
         """
         self._has_spoken = self._has_spoken or bool(self.said) or any(self._is_of_goal(act, turn) for act in turn.meant)
         if self._has_spoken or not self.wishes:  # who wants just any place has nothing to say
             self.withheld.discard(ANYTHING)
+            return
+        wants_none = ("no_booking",) in turn.meant and self.goal["booking"] is None
+        says_something = wants_none and (turn.is_about_a_table or not self._said_no_table)
+        self._said_no_table |= wants_none
+        if says_something:
             return
         if turn.asks_for_words or (turn.says_only_restaurants and self._was_off_topic):
             self._chances += 1
@@ -181,7 +194,7 @@ class Auditor:
             return turn.asks_yes_or_no
         if act[0] == "alternative":
             return goal["alternative"]
-        return act[0] == ("no_booking" if goal["booking"] is None else "book")
+        return act == ("book",) and goal["booking"] is not None
 
     def _compare(self, turn: Turn) -> None:
         """What the channel garbled."""

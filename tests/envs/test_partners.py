@@ -125,7 +125,7 @@ def test_each_wrong_is_marked_as_that_and_nothing_else(partner, expected, blame)
 UNFORTHCOMING = (
     "What price range would you prefer?", "Which area do you prefer?", "I see.", "...", "(The customer says goodbye)",
     "I'm sorry, but there are no such restaurants.", "Your reference number is ABC123.", "May I know your name?",
-    "What's the weather like?", "Yes.", "I'm looking for a restaurant.",
+    "What's the weather like?", "Yes.", "I'm looking for a restaurant.", "I don't need a table.",
 )  # fmt: skip
 """Lines of a partner that says nothing of its goal."""
 
@@ -146,6 +146,23 @@ def test_who_has_said_nothing_is_asked_three_times_before_it_is_marked(ask):
     assert info["audit"] == [{"turn": 6, "kind": "withheld", "what": "anything"}]
     assert info["blame"] == "partner"
     info, _ = played(scripted(*[silent] * 7, "Something cheap."), *[ask] * 7, max_turns=7, goal=ONE_WISH)
+    assert (kinds(info), info["blame"]) == ([(3, "withheld")], "agent")  # it said so in the end
+
+
+def test_that_no_table_is_wanted_says_something_once_and_where_tables_are_spoken_of():
+    no_table, again, offer = "I don't need a table.", "Could you repeat that?", "Shall I book a table?"
+    info, _ = played(scripted(no_table), *[again] * 2, max_turns=2, goal=ONE_WISH)
+    assert (info["audit"], info["blame"]) == ([], "agent")
+    info, _ = played(scripted("Hello.", no_table), *[again] * 3, max_turns=3, goal=ONE_WISH)
+    assert (info["audit"], info["blame"]) == ([], "agent")  # the first time it said something
+    info, _ = played(scripted(no_table), *[again] * 6, max_turns=6, goal=ONE_WISH)
+    assert info["audit"] == [{"turn": 3, "kind": "withheld", "what": "anything"}]
+    assert info["blame"] == "partner"
+    confirms = "You'd like a table for two, is that right? What else can I do?"
+    for reply in (offer, "For how many people?", "I'm sorry, there is no table then.", confirms):
+        info, _ = played(scripted(no_table), *[reply] * 8, max_turns=8, goal=ONE_WISH)
+        assert (info["audit"], info["blame"]) == ([], "agent")
+    info, _ = played(scripted(*[no_table] * 5, "Something cheap."), *[again] * 5, max_turns=5, goal=ONE_WISH)
     assert (kinds(info), info["blame"]) == ([(3, "withheld")], "agent")  # it said so in the end
 
 
