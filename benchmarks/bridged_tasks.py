@@ -4,7 +4,8 @@ python benchmarks/bridged_tasks.py reasoning_gym           # docs/bridges/reason
 python benchmarks/bridged_tasks.py reasoning_gym --page    # the page alone, from the JSON
 
 Each id passes through ``dialogym validate`` on a few held-out goals; then all are played once more in two fresh
-processes whose hashes of strings differ. An interrupted run goes on where it was.
+processes whose hashes of strings differ. An interrupted run goes on where it was, and what was found is kept: take an
+id out of the JSON to look at it again.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from typing import Any
 import gymnasium as gym
 
 from dialogym.envs import Task, bridged_ids, task_class
-from dialogym.envs.bridges import ONE_PLAYER
+from dialogym.envs.bridges import ONE_PLAYER, PYTHON_312, SEVERAL_PLAYERS
 from dialogym.envs.bridges.arena_left_out import FAULTS, LEFT_OUT
 from dialogym.envs.bridges.arena_moves import RULES
 from dialogym.envs.bridges.reasoning_gym import FINITE, NUM_EXAMPLES, RUNS_REPLIES, ReasoningTask, key_of
-from dialogym.envs.bridges.textarena import ArenaTask, ArenaTaskForTwo
+from dialogym.envs.bridges.textarena import ArenaTask, ArenaTaskForSeveral, ArenaTaskForTwo
 from dialogym.envs.bridges.textworld import TextWorldTask
 from dialogym.evaluation.validate import FAIL, validate
 from dialogym.rewards.files import atomic_write
@@ -45,7 +46,9 @@ FEW = "textworld"
 """Has so few ids that every one gets all goals, though a game takes seconds to make."""
 TRACED = {"reasoning_gym": NUM_GOALS, "textarena": 5, "textworld": 5}
 """Conversations of each id, at most, that are played in two processes."""
-LONG = frozenset(["textarena/Stratego-v0"])
+LONG = frozenset(
+    f"textarena/{name}-v0" for name in ("CharacterConclave", "SettlersOfCatan", "Stratego", "UltimateTexasHoldem")
+)
 """Ids whose conversations are so long that fewer goals have to do."""
 TRACES = """
 import dialogym, json, sys
@@ -172,20 +175,24 @@ stands for other questions in another process, as their generator goes by the or
 ABOUT_GAMES = """# textarena
 
 `dialogym:textarena/NAME-v0`: {count} games of [textarena](https://github.com/LeonGuertler/TextArena) (Guertler et al.,
-2025, [arXiv 2504.11442](https://arxiv.org/abs/2504.11442)), {alone} for one player and {two} for two, in the interfaces
-`text` and `tokens`. Tried with textarena {version}: `pip install "dialogym[textarena]"`.
+2025, [arXiv 2504.11442](https://arxiv.org/abs/2504.11442)), {alone} for one player, {two} for two and {several} for
+more, in the interfaces `text` and `tokens`. Tried with textarena {version}: `pip install "dialogym[textarena]"`. Five
+are in the syntax of Python 3.12, and on an older one making them says so:
+{new}.
 
 ```python
 import gymnasium as gym
 
 env = gym.make("dialogym:textarena/Minesweeper-v0", interface="text", variant="small", num_mines=4)
 env = gym.make("dialogym:textarena/ConnectFour-v0", interface="text", opponent="rule", reward="textarena")
+env = gym.make("dialogym:textarena/SecretMafia-v0", interface="text", opponent="self", num_players=7)
 ```
 
 What is mended on the way: every episode is a game of its own (their wrappers show the next episode the words of the
 last one); their games draw from Python's global generator, which here holds the state of one game while that is
-called, and what it held before afterwards; calls that name the arguments in the wrong order; prints to the screen; a
-game that goes on for a player who is out. `dialogym list textarena` lists the keyword arguments of each.
+called, and what it held before afterwards; calls that name the arguments in the wrong order or forget one
+(`CharacterConclave` fails on every word there); prints to the screen; a game that goes on for a player who is out; a
+turn limit that is not looked at (`SettlersOfCatan`). `dialogym list textarena` lists the keyword arguments of each.
 
 ## For one player
 
@@ -214,12 +221,20 @@ Who has the other seat is said by `opponent=`, on the command line `--set oppone
 `opponent="rule"` is for
 {rules}.
 In `Nim` it plays perfectly, in `PigDice` it holds at 20, in the others it wins where it can at once, and sees to it
-that the other side cannot. Against itself a language model answers in the other seat as in evaluation, one conversation
-at a time, by the weights that it has then; it learns from its own seat alone. There is no `rule` policy for the agent
-in games for two, so `validate` leaves out their ceiling.
+that the next player cannot; in `SettlersOfCatan` it builds the dearest thing it can and trades nothing. Against itself
+a language model answers in the other seats as in evaluation, one conversation at a time, by the weights that it has
+then; it learns from its own seat alone. There is no `rule` policy for the agent in games for two or more, so `validate`
+leaves out their ceiling.
 
-What is lost: games for more than two; the choice among their wrappers (the agent is told all that happens, in the order
-in which it happens, not the newest board alone); `max_turns` is ours and cuts a game, and theirs is `game_max_turns`.
+## For more
+
+{docstring_several}
+
+`num_players=` says how many play, and the table below what a game permits: `Taboo` an even number.
+
+What is lost: the choice among their wrappers (the agent is told all that happens, in the order in which it happens, not
+the newest board alone); a game that goes on when somebody is out by invalid moves; `max_turns` is ours and cuts a game,
+and theirs is `game_max_turns`.
 
 ## Every id, validated
 
@@ -227,8 +242,8 @@ Written by `python benchmarks/bridged_tasks.py textarena`, from `textarena.json`
 validate` on up to {goals} held-out goals ({slow} where a game takes longer than {ms:g} ms to begin or is long), and
 {traced} conversations in each of two processes with other hashes. These are few goals: `dialogym validate ID`
 plays 500. **{passed} of {count} passed.** A loose floor says that an agent that does not read succeeds on more than
-5 %. In games for two that is to be expected against chance: such an agent wins up to half of them by chance too. Read a
-score beside that floor, or play against somebody better.
+5 %. In games for two or more that is to be expected against chance: such an agent wins its share of them by chance too,
+or is carried by its side. Read a score beside that floor, or play against somebody better.
 
 - floors: the success of each agent that does not read; `random` says any of up to 50 moves of the form that the game
   wants, `repeat_last` and `inform_everything` say again what they were told last, from which some games read a
@@ -300,11 +315,13 @@ def described(kind: type) -> str:
 
 def page_of_games(results: Mapping[str, Any]) -> str:
     rows = [row_of_game(id, row) for id, row in sorted(results["ids"].items())]
-    alone = sum("| 1 |" in row for row in rows)
+    names = [id.split("/")[1][:-3] for id in results["ids"]]
+    alone, several = len(ONE_PLAYER.intersection(names)), len({*SEVERAL_PLAYERS}.intersection(names))
     keyed = [id.split("/")[1][:-3] for id, row in sorted(results["ids"].items()) if not lacks_rule(row)]
     about = ABOUT_GAMES.format(
-        count=len(rows), alone=alone, two=len(rows) - alone, version=results["version"], docstring=described(ArenaTask),
-        docstring_two=described(ArenaTaskForTwo), keys=in_lines(keyed), rules=in_lines(sorted(RULES)),
+        count=len(rows), alone=alone, two=len(rows) - alone - several, several=several, version=results["version"],
+        new=in_lines(sorted(PYTHON_312)), docstring=described(ArenaTask), docstring_two=described(ArenaTaskForTwo),
+        docstring_several=described(ArenaTaskForSeveral), keys=in_lines(keyed), rules=in_lines(sorted(RULES)),
         goals=NUM_GOALS, slow=NUM_SLOW, ms=1000 * SLOW, traced=TRACED["textarena"],
         passed=sum("| passed |" in row for row in rows),
     )  # fmt: skip
@@ -348,12 +365,20 @@ def lacks_rule(row: Mapping[str, Any]) -> bool:
 def row_of_game(id: str, row: Mapping[str, Any]) -> str:
     """The line of a game in the table."""
     name = id.partition("/")[2]
-    players, fault = "1" if name[:-3] in ONE_PLAYER else "2", FAULTS.get(name[:-3], "")
+    players, fault = players_of(name[:-3]), FAULTS.get(name[:-3], "")
     if "error" in row:
         return f"| `{name}` | {players} | | failed | {in_a_cell(row['error'])} | | | | {fault} |"
     verdict, why = judged(row)
     cells = [f"`{name}`", players, str(row["goals"]), verdict, in_a_cell("; ".join(why)), *rates_of(row), fault]
     return "| " + " | ".join(cells) + " |"
+
+
+def players_of(game: str) -> str:
+    """How many a game is for."""
+    if game not in SEVERAL_PLAYERS:
+        return "1" if game in ONE_PLAYER else "2"
+    permitted = SEVERAL_PLAYERS[game]
+    return f"{permitted[0]}" if len(permitted) == 1 else f"{permitted[0]}–{permitted[-1]}"
 
 
 def page_of_questions(results: Mapping[str, Any]) -> str:
@@ -441,8 +466,9 @@ def main() -> None:
                 found[id] = {"error": f"{type(error).__name__}: {error}"}
             print(f"{id} {time.perf_counter() - began:.1f} s", flush=True)
             atomic_write(path, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-        differ = {*differing(found, TRACED[options.family])}
-        for id, row in found.items():
+        new = {id: row for id, row in found.items() if "differs" not in row}
+        differ = {*differing(new, TRACED[options.family])}
+        for id, row in new.items():
             row["differs"] = id in differ
         atomic_write(path, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     atomic_write(path.with_suffix(".md"), page(options.family, results))

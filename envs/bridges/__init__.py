@@ -6,6 +6,8 @@ when one of its environments is made.
 
 from __future__ import annotations
 
+import sys
+
 import gymnasium as gym
 
 from ...rewards.registry import register_reward
@@ -34,20 +36,34 @@ REASONING_GYM = tuple(_REASONING_GYM.split())
 _ONE_PLAYER = (
     "2048 Bandit Blackjack Countdown Crosswords Cryptarithm FifteenPuzzle FrozenLake GuessTheNumber LightsOut "
     "LogicPuzzle Mastermind Minesweeper PegJump RushHour Secretary Set Slitherlink Sokoban Sudoku ThreeCardMonte "
-    "TowerOfHanoi"
+    "TowerOfHanoi UltimateTexasHoldem"
 )
 _TWO_PLAYERS = (
-    "Alquerque Battleship Breakthrough Briscola Chopsticks ColonelBlotto ConnectFour Crusade GameOfPureStrategy "
-    "GermanWhist Golf HighSociety IndianPoker IteratedMatchingPennies IteratedPrisonersDilemma "
-    "IteratedRockPaperScissors IteratedTwoThirdsAverage IteratedUltimatumGame KuhnPoker LiarsDice LinesOfAction "
-    "MemoryGame NewRecruit Nim Othello PigDice Poker QuantumTicTacToe SantoriniBaseFixed SimpleBlindAuction "
-    "SimpleNegotiation SimpleTak Snake SpiteAndMalice Stratego Surround TicTacToe TruthAndDeception TwoDollar "
-    "UltimateTicTacToe WildTicTacToe"
+    "Alquerque Battleship Breakthrough Briscola Checkers Chess Chopsticks ColonelBlotto ConnectFour Crusade "
+    "GameOfPureStrategy GermanWhist Golf HighSociety IndianPoker IteratedMatchingPennies IteratedPrisonersDilemma "
+    "IteratedRockPaperScissors IteratedStagHunt IteratedTwoThirdsAverage IteratedUltimatumGame KuhnPoker LiarsDice "
+    "LinesOfAction MemoryGame NewRecruit Nim Othello PigDice Poker QuantumTicTacToe ReverseTicTacToe "
+    "SantoriniBaseFixed SimpleBlindAuction SimpleNegotiation SimpleTak Snake SpiteAndMalice Stratego Surround "
+    "TicTacToe TruthAndDeception TwoDollar UltimateTicTacToe WildTicTacToe"
 )
 ONE_PLAYER = frozenset(_ONE_PLAYER.split())
-TEXTARENA = tuple(sorted([*ONE_PLAYER, *_TWO_PLAYERS.split()]))
-"""Games of textarena 0.7.4 for one player or two that need no download, no endpoint and no file that it lacks."""
-_LONG_GAMES = {"2048": 2000, "FifteenPuzzle": 250, "Slitherlink": 250, "LinesOfAction": 250}
+SEVERAL_PLAYERS = {
+    "CharacterConclave": range(3, 16), "MarketEntryGame": range(3, 16), "PublicGoodsGame": range(3, 16),
+    "SecretMafia": range(6, 16), "SettlersOfCatan": range(4, 5), "Taboo": range(4, 16, 2),
+    "ThreePlayerGOPS": range(3, 4), "ThreePlayerIPD": range(3, 4), "ThreePlayerTicTacToe": range(3, 4),
+}  # fmt: skip
+"""Games for more than two, and for how many."""
+TEXTARENA = tuple(sorted([*ONE_PLAYER, *_TWO_PLAYERS.split(), *SEVERAL_PLAYERS]))
+"""Games of textarena 0.7.4 that need no download, no endpoint and no file that it lacks."""
+PYTHON_312 = frozenset(["Checkers", "Chess", "IteratedStagHunt", "ReverseTicTacToe", "UltimateTexasHoldem"])
+"""Games whose program is in the syntax of Python 3.12."""
+_LONG_GAMES = {
+    "2048": 2000,
+    "FifteenPuzzle": 250,
+    "LinesOfAction": 250,
+    "Slitherlink": 250,
+    "UltimateTexasHoldem": 3001,
+}
 """Agent turns after which a game is cut, where 150 are too few for one of theirs."""
 TEXTWORLD = {
     "coin_collector": "CoinCollector", "treasure_hunter": "TreasureHunter", "cooking": "Cooking", "simple": "Simple",
@@ -86,7 +102,7 @@ def register() -> None:
 
 
 def bridged_ids(family: str | None = None) -> list[str]:
-    """Registered ids of the tasks of another project, or of all, sorted.
+    """Registered ids of the tasks of another project, or of all, sorted; those that want a newer Python are left out.
 
     Raises:
         ValueError: for a project that there is no bridge to.
@@ -94,7 +110,8 @@ def bridged_ids(family: str | None = None) -> list[str]:
     if family is not None and family not in FAMILIES:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
     wanted = FAMILIES if family is None else (family,)
-    return sorted(id for id in gym.registry if id.partition("/")[0] in wanted and "/" in id)
+    too_new = set() if sys.version_info >= (3, 12) else {f"textarena/{game}-v0" for game in PYTHON_312}
+    return sorted(id for id in gym.registry if id.partition("/")[0] in wanted and "/" in id and id not in too_new)
 
 
 @register_reward("reasoning_gym")

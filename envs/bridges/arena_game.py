@@ -1,7 +1,7 @@
 """One game of textarena, alone in the world: no word of an earlier game, and randomness of its own.
 
 Their games draw from Python's and numpy's global generators. While one of them is called, those hold the state of that
-game; before and after, they hold what they held. A lock keeps two threads from being in there at once.
+game; before and after, they hold what they held.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import enum
 import functools
 import io
 import random
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
+from .global_generators import LOCK, global_generators, states_of
+
 EXTRA = "textarena"
-_LOCK = threading.RLock()
+FORGET_TURN_LIMIT = ("SettlersOfCatan-v0",)
+"""Games that take a turn limit, count their points, and do not look at it."""
+WATCHED = ("set_invalid_move", "add_observation")
+"""What is ours in the state of a game."""
 
 
 class Game:
@@ -52,8 +56,7 @@ class Game:
         self._begin()
 
     def _begin(self) -> None:
-        python, numpy = random.Random(self.seed).getstate(), np.random.RandomState(self.seed).get_state()
-        self._randomness: tuple[Any, Any] = (python, numpy)
+        self._randomness = states_of(self.seed)
         with self._alone():
             self.env: Any = theirs().make(f"{self.id}-raw", **self.settings)
             before = dict(vars(self.env))
@@ -91,18 +94,25 @@ class Game:
         if self.done:
             raise RuntimeError("the game is over")
         try:
-            with self._alone():
-                ended, _ = self.env.step(self.written(move))
+            self.done = self._take(move)
         except Exception as error:
-            ended = self._refuse(error)
+            self.done = self._refuse(error)
         self.moves.append(move)
-        self.done = bool(ended) or bool(self.env.state.done)
         if not self.done:
             self._expel()
         self._listen()
 
+    def _take(self, move: str) -> bool:
+        """Their game takes a move; True where it has ended, if need be by its turn limit."""
+        state = self.env.state
+        with self._alone():
+            ended, _ = self.env.step(self.written(move))
+            if self.id in FORGET_TURN_LIMIT and not state.done and state.turn >= self.env.max_turns:
+                self.env._determine_winner()
+        return bool(ended) or bool(state.done)
+
     def _expel(self) -> None:
-        """Ends a game of which a player is out by its invalid moves, where theirs goes on with it."""
+        """Ends a game of which a player is out by its invalid moves, where theirs goes on with or without it."""
         out = [player for player in range(self.num_players) if self.lost_by_invalid_move(player)]
         if out:
             others = [player for player in range(self.num_players) if player not in out]
@@ -154,18 +164,17 @@ class Game:
         vars(twin).update(vars(self))
         twin.invalid = [0] * self.num_players
         twin._told, twin._heard = [[] for _ in range(self.num_players)], [0] * self.num_players
-        vars(state).pop("set_invalid_move")
+        for name in WATCHED:
+            vars(state).pop(name)
         try:
             twin.env = copy.deepcopy(self.env, {id(state.logs): []})
         finally:
             self._watch()
         twin._watch()
         try:
-            with twin._alone():
-                ended, _ = twin.env.step(self.written(move))
+            twin.done = twin._take(move)
         except Exception:  # a move on which their game falls over is none that can be made
             return None
-        twin.done = bool(ended) or bool(twin.env.state.done)
         return None if any(twin.invalid) else twin
 
     def outcome(self, player: int) -> float:
@@ -173,9 +182,10 @@ class Game:
         return float((self.env.state.rewards or {}).get(player, 0.0))
 
     def _watch(self) -> None:
-        """Counts invalid moves from now on."""
+        """Counts invalid moves from now on, and takes what is said for what it is where a game forgets to say so."""
         state = self.env.state
         state.set_invalid_move = functools.partial(self._invalid_move, type(state).set_invalid_move, state)
+        state.add_observation = functools.partial(_say, type(state).add_observation, state)
 
     def _invalid_move(self, judge: Callable[..., Any], state: Any, *arguments: Any, **options: Any) -> Any:
         self.invalid[state.current_player_id] += 1
@@ -185,19 +195,17 @@ class Game:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """The global generators are this game's inside, and untouched afterwards."""
-        with _LOCK:
-            outside = random.getstate(), np.random.get_state()  # noqa: NPY002 (the global state is the point)
-            python, numpy = self._randomness
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
-            try:
-                with contextlib.redirect_stdout(io.StringIO()):  # some of their games print
-                    yield
-            finally:
-                self._randomness = (random.getstate(), np.random.get_state())  # noqa: NPY002
-                random.setstate(outside[0])
-                np.random.set_state(outside[1])  # noqa: NPY002
+        """The global generators are this game's inside, and untouched afterwards; some of their games print."""
+        with global_generators(self._randomness) as self._randomness, contextlib.redirect_stdout(io.StringIO()):
+            yield
+
+
+def _say(add: Callable[..., Any], state: Any, *arguments: Any, **options: Any) -> None:
+    """Hands on what is said; without a kind, it is a player's words or the game's."""
+    if len(arguments) < 2 and "observation_type" not in options:
+        kinds = theirs().ObservationType
+        options["observation_type"] = kinds.PLAYER_ACTION if options.get("from_id", -1) >= 0 else kinds.GAME_MESSAGE
+    add(state, *arguments, **options)
 
 
 def _replayed(
@@ -217,7 +225,7 @@ def theirs() -> Any:
     Raises:
         ImportError: without it, with the extra that brings it.
     """
-    with _LOCK:
+    with LOCK:
         state = random.getstate()
         try:
             import textarena

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.streams import Stream
 from .arena_game import Game
+from .arena_moves_of_several import MOVES_OF_SEVERAL, settlers_move
 
 MAX_TRIES = 2000
 """Moves that are tried on copies of a game before none counts as legal."""
@@ -102,6 +103,15 @@ def _breakthrough(env: Any) -> list[str]:
 def _hand(env: Any) -> list[str]:
     cards = env.state.game_state["players"][env.state.current_player_id]["hand"]
     return [f"[play {number}]" for number in range(1, len(cards) + 1)]
+
+
+def _checkers(env: Any) -> list[str]:
+    """From one's own pieces along a diagonal, by a step or over a piece."""
+    board, own = env.state.game_state["board"], "rb"[env.state.current_player_id]
+    pieces = [(r, c) for r, c in itertools.product(range(8), repeat=2) if board[r][c].lower() == own]
+    ways = list(itertools.product((-1, 1), (-1, 1), (1, 2)))
+    return [f"[{r} {c} {r + down * n} {c + right * n}]" for r, c in pieces for down, right, n in ways
+            if 0 <= r + down * n < 8 and 0 <= c + right * n < 8]  # fmt: skip
 
 
 def _chopsticks(env: Any) -> list[str]:
@@ -253,11 +263,14 @@ MOVES: dict[str, Moves] = {
     "Sudoku": _numbers(*3 * [_up_to(lambda env: 9, 1)]),
     "ThreeCardMonte": lambda env: (f"[{cup}]" for cup in range(env.num_cups)),
     "TowerOfHanoi": lambda env: (f"[{a} {b}]" for a, b in itertools.permutations("ABC", 2)),
+    "UltimateTexasHoldem": _words("4x", "2x", "1x", "check", "fold", "skip"),
     # for two players
     "Alquerque": _alquerque,
     "Battleship": _battleship,
     "Breakthrough": _breakthrough,
     "Briscola": _hand,
+    "Checkers": _checkers,
+    "Chess": lambda env: [f"[{move.uci()}]" for move in env.state.game_state["board"].legal_moves],
     "Chopsticks": _chopsticks,
     "ColonelBlotto": _colonel_blotto,
     "ConnectFour": lambda env: [f"[col {column}]" for column in range(env.num_cols)],
@@ -270,6 +283,7 @@ MOVES: dict[str, Moves] = {
     "IteratedMatchingPennies": _words("heads", "tails"),
     "IteratedPrisonersDilemma": _words("Cooperate", "Defect"),
     "IteratedRockPaperScissors": _words("rock", "paper", "scissors"),
+    "IteratedStagHunt": _words("stag", "hare"),
     "IteratedTwoThirdsAverage": _words(*map(str, range(101))),
     "IteratedUltimatumGame": lambda env: ["[Accept]", "[Reject]", *(f"[Offer: ${n}]" for n in range(env.pool + 1))],
     "KuhnPoker": _words("check", "bet", "call", "fold"),
@@ -282,6 +296,7 @@ MOVES: dict[str, Moves] = {
     "PigDice": _words("roll", "hold"),
     "Poker": _words("Check", "Call", "Fold", *(f"{w} {n}" for w in ("Bet", "Raise") for n in (20, 50, 100, 200))),
     "QuantumTicTacToe": lambda env: [f"[{a},{b}]" for a, b in itertools.combinations(CELLS, 2)],
+    "ReverseTicTacToe": lambda env: [f"[{cell}]" for cell in CELLS],
     "SantoriniBaseFixed": _santorini,
     "SimpleBlindAuction": _auction,
     "SimpleNegotiation": _simple_negotiation,
@@ -295,6 +310,7 @@ MOVES: dict[str, Moves] = {
     "TwoDollar": lambda env: ["[Accept]", "[Reject]", *(f"[Propose] {amount}" for amount in COINS)],
     "UltimateTicTacToe": lambda env: [f"[{board} {cell}]" for board in CELLS for cell in CELLS],
     "WildTicTacToe": lambda env: [f"[{mark} {cell}]" for mark in "XO" for cell in CELLS],
+    **MOVES_OF_SEVERAL,
 }
 
 
@@ -312,7 +328,7 @@ def legal_move(name: str, game: Game, rng: random.Random) -> str | None:
 
 
 def careful_move(name: str, game: Game, rng: random.Random) -> str | None:
-    """A move that wins at once; else one after which the other side cannot, each such as likely; else any."""
+    """A move that wins at once; else one after which the next player cannot, each such as likely; else any."""
     player = game.player
     moves = list(MOVES[name](game.env))
     rng.shuffle(moves)
@@ -327,7 +343,7 @@ def careful_move(name: str, game: Game, rng: random.Random) -> str | None:
 
 
 def _loses(name: str, game: Game, player: int) -> bool:
-    """Whether a player has lost, or the other one can win with the next move."""
+    """Whether a player has lost, or the one who is next can win at once."""
     if game.done or game.player == player:
         return game.done and game.outcome(player) < 0
     replies = (game.after(move) for move in MOVES[name](game.env))
@@ -351,10 +367,13 @@ def pig_move(name: str, game: Game, rng: random.Random) -> str:
     return "[hold]" if won or state["turn_total"] >= 20 else "[roll]"
 
 
-_CAREFUL = "Chopsticks ConnectFour QuantumTicTacToe SimpleTak TicTacToe WildTicTacToe"
+_CAREFUL = (
+    "Chopsticks ConnectFour QuantumTicTacToe ReverseTicTacToe SimpleTak ThreePlayerTicTacToe TicTacToe WildTicTacToe"
+)
 RULES: dict[str, Callable[[str, Game, random.Random], str | None]] = {
     **dict.fromkeys(_CAREFUL.split(), careful_move),
     "Nim": nim_move,
     "PigDice": pig_move,
+    "SettlersOfCatan": settlers_move,
 }
 """Games whose other side can go by a rule."""

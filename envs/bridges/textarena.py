@@ -1,4 +1,4 @@
-"""``textarena/NAME-v0``: the games of textarena for one player and for two, an utterance a move.
+"""``textarena/NAME-v0``: the games of textarena for one player, for two and for more, an utterance a move.
 
 Guertler et al. (2025), "TextArena", https://arxiv.org/abs/2504.11442; package ``textarena``, MIT.
 ``getattr(this module, NAME)`` is the task of a game, which ``gym.make`` imports by that name.
@@ -10,6 +10,7 @@ import functools
 import importlib
 import inspect
 import random
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from ...rewards.transcript import Line
 from ..core.make import COMMON, TOKENS_ONLY, VECTOR_ONLY
 from ..core.streams import Streams
 from ..core.task import NUM_GOALS, Partner, Policy, Task
-from . import ONE_PLAYER, TEXTARENA
+from . import ONE_PLAYER, PYTHON_312, SEVERAL_PLAYERS, TEXTARENA
 from .arena_game import EXTRA, Game, registry
 from .arena_keys import KEYS, solution
 from .arena_moves import example_moves
@@ -27,12 +28,16 @@ NUM_EXAMPLES = 50
 """Moves that a random agent draws from."""
 MAX_TRIES = 20
 """Games in a row that may fail to begin."""
-OWN_WORDS = frozenset({*COMMON, *TOKENS_ONLY, *VECTOR_ONLY, "variant", "task", "opponent", "seat"})
+OWN_WORDS = frozenset({*COMMON, *TOKENS_ONLY, *VECTOR_ONLY, "variant", "task", "opponent", "seat", "num_players"})
 """Keyword arguments of ours; a setting of theirs by such a name is called ``game_NAME``."""
 ALONE = "You play a game."
 AGAINST = "You play a game against somebody else."
+AMONG = "You play a game with several others."
 MAX_OPPONENT_MOVES = 1000
-"""Moves in a row that the other side may make before something must be wrong."""
+"""Moves in a row that the others may make; then nobody wins."""
+ABANDONED = f"The others have made {MAX_OPPONENT_MOVES} moves and the game is not over. Nobody wins."
+UNUSED = frozenset({"num_players", "default_num_players", "seed"})
+"""Settings of their classes that a reset says again, as we have it."""
 INSTRUCTIONS = """\
 The user tells you its rules and what happens. Answer with your next move alone, in the form that the rules ask for."""
 _FEW_GAMES = (
@@ -40,7 +45,8 @@ _FEW_GAMES = (
     "Alquerque Breakthrough Chopsticks ColonelBlotto ConnectFour Crusade IteratedMatchingPennies "
     "IteratedPrisonersDilemma IteratedRockPaperScissors IteratedTwoThirdsAverage IteratedUltimatumGame KuhnPoker "
     "LinesOfAction NewRecruit Nim Othello PigDice QuantumTicTacToe SantoriniBaseFixed SimpleTak TicTacToe "
-    "UltimateTicTacToe WildTicTacToe"
+    "UltimateTicTacToe WildTicTacToe Checkers Chess IteratedStagHunt ReverseTicTacToe "
+    "CharacterConclave MarketEntryGame PublicGoodsGame SettlersOfCatan ThreePlayerIPD ThreePlayerTicTacToe"
 )
 FEW_GAMES = frozenset(_FEW_GAMES.split())
 """Games that begin in less than a hundred ways: theirs are told apart by their numbers."""
@@ -181,33 +187,92 @@ class ArenaTaskForTwo(ArenaTask):
     num_players = 2
 
     def __init__(self, variant: str | None = None, opponent: Any = "random", seat: int | None = None, **settings: Any):
-        if isinstance(seat, bool) or seat not in (None, 0, 1):
-            raise ValueError(f"seat must be 0, 1 or None, got {seat!r}")
-        self.opponent = opponent_of(opponent, self.game, {"variant": variant, **settings})
+        if isinstance(seat, bool) or seat not in (None, *range(self.num_players)):
+            raise ValueError(f"seat must be {', '.join(map(str, range(self.num_players)))} or None, got {seat!r}")
+        same_game = {"variant": variant, **self.company, **settings}
+        self.opponent = opponent_of(opponent, self.game, same_game)
         self.seat = seat
         super().__init__(variant, **settings)
-        self.made_with = {"variant": variant, "opponent": opponent, "seat": seat, **settings}
+        self.made_with = {"opponent": opponent, "seat": seat, **same_game}
+
+    @property
+    def company(self) -> dict[str, Any]:
+        """Keyword arguments that say how many play."""
+        return {}
 
     def draw_goal(self, rng: random.Random) -> dict[str, Any]:
         """The number of a game, the "seat" of the agent, and the "outcome" by their count: None until it is played."""
         goal = super().draw_goal(rng)
-        seat = rng.randrange(2)
+        seat = rng.randrange(self.num_players)
         return {**goal, "seat": seat if self.seat is None else self.seat}
 
     def partner(self, goal: Mapping[str, Any], streams: Streams, split: str) -> Table:
         assert isinstance(goal, dict)
-        return Table(goal, self.new_game(goal["number"]), goal["seat"], self.opponent, streams.behaviour)
+        game = self.new_game(goal["number"])
+        return Table(goal, game, goal["seat"], self.opponent, streams.behaviour, self.instructions)
+
+
+class ArenaTaskForSeveral(ArenaTaskForTwo):
+    """A game of textarena for three players or more: its rules, and a move each turn, the others each in their turn.
+
+    All is as in games for two: a goal is a game and a seat, and each seat comes as often. ``opponent`` has all the
+    other seats, those on the agent's own side included (``SecretMafia``, ``Taboo``); whoever it is reads in each seat
+    only what that seat was told, as the agent does. Roles go with seats. The agent succeeds when their count gives its
+    seat 1, which who shares the first place has too, but for a tie of all in some games; places between the first and
+    the last are worth less in the reward ``textarena``.
+
+    Who is out because of invalid moves, a third in a row in ``MarketEntryGame`` and ``PublicGoodsGame`` and a second
+    elsewhere, ends the game for all: the agent has lost where it was the agent, and nobody has won where it was
+    another. So no invalid move of theirs helps the agent. Who is out by the rules of the game waits for its end, and
+    may win with its side. Where the others have made 1,000 moves in a row, the game is over without a winner.
+
+    Args:
+        variant: of the game, as they name it behind the id, such as "long"; None is the one they register bare.
+        opponent: as in games for two; it has all the other seats.
+        seat: who the agent always is, from 0 on; None draws it with the goal.
+        num_players: how many play; None is as many as they register the game with, or the fewest.
+        **settings: of the game, by the names of its class, over those of the variant; one that is called as an option
+            of ours is has ``game_`` before it (``game_max_turns``).
+
+    Raises:
+        ImportError: without textarena, with the extra that brings it.
+        ValueError, TypeError: for an unknown variant, seat or opponent, a number of players that the game is not for,
+            and for settings that the game refuses.
+    """
+
+    instructions = f"{AMONG} {INSTRUCTIONS}"
+
+    def __init__(
+        self,
+        variant: str | None = None,
+        opponent: Any = "random",
+        seat: int | None = None,
+        num_players: int | None = None,
+        **settings: Any,
+    ):
+        permitted = SEVERAL_PLAYERS[self.game]
+        if num_players is not None:
+            if isinstance(num_players, bool) or num_players not in permitted:
+                wanted = " or ".join(map(str, permitted)) if len(permitted) < 3 else f"one of {[*permitted]}"
+                raise ValueError(f"num_players of {self.name} must be {wanted}, got {num_players!r}")
+            self.num_players = num_players
+        super().__init__(variant, opponent, seat, **settings)
+
+    @property
+    def company(self) -> dict[str, Any]:
+        return {"num_players": self.num_players}
 
 
 class Table(Partner):
-    """A game that is being played: tells the agent what happens, and has the other side make its moves.
+    """A game that is being played: tells the agent what happens, and has the others make their moves.
 
     Args:
         goal: of this conversation alone: "outcome" is filled in at the end.
         game: which.
         seat: of the agent, by their count of the players.
-        opponent: who has the other seat; None in games for one.
+        opponent: who has every other seat; None in games for one.
         rng: of the opponent.
+        instructions: that open the conversation of every seat.
     """
 
     def __init__(
@@ -217,36 +282,43 @@ class Table(Partner):
         seat: int = 0,
         opponent: Opponent | None = None,
         rng: random.Random | None = None,
+        instructions: str = "",
     ):
         self.goal, self.game, self.seat, self.opponent, self.rng = goal, game, seat, opponent, rng
-        self.other = Side(ArenaTaskForTwo.instructions)
+        self.others = {player: Side(instructions) for player in range(game.num_players) if player != seat}
+        self.abandoned = False
 
     def open(self) -> Sequence[Line]:
         self._let_play()
         return self._told()
 
     def hear(self, utterance: str) -> Sequence[Line]:
-        if not self.game.done:  # the other side may have thrown the game away before the agent's first turn
+        if not self.ended:  # the others may have thrown the game away before the agent's first turn
             self.game.step(utterance)
             self._let_play()
-        if self.game.done:
+        if self.ended:
             self._end()
         return self._told()
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can happen."""
+        return self.game.done or self.abandoned
+
     def _let_play(self) -> None:
-        """The other side moves while it is its turn."""
+        """The others move while it is their turn."""
         game = self.game
         for _ in range(MAX_OPPONENT_MOVES):
             if game.done or game.player == self.seat:
-                break
+                return
             assert self.opponent is not None
             assert self.rng is not None
-            self.other.hear(game.heard(game.player))
-            move = self.opponent(game, self.other, self.rng)[: ArenaTask.max_reply_chars]
-            self.other.say(move)
+            side = self.others[game.player]
+            side.hear(game.heard(game.player))
+            move = self.opponent(game, side, self.rng)[: ArenaTask.max_reply_chars]
+            side.say(move)
             game.step(move)
-        else:
-            raise RuntimeError(f"{game.id}: the other side has made {MAX_OPPONENT_MOVES} moves in a row")
+        self.abandoned = not game.done and game.player != self.seat
 
     def _end(self) -> None:
         """The outcome by their count; no win by an invalid move, of whichever side."""
@@ -258,15 +330,16 @@ class Table(Partner):
 
     def _told(self) -> list[Line]:
         said = self.game.heard(self.seat)
-        if self.game.done and self.game.reason not in said:
-            said = f"{said}\n{self.game.reason}".strip()
+        reason = ABANDONED if self.abandoned else self.game.reason
+        if self.ended and reason not in said:
+            said = f"{said}\n{reason}".strip()
         return [("user", said)]
 
     def facts(self) -> dict[str, Any]:
         invalid, seat = self.game.invalid, self.seat
         if len(invalid) == 1:
             return {"invalid_moves": invalid[0]}
-        return {"invalid_moves": invalid[seat], "opponent_invalid_moves": invalid[1 - seat], "seat": seat}
+        return {"invalid_moves": invalid[seat], "opponent_invalid_moves": sum(invalid) - invalid[seat], "seat": seat}
 
 
 def recite(observation: Any, info: Mapping[str, Any]) -> str:
@@ -317,8 +390,15 @@ def _parameters(game: str) -> list[inspect.Parameter]:
             default=spec.kwargs.get(given.name, given.default),
         )
         for given in list(found)[1:]
-        if given.kind in (given.POSITIONAL_OR_KEYWORD, given.KEYWORD_ONLY) and given.name != "seed"
+        if given.kind in (given.POSITIONAL_OR_KEYWORD, given.KEYWORD_ONLY) and given.name not in UNUSED
     ]
+
+
+def usual_players(game: str) -> int:
+    """As many as they register a game for several with, or the fewest that it is for."""
+    settings = registry()[f"{game}-v0"].kwargs
+    said = (settings[name] for name in UNUSED if name in settings)
+    return next(said, SEVERAL_PLAYERS[game].start)
 
 
 @functools.cache
@@ -326,16 +406,23 @@ def task_of(game: str) -> type[ArenaTask]:
     """The task of a game, whose keyword arguments are its settings.
 
     Raises:
-        ImportError: without textarena.
+        ImportError: without textarena, or for a game whose program this Python cannot read.
         ValueError: if the installed version has no such game.
     """
+    if game in PYTHON_312 and sys.version_info < (3, 12):
+        raise ImportError(
+            f"textarena/{game}-v0 needs Python 3.12 or later, in whose syntax its program is written; this is Python "
+            f"{sys.version.split()[0]}"
+        )
     if f"{game}-v0" not in registry():
         raise ValueError(f"the installed textarena has no game {game!r}; `pip install -U textarena`")
-    kind = ArenaTask if game in ONE_PLAYER else ArenaTaskForTwo
+    several = game in SEVERAL_PLAYERS
+    kind = ArenaTask if game in ONE_PLAYER else ArenaTaskForSeveral if several else ArenaTaskForTwo
     own = [p for p in inspect.signature(kind).parameters.values() if p.kind is not p.VAR_KEYWORD]
     members = {
         "__module__": __name__, "__doc__": kind.__doc__, "game": game, "name": f"textarena/{game}",
         "__signature__": inspect.Signature([*own, *_parameters(game)]),
+        **({"num_players": usual_players(game)} if several else {}),
     }  # fmt: skip
     return type(game, (kind,), members)
 

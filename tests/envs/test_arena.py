@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from dialogym.envs import bridged_ids, remake, task_class
-from dialogym.envs.bridges import ONE_PLAYER, TEXTARENA
+from dialogym.envs.bridges import ONE_PLAYER, PYTHON_312, SEVERAL_PLAYERS, TEXTARENA
 from dialogym.rewards import RewardError
 
 from ..rewards.stub_server import saying, serving
@@ -21,6 +21,11 @@ from .bridged_page import checked_page
 
 INSTALLED = importlib.util.find_spec("textarena") is not None
 needs_it = pytest.mark.skipif(not INSTALLED, reason='needs textarena: pip install "dialogym[textarena]"')
+needs_312 = pytest.mark.skipif(sys.version_info < (3, 12), reason="its program is in the syntax of Python 3.12")
+GAMES = [pytest.param(name, marks=needs_312) if name in PYTHON_312 else name for name in TEXTARENA]
+GAMES_FOR_TWO = [
+    game for game, name in zip(GAMES, TEXTARENA, strict=True) if name not in ONE_PLAYER and name not in SEVERAL_PLAYERS
+]
 HANOI = ("[A C]", "[A B]", "[C B]", "[A C]", "[B A]", "[B C]", "[A C]")
 
 
@@ -65,9 +70,36 @@ def test_every_game_of_theirs_is_bridged_or_left_out_for_a_reason():
     from dialogym.envs.bridges.arena_left_out import LEFT_OUT
 
     games = {id.removesuffix("-v0") for id in registry() if id.endswith("-v0")}
-    assert {*bridged_ids("textarena")} == {f"textarena/{name}-v0" for name in TEXTARENA}
+    too_new = PYTHON_312 if sys.version_info < (3, 12) else frozenset()
+    assert {*bridged_ids("textarena")} == {f"textarena/{name}-v0" for name in TEXTARENA if name not in too_new}
     assert not {*TEXTARENA} & {*LEFT_OUT}
     assert games == {*TEXTARENA, *LEFT_OUT}
+
+
+@needs_it
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="this Python can read them")
+@pytest.mark.parametrize("name", sorted(PYTHON_312))
+def test_a_game_that_this_python_cannot_read_says_which_can(name):
+    with pytest.raises(ImportError, match=rf"textarena/{name}-v0 needs Python 3\.12 or later.*this is Python 3\.1"):
+        make(name)
+
+
+@needs_it
+@needs_312
+def test_chess_is_won_as_on_paper():
+    def black(observation, info):
+        return ("[e7e5]", "[b8c6]", "[g8f6]")[info["turn"]]
+
+    env = make("Chess", seat=0, reward="textarena", opponent=black)
+    *_, info = won = play(env, ["e2e4", "f1c4", "d1h5", "h5f7"])[-1]
+    assert (won[1:3], info["success"], info["invalid_moves"]) == ((1.0, True), True, 0)
+
+
+@needs_it
+@needs_312
+def test_three_in_a_row_lose_reverse_tic_tac_toe():
+    env = make("ReverseTicTacToe", seat=0, reward="textarena", opponent=line_of([3, 4, 8]))
+    assert play(env, ["[0]", "[1]", "[2]"])[-1][1:3] == (-1.0, True)
 
 
 @needs_it
@@ -238,13 +270,14 @@ def test_a_pickled_game_goes_on_where_it_was():
 
 
 @needs_it
-@pytest.mark.parametrize("name", TEXTARENA)
+@pytest.mark.parametrize("name", GAMES)
 def test_the_form_of_a_move_is_known_and_no_setting_hides_an_option_of_ours(name):
     import inspect
 
     from dialogym.envs.bridges.textarena import OWN_WORDS
 
     own = {"variant"} if name in ONE_PLAYER else {"variant", "opponent", "seat"}
+    own |= {"num_players"} if name in SEVERAL_PLAYERS else set()
     assert not {*inspect.signature(task_class(f"textarena/{name}-v0")).parameters} & OWN_WORDS - own
 
 
@@ -584,7 +617,7 @@ def test_a_game_without_a_rule_names_those_that_have_one():
 
 
 @needs_it
-@pytest.mark.parametrize("name", [name for name in TEXTARENA if name not in ONE_PLAYER])
+@pytest.mark.parametrize("name", GAMES_FOR_TWO)
 def test_chance_against_chance_ends_every_game_without_an_invalid_move(name):
     from dialogym.envs.bridges.arena_game import Game
     from dialogym.envs.bridges.arena_moves import legal_move
