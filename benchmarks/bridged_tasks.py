@@ -159,7 +159,8 @@ conversations in two processes with other hashes. These are few goals: `dialogym
 {count} passed.** A loose floor says that an agent which does not read the question succeeds on more than 5 %, as where
 the answers are yes and no: read a score beside that floor. Where it says so, a goal id or a seed
 stands for other questions in another process, as their generator goes by the order of a set (begin Python with
-`PYTHONHASHSEED=0` there) or by randomness that no seed governs.
+`PYTHONHASHSEED=0` there). Python's and numpy's global generators, from which some draw, are seeded with the item's
+number while it is made, and are as they were afterwards.
 
 - answers: success by the answer `key`, or by full marks of their `score`.
 - highest floor: the success of the best of those agents; `claim_success` gives the most frequent of {examples} training

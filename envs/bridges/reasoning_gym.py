@@ -20,6 +20,7 @@ from ..core.items import OneReply
 from ..core.streams import Streams
 from ..core.task import DIGITS, NUM_GOALS, Policy, Task
 from . import REASONING_GYM
+from .global_generators import global_generators, states_of
 
 EXTRA = "reasoning-gym"
 ACCEPTS = ("key", "score")
@@ -222,7 +223,8 @@ class _Items:
         failures: list[Exception] = []
         for place in range(number, number + MAX_TRIES):
             try:
-                return self.dataset[place % self.size]
+                with global_generators(states_of(place % self.size)):  # from which a few of theirs draw, or seed them
+                    return self.dataset[place % self.size]
             except Exception as error:
                 failures.append(error)
                 self.dataset.size = self.size  # word_ladder gives up for good
@@ -249,7 +251,8 @@ def _items(generator: str, level: int | None, key: str, settings: _Given) -> _It
     size = min(FINITE.get(name, NUM_GOALS) for name in generators)
     try:
         config = _config(generator, config_class, level, {**given, "seed": 0, "size": size})
-        dataset = kind(config=config)
+        with global_generators(states_of(0)):
+            dataset = kind(config=config)
     except ImportError as error:
         raise _missing(error, f"reasoning_gym/{generator}") from error
     except (AssertionError, ValueError, TypeError, KeyError) as error:
