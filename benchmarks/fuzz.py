@@ -1,13 +1,13 @@
 """A million hostile utterances to every environment in every interface, and memory over 100,000 conversations.
 
     python benchmarks/fuzz.py [--utterances 1000000] [--episodes 100000] [--env ID]
-    python benchmarks/fuzz.py --bridged [--utterances 50000] [--episodes 2000]
+    python benchmarks/fuzz.py --bridged [textarena] [--utterances 50000] [--episodes 2000]
 
-The second takes the tasks of other projects that are installed here, each with the settings it has without any; what
-cannot be made so is named. Checks after each utterance that nothing crashed, no turn was forged and nobody succeeded
-without the act that success takes (``tests/envs/fuzzing.py``); prints how much memory the process holds along the way,
-and in the end what of it is more than filled caches (``memory_growth.py``). What fails is printed with its seed and all
-that was said.
+The second takes the tasks of other projects that are installed here, or of one, each with the settings it has without
+any; what cannot be made so is named. Checks after each utterance that nothing crashed, no turn was forged and nobody
+succeeded without the act that success takes (``tests/envs/fuzzing.py``); prints how much memory the process holds along
+the way, and in the end what of it is more than filled caches (``memory_growth.py``). What fails is printed with its
+seed and all that was said.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--utterances", type=int, help="over all environments and interfaces")
     parser.add_argument("--episodes", type=int, help="of the memory check, over all environments")
-    parser.add_argument("--bridged", action="store_true", help="those of other projects instead of our own")
+    parser.add_argument("--bridged", nargs="?", const="", help="those of other projects, or of this one, not our own")
     parser.add_argument("--env", help="this one alone")
     chosen = parser.parse_args()
-    num_utterances, num_episodes = (50_000, 2_000) if chosen.bridged else (1_000_000, 100_000)
-    ids = [chosen.env] if chosen.env else bridged_ids() if chosen.bridged else shipped_ids()
+    bridged = chosen.bridged is not None
+    num_utterances, num_episodes = (50_000, 2_000) if bridged else (1_000_000, 100_000)
+    ids = [chosen.env] if chosen.env else bridged_ids(chosen.bridged or None) if bridged else shipped_ids()
     pairs = [(id, interface) for id in ids for interface in interfaces_of(id)]
     for id, interface in pairs:
         attack(id, interface, -(-(chosen.utterances or num_utterances) // len(pairs)))

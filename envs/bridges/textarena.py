@@ -46,10 +46,10 @@ _FEW_GAMES = (
     "IteratedPrisonersDilemma IteratedRockPaperScissors IteratedTwoThirdsAverage IteratedUltimatumGame KuhnPoker "
     "LinesOfAction NewRecruit Nim Othello PigDice QuantumTicTacToe SantoriniBaseFixed SimpleTak TicTacToe "
     "UltimateTicTacToe WildTicTacToe Checkers Chess IteratedStagHunt ReverseTicTacToe "
-    "CharacterConclave MarketEntryGame PublicGoodsGame SettlersOfCatan ThreePlayerIPD ThreePlayerTicTacToe"
+    "CharacterConclave MarketEntryGame PublicGoodsGame SecretMafia SettlersOfCatan ThreePlayerIPD ThreePlayerTicTacToe"
 )
 FEW_GAMES = frozenset(_FEW_GAMES.split())
-"""Games that begin in less than a hundred ways: theirs are told apart by their numbers."""
+"""Games that begin in a few hundred ways at most: theirs are told apart by their numbers."""
 
 
 class ArenaTask(Task):

@@ -28,11 +28,12 @@ BRIDGED = {
     "textarena": [
         "textarena/Bandit-v0", "textarena/FifteenPuzzle-v0", "textarena/TowerOfHanoi-v0",
         "textarena/Briscola-v0", "textarena/SimpleNegotiation-v0", "textarena/TicTacToe-v0",
+        "textarena/SecretMafia-v0",
     ],
     "textworld": ["textworld/coin_collector-v0"],
 }  # fmt: skip
 """Of other projects: with answer keys, solved by any solution, without a rule; games that are random on the way, at
-first, never; and for two, at cards, in talk, on a board."""
+first, never; for two, at cards, in talk, on a board; and for six with hidden roles. All: bridges/test_every_id.py."""
 OUR_IDS = shipped_ids() + [id for name, ids in BRIDGED.items() if importlib.util.find_spec(name) for id in ids]
 MENU_IDS = [i for i in OUR_IDS if gym.make(i, interface="text").unwrapped.task.menu]
 ID_INTERFACES = [(i, interface) for i in OUR_IDS for interface in INTERFACES if interface != "choices" or i in MENU_IDS]
