@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .cache import RaggedCache
 from .model import LanguageModel
-from .sampler import Sampler, is_last, new_sampler, pad, sample_tokens
+from .sampler import Sampler, alike, is_last, new_sampler, pad, sample_tokens
 
 
 class Reply(NamedTuple):
@@ -162,8 +162,6 @@ class ContinuousSlots:
     """Prompts are read together with what others say while the pass is not larger than this (weights of the model times
     tokens, padding included): so small a pass takes about as long as one of a token for each slot, on a processor and
     elsewhere. Larger ones are read apart."""
-    READ_TOGETHER = 64
-    """Prompts that are read apart are read so many at a time, alike in length."""
     ENOUGH = 1 / 4
     """``advance`` returns when this share of the slots has a reply: partners and rewards answer some at once."""
     COMPACT = 0.8
@@ -218,9 +216,9 @@ class ContinuousSlots:
             if longest == 1 or longest * len(self.cache.lengths) <= self._mixed_tokens:
                 ended += self._read_in_order(speaking)
                 continue
-            prompts = sorted((slot for slot in speaking if len(slot.unread) > 1), key=lambda slot: len(slot.unread))
-            for start in range(0, len(prompts), self.READ_TOGETHER):
-                ended += self._read_apart(prompts[start : start + self.READ_TOGETHER])
+            prompts = [slot for slot in speaking if len(slot.unread) > 1]
+            for group in alike([len(slot.unread) for slot in prompts], self.lm.device):
+                ended += self._read_apart([prompts[place] for place in group])
         return ended
 
     @torch.inference_mode()

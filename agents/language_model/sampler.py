@@ -22,6 +22,12 @@ BELOW_ONE = 1 - 2.0**-23
 """The largest factor by which a float32 certainly becomes smaller."""
 
 
+READ_TOGETHER = 64
+"""Prompts are read so many at a time, alike in length."""
+MOST_PADDING_ON_CPU, MOST_PADDING = 64, 4096
+"""Where more tokens of padding would be read with them, another pass costs less, on a processor and elsewhere."""
+
+
 class Replies(NamedTuple):
     """One reply in each of B conversations.
 
@@ -98,8 +104,6 @@ class RaggedSampler:
 
     COMPACT = 0.8
     """When at most this share of the rows is still speaking, only those go on."""
-    READ_TOGETHER = 64
-    """Prompts are read so many rows at a time, alike in length: less padding, and it fits the processor's cache."""
 
     def __init__(
         self,
@@ -155,15 +159,15 @@ class RaggedSampler:
             [[*unread, *prompt] for unread, prompt in zip(self._unread, prompts, strict=True)], self.lm.tokenizer.pad_id
         )
         self._unread = [[] for _ in prompts]
-        if len(prompts) <= self.READ_TOGETHER:
+        groups = alike(num_tokens.tolist(), device)
+        if len(groups) == 1:
             return self._read_rows(padded.to(device), num_tokens.to(device), None)
-        groups = num_tokens.argsort().split(self.READ_TOGETHER)
         parts = []
-        for rows in groups:
-            longest = int(num_tokens[rows].max())
-            part, places = padded[rows, :longest].to(device), rows.to(device)
-            parts.append(self._read_rows(part, num_tokens[rows].to(device), places))
-        places = torch.cat(groups).argsort().to(device)
+        for group in groups:
+            rows = torch.tensor(group)
+            part = padded[rows, : int(num_tokens[rows].max())].to(device)
+            parts.append(self._read_rows(part, num_tokens[rows].to(device), rows.to(device)))
+        places = torch.tensor([row for group in groups for row in group]).argsort().to(device)
         logits, states = (torch.cat(part)[places] for part in zip(*parts, strict=True))
         return logits, states
 
@@ -297,6 +301,28 @@ def pad(sequences: Sequence[Sequence[Any]], value: Any, dtype: torch.dtype = tor
     longest = max(lengths)
     rows = [[*sequence, *[value] * (longest - len(sequence))] for sequence in sequences]
     return torch.tensor(rows, dtype=dtype), torch.tensor(lengths)
+
+
+def alike(lengths: Sequence[int], device: torch.device) -> list[list[int]]:
+    """Rows in groups that are read together: few enough to fit a processor's cache, and alike in length.
+
+    One long row among short ones would have all of them padded to its length.
+
+    Args:
+        lengths: of the rows, in tokens.
+        device: of the model.
+    """
+    most_padding = MOST_PADDING_ON_CPU if device.type == "cpu" else MOST_PADDING
+    groups: list[list[int]] = []
+    padding = 0
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if groups:
+            padding += len(groups[-1]) * (lengths[row] - lengths[groups[-1][-1]])
+        if not groups or len(groups[-1]) == READ_TOGETHER or padding > most_padding:
+            groups.append([])
+            padding = 0
+        groups[-1].append(row)
+    return groups
 
 
 def is_last(lengths: Tensor, width: int) -> Tensor:

@@ -7,6 +7,7 @@ pytest.importorskip("transformers")
 
 import torch
 
+from dialogym.agents.language_model import sampler as sampling
 from dialogym.agents.language_model.batch import Batch
 from dialogym.agents.language_model.cache import RaggedCache
 from dialogym.agents.language_model.continuous import ContinuousSlots, SlotsInTurns, open_slots
@@ -60,7 +61,7 @@ def test_it_says_what_conversations_say_that_take_turns_together(lm, sampler):
 def test_prompts_read_apart_and_in_order_give_the_same(lm, work, monkeypatch):
     expected = played(lm, 4)
     monkeypatch.setattr(ContinuousSlots, "MIXED_WORK_ON_CPU", work)
-    monkeypatch.setattr(ContinuousSlots, "READ_TOGETHER", 2)
+    monkeypatch.setattr(sampling, "READ_TOGETHER", 2)
     assert [content(one) for one in played(lm, 4)] == [content(one) for one in expected]
 
 

@@ -17,6 +17,7 @@ import transformers
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.base import CutShort
 from dialogym.agents.language_model import exactness
+from dialogym.agents.language_model import sampler as sampling
 from dialogym.agents.language_model.cache import FULL, Attention
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig
 from dialogym.agents.language_model.sampler import GenerateSampler, RaggedSampler, new_sampler, pad, sample_rows
@@ -89,7 +90,7 @@ def talk(lm, temperature, rng, num_turns=4):
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sampled_logprobs_are_those_of_a_forward_pass_of_the_whole(family, temperature, monkeypatch):
-    monkeypatch.setattr(RaggedSampler, "READ_TOGETHER", 4)
+    monkeypatch.setattr(sampling, "READ_TOGETHER", 4)
     lm = terse(family)
     talks = talk(lm, temperature, random.Random(0))
     lengths = {sum(talk.mask) for talk in talks}
@@ -102,6 +103,21 @@ def test_sampled_logprobs_are_those_of_a_forward_pass_of_the_whole(family, tempe
         assert torch.allclose(logprobs, torch.tensor(one.logprobs), atol=1e-4)
         for position, state in one.states:
             assert torch.allclose(hidden[0, position], state, atol=1e-4)
+
+
+def test_rows_that_are_read_together_are_few_and_alike_in_length():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert sampling.alike([300, 1300, 290, 310], cpu) == [[2, 0, 3], [1]]  # 10 + 2 x 10 tokens of padding
+    assert sampling.alike([300, 1300, 290, 310], gpu) == [[2, 0, 3, 1]]
+    assert [len(group) for group in sampling.alike([7] * 150, cpu)] == [64, 64, 22]
+    assert sampling.alike([], cpu) == []
+    rng = random.Random(0)
+    lengths = [rng.randrange(1, 400) for _ in range(200)]
+    groups = sampling.alike(lengths, cpu)
+    assert sorted(row for group in groups for row in group) == list(range(200))
+    for group in groups:
+        longest = max(lengths[row] for row in group)
+        assert sum(longest - lengths[row] for row in group) <= sampling.MOST_PADDING_ON_CPU
 
 
 @pytest.mark.parametrize(("family", "attention"), ATTENTIONS)
