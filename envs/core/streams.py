@@ -9,9 +9,11 @@ from __future__ import annotations
 import random
 import struct
 from hashlib import blake2b
+from typing import TypeAlias
 
 _UNPACK = struct.Struct("<8Q").unpack
 _UNIT = 2.0**-53
+StreamState: TypeAlias = tuple[bytes, int, tuple[int, ...], float | None]
 
 
 class Stream(random.Random):
@@ -22,6 +24,7 @@ class Stream(random.Random):
         self._seed = a.to_bytes(8, "little")
         self._position = 0
         self._numbers: list[int] = []
+        self.gauss_next = None  # gauss() makes two numbers at a time, and keeps one
 
     def _next(self) -> int:
         numbers = self._numbers
@@ -43,20 +46,20 @@ class Stream(random.Random):
             value = value << 64 | self._next()
         return value >> (-k % 64)
 
-    def getstate(self) -> tuple[bytes, int, tuple[int, ...]]:  # type: ignore[override]
+    def getstate(self) -> StreamState:  # type: ignore[override]
         """What ``setstate`` takes; pickling uses both."""
-        return self._seed, self._position, tuple(self._numbers)
+        return self._seed, self._position, tuple(self._numbers), self.gauss_next
 
-    def setstate(self, state: tuple[bytes, int, tuple[int, ...]]) -> None:  # type: ignore[override]
+    def setstate(self, state: StreamState) -> None:  # type: ignore[override]
         """Goes on from a state."""
-        self._seed, self._position, numbers = state
+        self._seed, self._position, numbers, self.gauss_next = state
         self._numbers = list(numbers)
 
     def __reduce__(self):
         return _restored, (self.getstate(),)
 
 
-def _restored(state: tuple[bytes, int, tuple[int, ...]]) -> Stream:
+def _restored(state: StreamState) -> Stream:
     stream = Stream(0)
     stream.setstate(state)
     return stream

@@ -8,7 +8,7 @@ import pytest
 from gymnasium.spaces import Discrete, MultiDiscrete
 from gymnasium.vector.utils import batch_space
 
-from dialogym.envs import Stream, Utterance, pick
+from dialogym.envs import Stream, Task, Utterance, pick
 from dialogym.envs.core.spaces import TokenIds
 
 
@@ -59,6 +59,32 @@ def test_a_pickled_stream_goes_on_where_it_was():
     [stream.random() for _ in range(5)]
     twin = pickle.loads(pickle.dumps(stream))
     assert [twin.random() for _ in range(20)] == [stream.random() for _ in range(20)]
+
+
+def test_normal_numbers_of_a_stream_are_a_function_of_its_seed():
+    stream = Stream(3)
+    number = stream.gauss(0, 1)  # it makes two at a time
+    twin = copy.deepcopy(stream)
+    assert twin.gauss(0, 1) == stream.gauss(0, 1)
+    stream.gauss(0, 1)
+    stream.seed(3)
+    assert stream.gauss(0, 1) == number
+
+
+class DrawnFromANormal(Task):
+    name, examples = "DrawnFromANormal", ("a",)
+
+    def draw_goal(self, rng):
+        return {"number": rng.gauss(0, 1)}
+
+    def partner(self, goal, streams, split):
+        raise NotImplementedError
+
+
+def test_a_goal_drawn_from_a_normal_is_the_one_of_its_id_and_stays_in_its_split():
+    task = DrawnFromANormal()
+    drawn = [task.sample_goal(seed, "test") for seed in range(30)]
+    assert all(task.goal(goal_id) == goal and task.split_of(goal) == "test" for goal_id, goal in drawn)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
