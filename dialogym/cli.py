@@ -535,7 +535,9 @@ def _tell_bias(scores: Any, made: gym.Env[Any, Any], goal_ids: Sequence[str]) ->
     )
     if scores.values is not None and 0 < scores.success.mean() < 1:
         estimated = known.as_probabilities(scores.values, scores.success, goal_ids)
-        tables["Does it know?"] = known.calibration_rows({"its critic": known.calibration(estimated, scores.success)})
+        scaled = known.ScaledEstimates.of(scores.values, goal_ids)
+        judged = known.calibration(estimated, scores.success, scaled=scaled)
+        tables["Does it know?"] = known.calibration_rows({"its critic": judged})
     for title, (head, *body) in tables.items():
         if body:
             table = Table(*head, title=title)

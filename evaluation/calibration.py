@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -40,13 +40,18 @@ SIGNIFICANCE = 0.05
 # Calibration
 
 
-def calibration(probabilities: ArrayLike, outcomes: ArrayLike, seed: int = 0) -> dict[str, Any]:
+def calibration(
+    probabilities: ArrayLike, outcomes: ArrayLike, seed: int = 0, scaled: ScaledEstimates | None = None
+) -> dict[str, Any]:
     """How well probabilities of success agree with what happened.
 
     Args:
         probabilities: (G,) in [0, 1].
         outcomes: (G,) 0 or 1.
         seed: of the bootstrap and the simulation.
+        scaled: the estimates that :func:`as_probabilities` made the probabilities of, if it did. Then the AUC is that
+            of the estimates, which needs no scale, and chance is also what it makes of the scale, which was fitted to
+            few goals: it is fitted again in each simulation, where success follows the curve of all goals.
 
     Returns:
         "brier": mean, low, high of the Brier score (0 is perfect; scikit-learn's), bootstrapped over goals. "base":
@@ -80,9 +85,13 @@ def calibration(probabilities: ArrayLike, outcomes: ArrayLike, seed: int = 0) ->
     drawn = losses[rng.integers(0, num, (RESAMPLES, num))].mean(1)
     bins = _bins(said)
     error = _error(said, came, bins)
-    as_said = [_error(said, (rng.random(num) < said).astype(float), bins) for _ in range(RESAMPLES)]
+    if scaled is None:
+        as_said = [_error(said, (rng.random(num) < said).astype(float), bins) for _ in range(RESAMPLES)]
+    else:
+        as_said = _errors_by_chance(scaled, came, rng)
     brier = float(brier_score_loss(came, said, pos_label=1))
-    both = 0 < came.mean() < 1
+    ranked, both = said if scaled is None else scaled.estimates, 0 < came.mean() < 1
+    auc_interval = bootstrap_interval(_auc_parts(ranked, came), seed, resamples=RESAMPLES) if both else None
     return {
         "runs": 1,
         "goals": num,
@@ -92,13 +101,18 @@ def calibration(probabilities: ArrayLike, outcomes: ArrayLike, seed: int = 0) ->
         "error_interval": _ends(bootstrap_interval(_error_parts(said, came, bins), seed, resamples=RESAMPLES)),
         "error_expected": float(np.mean(as_said)),
         "p_calibrated": float((1 + sum(one >= error - 1e-12 for one in as_said)) / (1 + RESAMPLES)),
-        "auc": float(roc_auc_score(came, said)) if both else None,
-        "auc_interval": _ends(bootstrap_interval(_auc_parts(said, came), seed, resamples=RESAMPLES)) if both else None,
+        "auc": float(roc_auc_score(came, ranked)) if both else None,
+        "auc_interval": None if auc_interval is None else _ends(auc_interval),
         "bins": [{"said": float(said[inside].mean()), "goals": len(inside), **_share(came[inside])} for inside in bins],
     }
 
 
-def calibration_of_runs(probabilities: ArrayLike, outcomes: ArrayLike, seed: int = 0) -> dict[str, Any]:
+def calibration_of_runs(
+    probabilities: ArrayLike,
+    outcomes: ArrayLike,
+    seed: int = 0,
+    scaled: Sequence[ScaledEstimates] | None = None,
+) -> dict[str, Any]:
     """How well the probabilities that several training runs of an agent gave agree with what happened to each.
 
     The training run is the unit: a run that is too sure and one that is not sure enough are not calibrated together.
@@ -107,6 +121,7 @@ def calibration_of_runs(probabilities: ArrayLike, outcomes: ArrayLike, seed: int
         probabilities, outcomes: (R, G), as of :func:`calibration`; every run on the same goals, and each with
             successes and failures.
         seed: of the simulations.
+        scaled: of each run, as of :func:`calibration`.
 
     Returns:
         What :func:`calibration` returns, of one run that itself. Of several "per_run" has each, with "p_holm", its
@@ -122,11 +137,13 @@ def calibration_of_runs(probabilities: ArrayLike, outcomes: ArrayLike, seed: int
     said, came = (np.atleast_2d(np.asarray(one, dtype=float)) for one in (probabilities, outcomes))
     if said.shape != came.shape or said.ndim != 2:
         raise ValueError(f"expected as many probabilities as outcomes, (R, G), got {said.shape} and {came.shape}")
-    runs = [calibration(*one, seed) for one in zip(said, came, strict=True)]
+    made_of = [None] * len(said) if scaled is None else scaled
+    runs = [calibration(*one, seed, of) for *one, of in zip(said, came, made_of, strict=True)]
     if len(runs) == 1:
         return runs[0]
     errors = np.array([_error_parts(*one, _bins(one[0])) for one in zip(said, came, strict=True)])
-    ranks = None if any(run["auc"] is None for run in runs) else np.array(list(map(_auc_parts, said, came)))
+    ranked_by = said if scaled is None else [one.estimates for one in scaled]
+    ranks = None if any(run["auc"] is None for run in runs) else np.array(list(map(_auc_parts, ranked_by, came)))
     p_values = holm([run["p_calibrated"] for run in runs])
     ranked = None if ranks is None else mean_interval(ranks)
     return {
@@ -200,31 +217,90 @@ def _share(came: np.ndarray) -> dict[str, float]:
     return wilson_interval(float(came.sum()), len(came))._asdict()
 
 
+class ScaledEstimates(NamedTuple):
+    """Estimates on any scale, such as values or log-probabilities, and what is needed to put them on that of success.
+
+    Attributes:
+        estimates: (G,).
+        half: (G,) bool, by a hash of the goals' ids: which half of the goals each one is in.
+    """
+
+    estimates: np.ndarray
+    half: np.ndarray
+
+    @classmethod
+    def of(cls, estimates: ArrayLike, ids: Sequence[str]) -> ScaledEstimates:
+        """The estimates of the goals of these ids."""
+        half = [hashlib.blake2b(str(one).encode(), digest_size=1).digest()[0] % 2 == 0 for one in ids]
+        return cls(np.asarray(estimates, dtype=float), np.array(half))
+
+    @property
+    def standardised(self) -> np.ndarray:
+        """(G,) with a mean of 0 and a standard deviation of 1."""
+        return (self.estimates - self.estimates.mean()) / (self.estimates.std() or 1.0)
+
+    def probabilities(self, outcomes: np.ndarray) -> np.ndarray:
+        """(S, G) for S lists of outcomes (S, G), 0 or 1: each goal's from a regression on the other half."""
+        values, found = self.standardised, np.empty(outcomes.shape)
+        for inside in (self.half, ~self.half):
+            if inside.all():
+                found[:] = outcomes.mean(1, keepdims=True)
+            elif inside.any():
+                found[:, inside] = _logistic(values[~inside], outcomes[:, ~inside], values[inside])
+        return found
+
+
 def as_probabilities(estimates: ArrayLike, outcomes: ArrayLike, ids: Sequence[str]) -> np.ndarray:
     """Estimates on any scale, such as values or log-probabilities, as probabilities of success, by logistic regression.
 
     Each goal's comes from a regression on the other half of the goals, by a hash of their ids (cross-fitting), so that
     none is judged by what it was fitted to. What is calibrated is then the estimate with this scale, not the scale that
-    the model itself had.
-
-    Raises:
-        ImportError: without scikit-learn.
+    the model itself had. :class:`ScaledEstimates` of the same estimates tells :func:`calibration` how they were made.
     """
-    from sklearn.linear_model import LogisticRegression
+    return ScaledEstimates.of(estimates, ids).probabilities(np.asarray(outcomes, dtype=float)[None])[0]
 
-    values, came = np.asarray(estimates, dtype=float), np.asarray(outcomes, dtype=int)
-    half = np.array([hashlib.blake2b(str(one).encode(), digest_size=1).digest()[0] % 2 for one in ids])
-    spread = values.std() or 1.0
-    scaled = ((values - values.mean()) / spread)[:, None]
-    found = np.full(len(values), came.mean())
-    for own in (0, 1):
-        rest = half != own
-        if len(set(came[rest].tolist())) == 2 and (half == own).any():
-            fitted = LogisticRegression(C=100.0).fit(scaled[rest], came[rest])
-            found[half == own] = fitted.predict_proba(scaled[half == own])[:, 1]
-        elif rest.any():
-            found[half == own] = (came[rest].sum() + 0.5) / (rest.sum() + 1)
+
+PENALTY = 0.01
+"""Of the squared slope, over two: with it, two kinds that a value parts without an error still have a curve."""
+
+
+def _logistic(values: np.ndarray, outcomes: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """(S, K) probabilities at K ``asked`` values, by logistic regressions of outcomes (S, G) on ``values`` (G,).
+
+    They are scikit-learn's of ``LogisticRegression(C=1 / PENALTY)``, a thousand of them in one. Outcomes of one kind
+    alone have the share of that kind, with half an outcome of each more.
+    """
+    design = np.stack([np.ones_like(values), values], 1)  # (G, 2)
+    weights, ridge = np.zeros((len(outcomes), 2)), np.diag([0.0, PENALTY])
+    total = outcomes.sum(1)
+    both = (total > 0) & (total < len(values))
+    for _ in range(NEWTON_STEPS):
+        said = _sigmoid(weights[both] @ design.T)  # (S, G)
+        slope = (outcomes[both] - said) @ design - weights[both] @ ridge
+        curve = np.einsum("sg,gi,gj->sij", said * (1 - said), design, design) + ridge + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curve, slope[..., None])[..., 0]
+        weights[both] += step / np.maximum(1.0, np.abs(step).max(1, keepdims=True))  # never far at once
+        if not step.size or np.abs(step).max() < 1e-8:
+            break
+    found = _sigmoid(weights @ np.stack([np.ones_like(asked), asked]))
+    found[~both] = ((total[~both] + 0.5) / (len(values) + 1))[:, None]
     return found
+
+
+NEWTON_STEPS = 100
+"""At most; ten do, but where a value parts successes from failures."""
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(values, -500, 500)))
+
+
+def _errors_by_chance(scaled: ScaledEstimates, came: np.ndarray, rng: np.random.Generator) -> list[float]:
+    """Calibration errors of estimates whose success follows a logistic curve, put on their scale as these were."""
+    values = scaled.standardised
+    curve = _logistic(values, came[None], values)
+    drawn = (rng.random((RESAMPLES, len(came))) < curve).astype(float)
+    return [_error(*one, _bins(one[0])) for one in zip(scaled.probabilities(drawn), drawn, strict=True)]
 
 
 # Slices

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...agents.files import atomic_write
 from ..blame import added
-from ..calibration import as_probabilities, calibration_of_runs, success_by_slices
+from ..calibration import ScaledEstimates, as_probabilities, calibration_of_runs, success_by_slices
 from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, SMALL, pairs, stages_of
 from ..statistics import (
     MODELS,
@@ -116,9 +116,10 @@ METHODS = {
     "calibration": "estimates of success of every run, as the agent's critic gives them when a conversation begins "
     "(value) or as the mean log-probability of the tokens that it said (tokens), put on the scale of probabilities, "
     "run by run, by logistic regressions on the other half of the goals. Brier score, calibration error over ten bins "
-    "and AUC: of several runs their means, with intervals over runs and goals; of one run over goals. Beside the error "
-    "what it would be by chance if the estimates were right, and the chance of one as large, of several runs the least "
-    "of Holm's. Runs that always or never succeeded are left out, and counted",
+    "and AUC (of the estimates as they are): of several runs their means, with intervals over runs and goals; of one "
+    "run over goals. Beside the error what it would be by chance if success followed a logistic curve of the estimate, "
+    "fitted as this one, and the chance of one as large, of several runs the least of Holm's. Runs that always or "
+    "never succeeded are left out, and counted",
     "slices": "95% intervals within a slice of the goals; p of the difference from all other goals, Holm-adjusted over "
     "all slices of the agent",
     "sample_efficiency": EFFICIENCY_METHOD,
@@ -272,7 +273,9 @@ def _calibration(records: Sequence[Record]) -> dict[str, Any] | None:
         if told:
             ids = [str(number) for number in range(len(told[0][0]))]
             said = [as_probabilities(estimates, came, ids) for estimates, came in told]
-            found[name] = {**calibration_of_runs(said, [came for _, came in told]), "left_out": len(made) - len(told)}
+            scaled = [ScaledEstimates.of(estimates, ids) for estimates, _ in told]
+            judged = calibration_of_runs(said, [came for _, came in told], scaled=scaled)
+            found[name] = {**judged, "left_out": len(made) - len(told)}
     return _plain(found) or None
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from dialogym.evaluation.calibration import (
+    ScaledEstimates,
     _auc_parts,
     _bins,
     _error_parts,
+    _logistic,
     as_probabilities,
     calibration,
     calibration_of_runs,
@@ -141,6 +143,44 @@ def test_a_value_on_any_scale_becomes_a_probability_without_looking_at_its_own_o
     noise = calibration(as_probabilities(rng.random(400), came, ids), came)
     assert noise["auc"] < 0.6  # fitted to the goals themselves it would be above a half
     assert as_probabilities([1.0, 2.0], [1, 1], ["a", "b"]).max() <= 1
+
+
+def test_the_scale_is_scikit_learns_logistic_regression():
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(9)
+    values, asked = rng.normal(size=60), rng.normal(size=7)
+    came = (rng.random((3, 60)) < 1 / (1 + np.exp(-values * [[0.0], [1.0], [100.0]]))).astype(float)
+    for own, found in zip(came, _logistic(values, came, asked), strict=True):
+        fitted = LogisticRegression(C=100.0, tol=1e-10, max_iter=1000).fit(values[:, None], own.astype(int))
+        assert found == pytest.approx(fitted.predict_proba(asked[:, None])[:, 1], abs=1e-5)
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0])
+def test_an_estimate_is_not_accused_of_the_scale_that_few_goals_gave_it(monkeypatch, slope):
+    monkeypatch.setattr("dialogym.evaluation.calibration.RESAMPLES", 99)
+    rng, ids = np.random.default_rng(10), [str(number) for number in range(60)]
+    accused, ranked = 0, []
+    for seed in range(60):
+        value = rng.normal(size=60)
+        came = (rng.random(60) < 1 / (1 + np.exp(-slope * value - 0.5))).astype(float)
+        found = calibration(as_probabilities(value, came, ids), came, seed, ScaledEstimates.of(value, ids))
+        accused += found["p_calibrated"] < 0.05
+        ranked.append(found["auc"])
+        assert found["auc_interval"]["low"] <= found["auc"] <= found["auc_interval"]["high"]
+    assert accused <= 8  # of 60 at 0.05; about 20 while the scale was taken for exact
+    assert np.mean(ranked) == pytest.approx({0.0: 0.5, 1.0: 0.74}[slope], abs=0.03)  # 0.45 and 0.67 across two scales
+
+
+def test_an_estimate_of_another_shape_is_found_out():
+    rng, ids = np.random.default_rng(11), [str(number) for number in range(300)]
+    value = rng.normal(size=(2, 300))
+    came = (rng.random((2, 300)) < np.where(abs(value) < 0.7, 0.9, 0.3)).astype(float)  # best in the middle
+    scaled = [ScaledEstimates.of(one, ids) for one in value]
+    said = [as_probabilities(*one, ids) for one in zip(value, came, strict=True)]
+    found = calibration_of_runs(said, came, scaled=scaled)
+    assert found["p_calibrated"] < 0.01
+    assert found["auc"] == pytest.approx(np.mean([run["auc"] for run in found["per_run"]]))
 
 
 GOAL = {
