@@ -104,10 +104,15 @@ _OF_JUDGEMENT = {
 }
 UNKNOWN_RATER = "data"
 """Who judged where only the better reply is told."""
+CHOSEN, REJECTED = "chosen", "rejected"
+"""What the agents of such a pair are called."""
 
 
 def read_pairs(data: Any, fields: Mapping[str, str] | None = None, on_error: str = "raise") -> list[Pair]:
     """The pairs of a user's data, those with the same id and content once.
+
+    Of a chosen and a rejected reply a hash says which is the first: if it were always the better one, raters would
+    agree on "first" by chance alone, and no kappa would tell them from that. ``agents`` has "chosen" and "rejected".
 
     Raises:
         ValueError: for a row that is no pair, or has the id of another one, with its place.
@@ -120,7 +125,7 @@ def read_pairs(data: Any, fields: Mapping[str, str] | None = None, on_error: str
 
     if holds_preferences(data, fields):
         for preference in load_preferences(data, fields, on_error):
-            _add(pairs, Pair(tuple(preference.messages), preference.chosen, preference.rejected))
+            _add(pairs, _sorted_out(preference))
     else:
         optional = {"agents": Field(list, optional=True), "pair": Field(str, optional=True)}
         load_items(data, {**_OF_PAIR, **optional}, fields, on_error, once=wrong)
@@ -140,7 +145,8 @@ def read_judgements(
     """
     if holds_preferences(data, fields):
         pairs = read_pairs(data, fields, on_error)
-        return [Judgement.of(pair, FIRST, FIRST, UNKNOWN_RATER, 0.0) for pair in pairs]
+        better = [FIRST if pair.agents[0] == CHOSEN else SECOND for pair in pairs]
+        return [Judgement.of(pair, FIRST, one, UNKNOWN_RATER, 0.0) for pair, one in zip(pairs, better, strict=True)]
     known = {**_OF_PAIR, **_OF_JUDGEMENT}
     items = load_items(data, known, fields, on_error, once=_wrong_judgement)
     judgements = [Judgement(**_tuples(item, known.keys())) for item in items]
@@ -220,8 +226,21 @@ def split_judgements(judgements: Iterable[Judgement], held_out_share: float) -> 
 
 def _position(pair: Pair) -> float:
     """A number in [0, 1) that hangs on the content of a pair alone."""
+    return _number(pair) / 2**48
+
+
+def _number(pair: Pair) -> int:
+    """A number in [0, 2**48) that hangs on the messages and the two replies, in whatever order they stand."""
     content = json.dumps([list(pair.messages), sorted(pair.replies())])
-    return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=6).digest(), "big") / 2**48
+    return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=6).digest(), "big")
+
+
+def _sorted_out(preference: Preference) -> Pair:
+    """The pair of a preference, the better reply first in half of all cases."""
+    messages, replies = tuple(preference.messages), (preference.chosen, preference.rejected)
+    pair = Pair(messages, *replies, (CHOSEN, REJECTED))
+    chosen_first = (preference.chosen <= preference.rejected) == (_number(pair) % 2 == 0)
+    return pair if chosen_first else Pair(messages, *replies[::-1], (REJECTED, CHOSEN))
 
 
 def _line(pair: Pair) -> str:

@@ -258,3 +258,18 @@ def test_the_reward_of_replies_judges_in_both_orders_alike():
     for one in judges.judged_by(resolve(Opinion().reward), [pair, pair], "opinion"):
         assert (one.choice, one.rater) == (SECOND, "opinion")
     assert [one.shown_first for one in judges.judged_by(resolve(Opinion().reward), [pair], "x")] == [FIRST, SECOND]
+
+
+def test_a_judge_of_chosen_and_rejected_replies_agrees_beyond_chance(tmp_path):
+    path = tmp_path / "preferences.jsonl"
+    rows = [{"prompt": f"{n} ?", "chosen": f"good {n}", "rejected": f"bad {n}"} for n in range(200)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def mostly_right(transcript):  # on four pairs of five
+        return ("good" in transcript.reply) == (int(transcript.reply.split()[-1]) % 5 != 0)
+
+    people = read_judgements(path)
+    found = judges.judge_quality([*people, *judges.judged_by(resolve(mostly_right), people, "judge")], "judge")
+    assert found.accuracy.mean == 0.8
+    assert found.kappa.mean == pytest.approx(0.6, abs=0.03)  # it was 0 while the better reply was always the first
+    assert found.alpha == pytest.approx(0.6, abs=0.03)  # and -0.11

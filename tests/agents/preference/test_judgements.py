@@ -57,6 +57,19 @@ def test_an_id_that_comes_again_with_other_content_is_told_with_its_line(tmp_pat
         read_pairs(path)
 
 
+def test_of_chosen_and_rejected_replies_either_is_the_first(tmp_path):
+    path = tmp_path / "preferences.jsonl"
+    rows = [{"prompt": f"number {n} ?", "chosen": f"{n} .", "rejected": "who knows ?"} for n in range(200)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judgements = read_judgements(path)
+    assert 70 < sum(one.choice == "first" for one in judgements) < 130
+    for row, one in zip(rows, judgements, strict=True):
+        better, worse = (0, 1) if one.choice == "first" else (1, 0)
+        assert (one.replies()[better], one.replies()[worse]) == (row["chosen"], row["rejected"])
+        assert (one.agents[better], one.agents[worse]) == ("chosen", "rejected")
+    assert [one.key for one in judgements] == [pair.key for pair in read_pairs(path)]
+
+
 def line(**changes):
     told = {
         "pair": "p", "messages": [{"role": "user", "content": "hi"}], "first": "a", "second": "b", "agents": ["x", "y"],
