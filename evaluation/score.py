@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -127,6 +128,8 @@ class Kept:
         ended: whether its last turn was so to the reward, as when the task's turn limit cuts it.
         audit: what was wrong with the partner's turns, each with turn, kind and what; None of one that is not audited.
         blame: whose fault a failure is: "agent", "partner" or "environment"; None for none, or without an audit.
+        filled: for each agent turn, what the conversation had by then filled into its goal, such as the price of a
+            deal, by the entry's name; empty where it never did, None of a version that did not keep it.
     """
 
     messages: list[list[str]]
@@ -136,9 +139,16 @@ class Kept:
     ended: bool
     audit: list[dict[str, Any]] | None = None
     blame: str | None = None
+    filled: list[dict[str, Any]] | None = None
 
     @classmethod
-    def of(cls, transcript: Transcript, turns: list[list[int]], verdict: Verdict | None = None) -> Kept:
+    def of(
+        cls,
+        transcript: Transcript,
+        turns: list[list[int]],
+        verdict: Verdict | None = None,
+        filled: Sequence[Mapping[str, Any]] = (),
+    ) -> Kept:
         """What is kept of a conversation that is over."""
         written, spoken = transcript.messages, transcript.spoken_messages
         differing = {
@@ -148,7 +158,17 @@ class Kept:
         }
         messages = [[message["role"], message["content"]] for message in written]
         judged = {} if verdict is None else verdict.in_info()
+        judged["filled"] = list(map(dict, filled)) if any(filled) else []
         return cls(messages, differing, turns, bool(transcript.success), bool(transcript.ended), **judged)
+
+
+def _in_json(goal: Mapping[str, Any]) -> dict[str, str]:
+    """The entries of a goal as JSON has them, those left out that it cannot hold."""
+    found = {}
+    for name, value in goal.items():
+        with contextlib.suppress(TypeError, ValueError):
+            found[name] = json.dumps(value)
+    return found
 
 
 @dataclass
@@ -236,6 +256,8 @@ class _Scoring:
         self.conversations: list[list[Message]] = [[] for _ in goals]
         self.kept: list[Kept | None] = [None] * len(goals)
         self.marks: list[list[list[int]]] = [[] for _ in goals]  # messages and finished parts after each turn
+        self.drawn: dict[int, dict[str, str]] = {}  # the goals of conversations that go on, before anything was said
+        self.filled: list[list[dict[str, Any]]] = [[] for _ in goals]
         self.num_invalid = 0
         self.values: list[float | None] = [None] * len(goals)
 
@@ -254,6 +276,7 @@ class _Scoring:
                 number: Any = playing[row]
                 self.returns[number] += rewards[row]
                 self.marks[number].append([len(transcripts[row]), int(transcripts[row].parts_done)])
+                self._note_goal(number, transcripts[row].goal)
             freed = [row for row in rows if terminated[row] or truncated[row]]
             for row in freed:
                 self._note(playing[row], transcripts[row], envs.conversations[row].verdict())
@@ -317,12 +340,21 @@ class _Scoring:
             return not info["action_mask"][int(action)]
         return not action.strip() or len(action) > self.envs.task.max_reply_chars
 
+    def _note_goal(self, number: int, goal: Mapping[str, Any]) -> None:
+        """Notes what the conversation has filled into its goal so far, which rewards may read."""
+        if number not in self.drawn:
+            self.drawn[number] = _in_json(self.envs.task.goal(self.goals[number][0]))
+        drawn = self.drawn[number]
+        filled = {name: text for name, text in _in_json(goal).items() if text != drawn.get(name)}
+        self.filled[number].append({name: json.loads(text) for name, text in filled.items()})
+
     def _note(self, number: Any, transcript: Transcript, verdict: Verdict | None) -> None:
         self.success[number] = transcript.success
         self.turns[number] = transcript.turn
         self.replies[number] = transcript.replies
         self.conversations[number] = transcript.spoken_messages
-        self.kept[number] = Kept.of(transcript, self.marks[number], verdict)
+        self.kept[number] = Kept.of(transcript, self.marks[number], verdict, self.filled[number])
+        del self.drawn[number]
 
     def _scores(self) -> Scores:
         invalid_rate = self.num_invalid / int(self.turns.sum())

@@ -85,7 +85,8 @@ def transcripts_of(
     """The conversation as a reward saw it after each agent turn, first to last."""
     before = 0
     for turn, (num_messages, parts_done) in enumerate(kept.turns, 1):
-        transcript = Transcript(goal, references, max_turns, num_parts)
+        filled = kept.filled[turn - 1] if kept.filled else {}
+        transcript = Transcript({**goal, **filled}, references, max_turns, num_parts)
         for place, (role, content) in enumerate(kept.messages[:num_messages]):
             transcript.append((role, content), kept.spoken.get(str(place)))
         is_last = turn == len(kept.turns)

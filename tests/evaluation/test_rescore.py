@@ -90,6 +90,20 @@ def test_the_same_reward_comes_to_the_very_same_returns(tmp_path, reward):
     assert len(set(returns)) > 1
 
 
+@pytest.mark.parametrize(("env_id", "extra"), [("TextNegotiation-v0", None), ("TextChat-v0", "chitchat_dataset")])
+def test_rewards_that_read_what_the_conversation_filled_into_its_goal_come_to_the_same(tmp_path, env_id, extra):
+    if extra is not None:
+        pytest.importorskip(extra)
+    env = gym.make(f"dialogym:{env_id}")  # "price" of the deal, and what was "expected" in each turn
+    goals = frozen_goals(env, "test", 8).goals
+    scores = score(make_agent("rule", env, seed=0), env, goals)
+    task, core = task_of(env), env.unwrapped
+    write_conversations(tmp_path / "c.jsonl", scores, goals, core.max_turns, task.num_parts)
+    returns = returns_of(read_conversations(tmp_path / "c.jsonl"), task, core.reward)
+    assert returns == scores.returns.tolist()
+    assert max(returns) > 0
+
+
 # A whole comparison
 
 
