@@ -114,9 +114,18 @@ class ItemTask(Task):
         return str(number), self.items[number]
 
     def goal_ids(self, split: str, count: int, seed: int = 0) -> list[str]:
-        """A frozen list of ``count`` items of a split: each once before any comes again."""
+        """A frozen list of ``count`` items of a split, different in content while there are such; each once before any
+        comes again."""
         numbers = array("L", self.numbers_of(split))
         Stream(seed).shuffle(numbers)
+        different, alike, seen = [], [], set()
+        for number in numbers:
+            if len(different) == count:
+                break
+            content = self.content(self.items[number])
+            (alike if content in seen else different).append(number)
+            seen.add(content)
+        numbers = [*different, *alike]
         return [str(numbers[place % len(numbers)]) for place in range(count)]
 
     def reference(self, observation: Any, info: Mapping[str, Any]) -> str:

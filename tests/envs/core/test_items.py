@@ -46,6 +46,18 @@ def test_a_list_of_goals_takes_every_item_once_before_any_comes_again():
     assert task.goal_ids("test", 5) == ids[:5]
 
 
+def test_items_that_are_there_twice_come_after_those_that_differ():
+    task = Colours()
+    task.items = task.items[:100] * 4
+    numbers = task.numbers_of("test")
+    num_different = len({task.content(task.items[number]) for number in numbers})
+    assert len(numbers) == 4 * num_different
+    ids = task.goal_ids("test", len(numbers))
+    assert len({task.goal_content(goal_id) for goal_id in ids[:num_different]}) == num_different
+    assert len(set(ids)) == len(numbers)
+    assert task.goal_ids("test", 5) == ids[:5]
+
+
 def test_a_split_without_items_is_an_error_not_an_endless_search():
     with pytest.raises(ValueError, match=r"none of the 1 items fell into the split '(test|validation)'"):
         [Colours(1).sample_goal(0, split) for split in ("test", "validation")]
