@@ -51,7 +51,7 @@ def replay(played: Conversations, env: gym.Env[Any, Any], num_conversations: int
     """
     found = Verdicts()
     for number, (trial, kept) in enumerate(zip(played.goals, played.kept, strict=True)):
-        total, why = _say_again(env, trial, kept)
+        total, why = say_again(env, trial, kept)
         transcript = env.unwrapped.transcript  # type: ignore[attr-defined]
         found.success.append(int(transcript.success))
         found.returns.append(total)
@@ -63,8 +63,8 @@ def replay(played: Conversations, env: gym.Env[Any, Any], num_conversations: int
     return found
 
 
-def _say_again(env: gym.Env[Any, Any], trial: Trial, kept: Kept) -> tuple[float, str]:
-    """The return, and why the conversation cannot be judged, if so."""
+def say_again(env: gym.Env[Any, Any], trial: Trial, kept: Kept) -> tuple[float, str]:
+    """Says again what the agent said: the return, and why the conversation cannot be judged, if so."""
     goal_id, noise_seed = trial
     _, info = env.reset(seed=noise_seed, options={"goal_id": goal_id})
     total, place = 0.0, len(info["messages"])

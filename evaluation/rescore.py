@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from ..envs import Task
+from ..envs import Task, remake
 from ..rewards import ComposedReward, resolve
 from ..rewards.base import RewardSpec
 from .compare.arms import ARM_FILE, FLUENCY_FILE
@@ -23,9 +23,9 @@ from .compare.conversations import (
 from .compare.run import RESULTS_FILE, SETTINGS_FILE, as_json
 from .grading import grading
 from .rating.judges import judges_in
-from .replay import check_judged, replay
+from .replay import check_judged, replay, say_again
 from .report.results import read_results, results_of, write_results
-from .score import goals_hash, made
+from .score import goals_hash, in_json, made
 
 CHUNK = 256
 """Transcripts that a reward is given at once."""
@@ -55,7 +55,8 @@ def rescore(
     Raises:
         FileNotFoundError: for a folder without a comparison, or one of a version that did not keep conversations.
         ValueError: if the task has other goals by now, if ``out`` holds a comparison, for an unknown reward, or if
-            conversations would go otherwise now, so that success cannot be judged anew.
+            conversations would go otherwise now, so that success cannot be judged anew; if a version played them that
+            did not keep what they fill into their goals.
         RewardError: if the reward fails on a transcript.
     """
     folder = Path(folder)
@@ -142,6 +143,7 @@ def _records(
                     if part == "best":
                         changed[key] = differing
                 else:
+                    _check_filled(path.with_name(file), played, env)
                     record[part]["return"] = returns_of(played, core.task, core.reward)
         if success:
             record["noise"] = []
@@ -168,6 +170,22 @@ def _check_goals(path: Path, played: Conversations, task: Task, expected: str) -
             f"{path}: the goals of {task.name} are others by now (SHA-256 {found:.12} instead of {expected:.12}): "
             "the task or its data has changed, so that these conversations can no longer be scored"
         )
+
+
+def _check_filled(path: Path, played: Conversations, env: gym.Env[Any, Any]) -> None:
+    """Refuses conversations of a version that did not keep what they filled into their goals, where they do so."""
+    core: Any = env.unwrapped
+    if all(kept.filled is not None for kept in played.kept) or core.conversation.partner_factory is not None:
+        return
+    again: Any = remake(env, reward="sparse")
+    for trial, kept in zip(played.goals, played.kept, strict=True):
+        say_again(again, trial, kept)
+        if in_json(again.unwrapped.transcript.goal) != in_json(core.task.goal(trial[0])):
+            raise ValueError(
+                f"{path}: conversations of {core.task.name} fill something into their goals that rewards may read, and "
+                "an earlier version did not keep it. Score the agents anew: delete the arm.json beside it and repeat "
+                "the command of the comparison"
+            )
 
 
 def _fluency(folder: Path) -> dict[str, float | None]:

@@ -162,7 +162,7 @@ class Kept:
         return cls(messages, differing, turns, bool(transcript.success), bool(transcript.ended), **judged)
 
 
-def _in_json(goal: Mapping[str, Any]) -> dict[str, str]:
+def in_json(goal: Mapping[str, Any]) -> dict[str, str]:
     """The entries of a goal as JSON has them, those left out that it cannot hold."""
     found = {}
     for name, value in goal.items():
@@ -343,9 +343,9 @@ class _Scoring:
     def _note_goal(self, number: int, goal: Mapping[str, Any]) -> None:
         """Notes what the conversation has filled into its goal so far, which rewards may read."""
         if number not in self.drawn:
-            self.drawn[number] = _in_json(self.envs.task.goal(self.goals[number][0]))
+            self.drawn[number] = in_json(self.envs.task.goal(self.goals[number][0]))
         drawn = self.drawn[number]
-        filled = {name: text for name, text in _in_json(goal).items() if text != drawn.get(name)}
+        filled = {name: text for name, text in in_json(goal).items() if text != drawn.get(name)}
         self.filled[number].append({name: json.loads(text) for name, text in filled.items()})
 
     def _note(self, number: Any, transcript: Transcript, verdict: Verdict | None) -> None:

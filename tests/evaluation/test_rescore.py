@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -151,6 +152,33 @@ def test_the_command_takes_a_name_or_json_and_writes_beside_the_comparison(compa
         done = CliRunner().invoke(app, ["rescore", str(folder), "--reward", wrong])
         assert done.exit_code != 0
         assert message in str(done.exception)
+
+
+def without_filled(folder):
+    """Takes out of a comparison what an earlier version did not keep."""
+    for path in folder.rglob(CONVERSATIONS_FILE):
+        header, *rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows = [{name: value for name, value in row.items() if name != "filled"} for row in rows]
+        path.write_text("".join(json.dumps(line) + "\n" for line in (header, *rows)))
+
+
+def test_conversations_that_filled_in_their_goals_are_graded_as_played_or_refused(tmp_path):
+    with open(os.devnull, "w") as nowhere:
+        names = ["do_nothing", "random", "rule"]
+        before = compare("TextNegotiation-v0", FLOORS, tmp_path, 1, agents=names, console=Console(file=nowhere))
+    after = rescore(tmp_path, "surplus")
+    assert after["agents"] == before["agents"]
+    assert after["agents"]["rule"]["return"]["mean"] > 0
+    without_filled(tmp_path)
+    with pytest.raises(ValueError, match=r"TextNegotiation fill something into their goals .* delete the arm\.json"):
+        rescore(tmp_path, "surplus")
+
+
+def test_conversations_of_before_are_graded_where_they_fill_in_nothing(compared, tmp_path):
+    folder, before = compared
+    old = shutil.copytree(folder, tmp_path / "old")
+    without_filled(old)
+    assert rescore(old, "bounded")["agents"] == before["agents"]
 
 
 def test_folders_that_cannot_be_graded_again_say_why(compared, tmp_path, monkeypatch):
