@@ -31,6 +31,12 @@ def before_reply(messages: Sequence[Message]) -> tuple[list[Message], str]:
     return list(messages), ""
 
 
+def asked_before_reply(messages: Sequence[Message]) -> str:
+    """What the user said last before the agent's last utterance; "" where it had said nothing."""
+    earlier, _ = before_reply(messages)
+    return next((message["content"] for message in reversed(earlier) if message["role"] == "user"), "")
+
+
 class Transcript:
     """One conversation, as a reward reads it after each agent turn.
 

@@ -16,7 +16,7 @@ from ..registry import register_reward
 from ..text.sentiment import Sentiment
 from ..text.style import repeated_share
 from ..text.word_statistics import words_of
-from ..transcript import Transcript
+from ..transcript import Transcript, asked_before_reply
 from .chat import FUNCTION_WORDS
 
 TOO_SHORT, SHORTEST, LONGEST, TOO_LONG = 4, 10, 60, 120
@@ -128,7 +128,7 @@ class Plausibility(Reward):
 
     def __call__(self, transcript: Transcript) -> float:
         goal = transcript.goal
-        opening = goal["opening"] if "opening" in goal else _before_reply(transcript)
+        opening = goal["opening"] if "opening" in goal else asked_before_reply(transcript.messages)
         return plausibility(transcript.reply, opening, goal.get("language"))
 
 
@@ -171,11 +171,6 @@ class _Vader(Reward):
     def __call__(self, transcript: Transcript) -> float:
         words = " ".join(words_of(transcript.reply))
         return self.towards[transcript.goal.get("target", "positive")].of(words)
-
-
-def _before_reply(transcript: Transcript) -> str:
-    said = [message["content"] for message in transcript.messages if message["role"] == "user"]
-    return said[-1] if said else ""
 
 
 for _kind in (Plausibility, Steering):

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..base import Reward
 from ..devices import AUTO, check_stays, resolve_device
-from ..transcript import Transcript
+from ..transcript import Transcript, asked_before_reply
 from .encoder import encodable
 from .fluency import _judging
 
@@ -101,8 +101,8 @@ class Classifier(Reward):
     def _text(self, transcript: Transcript) -> str:
         if not self.include_prompt:
             return transcript.reply
-        said = [message["content"] for message in transcript.messages if message["role"] == "user"]
-        return f"{said[-1]} {transcript.reply}" if said else transcript.reply
+        asked = asked_before_reply(transcript.messages)
+        return f"{asked} {transcript.reply}" if asked else transcript.reply
 
     def _probabilities(self, texts: list[str]) -> list[list[float]]:
         """(B, K) probabilities of the labels."""

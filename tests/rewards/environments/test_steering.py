@@ -138,6 +138,14 @@ def test_the_opening_is_the_goals_or_what_was_said_before():
     assert Plausibility()(saying(OPENING, opening="something else")) == 1.0
 
 
+@pytest.mark.parametrize("answer", [FINE, "fine ."])
+def test_what_the_partner_answers_is_no_opening(answer):
+    for asked, value in (("what do you think ?", 1.0), (FINE, 0.0)):
+        said = [("user", asked), ("assistant", FINE), ("user", answer)]
+        messages = [{"role": role, "content": content} for role, content in said]
+        assert Plausibility()(Transcript.of(messages)) == value  # who repeats the user is no more plausible for it
+
+
 def test_vader_reads_the_reply_towards_the_goals_target():
     pytest.importorskip("vaderSentiment")
     positive, negative = (resolve("steering")(saying(FINE, target=target)) for target in ("positive", "negative"))

@@ -78,6 +78,9 @@ def test_a_batch_scores_as_single_calls_do_and_an_empty_reply_is_the_floor(folde
 def test_it_reads_the_prompt_too_where_it_is_asked_to(folder):
     reward = Classifier(folder, label="positive", include_prompt=True)
     assert reward(saying("was long .")) == pytest.approx(expected(folder, "the film was long .", 1), abs=1e-5)
+    answered = saying("was long .")
+    answered.append(("user", "was lovely ."))  # the partner's answer is no prompt of the reply
+    assert reward(answered) == reward(saying("was long ."))
 
 
 def test_a_text_is_cut_at_the_limit(folder):
