@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 import dialogym  # registers the environments
-from dialogym.envs import bridged_ids, task_class
+from dialogym.envs import bridged_ids, is_bridged, task_class
 from dialogym.envs.core.make import OF_WHO_PLAYS, given_options
 from dialogym.rewards.suggestions import did_you_mean
 
@@ -95,9 +95,8 @@ def env_for(
 
 def known_ids() -> list[str]:
     """Ids of all registered dialogym environments, a user's own among them and other projects' not."""
-    bridged = {*bridged_ids()}
     known = (id for id, spec in gym.registry.items() if str(spec.entry_point).startswith("dialogym."))
-    return sorted(id for id in known if id not in bridged)
+    return sorted(id for id in known if not is_bridged(id))
 
 
 def families() -> dict[str, int]:

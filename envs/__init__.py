@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import bridges as _bridges
 from . import text_keywords as _text_keywords  # registers its reward by name  # noqa: F401
-from .bridges import bridged_ids
+from .bridges import bridged_ids, is_bridged
 from .core.make import make, make_vec, register_task, shipped_ids, task_class
 from .core.playing import playing
 from .core.remake import remake, remake_vec, seat_person, spec_of
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Partner", "PartnerFactory", "Policy", "SB3VecEnv", "Stream", "Streams", "Task", "TextEnv", "TextVectorEnv",
-    "Utterance", "bridged_ids", "make", "make_vec", "pick", "playing", "register_task", "remake", "remake_vec",
-    "seat_person", "shipped_ids", "spec_of", "task_class",
+    "Utterance", "bridged_ids", "is_bridged", "make", "make_vec", "pick", "playing", "register_task", "remake",
+    "remake_vec", "seat_person", "shipped_ids", "spec_of", "task_class",
 ]  # fmt: skip
 
 

@@ -111,7 +111,13 @@ def bridged_ids(family: str | None = None) -> list[str]:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
     wanted = FAMILIES if family is None else (family,)
     too_new = set() if sys.version_info >= (3, 12) else {f"textarena/{game}-v0" for game in PYTHON_312}
-    return sorted(id for id in gym.registry if id.partition("/")[0] in wanted and "/" in id and id not in too_new)
+    return sorted(id for id in gym.registry if is_bridged(id) and id.partition("/")[0] in wanted and id not in too_new)
+
+
+def is_bridged(id: str) -> bool:
+    """Whether an id is that of a task of another project, which a newer Python may be needed for."""
+    family, slash, _ = id.partition("/")
+    return bool(slash) and family in FAMILIES
 
 
 @register_reward("reasoning_gym")
