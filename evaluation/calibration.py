@@ -138,7 +138,7 @@ def calibration_of_runs(
     if said.shape != came.shape or said.ndim != 2:
         raise ValueError(f"expected as many probabilities as outcomes, (R, G), got {said.shape} and {came.shape}")
     made_of = [None] * len(said) if scaled is None else scaled
-    runs = [calibration(*one, seed, of) for *one, of in zip(said, came, made_of, strict=True)]
+    runs = [calibration(*one, seed, of) for one, of in zip(zip(said, came, strict=True), made_of, strict=True)]
     if len(runs) == 1:
         return runs[0]
     errors = np.array([_error_parts(*one, _bins(one[0])) for one in zip(said, came, strict=True)])

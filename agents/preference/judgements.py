@@ -237,10 +237,10 @@ def _number(pair: Pair) -> int:
 
 def _sorted_out(preference: Preference) -> Pair:
     """The pair of a preference, the better reply first in half of all cases."""
-    messages, replies = tuple(preference.messages), (preference.chosen, preference.rejected)
-    pair = Pair(messages, *replies, (CHOSEN, REJECTED))
-    chosen_first = (preference.chosen <= preference.rejected) == (_number(pair) % 2 == 0)
-    return pair if chosen_first else Pair(messages, *replies[::-1], (REJECTED, CHOSEN))
+    messages, chosen, rejected = tuple(preference.messages), preference.chosen, preference.rejected
+    pair = Pair(messages, chosen, rejected, (CHOSEN, REJECTED))
+    chosen_first = (chosen <= rejected) == (_number(pair) % 2 == 0)
+    return pair if chosen_first else Pair(messages, rejected, chosen, (REJECTED, CHOSEN))
 
 
 def _line(pair: Pair) -> str:
