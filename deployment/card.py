@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from ..agents.base import AGENT_FILE, read_description
 from ..agents.files import CARD_FILE, atomic_write
 from ..agents.registry import ENTRIES, agent_class
-from ..agents.training.log import LOG_FILE, read_log
+from ..agents.training.stages import stages_of
 from ..envs import task_class
 from ..evaluation.digests import DIGESTS
 from ..evaluation.partners import label
@@ -196,7 +196,7 @@ def _use(about: Mapping[str, Any]) -> str:
     if env is not None:
         words += ["--env", env["id"]]
         for name, value in env["options"].items():
-            words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+            words += ["--set", f"{name}={_without_root(value) if isinstance(value, str) else json.dumps(value)}"]
     return f"""## Use
 
 ```bash
@@ -242,9 +242,11 @@ def _training(about: Mapping[str, Any], base: Mapping[str, str], folder: Path) -
 
 
 def _validations(folder: Path) -> list[str]:
-    """How validation went, where the log of the training is beside the folder."""
-    path = folder.parent / LOG_FILE
-    found = [row["validation"] for row in read_log(path) if "validation" in row] if path.is_file() else []
+    """How validation went, where the folder, or a log beside it, tells of the training."""
+    try:
+        found = [row["validation"] for row in stages_of(folder)[-1].log if row.get("validation") is not None]
+    except LookupError:
+        return []
     if not found:
         return []
     return [
@@ -421,12 +423,17 @@ def _base_of(config: Mapping[str, Any], folder: Path, passed: frozenset[Path] = 
 
 
 def _shown(value: Any) -> str:
-    """A setting in short; of a path that begins at the root, which says where somebody's files are, its end."""
-    if isinstance(value, str) and Path(value).is_absolute():
-        value = "/".join(["...", *Path(value).parts[-2:]])
-    text = value if isinstance(value, str) else json.dumps(value)
+    """A setting in short."""
+    text = _without_root(value) if isinstance(value, str) else json.dumps(value)
     text = text.replace("`", "'").replace("|", "\\|").replace("\n", " ")
     return text if len(text) <= MAX_SETTING else text[: MAX_SETTING - 3] + "..."
+
+
+def _without_root(text: str) -> str:
+    """The text, but of a path from the root, which says where somebody's files are, its end: ``lm:.../a/b``."""
+    kind, colon, rest = text.partition(":")
+    before, path = (f"{kind}:", rest) if colon and not rest.startswith("//") else ("", text)
+    return f"{before}.../{'/'.join(Path(path).parts[-2:])}" if Path(path).is_absolute() else text
 
 
 def _duration(seconds: float) -> str:

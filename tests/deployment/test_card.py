@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from dialogym import cli
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.files import EVALUATION_FILE, digest_of
-from dialogym.deployment.card import CEILING, _beside_floors, card_of, opinions_of, write_card
+from dialogym.deployment.card import CEILING, _beside_floors, _shown, card_of, opinions_of, write_card
 from dialogym.deployment.measurement import TRAINED, measure
 from dialogym.envs.speakers import SPEAKERS, FunctionSpeaker
 from dialogym.evaluation.rating.judges import in_words, judges_in
@@ -163,7 +163,10 @@ def test_scores_with_a_partner_whose_model_was_trained_anew_are_taken_anew_and_t
     assert told["digests"] == {f"lm:{model}": digest_of(model)}
     assert measure(tmp_path / "agent", num_goals=2, step=names.append) == told
     assert names == []
-    assert f"; SHA-256 of the files of `lm:model` {digest_of(model)[:12]}; dialogym " in card_of(tmp_path / "agent")
+    card = card_of(tmp_path / "agent")
+    assert f"; SHA-256 of the files of `lm:model` {digest_of(model)[:12]}; dialogym " in card
+    assert f"`partner=lm:.../{tmp_path.name}/model`" in card
+    assert str(tmp_path) not in card
     (model / "config.json").write_text("another")
     anew = measure(tmp_path / "agent", num_goals=2, step=names.append)
     assert names[0] == TRAINED
@@ -208,6 +211,20 @@ def test_where_the_agent_stands_beside_the_best_floor(success, said):
     floors = {"do_nothing": {"success": [0.0, 0.0, 0.02]}, "random": {"success": [0.5, 0.43, 0.57]}}
     assert _beside_floors({TRAINED: {"success": success}, **floors, CEILING: {"success": [1.0, 0.99, 1.0]}}) == said
     assert _beside_floors({TRAINED: {"success": success}}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/me/models/small", ".../models/small"),
+        ("lm:/home/me/models/small?temperature=0.7", "lm:.../models/small?temperature=0.7"),
+        ("lm:models/small", "lm:models/small"),
+        ("http://localhost:8000/v1#small", "http://localhost:8000/v1#small"),
+        ("rule", "rule"),
+    ],
+)
+def test_a_path_from_the_root_is_cut_to_its_end(text, shown):
+    assert _shown(text) == shown
 
 
 def test_people_who_talked_to_it_are_counted(trained, tmp_path):
@@ -263,7 +280,9 @@ def test_a_training_leaves_a_card_and_the_command_adds_scores(tmp_path):
     assert trained.exception is None, trained.output
     folder = out / "agent"
     assert "It was not scored" in (folder / "README.md").read_text()
-    assert "Success on validation goals: " in (folder / "README.md").read_text()
+    validated = "Success on validation goals: "
+    assert validated in (folder / "README.md").read_text()
+    assert validated in card_of(shutil.copytree(folder, tmp_path / "elsewhere"))
     result = run(cli.app, ["card", str(folder), "--goals", "5", "--license", "mit"])
     assert result.exception is None, result.output
     head, text = head_of((folder / "README.md").read_text())
