@@ -534,9 +534,8 @@ def _tell_bias(scores: Any, made: gym.Env[Any, Any], goal_ids: Sequence[str]) ->
         known.told_slices(rows)
     )
     if scores.values is not None and 0 < scores.success.mean() < 1:
-        estimated = known.as_probabilities(scores.values, scores.success, goal_ids)
         scaled = known.ScaledEstimates.of(scores.values, goal_ids)
-        judged = known.calibration(estimated, scores.success, scaled=scaled)
+        judged = known.calibration(scaled.as_probabilities(scores.success), scores.success, scaled=scaled)
         tables["Does it know?"] = known.calibration_rows({"its critic": judged})
     for title, (head, *body) in tables.items():
         if body:

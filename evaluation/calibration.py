@@ -249,6 +249,10 @@ class ScaledEstimates(NamedTuple):
                 found[:, inside] = _logistic(values[~inside], outcomes[:, ~inside], values[inside])
         return found
 
+    def as_probabilities(self, outcomes: ArrayLike) -> np.ndarray:
+        """(G,) for one list of outcomes (G,)."""
+        return self.probabilities(np.asarray(outcomes, dtype=float)[None])[0]
+
 
 def as_probabilities(estimates: ArrayLike, outcomes: ArrayLike, ids: Sequence[str]) -> np.ndarray:
     """Estimates on any scale, such as values or log-probabilities, as probabilities of success, by logistic regression.
@@ -257,7 +261,7 @@ def as_probabilities(estimates: ArrayLike, outcomes: ArrayLike, ids: Sequence[st
     none is judged by what it was fitted to. What is calibrated is then the estimate with this scale, not the scale that
     the model itself had. :class:`ScaledEstimates` of the same estimates tells :func:`calibration` how they were made.
     """
-    return ScaledEstimates.of(estimates, ids).probabilities(np.asarray(outcomes, dtype=float)[None])[0]
+    return ScaledEstimates.of(estimates, ids).as_probabilities(outcomes)
 
 
 PENALTY = 0.01

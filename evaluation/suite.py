@@ -119,7 +119,7 @@ def compare_suite(
         list(rows),
         columns,
         folder / PICTURE_FILE,
-        column_title=LOOK if _is_look(results) else "",
+        column_title=LOOK if is_look(results) else "",
     )
     console.print(table(results))
     for line in verdicts(results):
@@ -266,12 +266,13 @@ def correct_over_environments(found: Sequence[dict[str, Any]]) -> None:
 # The table
 
 
-def _is_look(results: Mapping[str, Any]) -> bool:
+def is_look(results: Mapping[str, Any]) -> bool:
+    """Whether results of a suite, or aggregates of such, are of quick looks."""
     return results.get("preset") == LOOK
 
 
 def _title(results: Mapping[str, Any]) -> str:
-    return "Environments × agents" + (f": a {LOOK}" if _is_look(results) else "")
+    return "Environments × agents" + (f": a {LOOK}" if is_look(results) else "")
 
 
 def _columns(results: Mapping[str, Any]) -> list[str]:
@@ -377,7 +378,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     notes += _versions(results["environments"])
     notes += _summary([row["rl_after_sft"] for row in results["environments"].values() if row["rl_after_sft"]])
-    head = [f"# {_title(results)}", "", *([LOOK_NOTE, ""] if _is_look(results) else []), f"Cells: {CAPTION}.", ""]
+    head = [f"# {_title(results)}", "", *([LOOK_NOTE, ""] if is_look(results) else []), f"Cells: {CAPTION}.", ""]
     text = "\n".join([*head, *rows, "", *notes])
     text += f"\n\n![normalised success, environments × agents]({PICTURE_FILE})\n"
     environments = results["environments"]

@@ -18,7 +18,7 @@ from ..compare.provenance import provenance
 from ..compare.small import LOOK
 from ..contenders import pairs
 from ..report.aggregate_charts import aggregate_picture
-from ..suite import LOOK_NOTE, RESULTS_FILE
+from ..suite import LOOK_NOTE, RESULTS_FILE, is_look
 from .estimates import STATISTICS, Estimate, Profile, aggregate, performance_profile, probability_of_improvement
 from .suites import Scores, Suite, check_alike, joined, normalised, read_suite
 
@@ -192,19 +192,15 @@ def write_aggregate(results: Mapping[str, Any], out: str | Path) -> None:
     """Writes ``aggregate.json``, ``aggregate.md`` and ``aggregate.png`` into a folder, each at once."""
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(folder / PICTURE_FILE, aggregate_picture(results, LOOK if _is_look(results) else ""))
+    atomic_write(folder / PICTURE_FILE, aggregate_picture(results, LOOK if is_look(results) else ""))
     atomic_write(folder / TABLE_FILE, markdown(results))
     atomic_write(folder / JSON_FILE, json.dumps(results, indent=1, allow_nan=False) + "\n")
-
-
-def _is_look(results: Mapping[str, Any]) -> bool:
-    return results["preset"] == LOOK
 
 
 def markdown(results: Mapping[str, Any]) -> str:
     """The results as Markdown."""
     num_runs, num_tasks = len(results["seeds"]), len(results["tasks"])
-    lines = [f"# Aggregates over a suite{f': a {LOOK}' if _is_look(results) else ''}", ""]
+    lines = [f"# Aggregates over a suite{f': a {LOOK}' if is_look(results) else ''}", ""]
     lines += [
         f"{num_tasks} environments × {num_runs} training run{'s' * (num_runs > 1)} "
         f"(seed{'s' * (num_runs > 1)} {', '.join(map(str, results['seeds']))}): {', '.join(results['tasks'])}.",

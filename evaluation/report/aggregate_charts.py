@@ -22,22 +22,22 @@ LOWEST = -0.2
 """Normalised success below which profiles are not drawn."""
 
 
-def aggregate_picture(results: Mapping[str, Any], title: str = "") -> bytes:
+def aggregate_picture(results: Mapping[str, Any], heading: str = "") -> bytes:
     """The results of :func:`~dialogym.evaluation.aggregate.gather.aggregate_suites` as a PNG on white."""
-    with aggregate_figure(results, title) as figure:
+    with aggregate_figure(results, heading) as figure:
         buffer = io.BytesIO()
         save(figure, buffer)
         return buffer.getvalue()
 
 
 @contextmanager
-def aggregate_figure(results: Mapping[str, Any], title: str = "") -> Iterator[Any]:
+def aggregate_figure(results: Mapping[str, Any], heading: str = "") -> Iterator[Any]:
     """The figure: a panel for each statistic above, profiles and chances of improvement below."""
     agents, pairs = results["agents"], results["improvement"]
     above, below = 0.34 * len(agents) + 0.8, max(3.0, 0.34 * len(pairs) + 0.8)
     with drawing(12.0, above + below) as figure:
-        if title:
-            figure.suptitle(title, fontsize=11)
+        if heading:
+            figure.suptitle(heading, fontsize=11)
         top, bottom = figure.subfigures(2, 1, height_ratios=[above, below])
         panels = top.subplots(1, len(PANELS))
         for axes, (name, title) in zip(panels, PANELS.items(), strict=True):

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...agents.files import atomic_write
 from ..blame import added
-from ..calibration import ScaledEstimates, as_probabilities, calibration_of_runs, success_by_slices
+from ..calibration import ScaledEstimates, calibration_of_runs, success_by_slices
 from ..contenders import CEILING, CONTENDERS, DEMONSTRATIONS, FLOOR, SMALL, pairs, stages_of
 from ..statistics import (
     MODELS,
@@ -272,8 +272,8 @@ def _calibration(records: Sequence[Record]) -> dict[str, Any] | None:
         told = [(said, came) for said, came in made if len(set(came)) == 2 and len(set(said)) > 1]
         if told:
             ids = [str(number) for number in range(len(told[0][0]))]
-            said = [as_probabilities(estimates, came, ids) for estimates, came in told]
             scaled = [ScaledEstimates.of(estimates, ids) for estimates, _ in told]
+            said = [one.as_probabilities(came) for one, (_, came) in zip(scaled, told, strict=True)]
             judged = calibration_of_runs(said, [came for _, came in told], scaled=scaled)
             found[name] = {**judged, "left_out": len(made) - len(told)}
     return _plain(found) or None

@@ -52,6 +52,18 @@ def seat_of(observation):
     return int(re.findall(r"You are Player (\d+)", observation)[0])
 
 
+def overheard(say):
+    """What each seat was told last, by its number, and who says ``say(seat, info)`` in every seat."""
+    heard = {}
+
+    def speaks(observation, info):
+        me = seat_of(observation)
+        heard[me] = observation
+        return say(me, info)
+
+    return heard, speaks
+
+
 # Seats and how many there are
 
 
@@ -179,13 +191,7 @@ def test_others_who_never_come_to_an_end_are_left_without_a_winner():
 
 
 def test_what_is_said_in_braces_is_public_and_all_else_a_players_own():
-    heard = {}
-
-    def speaks(observation, info):
-        me = seat_of(observation)
-        heard[me] = observation
-        return f"thought-{me} {{word-{me}}} [E]"
-
+    heard, speaks = overheard(lambda me, info: f"thought-{me} {{word-{me}}} [E]")
     ended(make("MarketEntryGame", opponent=speaks), speaks)
     assert sorted(heard) == [0, 1, 2, 3]
     for me, observation in heard.items():
@@ -206,15 +212,12 @@ def test_a_choice_made_at_once_is_shown_to_nobody_before_all_have_chosen():
 
 
 def test_no_one_but_the_mafia_knows_what_the_night_was_about():
-    heard = {}
-
-    def speaks(observation, info):
-        me = seat_of(observation)
-        heard[me] = observation
+    def say(me, info):
         asked = info["messages"][-1]["content"].rpartition("\n")[2]
         targets = re.findall(r"\[(\d+)\]", asked) or ["0"]
         return f"[{targets[-1]}] {'secret' if asked.startswith(('Valid targets', 'Night phase')) else 'public'}-{me}"
 
+    heard, speaks = overheard(say)
     env = make("SecretMafia", opponent=speaks, num_players=9)
     observation, *_ = ended(env, speaks)
     roles = env.unwrapped.partner.game.env.player_roles
@@ -228,13 +231,7 @@ def test_no_one_but_the_mafia_knows_what_the_night_was_about():
 
 
 def test_a_guesser_hears_its_own_clue_giver_and_never_the_word():
-    heard = {}
-
-    def speaks(observation, info):
-        me = seat_of(observation)
-        heard[me] = observation
-        return f"[word-{me}]"
-
+    heard, speaks = overheard(lambda me, info: f"[word-{me}]")
     env = make("Taboo", opponent=speaks, num_players=6)
     ended(env, speaks)
     words = [word for pairs in env.unwrapped.partner.game.env.state.game_state["team_word_pairs"].values()
