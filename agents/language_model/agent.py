@@ -21,9 +21,10 @@ from ..training.learner import Learner
 from .adapter import ADAPTER
 from .critic import ValueHead
 from .defaults import by_model, in_words
+from .drawing import Turn
 from .history import History, history_ids, history_of, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
-from .remembered import Memory
+from .remembered import Memory, Said
 from .sampler import RaggedSampler, Replies, Sampler, new_sampler
 from .start import check_start, limit_of_start
 from .words import Words, words_of
@@ -64,7 +65,8 @@ class LanguageModelAgent(Learner):
         self.critic: ValueHead | None = None
         self._sampler: Sampler | None = None
         self._rows: dict[History, list[int]] = {}  # conversations so far, and where they are cached
-        self._ended: list[bool] = []  # whether the last reply in each row has its end-of-turn token
+        self._said: list[Said] = []  # the last reply in each row
+        self._num_conversations = 0
         self._memory = Memory()
 
     @property
@@ -112,7 +114,7 @@ class LanguageModelAgent(Learner):
 
     def _answer_together(self, histories: Sequence[History]) -> list[str]:
         try:
-            replies = self._reply_to(histories)
+            replies, turns = self._reply_to(histories)
             said = [self.text(ids, length) for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
         except BaseException:  # rows have moved, and would be looked for where others are now
             self._sampler, self._rows = None, {}
@@ -121,8 +123,9 @@ class LanguageModelAgent(Learner):
         for row, (history, text) in enumerate(zip(histories, said, strict=True)):
             self._rows.setdefault((*history, ("assistant", text)), []).append(row)
         last = replies.ids.gather(1, replies.lengths[:, None] - 1)[:, 0]
-        self._ended = (last == self.lm.tokenizer.end_id).tolist()
-        return [text if ended else CutShort(text) for text, ended in zip(said, self._ended, strict=True)]
+        ended = (last == self.lm.tokenizer.end_id).tolist()
+        self._said = [Said(*one) for one in zip(turns, ended, strict=True)]
+        return [text if has_end else CutShort(text) for text, has_end in zip(said, ended, strict=True)]
 
     def value_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[float] | None:
         """What the critic says where the reply begins: the scaled return from here on; None without a critic."""
@@ -144,8 +147,8 @@ class LanguageModelAgent(Learner):
         self.forget()
 
     def forget(self) -> None:
-        """Drops what was read; to be called when the weights change."""
-        self._sampler, self._rows = None, {}
+        """Drops what was read, and counts conversations from 0 again; to be called when the weights change."""
+        self._sampler, self._rows, self._num_conversations = None, {}, 0
         self._memory.clear()
 
     def remember(self, num_bytes: int) -> None:
@@ -155,22 +158,32 @@ class LanguageModelAgent(Learner):
         """
         self._memory.num_bytes = num_bytes
 
-    def _reply_to(self, histories: Sequence[History]) -> Replies:
-        """A reply to each conversation, of which only what is new is read."""
+    def _reply_to(self, histories: Sequence[History]) -> tuple[Replies, list[Turn]]:
+        """A reply to each conversation, of which only what is new is read, and which reply it is.
+
+        Conversations are numbered as they are met, so that what is said in the n-th hangs neither on how many are had
+        side by side nor on the others.
+        """
         if self._sampler is None:
-            self._sampler, self._rows, self._ended = self._new_sampler(), {}, []
+            self._sampler, self._rows, self._said = self._new_sampler(), {}, []
         self._take_up(histories)
         num_read = self._sampler.num_read
-        rows, prompts = [], []
+        rows, prompts, turns = [], [], []
         for history in histories:
             row, prompt = self._new_in(history)
+            turns.append(self._said[row].turn.next if row >= 0 else self._first_turn())
             if (num_read[row] if row >= 0 else 0) + len(prompt) > self._room:
                 row, prompt = -1, latest_ids(self.lm.tokenizer, history, self._room)
             rows.append(row)
             prompts.append(prompt)
         self._lay_aside()
         self._sampler.keep(rows)
-        return self._sampler.reply(prompts)
+        return self._sampler.reply(prompts, turns), turns
+
+    def _first_turn(self) -> Turn:
+        """That of a conversation that was not met before."""
+        self._num_conversations += 1
+        return Turn(self._num_conversations - 1)
 
     def _take_up(self, histories: Sequence[History]) -> None:
         """Goes on with those conversations that were laid aside."""
@@ -181,19 +194,19 @@ class LanguageModelAgent(Learner):
             is_here = len(self._rows.get(known, ())) >= num_asked[known]
             found = None if is_here else self._memory.pop(known)
             if found is not None:
-                self._rows.setdefault(known, []).append(len(self._ended) + len(asides))
+                self._rows.setdefault(known, []).append(len(self._said) + len(asides))
                 asides.append(found)
         if asides:
             assert isinstance(self._sampler, RaggedSampler)
             self._sampler.take_up([aside for aside, _ in asides])
-            self._ended = [*self._ended, *(ended for _, ended in asides)]
+            self._said = [*self._said, *(said for _, said in asides)]
 
     def _lay_aside(self) -> None:
         """Keeps conversations in mind in which nothing is said this time, where there is room for them."""
         if self._memory.num_bytes and isinstance(self._sampler, RaggedSampler):
             for history, rows in self._rows.items():
                 for row in rows:
-                    self._memory.put(history, self._sampler.lay_aside(row), self._ended[row])
+                    self._memory.put(history, self._sampler.lay_aside(row), self._said[row])
 
     @property
     def _room(self) -> int:
@@ -205,8 +218,8 @@ class LanguageModelAgent(Learner):
         tokenizer, known = self.lm.tokenizer, self._known_part(history)
         if not known:
             return -1, history_ids(tokenizer, history)
-        row = self._rows[history[:known]].pop()
-        return row, new_ids(tokenizer, history, self._ended[row])
+        row = self._rows[history[:known]].pop(0)  # of those that said the same so far, in their order
+        return row, new_ids(tokenizer, history, self._said[row].ended)
 
     def _known_part(self, history: History) -> int:
         """How many of the messages are cached: up to the last thing the agent said, if that conversation is known."""
@@ -218,8 +231,7 @@ class LanguageModelAgent(Learner):
         return next((end for end in range(len(history), 0, -1) if history[end - 1][0] == "assistant"), 0)
 
     def _new_sampler(self) -> Sampler:
-        generator = torch.Generator(device=self.lm.device).manual_seed(self.seed)
-        return new_sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, generator)
+        return new_sampler(self.lm, 0, self.config.max_reply_tokens, self.config.temperature, self.seed)
 
     def text(self, ids: Tensor, length: int) -> str:
         """What is heard of a sampled reply."""

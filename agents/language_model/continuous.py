@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from .cache import RaggedCache
+from .drawing import Turn, sample_tokens, uniform_numbers
 from .model import LanguageModel
-from .sampler import Sampler, alike, is_last, new_sampler, pad, sample_tokens
+from .sampler import Sampler, alike, is_last, new_sampler, pad
 
 
 class Reply(NamedTuple):
@@ -39,7 +40,7 @@ class Reply(NamedTuple):
 
 @dataclass
 class _Slot:
-    """Where a conversation is cached, what it is about to read, and has said of its present reply."""
+    """Where a conversation is cached, what it is about to read, what it has said of its present reply, and draws by."""
 
     number: int
     row: int
@@ -47,6 +48,7 @@ class _Slot:
     unread: list[int] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    uniform: list[float] = field(default_factory=list)
     state: Tensor | None = None
     speaks: bool = False
 
@@ -60,12 +62,13 @@ class Slots(Protocol):
         """Tokens so far of the conversation in a slot, read or said."""
         ...
 
-    def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
+    def ask(self, slot: int, prompt: Sequence[int], turn: Turn, anew: bool = False) -> None:
         """Begins a reply.
 
         Args:
             slot: open, and not speaking.
             prompt: what its conversation gained since its last reply, at least one token.
+            turn: which reply it is; what is drawn hangs on it.
             anew: what was read in this slot is forgotten before.
         """
         ...
@@ -88,7 +91,7 @@ class Slots(Protocol):
         ...
 
 
-OpenSlots: TypeAlias = Callable[[LanguageModel, int, int, float, "torch.Generator | None"], Slots]
+OpenSlots: TypeAlias = Callable[[LanguageModel, int, int, float, int], Slots]
 """Opens the slots of a model, as :func:`open_slots` does."""
 
 
@@ -97,7 +100,7 @@ def open_slots(
     num_slots: int,
     max_reply_tokens: int,
     temperature: float = 1.0,
-    generator: torch.Generator | None = None,
+    seed: int = 0,
 ) -> Slots:
     """The slots of a model.
 
@@ -106,11 +109,11 @@ def open_slots(
         num_slots: conversations side by side.
         max_reply_tokens: limit of one reply.
         temperature: 1 samples from the model, 0 takes the likeliest token.
-        generator: of torch, for sampling; None takes torch's own.
+        seed: of what is drawn.
     """
     if lm.keeps_what_it_read:
-        return ContinuousSlots(lm, num_slots, max_reply_tokens, temperature, generator)
-    return SlotsInTurns(new_sampler(lm, 0, max_reply_tokens, temperature, generator))
+        return ContinuousSlots(lm, num_slots, max_reply_tokens, temperature, seed)
+    return SlotsInTurns(new_sampler(lm, 0, max_reply_tokens, temperature, seed))
 
 
 class SlotsInTurns:
@@ -123,21 +126,22 @@ class SlotsInTurns:
     def __init__(self, sampler: Sampler):
         self.sampler, self.max_reply_tokens = sampler, sampler.max_reply_tokens
         self._rows = dict[int, int]()  # of the sampler, by slot
-        self._asked = dict[int, Sequence[int]]()
+        self._asked = dict[int, tuple[Sequence[int], Turn]]()
 
     def num_read(self, slot: int) -> int:
         return self.sampler.num_read[self._rows[slot]]
 
-    def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
+    def ask(self, slot: int, prompt: Sequence[int], turn: Turn, anew: bool = False) -> None:
         if anew:
             self._rows.pop(slot, None)
-        self._asked[slot] = prompt
+        self._asked[slot] = prompt, turn
 
     def advance(self) -> list[Reply]:
         if not self._asked:
             return []
         self.sampler.keep([self._rows.get(slot, -1) for slot in self._asked])
-        replies = self.sampler.reply(list(self._asked.values()))
+        prompts, turns = zip(*self._asked.values(), strict=True)
+        replies = self.sampler.reply(prompts, turns)
         self._rows = {slot: row for row, slot in enumerate(self._asked)}
         self._asked = {}
         columns = (replies.ids.tolist(), replies.logprobs.tolist(), replies.lengths.tolist(), replies.hidden)
@@ -173,10 +177,10 @@ class ContinuousSlots:
         num_slots: int,
         max_reply_tokens: int,
         temperature: float = 1.0,
-        generator: torch.Generator | None = None,
+        seed: int = 0,
     ):
         self.lm, self.max_reply_tokens = lm, max_reply_tokens
-        self.temperature, self.generator = temperature, generator
+        self.temperature, self.seed = temperature, seed
         work = self.MIXED_WORK_ON_CPU if lm.device.type == "cpu" else self.MIXED_WORK
         self._mixed_tokens = work / lm.num_parameters
         self.cache = RaggedCache.of(lm.model, num_slots)
@@ -188,13 +192,14 @@ class ContinuousSlots:
         return found.num_cached + len(found.unread)
 
     @torch.inference_mode()
-    def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
+    def ask(self, slot: int, prompt: Sequence[int], turn: Turn, anew: bool = False) -> None:
         found = self._slots[slot]
         if anew:
             self.cache.lengths[found.row] = 0
             found.num_cached, found.unread = 0, []
         found.unread = [*found.unread, *prompt]
         found.ids, found.logprobs, found.state, found.speaks = [], [], None, True
+        found.uniform = uniform_numbers(self.seed, [turn], self.max_reply_tokens)[0].tolist()
 
     @torch.inference_mode()
     def close(self, slot: int) -> None:
@@ -273,7 +278,8 @@ class ContinuousSlots:
             own = torch.tensor([slot.row for slot in slots], device=rows.device)
             self.cache.copy_rows(rows[list(places)], own)
             logits, states = logits[list(places)], None if states is None else states[list(places)]
-        tokens, logprobs = sample_tokens(self.lm.possible(logits), self.temperature, self.generator)
+        uniform = torch.tensor([[slot.uniform[len(slot.ids)]] for slot in slots], device=logits.device)
+        tokens, logprobs = sample_tokens(self.lm.possible(logits), self.temperature, uniform)
         for place, (slot, token, logprob) in enumerate(zip(slots, tokens.tolist(), logprobs.tolist(), strict=True)):
             if states is not None and not slot.ids:
                 slot.state = states[place]

@@ -85,7 +85,7 @@ def generate_error(forward: Forward) -> float:
     prompts = [row[:size] for row, size in zip(ids, FIRST_PROMPTS, strict=True)]
     nothing = torch.zeros(0, dtype=torch.long, device=model.device)
     with evaluating(model), _narrow_window(model.config.get_text_config()), torch.inference_mode():
-        found = generate(forward, prompts, NUM_GENERATED, None, 0, nothing, 0.0)
+        found = generate(forward, prompts, NUM_GENERATED, None, 0, nothing)
         wholes = [prompt + said for prompt, said in zip(prompts, found.ids.tolist(), strict=True)]
         longest = max(map(len, wholes))
         whole = torch.tensor([row + [0] * (longest - len(row)) for row in wholes], device=model.device)

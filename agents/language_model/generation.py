@@ -6,13 +6,14 @@ The whole conversation is read anew for each reply, padded on the left.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from .drawing import rows_at
 from .forward import Forward
 from .logprobs import log_distribution
 
@@ -39,7 +40,7 @@ def generate(
     pad_id: int,
     forbidden: Tensor,
     temperature: float = 1.0,
-    generator: torch.Generator | None = None,
+    uniform: Tensor | None = None,
 ) -> Generated:
     """Samples a reply to each prompt.
 
@@ -50,56 +51,57 @@ def generate(
         end_id: ends a reply; None has all replies end at the limit.
         pad_id: fills up prompts on the left.
         forbidden: (F,) int64, tokens that no reply has.
-        temperature: 1 samples from the model, 0 takes the likeliest token.
-        generator: of torch; None takes torch's own.
+        temperature: of the distribution, above 0.
+        uniform: (B, max_tokens) numbers in [0, 1) to draw by; None takes the likeliest tokens.
     """
     base = forward.base
     device, longest = base.device, max(map(len, prompts))
     ids = torch.tensor([[pad_id] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
-    recorder, states = _Recorder(forbidden, temperature), list[Tensor]()
-    draws: dict[str, Any] = {"do_sample": True, "top_k": 0} if temperature > 0 else {"do_sample": False}
-    config = GenerationConfig(max_new_tokens=max_tokens, eos_token_id=end_id, pad_token_id=pad_id, **draws)
+    uniform = None if uniform is None else uniform.to(device)
+    draw = Draw(lambda _, scores: log_distribution(scores, forbidden, temperature), uniform)
+    states = list[Tensor]()
+    config = GenerationConfig(max_new_tokens=max_tokens, eos_token_id=end_id, pad_token_id=pad_id, do_sample=False)
     hook = base.get_output_embeddings().register_forward_pre_hook(
         lambda _, arguments: states.append(arguments[0][:, -1]) if not states else None
     )
     try:
-        with torch.no_grad(), forward.computing(), _own_settings(base), _seeded(generator, device):
+        with torch.no_grad(), forward.computing(), _own_settings(base):
             whole = base.generate(
                 ids,
                 attention_mask=mask,
                 generation_config=config,
-                logits_processor=LogitsProcessorList([recorder]),
+                logits_processor=LogitsProcessorList([draw]),
             )
     finally:
         hook.remove()
-    return Generated(whole[:, longest:], recorder.finish(whole), states[0])
+    return Generated(whole[:, longest:], torch.stack(draw.logprobs, 1), states[0])
 
 
-class _Recorder(LogitsProcessor):
-    """Takes out what cannot be said, applies the temperature, and notes the log-probability of what is drawn.
+class Draw(LogitsProcessor):
+    """Draws each token itself, and notes its log-probability; ``generate`` is left no other.
 
-    A vocabulary is large, so the log-probabilities of all its tokens are kept until the next token only.
+    Args:
+        log_distribution_of: (B, V) log-probabilities of (B, T) ids so far and (B, V) scores.
+        uniform: (B, R) numbers in [0, 1) to draw by, for R tokens in each of B rows; None takes the likeliest tokens.
+
+    Attributes:
+        logprobs: (B,) of each token drawn so far, in nats.
     """
 
-    def __init__(self, forbidden: Tensor, temperature: float):
-        self.forbidden, self.temperature = forbidden, temperature or 1.0
-        self.latest: Tensor | None = None
-        self.found: list[Tensor] = []
+    def __init__(self, log_distribution_of: Callable[[Tensor, Tensor], Tensor], uniform: Tensor | None):
+        self.log_distribution_of, self.uniform = log_distribution_of, uniform
+        self.logprobs: list[Tensor] = []
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        self._note(input_ids)
-        self.latest = log_distribution(scores, self.forbidden, self.temperature)
-        return self.latest
-
-    def finish(self, input_ids: Tensor) -> Tensor:
-        """(B, R) log-probabilities of all that was drawn."""
-        self._note(input_ids)
-        return torch.stack(self.found, 1)
-
-    def _note(self, input_ids: Tensor) -> None:
-        if self.latest is not None:
-            self.found.append(self.latest.gather(1, input_ids[:, -1:])[:, 0])
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """(B, V) scores that leave one token to each row."""
+        logprobs = self.log_distribution_of(input_ids, scores)
+        if self.uniform is None:
+            tokens = logprobs.argmax(dim=-1, keepdim=True)
+        else:
+            tokens = rows_at(logprobs.exp(), self.uniform[:, len(self.logprobs), None])[:, None]  # (B, 1)
+        self.logprobs.append(logprobs.gather(1, tokens)[:, 0])
+        return torch.full_like(scores, -torch.inf).scatter(1, tokens, 0.0)
 
 
 @contextlib.contextmanager
@@ -111,15 +113,3 @@ def _own_settings(model: Any) -> Iterator[None]:
         yield
     finally:
         model.generation_config = brought
-
-
-@contextlib.contextmanager
-def _seeded(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
-    """``generate`` draws from torch's own generator: it is seeded from ours, and left as it was."""
-    if generator is None:
-        yield
-        return
-    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

@@ -16,6 +16,7 @@ from ...rewards import RewardError
 from ..base import LogRow
 from .advantages import discounted_returns
 from .continuous import OpenSlots, Reply, Slots, open_slots
+from .drawing import Turn
 from .history import history_of, latest_ids
 from .model import LanguageModel
 from .settings import RLConfig
@@ -90,7 +91,7 @@ def sample_episodes(
     seeds: Sequence[int | None] | None = None,
     goals: Sequence[str | None] | None = None,
     temperature: float = 1.0,
-    generator: torch.Generator | None = None,
+    sampling_seed: int = 0,
     slots_of: OpenSlots = open_slots,
     next_states: bool = True,
     num_rows: int | None = None,
@@ -105,7 +106,8 @@ def sample_episodes(
             one for each row, which goes on with its stream.
         goals: goal ids of the conversations; None draws them.
         temperature: of sampling.
-        generator: of torch, for sampling.
+        sampling_seed: of the words. What is said in a conversation hangs on it and on the conversation's place in
+            ``seeds``, not on how many are had side by side.
         slots_of: opens the slots that the conversations are had in; the model's own, or a server's (``served.py``).
         next_states: keep the ``next_state`` of episodes; only a critic reads it, and it costs a pass.
         num_rows: conversations side by side, at most as many as ``envs`` has rows; None is as many.
@@ -113,7 +115,7 @@ def sample_episodes(
     seeds = [None] * envs.num_envs if seeds is None else seeds
     goals = [None] * len(seeds) if goals is None else goals
     rows = range(min(envs.num_envs if num_rows is None else num_rows, len(seeds)))
-    slots = slots_of(lm, len(rows), max_reply_tokens, temperature, generator)
+    slots = slots_of(lm, len(rows), max_reply_tokens, temperature, sampling_seed)
     return _Rollout(lm, envs, slots, seeds, goals, next_states).play(rows)
 
 
@@ -178,7 +180,7 @@ class _Rollout:
 
     def _ask(self, row: int, prompt: list[int], anew: bool = False) -> None:
         self._prompt[row] = prompt
-        self.slots.ask(row, prompt, anew)
+        self.slots.ask(row, prompt, Turn(self._number[row], self._episode(row).num_turns), anew)
 
     def _play_turn(self, replies: Sequence[Reply]) -> None:
         """What comes of some replies, in conversations that go on or are over."""
@@ -265,7 +267,7 @@ def collect(
             config.max_reply_tokens,
             seeds=seeds,
             temperature=config.sampling_temperature,
-            generator=torch.Generator(device=lm.device).manual_seed(draws),
+            sampling_seed=draws,
             slots_of=slots_of,
             next_states=next_states,
             num_rows=num_rows,

@@ -15,12 +15,9 @@ import torch
 from torch import Tensor
 
 from .cache import RaggedCache
+from .drawing import Turn, sample_tokens, uniform_numbers
 from .generation import generate
 from .model import LanguageModel
-
-BELOW_ONE = 1 - 2.0**-23
-"""The largest factor by which a float32 certainly becomes smaller."""
-
 
 READ_TOGETHER = 64
 """Prompts are read so many at a time, alike in length."""
@@ -59,11 +56,12 @@ class Sampler(Protocol):
         """Goes on with some of the conversations only, in that order; row -1 is a new one."""
         ...
 
-    def reply(self, prompts: Sequence[Sequence[int]]) -> Replies:
+    def reply(self, prompts: Sequence[Sequence[int]], turns: Sequence[Turn]) -> Replies:
         """A reply in every conversation.
 
         Args:
             prompts: what each conversation gained since its last reply, at least one token each.
+            turns: which reply it is; what is drawn hangs on it.
         """
         ...
 
@@ -77,7 +75,7 @@ def new_sampler(
     num_rows: int,
     max_reply_tokens: int,
     temperature: float = 1.0,
-    generator: torch.Generator | None = None,
+    seed: int = 0,
 ) -> Sampler:
     """The sampler of a model.
 
@@ -86,10 +84,10 @@ def new_sampler(
         num_rows: B, conversations side by side.
         max_reply_tokens: limit of one reply.
         temperature: 1 samples from the model, 0 takes the likeliest token.
-        generator: of torch, for sampling; None takes torch's own.
+        seed: of what is drawn.
     """
     kind = RaggedSampler if lm.keeps_what_it_read else GenerateSampler
-    return kind(lm, num_rows, max_reply_tokens, temperature, generator)
+    return kind(lm, num_rows, max_reply_tokens, temperature, seed)
 
 
 class Aside(NamedTuple):
@@ -111,10 +109,10 @@ class RaggedSampler:
         num_rows: int,
         max_reply_tokens: int,
         temperature: float = 1.0,
-        generator: torch.Generator | None = None,
+        seed: int = 0,
     ):
         self.lm, self.max_reply_tokens = lm, max_reply_tokens
-        self.temperature, self.generator = temperature, generator
+        self.temperature, self.seed = temperature, seed
         self.cache = RaggedCache.of(lm.model, num_rows)
         self._unread: list[list[int]] = [[] for _ in range(num_rows)]  # the last token said, per row
 
@@ -140,13 +138,9 @@ class RaggedSampler:
         self._unread = [*self._unread, *(aside.unread for aside in asides)]
 
     @torch.inference_mode()
-    def reply(self, prompts: Sequence[Sequence[int]]) -> Replies:
-        """A reply in every conversation.
-
-        Args:
-            prompts: what each conversation gained since its last reply, at least one token each.
-        """
-        replies = self._speak(*self.read(prompts))
+    def reply(self, prompts: Sequence[Sequence[int]], turns: Sequence[Turn]) -> Replies:
+        """A reply in every conversation; see :class:`Sampler`."""
+        replies = self._speak(*self.read(prompts), uniform_numbers(self.seed, turns, self.max_reply_tokens))
         said = replies.ids.gather(1, replies.lengths[:, None] - 1).tolist()
         self._unread = list(said)
         return replies
@@ -184,8 +178,9 @@ class RaggedSampler:
         self.cache.commit(num_tokens)
         return found
 
-    def _speak(self, logits: Tensor, begin: Tensor) -> Replies:
+    def _speak(self, logits: Tensor, begin: Tensor, uniform: Tensor) -> Replies:
         """Samples until every reply has ended. The last token of a reply is left unread: the next turn reads it."""
+        uniform = uniform.to(begin.device)
         num_rows, limit, end_id = len(begin), self.max_reply_tokens, self.lm.tokenizer.end_id
         ids = torch.zeros(num_rows, limit, dtype=torch.long, device=begin.device)
         logprobs = torch.zeros(num_rows, limit, device=begin.device)
@@ -195,7 +190,8 @@ class RaggedSampler:
         larger: list[tuple[RaggedCache, Tensor]] = []  # caches that a smaller one was taken from, and which rows
         num_fed = 0
         for step in range(limit):
-            tokens, token_logprobs = sample_tokens(self.lm.possible(logits), self.temperature, self.generator)
+            drawn_by = uniform[rows, step, None]
+            tokens, token_logprobs = sample_tokens(self.lm.possible(logits), self.temperature, drawn_by)
             ids[rows, step], logprobs[rows, step] = tokens, token_logprobs
             ended = speaking & (tokens == end_id)
             lengths[rows[ended]] = step + 1
@@ -217,18 +213,6 @@ class RaggedSampler:
         return Replies(ids, logprobs, lengths, begin)
 
 
-def sample_tokens(
-    logits: Tensor, temperature: float, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """A token for each row of logits (B, V), and its log-probability: each (B,); temperature 0 takes the likeliest."""
-    if temperature == 0:
-        best = logits.log_softmax(-1).max(-1)
-        return best.indices, best.values
-    probabilities = torch.softmax(logits / temperature, dim=-1)
-    tokens = sample_rows(probabilities, generator)
-    return tokens, probabilities.gather(1, tokens[:, None])[:, 0].log()
-
-
 class GenerateSampler:
     """A :class:`Sampler` that reads every conversation anew; arguments as for :func:`new_sampler`."""
 
@@ -238,10 +222,10 @@ class GenerateSampler:
         num_rows: int,
         max_reply_tokens: int,
         temperature: float = 1.0,
-        generator: torch.Generator | None = None,
+        seed: int = 0,
     ):
         self.lm, self.max_reply_tokens = lm, max_reply_tokens
-        self.temperature, self.generator = temperature, generator
+        self.temperature, self.seed = temperature, seed
         self._ids: list[list[int]] = [[] for _ in range(num_rows)]
 
     @property
@@ -254,13 +238,14 @@ class GenerateSampler:
         self._ids = [list(self._ids[row]) if row >= 0 else [] for row in rows]
 
     @torch.inference_mode()
-    def reply(self, prompts: Sequence[Sequence[int]]) -> Replies:
-        """A reply in every conversation."""
+    def reply(self, prompts: Sequence[Sequence[int]], turns: Sequence[Turn]) -> Replies:
+        """A reply in every conversation; see :class:`Sampler`."""
         tokenizer = self.lm.tokenizer
         self._ids = [[*ids, *prompt] for ids, prompt in zip(self._ids, prompts, strict=True)]
+        uniform = uniform_numbers(self.seed, turns, self.max_reply_tokens) if self.temperature else None
         found = generate(
             self.lm.forward, self._ids, self.max_reply_tokens, tokenizer.end_id, tokenizer.pad_id, self.lm.forbidden,
-            self.temperature, self.generator,
+            self.temperature or 1.0, uniform,
         )  # fmt: skip
         before_end = (found.ids != tokenizer.end_id).long().cumprod(1).sum(1)
         lengths = (before_end + 1).clamp(max=found.ids.shape[1])
@@ -275,24 +260,6 @@ class GenerateSampler:
         ids, lengths = (tensor.to(self.lm.device) for tensor in pad(wholes, self.lm.tokenizer.pad_id))
         last = is_last(lengths, ids.shape[1])
         return self.lm.forward.logits_and_states(ids, last)[1]
-
-
-def sample_rows(probabilities: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """(B,) indices, each drawn from the distribution of its row of (B, V) probabilities; never one of weight 0.
-
-    ``torch.multinomial`` draws B x V random numbers where this draws B, and was a third of a small model's decoding
-    time.
-    """
-    return rows_at(probabilities, torch.rand(len(probabilities), 1, generator=generator, device=probabilities.device))
-
-
-def rows_at(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """(B,) indices where the cumulative distribution of each row of (B, V) probabilities passes (B, 1) uniform numbers.
-
-    Never one of weight 0, for numbers in [0, 1).
-    """
-    cumulative = probabilities.cumsum(-1)
-    return torch.searchsorted(cumulative, uniform * BELOW_ONE * cumulative[:, -1:], right=True)[:, 0]
 
 
 def pad(sequences: Sequence[Sequence[Any]], value: Any, dtype: torch.dtype = torch.long) -> tuple[Tensor, Tensor]:

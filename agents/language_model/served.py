@@ -35,6 +35,7 @@ from ...rewards.served.endpoint import Endpoint, EndpointError
 from ..base import LogRow
 from .adapter import save_adapter
 from .continuous import OpenSlots, Reply, Slots, open_slots
+from .drawing import Turn
 from .model import LanguageModel
 from .settings import RLConfig, above_zero, at_least, one_of
 
@@ -188,11 +189,9 @@ class ServedModel:
         num_slots: int,
         max_reply_tokens: int,
         temperature: float = 1.0,
-        generator: torch.Generator | None = None,
+        seed: int = 0,
     ) -> Slots:
         """Slots for conversations; see :func:`~.continuous.open_slots`."""
-        device = None if generator is None else generator.device
-        seed = int(torch.randint(2**31, (), generator=generator, device=device))
         words = Words(lm.tokenizer.end_id, len(lm.tokenizer), frozenset(lm.forbidden.tolist()), temperature)
         if temperature != 1 and not self._checked:
             self.endpoint.check_logprobs(lm.tokenizer.encode_conversation([{"role": "user", "content": "hi"}]), words)
@@ -350,7 +349,7 @@ class ServedSlots:
         pool: of the threads that ask, one for each slot.
         words: what a reply may be made of.
         max_reply_tokens: limit of one reply.
-        seed: of the replies, which differ by slot and by how often it was asked.
+        seed: of the replies.
     """
 
     def __init__(
@@ -359,16 +358,14 @@ class ServedSlots:
         self.endpoint, self.pool, self.words = endpoint, pool, words
         self.max_reply_tokens, self.seed = max_reply_tokens, seed
         self._ids = dict[int, list[int]]()  # of each slot, read or said
-        self._num_asked = dict[int, int]()
         self._asked = dict[Future[tuple[list[int], list[float]]], int]()
 
     def num_read(self, slot: int) -> int:
         return len(self._ids[slot])
 
-    def ask(self, slot: int, prompt: Sequence[int], anew: bool = False) -> None:
+    def ask(self, slot: int, prompt: Sequence[int], turn: Turn, anew: bool = False) -> None:
         self._ids[slot] = [*([] if anew else self._ids.get(slot, [])), *prompt]
-        self._num_asked[slot] = self._num_asked.get(slot, 0) + 1
-        seed = f"{self.seed}/{slot}/{self._num_asked[slot]}"
+        seed = f"{self.seed}/{turn.conversation}/{turn.reply}"
         asked = (list(self._ids[slot]), self.max_reply_tokens, self.words, seed)
         self._asked[self.pool.submit(self.endpoint.sample, *asked)] = slot
 

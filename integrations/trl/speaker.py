@@ -15,8 +15,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessorList
 from transformers.generation.logits_process import (
     MinPLogitsWarper,
     TemperatureLogitsWarper,
@@ -28,7 +27,7 @@ from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.utils import pad
 
 from ...agents.language_model.exactness import evaluating
-from ...agents.language_model.sampler import rows_at
+from ...agents.language_model.generation import Draw
 from ..conversation import Reply
 
 
@@ -131,7 +130,11 @@ class Speaker:
         ids = pad(rows, padding_value=pad_id, padding_side="left").to(device)
         mask = pad([torch.ones_like(row) for row in rows], padding_value=0, padding_side="left").to(device)
         drawn = torch.stack([torch.rand(self.max_reply_tokens, generator=generator) for generator in noise])  # (B, R)
-        draw = Draw(self._warpers(), drawn.to(device), self.greedy)
+        warped = self._warpers()
+        draw = Draw(
+            lambda ids, scores: torch.log_softmax(warped(ids, scores).float(), dim=-1),
+            None if self.greedy else drawn.to(device),
+        )
         config = GenerationConfig(**self._options(), disable_compile=True)
         whole = self._model.generate(
             input_ids=ids,
@@ -167,33 +170,6 @@ class Speaker:
         if trainer.min_p is not None:
             warpers.append(MinPLogitsWarper(trainer.min_p))
         return warpers
-
-
-class Draw(LogitsProcessor):
-    """Draws each token by a given uniform number, and keeps its log-probability.
-
-    Args:
-        warpers: what makes the distribution that is drawn from.
-        uniform: (B, R) in [0, 1), for R tokens in each of B rows.
-        greedy: take the likeliest token instead.
-
-    Attributes:
-        logprobs: (B,) of each token drawn so far.
-    """
-
-    def __init__(self, warpers: LogitsProcessorList, uniform: Tensor, greedy: bool = False):
-        self.warpers, self.uniform, self.greedy = warpers, uniform, greedy
-        self.logprobs: list[Tensor] = []
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """(B, V) scores that leave one token to each row."""
-        logprobs = torch.log_softmax(self.warpers(input_ids, scores).float(), dim=-1)
-        if self.greedy:
-            tokens = logprobs.argmax(dim=-1, keepdim=True)
-        else:
-            tokens = rows_at(logprobs.exp(), self.uniform[:, len(self.logprobs), None])[:, None]  # (B, 1)
-        self.logprobs.append(logprobs.gather(1, tokens)[:, 0])
-        return torch.full_like(scores, -torch.inf).scatter(1, tokens, 0.0)
 
 
 def _sync_vllm(trainer: Any) -> None:

@@ -10,7 +10,8 @@ import torch
 
 from dialogym.agents import make_agent
 from dialogym.agents.language_model.cache import RaggedCache
-from dialogym.agents.language_model.remembered import Memory
+from dialogym.agents.language_model.drawing import Turn
+from dialogym.agents.language_model.remembered import Memory, Said
 from dialogym.agents.language_model.sampler import Aside
 
 SHAPE = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 32, "max_reply_tokens": 6}
@@ -19,6 +20,9 @@ ASKED = {
     "b": ["I would like something expensive", "in the south, please", "thank you"],
     "c": ["hello", "italian food", "book it for two people"],
 }
+
+
+SAID = Said(Turn(0), ended=True)
 
 
 def speaker():
@@ -42,9 +46,9 @@ class Table:
             sampler = make()
             reply = sampler.reply
 
-            def counted(prompts):
+            def counted(prompts, turns):
                 self.num_read.append(sum(map(len, prompts)))
-                return reply(prompts)
+                return reply(prompts, turns)
 
             sampler.reply = counted
             return sampler
@@ -103,7 +107,7 @@ def test_after_a_failure_no_conversation_is_taken_for_another(num_bytes, monkeyp
     read_on = [answers(undisturbed, number)[0] for number in range(3)] if num_bytes else read_anew
     assert len(set(read_anew)) == len(set(read_on)) == 3
 
-    def fails(prompts):
+    def fails(prompts, turns):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(agent._sampler, "reply", fails)
@@ -152,15 +156,15 @@ def test_it_keeps_no_more_than_it_may_and_the_latest():
     memory = Memory()
     memory.num_bytes = 2 * size
     for name in "abc":
-        memory.put((("user", name),), aside(), True)
+        memory.put((("user", name),), aside(), SAID)
     assert memory.pop((("user", "a"),)) is None
     assert memory.pop((("user", "b"),)) is not None
-    memory.put((("user", "d"),), aside(), True)
+    memory.put((("user", "d"),), aside(), SAID)
     assert memory.pop((("user", "c"),)) is not None
     memory.clear()
     assert memory.pop((("user", "d"),)) is None
     memory.num_bytes = size - 1
-    memory.put((("user", "e"),), aside(), True)  # too large by itself
+    memory.put((("user", "e"),), aside(), SAID)  # too large by itself
     assert memory.pop((("user", "e"),)) is None
 
 

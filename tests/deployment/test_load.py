@@ -119,7 +119,7 @@ def test_no_words_of_a_person_are_read_as_anothers(tmp_path, speaker):
     def watched():
         sampler = make()
         reply = sampler.reply
-        sampler.reply = lambda prompts: read.extend(list(prompts)) or reply(prompts)
+        sampler.reply = lambda prompts, turns: read.extend(list(prompts)) or reply(prompts, turns)
         return sampler
 
     agent._new_sampler = watched

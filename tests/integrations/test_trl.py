@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import LogitsProcessorList
 
 from tests.agents.tiny_lm import dawdle_env, echo_env, tiny_model, tiny_tokenizer
 
@@ -27,7 +26,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 
 from dialogym.evaluation.score import frozen_goals, score  # noqa: E402
 from dialogym.integrations.trl import EvaluationCallback, Rollout, goal_dataset  # noqa: E402
-from dialogym.integrations.trl.speaker import Draw, Speaker  # noqa: E402
+from dialogym.integrations.trl.speaker import Speaker  # noqa: E402
 
 from .tiny_trl import REPLY, Kept, trainer_of  # noqa: E402
 from .two_processes import NUM_GOALS, play  # noqa: E402
@@ -138,15 +137,6 @@ def test_a_group_is_conversations_about_one_goal_under_one_seed(tmp_path):
     for output in kept.outputs:
         assert len({tuple(ids) for ids in output["completion_ids"][:4]}) > 1  # but not the same words
         assert output["prompt_ids"][0] == output["prompt_ids"][3]
-
-
-def test_a_token_is_drawn_by_the_given_number_from_the_distribution_that_its_logprob_is_of():
-    scores = torch.tensor([[0.5, 0.0, 0.25, 0.25]]).log().expand(5, 4)
-    draw = Draw(LogitsProcessorList(), torch.tensor([[0.0], [0.49], [0.51], [0.76], [1 - 2.0**-24]]))
-    tokens = draw(torch.zeros(5, 1, dtype=torch.long), scores).argmax(-1).tolist()
-    assert tokens == [0, 0, 2, 3, 3]  # never the one of weight 0
-    assert np.allclose(draw.logprobs[0].exp(), [0.5, 0.5, 0.25, 0.25, 0.25])
-    assert Draw(LogitsProcessorList(), torch.tensor([[0.9]]), greedy=True)(scores[:1, :1], scores[:1]).argmax() == 0
 
 
 def test_words_hang_on_their_own_noise_whatever_is_beside_them(tmp_path):

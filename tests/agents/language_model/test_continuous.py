@@ -11,6 +11,7 @@ from dialogym.agents.language_model import sampler as sampling
 from dialogym.agents.language_model.batch import Batch
 from dialogym.agents.language_model.cache import RaggedCache
 from dialogym.agents.language_model.continuous import ContinuousSlots, SlotsInTurns, open_slots
+from dialogym.agents.language_model.drawing import Turn
 from dialogym.agents.language_model.model import LanguageModel
 from dialogym.agents.language_model.rollout import _Rollout, sample_episodes
 from dialogym.agents.language_model.sampler import GenerateSampler, RaggedSampler
@@ -31,19 +32,19 @@ def lm():
 def played(lm, num_rows, temperature=0.0, slots=None, **options):
     """Conversations of ``SEEDS``, so many at a time."""
     envs = remake_vec("TextDialog-v0", num_rows, interface="text", autoreset_mode="Disabled", max_turns=4, **options)
-    generator = torch.Generator().manual_seed(0)
     if slots is not None:
         return _Rollout(lm, envs, slots, SEEDS, [None] * len(SEEDS)).play(range(num_rows))
-    return sample_episodes(lm, envs, 6, seeds=SEEDS, temperature=temperature, generator=generator)
+    return sample_episodes(lm, envs, 6, seeds=SEEDS, temperature=temperature)
 
 
 def content(episode):
     return episode.ids, episode.action_mask, episode.turns, episode.rewards, episode.truncated, episode.success
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("num_rows", [1, 2, 4])
-def test_rows_that_take_the_next_conversation_say_the_same(lm, num_rows):
-    together, in_a_queue = played(lm, len(SEEDS)), played(lm, num_rows)
+def test_rows_that_take_the_next_conversation_say_the_same(lm, num_rows, temperature):
+    together, in_a_queue = (played(lm, rows, temperature) for rows in (len(SEEDS), num_rows))
     assert [content(one) for one in in_a_queue] == [content(one) for one in together]
     assert len({tuple(one.ids) for one in together}) > 1
     for one, other in zip(together, in_a_queue, strict=True):
@@ -51,10 +52,11 @@ def test_rows_that_take_the_next_conversation_say_the_same(lm, num_rows):
         assert (one.next_state is None) == (other.next_state is None) == (not one.truncated)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("sampler", [RaggedSampler, GenerateSampler])
-def test_it_says_what_conversations_say_that_take_turns_together(lm, sampler):
-    taking_turns = played(lm, len(SEEDS), slots=SlotsInTurns(sampler(lm, 0, 6, 0.0)))
-    assert [content(one) for one in taking_turns] == [content(one) for one in played(lm, 4)]
+def test_it_says_what_conversations_say_that_take_turns_together(lm, sampler, temperature):
+    taking_turns = played(lm, len(SEEDS), slots=SlotsInTurns(sampler(lm, 0, 6, temperature)))
+    assert [content(one) for one in taking_turns] == [content(one) for one in played(lm, 4, temperature)]
 
 
 @pytest.mark.parametrize("work", [0.0, 1e15])
@@ -78,8 +80,8 @@ def test_slots_that_are_closed_leave_the_others_what_they_read(lm):
     prompts = [lm.tokenizer.encode_conversation([{"role": "user", "content": text}]) for text in ("hi", "thai food")]
     slots, alone = open_slots(lm, 4, 5, 0.0), open_slots(lm, 1, 5, 0.0)
     for slot, prompt in zip((0, 1, 2, 3), (prompts[0], prompts[1], prompts[0], prompts[0]), strict=True):
-        slots.ask(slot, prompt)
-    alone.ask(0, prompts[1])
+        slots.ask(slot, prompt, Turn(slot))
+    alone.ask(0, prompts[1], Turn(1))
     first = {}
     while replies := slots.advance():
         first |= {reply.slot: reply for reply in replies}
@@ -89,8 +91,8 @@ def test_slots_that_are_closed_leave_the_others_what_they_read(lm):
         slots.close(slot)
     assert slots.num_read(1) == alone.num_read(0) == len(prompts[1]) + len(expected.ids)
     assert torch.allclose(slots.peek([1], [prompts[0]]), alone.peek([0], [prompts[0]]), atol=1e-5)
-    slots.ask(1, prompts[0])
-    alone.ask(0, prompts[0])
+    slots.ask(1, prompts[0], Turn(1, 1))
+    alone.ask(0, prompts[0], Turn(1, 1))
     assert slots.advance()[0].ids == alone.advance()[0].ids
 
 
@@ -119,18 +121,19 @@ def test_one_that_has_nearly_filled_the_context_goes_on_beside_one_that_begins(f
     assert lm.keeps_what_it_read
     full, beginning = list(range(300, 350)), list(range(400, 430))
     sampler = RaggedSampler(lm, 2, 4, 0.0)
-    sampler.reply([full, [400]])
+    sampler.reply([full, [400]], [Turn(0), Turn(1)])
     sampler.keep([0, -1])
-    together = sampler.reply([[401, 402], beginning])
+    turns = [Turn(0, 1), Turn(2)]
+    together = sampler.reply([[401, 402], beginning], turns)
     slots = ContinuousSlots(lm, 2, 4, 0.0)
-    slots.ask(0, full)
+    slots.ask(0, full, Turn(0))
     said = slots.advance()[0].ids
-    slots.ask(0, [401, 402])
-    slots.ask(1, beginning)
+    slots.ask(0, [401, 402], turns[0])
+    slots.ask(1, beginning, turns[1])
     replies = dict[int, list[int]]()
     while ended := slots.advance():
         replies |= {reply.slot: reply.ids for reply in ended}
-    alone = GenerateSampler(lm, 2, 4, 0.0).reply([[*full, *said, 401, 402], beginning])
+    alone = GenerateSampler(lm, 2, 4, 0.0).reply([[*full, *said, 401, 402], beginning], turns)
     assert [replies[0], replies[1]] == said_in(together) == said_in(alone)
     assert torch.allclose(together.logprobs, alone.logprobs, atol=1e-4)
 
@@ -149,8 +152,7 @@ def test_the_prompt_of_a_group_is_read_once_and_answered_as_if_each_had_read_it(
 
     monkeypatch.setattr(lm.forward, "_run", counted)
     envs = remake_vec("TextDialog-v0", 6, interface="text", autoreset_mode="Disabled", max_turns=3)
-    seeds, generator = [1, 1, 1, 2, 2, 2], torch.Generator().manual_seed(0)
-    episodes = sample_episodes(lm, envs, 6, seeds=seeds, generator=generator, next_states=False)
+    episodes = sample_episodes(lm, envs, 6, seeds=[1, 1, 1, 2, 2, 2], next_states=False)
     assert rows_read[0] == 2
     assert len({tuple(one.ids) for one in episodes}) == 6
     batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)

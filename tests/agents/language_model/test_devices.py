@@ -15,6 +15,7 @@ import torch
 import dialogym.agents.language_model.model as model_module
 from dialogym.agents import make_agent
 from dialogym.agents.language_model.adapter import LoRA
+from dialogym.agents.language_model.drawing import Turn
 from dialogym.agents.language_model.forward import checkpoint_layers
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig, compute_type
 from dialogym.agents.language_model.sampler import new_sampler
@@ -102,7 +103,7 @@ def test_with_gradient_checkpointing_gradients_are_the_same_and_less_is_kept(fam
         kept.append(sum(count))
         found.append(gradients(lm))
         sampler = new_sampler(lm, 2, 3, 0.0)  # with the cache
-        found[-1].append(sampler.reply([[400], [500, 501]]).logprobs)
+        found[-1].append(sampler.reply([[400], [500, 501]], [Turn(0), Turn(1)]).logprobs)
     assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(*found, strict=True))
     assert kept[1] < 0.8 * kept[0]
 

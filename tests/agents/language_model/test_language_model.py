@@ -19,8 +19,9 @@ from dialogym.agents.base import CutShort
 from dialogym.agents.language_model import exactness
 from dialogym.agents.language_model import sampler as sampling
 from dialogym.agents.language_model.cache import FULL, Attention
+from dialogym.agents.language_model.drawing import Turn
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig
-from dialogym.agents.language_model.sampler import GenerateSampler, RaggedSampler, new_sampler, pad, sample_rows
+from dialogym.agents.language_model.sampler import GenerateSampler, RaggedSampler, new_sampler, pad
 from dialogym.agents.language_model.sft import SFTAgent
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
@@ -69,13 +70,18 @@ class Talk:
         self.states.append((len(self.ids) - len(ids) - 1, state))
 
 
+def turns(num_conversations, reply=0):
+    """The same reply of so many conversations."""
+    return [Turn(number, reply) for number in range(num_conversations)]
+
+
 def talk(lm, temperature, rng, num_turns=4):
     """Conversations of different lengths, of which some end and others begin as the turns go by."""
-    sampler = new_sampler(lm, 9, 6, temperature, torch.Generator().manual_seed(0))
+    sampler = new_sampler(lm, 9, 6, temperature)
     rows, finished = [Talk() for _ in range(9)], []
-    for _ in range(num_turns):
+    for turn in range(num_turns):
         prompts = [[rng.randrange(300, 900) for _ in range(rng.randint(1, 12))] for _ in rows]
-        replies = sampler.reply(prompts)
+        replies = sampler.reply(prompts, turns(len(rows), turn))
         columns = (prompts, replies.ids.tolist(), replies.logprobs.tolist(), replies.lengths.tolist(), replies.hidden)
         for row, prompt, ids, logprobs, length, state in zip(rows, *columns, strict=True):
             row.take(prompt, ids[:length], logprobs[:length], state)
@@ -146,7 +152,7 @@ def test_at_temperature_zero_every_token_is_the_likeliest(family):
 
 def test_a_reply_ends_with_its_end_of_turn_token_or_at_the_limit_and_has_no_other_marker():
     lm = terse("llama")
-    replies = RaggedSampler(lm, 200, 5, generator=torch.Generator().manual_seed(0)).reply([[400]] * 200)
+    replies = RaggedSampler(lm, 200, 5).reply([[400]] * 200, turns(200))
     said = [ids[:length] for ids, length in zip(replies.ids.tolist(), replies.lengths.tolist(), strict=True)]
     assert {len(ids) for ids in said} == {1, 2, 3, 4, 5}
     assert all(lm.tokenizer.end_id not in ids[:-1] for ids in said)
@@ -159,31 +165,11 @@ def test_peeking_leaves_the_conversations_as_they_were():
     results = []
     for peek in (False, True):
         sampler = RaggedSampler(lm, 3, 4, temperature=0.0)
-        sampler.reply([[400], [500, 501], [600]])
+        sampler.reply([[400], [500, 501], [600]], turns(3))
         if peek:
             sampler.peek([2, 0], [[700, 701, 702], [800]])
-        results.append(sampler.reply([[310], [320], [330, 331]]).logprobs)
+        results.append(sampler.reply([[310], [320], [330, 331]], turns(3, 1)).logprobs)
     assert torch.equal(*results)
-
-
-def test_draws_follow_the_distribution_and_never_take_the_impossible():
-    weights = torch.tensor([0.0, 0.5, 0.0, 0.3, 0.2, 0.0])
-    draws = sample_rows(weights.expand(40_000, -1), torch.Generator().manual_seed(0))
-    shares = torch.bincount(draws, minlength=6) / len(draws)
-    assert shares[weights == 0].tolist() == [0.0] * 3
-    assert torch.allclose(shares, weights, atol=0.01)  # four standard errors
-
-
-def test_the_last_possible_token_is_drawn_at_the_end_of_the_unit_interval(monkeypatch):
-    monkeypatch.setattr(torch, "rand", lambda *shape, **options: torch.full(shape, 1 - 2.0**-24))
-    logits = torch.randn(500, 1058, generator=torch.Generator().manual_seed(0))
-    logits[:, -3:] = -1e9
-    assert sample_rows(logits.softmax(-1)).max() == 1058 - 4
-
-
-def test_the_first_possible_token_is_drawn_at_the_beginning_of_the_unit_interval(monkeypatch):
-    monkeypatch.setattr(torch, "rand", lambda *shape, **options: torch.zeros(shape))
-    assert sample_rows(torch.tensor([[-1e9, -1e9, -0.1, -2.4]]).softmax(-1)).tolist() == [2]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
@@ -204,15 +190,16 @@ def test_another_model_is_sampled_by_generate_with_the_logprobs_that_it_is_train
             assert torch.allclose(hidden[0, position], state, atol=1e-4)
 
 
-def test_both_samplers_say_the_same_where_both_are_exact():
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_both_samplers_say_the_same_where_both_are_exact(temperature):
     lm = terse("llama")
     results = []
     for kind in (RaggedSampler, GenerateSampler):
-        sampler = kind(lm, 5, 6, temperature=0.0)
-        first = sampler.reply([[400], [500, 501], [600] * 7, [700, 701], [800]])
+        sampler = kind(lm, 5, 6, temperature)
+        first = sampler.reply([[400], [500, 501], [600] * 7, [700, 701], [800]], turns(5))
         sampler.keep([3, 0, -1, 2])
         states = sampler.peek([2, 0], [[410, 411], [510]])
-        second = sampler.reply([[310], [320], [330, 331], [340]])
+        second = sampler.reply([[310], [320], [330, 331], [340]], turns(4, 1))
         said = [
             ids[:n] for got in (first, second) for ids, n in zip(got.ids.tolist(), got.lengths.tolist(), strict=True)
         ]
@@ -231,9 +218,7 @@ def test_generate_draws_from_the_distribution_whatever_settings_the_model_brings
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    draws = [
-        GenerateSampler(lm, 400, 2, 1.0, torch.Generator().manual_seed(seed)).reply([[400]] * 400) for seed in (0, 0, 1)
-    ]
+    draws = [GenerateSampler(lm, 400, 2, 1.0, seed).reply([[400]] * 400, turns(400)) for seed in (0, 0, 1)]
     assert torch.equal(torch.rand(2), expected)  # torch's own generator was left alone
     assert torch.equal(draws[0].ids, draws[1].ids)
     assert not torch.equal(draws[0].ids, draws[2].ids)

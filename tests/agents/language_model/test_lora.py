@@ -16,6 +16,7 @@ import transformers
 
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.language_model.adapter import LoRA
+from dialogym.agents.language_model.drawing import Turn
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig
 from dialogym.agents.language_model.sampler import RaggedSampler
 from dialogym.envs.tokenizer import load_tokenizer
@@ -128,7 +129,7 @@ def test_the_reference_is_the_same_model_with_its_adapter_off(folder):
 def test_what_is_sampled_with_the_adapter_is_what_is_learned_from(family, tmp_path):
     lm = stirred(LanguageModel.load(of_family(family, tmp_path), adapter=LoRA(4)))
     prompts = [[400, 401, 402], [500]]
-    replies = RaggedSampler(lm, 2, 8, 0.7, torch.Generator().manual_seed(0)).reply(prompts)
+    replies = RaggedSampler(lm, 2, 8, 0.7).reply(prompts, [Turn(0), Turn(1)])
     for row, prompt in enumerate(prompts):
         said = replies.ids[row, : replies.lengths[row]].tolist()
         ids, mask = torch.tensor([prompt + said]), torch.tensor([[False] * len(prompt) + [True] * len(said)])

@@ -22,8 +22,7 @@ def collect(lm, num_envs=12, max_turns=4, max_reply_tokens=6, **options):
     envs = remake_vec(
         "TextDialog-v0", num_envs, interface="text", autoreset_mode="Disabled", max_turns=max_turns, **options
     )
-    generator = torch.Generator().manual_seed(0)
-    return envs, sample_episodes(lm, envs, max_reply_tokens, seeds=list(range(num_envs)), generator=generator)
+    return envs, sample_episodes(lm, envs, max_reply_tokens, seeds=list(range(num_envs)))
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def played(lm, url, tmp_path, num=4, seed=0, temperature=1.0, **changed):
     try:
         return sample_episodes(
             lm, envs, 3, seeds=list(range(num)), temperature=temperature,
-            generator=torch.Generator().manual_seed(seed), slots_of=server.open_slots,
+            sampling_seed=seed, slots_of=server.open_slots,
         )  # fmt: skip
     finally:
         server.pool.shutdown(wait=True, cancel_futures=True)
@@ -325,8 +325,7 @@ def test_with_weights_the_direction_is_nearer_to_the_right_one_where_the_server_
     envs = remake_vec(echo_env(num_words=1), 96, interface="text", autoreset_mode="Disabled")
     with served(lm, temperature=4.0) as (_, stub):
         server = ServedModel(config_of(stub.url), tmp_path)
-        generator = torch.Generator().manual_seed(0)
-        episodes = sample_episodes(lm, envs, 1, seeds=list(range(96)), generator=generator, slots_of=server.open_slots)
+        episodes = sample_episodes(lm, envs, 1, seeds=list(range(96)), slots_of=server.open_slots)
         server.pool.shutdown()
     batch, old = recomputed(lm, episodes)
     prompts = sorted({tuple(one.ids[:-1]) for one in episodes})

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from dialogym.agents import make_agent
+from dialogym.agents.language_model.drawing import Turn
 from dialogym.agents.language_model.model import LanguageModel
 from dialogym.agents.language_model.sampler import RaggedSampler
 from dialogym.envs.tokenizer import load_tokenizer
@@ -60,9 +61,8 @@ def test_rows_that_no_token_has_are_never_said():
     model = tiny_transformer("phi", len(tokenizer) + 40)
     with torch.no_grad():
         model.lm_head.bias[len(tokenizer) :] = 50.0  # it would say nothing else
-    replies = RaggedSampler(LanguageModel(model, tokenizer), 20, 5, generator=torch.Generator().manual_seed(0)).reply(
-        [[400]] * 20
-    )
+    sampler = RaggedSampler(LanguageModel(model, tokenizer), 20, 5)
+    replies = sampler.reply([[400]] * 20, [Turn(number) for number in range(20)])
     said = [ids[:length] for ids, length in zip(replies.ids, replies.lengths.tolist(), strict=True)]
     assert max(int(ids.max()) for ids in said) < len(tokenizer)
     assert all(torch.isfinite(logprobs[: len(ids)]).all() for ids, logprobs in zip(said, replies.logprobs, strict=True))
