@@ -30,7 +30,7 @@ from .report.charts import heat_map
 from .report.efficiency import what_it_took
 from .report.gains import MAX_DRIFT
 from .report.markdown import markdown_table
-from .report.page import gain_lines, gain_rows
+from .report.page import cut_short, gain_lines, gain_rows
 from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE, read_results, verdict_of
 from .score import made, task_of
 from .statistics import MODELS, RUNS, holm, hundredths, p_equals
@@ -237,6 +237,7 @@ def _row(results: Mapping[str, Any]) -> dict[str, Any]:
         "rl_after_sft": verdict,
         "gains": [gain for gain in results.get("gains", ()) if gain["agent"] in AGENTS and gain["before"] in AGENTS],
         "left_out": results["left_out"],
+        "cut_short": cut_short({name: results["agents"][name] for name in agents}),
     }
 
 
@@ -376,6 +377,9 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"- {env_id}: {arm} was left out: {why}" for env_id, row in results["environments"].items()
         for arm, why in row["left_out"].items() if "/" in arm
     ]  # fmt: skip
+    notes += [
+        f"- {env_id}: {line}." for env_id, row in results["environments"].items() for line in row.get("cut_short", ())
+    ]
     notes += _versions(results["environments"])
     notes += _summary([row["rl_after_sft"] for row in results["environments"].values() if row["rl_after_sft"]])
     head = [f"# {_title(results)}", "", *([LOOK_NOTE, ""] if is_look(results) else []), f"Cells: {CAPTION}.", ""]

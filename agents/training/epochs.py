@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import random
 import time
@@ -15,9 +16,11 @@ import torch
 from ..base import LogRow
 from .checkpoint import read_checkpoint, write_checkpoint
 from .learner import Training
+from .log import late_fall
 from .selection import Selection
 
 Example = TypeVar("Example")
+_log = logging.getLogger(__name__)
 
 
 class Epochs:
@@ -75,6 +78,7 @@ class Epochs:
                 run.losses, run._selection.score = list(state["losses"]), state["best"]
             try:
                 yield run
+                run._tell_if_cut_short()
             except FloatingPointError as e:
                 kept = f"; the checkpoint in {training.checkpoint} is of epoch {run.epoch}" if run.losses else ""
                 kept = "" if training.checkpoint is None else kept
@@ -112,6 +116,15 @@ class Epochs:
         row = {"epoch": self.epoch, **row, "seconds": self.agent.budget.seconds}
         row["progress"] = self.epoch / self.max_epochs
         self.training.log({**row, **(best if self.training.validate is not None else {})})
+
+    def _tell_if_cut_short(self) -> None:
+        fall = late_fall([{"validation_loss": loss} for loss in self.losses])
+        if fall is not None:
+            _log.warning(
+                "%s was still learning when it ended: its last epoch took the validation loss from %.3g to %.3g. More "
+                "epochs, smaller batches or a larger learning_rate would bring it further",
+                self.agent.name, *fall,
+            )  # fmt: skip
 
 
 class Updates(Generic[Example]):

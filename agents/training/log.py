@@ -55,6 +55,22 @@ def joules_of(rows: Sequence[Mapping[str, Any]]) -> float:
     return max((row["gpu_joules"] for row in rows if row.get("gpu_joules") is not None), default=0.0)
 
 
+LATE_FALL = 0.1
+"""A supervised training whose last epoch takes off more of its validation loss than this had too few updates: its
+learning rate is next to nothing by then."""
+
+
+def late_fall(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    """The validation losses, in nats, before and after the last epoch of a training that had too few updates.
+
+    None where the last epoch took off less than ``LATE_FALL`` of it, or there are fewer than two to compare.
+    """
+    losses = [row["validation_loss"] for row in rows if row.get("validation_loss") is not None]
+    if len(losses) < 2 or losses[-1] >= (1 - LATE_FALL) * losses[-2]:
+        return None
+    return losses[-2], losses[-1]
+
+
 def _append(rows: list[LogRow], row: LogRow) -> None:
     """Puts a row behind those that come before it in training, and drops the others."""
     while rows and _position(rows[-1]) >= _position(row):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...agents.files import atomic_write
+from ...agents.training.log import late_fall
 from ...envs.core.audit import MARKS, SIDES
 from ..blame import SAYS
 from ..calibration import calibration_rows, slice_rows, told_slices
@@ -279,6 +280,7 @@ def notes(results: Mapping[str, Any]) -> list[str]:
             f"{label(alone)} had {count(b['env_turns'])} environment turns, {label(after)} {count(a['env_turns'])}, of "
             f"which {count(a['demonstration_turns'])} are the demonstrations; the last batch of each was finished."
         )
+    found += [f"{line}." for line in cut_short(agents)]
     commits = results["provenance"]["arm_commits"]
     if len(commits) > 1:
         found.append(f"The agents were not all trained and scored by the same code, but at {', '.join(commits)}.")
@@ -287,6 +289,22 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         reasons.setdefault(reason.strip().splitlines()[-1], []).append(label(name))
     found += [f"Left out: {', '.join(names)} ({reason})." for reason, names in reasons.items()]
     return found + _graded(results)
+
+
+def cut_short(agents: Mapping[str, Any]) -> list[str]:
+    """Which supervised agents were still learning when their training ended: RL may add what they had yet to learn."""
+    found = []
+    for name, agent in agents.items():
+        falls = [fall for seed in agent["per_seed"] if (fall := late_fall(seed.get("learning_curve", ()))) is not None]
+        if falls:
+            before, after = (sum(losses) / len(falls) for losses in zip(*falls, strict=True))
+            runs = f"{len(falls)} of {len(agent['per_seed'])} training runs"
+            found.append(
+                f"{label(name)} was still learning when it ended: in {runs} the last epoch took the loss on held-out "
+                f"data from {number(before)} to {number(after)}, so that more updates would bring it further, "
+                "and what RL adds may be in part what it had yet to learn"
+            )
+    return found
 
 
 def _graded(results: Mapping[str, Any]) -> list[str]:

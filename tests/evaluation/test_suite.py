@@ -334,3 +334,9 @@ def test_rows_of_different_versions_of_the_package_are_told():
     row = {"goals": 200, "runs": 1, "agents": {}, "rl_after_sft": None, "left_out": {}}
     rows = {"A-v0": {**row, "version": "0.1.0"}, "B-v0": {**row, "version": "0.2.0"}}
     assert "versions of dialogym (0.1.0: A-v0; 0.2.0: B-v0)" in markdown({"environments": rows, "left_out": {}})
+
+
+def test_supervised_agents_that_were_still_learning_are_told():
+    row = {"goals": 200, "runs": 1, "agents": {}, "rl_after_sft": None, "left_out": {}}
+    rows = {"A-v0": row, "B-v0": {**row, "cut_short": ["SFT was still learning when it ended"]}}
+    assert "- B-v0: SFT was still learning when it ended.\n" in markdown({"environments": rows, "left_out": {}})

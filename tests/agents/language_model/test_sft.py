@@ -251,6 +251,13 @@ def weights(agent):
     return torch.cat([parameter.flatten() for parameter in agent.lm.model.parameters()])
 
 
+def test_a_training_that_was_still_learning_says_so(folder, caplog):
+    for learning_rate, epochs, told in ((1e-2, 2, True), (1e-2, 20, False), (1e-9, 2, False)):
+        caplog.clear()
+        make_agent("sft", echo_env(), **settings(folder, learning_rate=learning_rate, epochs=epochs)).learn(echo_env())
+        assert ("sft was still learning when it ended: its last epoch took the validation loss" in caplog.text) == told
+
+
 def test_it_learns_from_a_file(folder, tmp_path):
     save_messages(tmp_path / "talks.jsonl", [*[TALK] * 18, BACK, BACK])
     agent = make_agent("sft", echo_env(), data=str(tmp_path / "talks.jsonl"), **settings(folder, epochs=10))

@@ -3,7 +3,7 @@
 import json
 
 from dialogym.agents.base import Agent
-from dialogym.agents.training.log import log_file, read_log
+from dialogym.agents.training.log import late_fall, log_file, read_log
 from dialogym.cli import _learn
 from dialogym.envs import remake
 
@@ -62,3 +62,16 @@ def test_the_command_line_writes_no_row_twice_when_it_goes_on(tmp_path):
     for resume in (False, True):
         _learn(Forgetful(env), env, tmp_path, resume, 0)
     assert [row["env_turns"] for row in lines(tmp_path / "log.jsonl")] == [10, 20, 30, 40]
+
+
+def test_a_training_whose_last_epoch_took_off_much_of_its_loss_was_still_learning():
+    def fall(*losses):
+        return late_fall([{"epoch": number, "validation_loss": loss} for number, loss in enumerate(losses)])
+
+    assert fall(1.5, 1.0, 0.89) == (1.0, 0.89)
+    assert fall(1.5, 1.0, 0.91) is None
+    assert fall(0.9, 1.0) is None
+    assert fall(1.0) is None
+    assert fall() is None
+    assert fall(1.0, None) is None
+    assert late_fall([{"env_turns": 10, "success": 0.3}, {"env_turns": 20, "success": 0.9}]) is None

@@ -59,6 +59,20 @@ def test_results_of_several_versions_of_the_code_say_so():
     assert any("trained and scored by the same code, but at 0123abc, 4567def" in note for note in notes(results))
 
 
+def test_supervised_agents_that_were_still_learning_are_told_with_their_losses():
+    results = fake_results(seeds=3)
+    runs = results["agents"]["sft"]["per_seed"]
+    for run, losses in zip(runs, ((2.0, 1.0), (1.0, 0.5), (0.5, 0.49)), strict=True):
+        run["learning_curve"] = [{"env_turns": 9, "validation_loss": loss, "validation": 0.1} for loss in losses]
+    told = [note for note in notes(results) if "still learning" in note]
+    assert len(told) == 1
+    assert told[0].startswith("SFT was still learning when it ended: in 2 of 3 training runs the last epoch took")
+    assert "from 1.50 to 0.75" in told[0]
+    assert told[0] in markdown_report(results)
+    runs[0]["learning_curve"] = runs[1]["learning_curve"] = []
+    assert not any("still learning" in note for note in notes(results))
+
+
 def test_the_page_is_well_formed_and_needs_nothing_from_outside(page):
     assert page.open == []
     assert "script" not in page.tags
