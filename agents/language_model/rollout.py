@@ -176,7 +176,7 @@ class _Rollout:
         self._number[row] = number
         self._outgrown.discard(row)
         prompt = self.lm.tokenizer.encode_conversation(self.envs.messages(row))
-        self._ask(row, prompt[-self.room :], anew=True)
+        self._ask(row, prompt if len(prompt) <= self.room else self._latest(row), anew=True)
 
     def _ask(self, row: int, prompt: list[int], anew: bool = False) -> None:
         self._prompt[row] = prompt
@@ -237,7 +237,11 @@ class _Rollout:
         if self.slots.num_read(row) + len(prompt) <= self.room:
             return prompt, False
         self._outgrown.add(row)  # the next reply might not fit: on with the latest messages
-        return latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room), True
+        return self._latest(row), True
+
+    def _latest(self, row: int) -> list[int]:
+        """The latest messages of a conversation that the context does not hold."""
+        return latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room)
 
 
 def collect(

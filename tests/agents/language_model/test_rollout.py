@@ -8,13 +8,15 @@ pytest.importorskip("transformers")
 import gymnasium as gym
 import torch
 
+from dialogym import Partner, Task, register_task
 from dialogym.agents import make_agent
 from dialogym.agents.language_model.batch import Batch
+from dialogym.agents.language_model.history import history_of, latest_ids
 from dialogym.agents.language_model.rollout import sample_episodes
 from dialogym.envs import remake_vec
 from dialogym.envs.tokenizer import load_tokenizer
 
-from ..tiny_lm import tiny_model
+from ..tiny_lm import tiny_model, tiny_tokenizer
 from .test_language_model import states_of, terse
 
 
@@ -165,6 +167,46 @@ def test_beyond_the_context_is_said_what_the_agent_says_when_it_acts(tmp_path):
             observation, _, terminated, truncated, info = env.step(agent.act(observation, info))
             ended = terminated or truncated
         assert env.unwrapped.transcript.replies == transcript.replies
+
+
+class TalkativePartner(Partner):
+    """Has said a lot before the agent's first turn, and a word after each."""
+
+    def open(self):
+        return [("system", "red"), *[("user", ("red", "blue")[turn % 3 % 2]) for turn in range(12)]]
+
+    def hear(self, utterance):
+        return [("user", "blue")]
+
+
+class Talkative(Task):
+    """A conversation that begins with more than a small context holds."""
+
+    name = "Talkative"
+
+    def draw_goal(self, rng):
+        return {"number": rng.randrange(10**6)}
+
+    def partner(self, goal, streams, split):
+        return TalkativePartner()
+
+
+def test_what_a_conversation_begins_with_is_read_as_the_agent_reads_it_though_it_is_longer_than_the_context(tmp_path):
+    if "TinyTalkative-v0" not in gym.registry:
+        register_task("TinyTalkative-v0", Talkative, max_turns=3, reward=cost)
+    tiny_model(tiny_tokenizer(), max_position_embeddings=40).save(tmp_path)
+    env = gym.make("TinyTalkative-v0", interface="text")
+    agent = make_agent("sft", env, model=str(tmp_path), max_reply_tokens=4)
+    envs = remake_vec(env, 1, interface="text", autoreset_mode="Disabled")
+    (episode,) = sample_episodes(agent.lm, envs, 4, seeds=[0], temperature=0.0)
+    _, info = env.reset(seed=0)
+    first = latest_ids(agent.lm.tokenizer, history_of(info["messages"]), 36)
+    assert episode.ids[: len(first)] == first  # half of the room is left for the conversation
+    ended = False
+    while not ended:
+        _, _, terminated, truncated, info = env.step(agent.act(None, info))
+        ended = terminated or truncated
+    assert env.unwrapped.transcript.replies == envs.transcripts[0].replies
 
 
 def test_a_context_without_room_for_two_replies_is_refused():
