@@ -22,7 +22,7 @@ from .adapter import ADAPTER
 from .critic import ValueHead
 from .defaults import by_model, in_words
 from .drawing import Turn
-from .history import History, history_ids, history_of, latest_ids, new_ids
+from .history import History, history_ids, history_of, ids_in_room, latest_ids, new_ids
 from .model import LanguageModel, ModelConfig
 from .remembered import Memory, Said
 from .sampler import RaggedSampler, Replies, Sampler, new_sampler
@@ -134,7 +134,7 @@ class LanguageModelAgent(Learner):
         found = []
         with torch.no_grad():
             for info in infos:
-                ids = torch.tensor([latest_ids(self.lm.tokenizer, history_of(info["messages"]), self._room)])
+                ids = torch.tensor([ids_in_room(self.lm.tokenizer, history_of(info["messages"]), self._room)])
                 ids = ids.to(self.lm.device)
                 last = torch.arange(ids.shape[1], device=ids.device)[None] == ids.shape[1] - 1
                 _, states = self.lm.forward.logits_and_states(ids, last)

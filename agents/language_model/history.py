@@ -12,6 +12,16 @@ History: TypeAlias = tuple[tuple[str, str], ...]
 """Role and content of each message of a conversation."""
 
 
+def ids_in_room(tokenizer: Tokenizer, history: History, room: int) -> list[int]:
+    """The ids of a conversation of which nothing was read: all of it, or the latest where the room does not hold it.
+
+    Args:
+        tokenizer, history, room: as for :func:`latest_ids`.
+    """
+    ids = history_ids(tokenizer, history)
+    return ids if len(ids) <= room else latest_ids(tokenizer, history, room)
+
+
 def latest_ids(tokenizer: Tokenizer, history: History, room: int) -> list[int]:
     """The ids of the latest messages, behind those of the system: half of the room, so that there is room again.
 

@@ -17,7 +17,7 @@ from ..base import LogRow
 from .advantages import discounted_returns
 from .continuous import OpenSlots, Reply, Slots, open_slots
 from .drawing import Turn
-from .history import history_of, latest_ids
+from .history import history_of, ids_in_room, latest_ids
 from .model import LanguageModel
 from .settings import RLConfig
 
@@ -175,8 +175,8 @@ class _Rollout:
             self._goals_of_seeds[seed] = self.envs.goal_ids[row]
         self._number[row] = number
         self._outgrown.discard(row)
-        prompt = self.lm.tokenizer.encode_conversation(self.envs.messages(row))
-        self._ask(row, prompt if len(prompt) <= self.room else self._latest(row), anew=True)
+        prompt = ids_in_room(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room)
+        self._ask(row, prompt, anew=True)
 
     def _ask(self, row: int, prompt: list[int], anew: bool = False) -> None:
         self._prompt[row] = prompt
@@ -237,11 +237,7 @@ class _Rollout:
         if self.slots.num_read(row) + len(prompt) <= self.room:
             return prompt, False
         self._outgrown.add(row)  # the next reply might not fit: on with the latest messages
-        return self._latest(row), True
-
-    def _latest(self, row: int) -> list[int]:
-        """The latest messages of a conversation that the context does not hold."""
-        return latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room)
+        return latest_ids(self.lm.tokenizer, history_of(self.envs.messages(row)), self.room), True
 
 
 def collect(

@@ -19,6 +19,7 @@ from dialogym.agents.base import CutShort
 from dialogym.agents.language_model import exactness
 from dialogym.agents.language_model import sampler as sampling
 from dialogym.agents.language_model.cache import FULL, Attention
+from dialogym.agents.language_model.critic import ValueHead
 from dialogym.agents.language_model.drawing import Turn
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig
 from dialogym.agents.language_model.sampler import GenerateSampler, RaggedSampler, new_sampler, pad
@@ -347,6 +348,18 @@ def test_a_conversation_longer_than_the_context_is_read_from_its_latest_part(tmp
         reply = agent.act("", {"messages": messages})
         assert agent._sampler.num_read[0] <= 64
         messages = [*messages, {"role": "assistant", "content": reply}, {"role": "user", "content": "a long tale " * 4}]
+
+
+def test_what_a_conversation_is_worth_is_asked_where_its_reply_begins_and_not_of_half_of_it(tmp_path):
+    tiny_model(load_tokenizer(), max_position_embeddings=64).save(tmp_path)
+    agent = make_agent("ppo", "TextDialog-v0", init=str(tmp_path), max_reply_tokens=8)
+    agent.critic = ValueHead(agent.lm.hidden_size)
+    torch.nn.init.normal_(agent.critic.linear.weight)
+    messages = [{"role": role, "content": "hello there, you all"} for role in ("user", "assistant") * 3][:-1]
+    ids = agent.lm.tokenizer.encode_conversation(messages)
+    assert 56 // 2 < len(ids) <= 56  # more than half of the room, and no more than it
+    expected = agent.critic(states_of(agent.lm, torch.tensor([ids]))[0, -1])
+    assert agent.value_batch([""], [{"messages": messages}]) == pytest.approx([expected.item()], abs=1e-4)
 
 
 def test_a_saved_agent_is_a_folder_of_transformers(folder, tmp_path):
