@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ class Selection:
         self.score: float | None = None
 
     def keep_best(self) -> LogRow:
-        """Validates the agent as it is now; of two that score the same, the later is kept.
+        """Validates the agent as it is now; of two that score the same, the later is kept, and any rather than NaN.
 
         Returns:
             ``{"validation": score}``, or an empty row without ``validate``.
@@ -71,7 +72,7 @@ class Selection:
         if self.validate is None:
             return {}
         score = float(self.validate(self.agent))
-        if self.score is None or score >= self.score:
+        if self.score is None or math.isnan(self.score) or score >= self.score:
             self.score = score
             with draft_of(self.folder / BEST) as draft:
                 self.agent.save(draft)

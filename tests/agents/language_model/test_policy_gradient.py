@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import math
 import random
 import sys
 
@@ -165,6 +166,20 @@ def test_the_agent_that_validated_best_is_kept_the_first_one_included(folder):
     agent.learn(echo_env(), validate=lambda agent: next(scores), log=rows.append)
     assert [row["validation"] for row in rows if "validation" in row] == [0.1, 0.2, 0.3]
     assert torch.equal(weights(agent), before)
+
+
+def test_any_score_is_better_than_one_that_is_no_number(folder):
+    scores = iter([math.nan, 0.1, math.nan, math.nan])
+    seen = []
+
+    def validate(agent):
+        seen.append(weights(agent).clone())
+        return next(scores)
+
+    agent = make_agent("ppo", echo_env(), **settings(folder, learning_rate=1e-2))
+    agent.learn(echo_env(), validate=validate)
+    assert torch.equal(weights(agent), seen[1])
+    assert not torch.equal(seen[1], seen[0])
 
 
 def test_training_twice_from_a_seed_gives_the_same_weights_and_another_seed_others(folder):
