@@ -33,14 +33,14 @@ class ValueHead(nn.Module):
         Each batch gets the same few full-batch steps of a fresh optimizer: the head is so small that they are free.
         """
         optimizer = torch.optim.Adam(self.parameters(), learning_rate)
-        first = 0.0
-        for step in range(num_steps):
+        with torch.no_grad():
+            before = ((self(states) - targets) ** 2).mean().item()
+        for _ in range(num_steps):
             error = ((self(states) - targets) ** 2).mean()
             optimizer.zero_grad()
             error.backward()
             optimizer.step()
-            first = error.item() if step == 0 else first
-        return first
+        return before
 
 
 class Estimate(NamedTuple):

@@ -195,6 +195,12 @@ def test_the_critic_learns_the_targets_and_says_how_good_it_was():
     assert again["explained_variance"] > 0.999
 
 
+def test_a_critic_that_is_given_no_steps_says_how_wrong_it_is():
+    critic = critic_of([2.0])
+    assert critic.fit(torch.tensor([[1.0], [2.0]]), torch.tensor([3.0, 1.0]), 0, 0.1) == pytest.approx((1 + 9) / 2)
+    assert critic.linear.weight.tolist() == [[2.0]]
+
+
 def test_advantages_are_normalised_over_the_turns_that_took_place():
     advantages = normalised(torch.tensor([[1.0, 3.0], [5.0, 100.0]]), torch.tensor([[True, True], [True, False]]))
     assert torch.allclose(advantages[[0, 0, 1], [0, 1, 0]], torch.tensor([-1.0, 0.0, 1.0]), atol=1e-5)
