@@ -128,8 +128,13 @@ class LanguageModelAgent(Learner):
         return [text if has_end else CutShort(text) for text, has_end in zip(said, ended, strict=True)]
 
     def value_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[float] | None:
-        """What the critic says where the reply begins: the scaled return from here on; None without a critic."""
-        if self.critic is None:
+        """What the critic says where the reply begins: the scaled return from here on.
+
+        None without a critic, and with one that learned in groups: it knows by how much a conversation returns more
+        than the others about its goal, which are not there.
+        """
+        in_groups = hasattr(self.config, "value_steps") and self.config.group_size > 1  # where the critic is its own
+        if self.critic is None or in_groups:
             return None
         found = []
         with torch.no_grad():

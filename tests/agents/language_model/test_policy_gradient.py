@@ -182,6 +182,22 @@ def test_any_score_is_better_than_one_that_is_no_number(folder):
     assert not torch.equal(seen[1], seen[0])
 
 
+@pytest.mark.parametrize("name", ["a2c", "ppo"])
+def test_a_critic_that_learned_in_groups_says_nothing_of_one_conversation(name, folder, tmp_path):
+    _, info = echo_env().reset(seed=0)
+    found = []
+    for group_size in (1, 2):
+        agent = make_agent(name, echo_env(), **settings(folder, env_turns=16, group_size=group_size))
+        agent.learn(echo_env())
+        agent.save(tmp_path / str(group_size))
+        agents = agent, load_agent(tmp_path / str(group_size), echo_env())
+        found.append([one.value_batch([""], [info]) for one in agents])
+    (alone, loaded), in_groups = found
+    assert alone == pytest.approx(loaded)  # it is saved with its agent
+    assert alone != [0.0]
+    assert in_groups == [None, None]
+
+
 def test_training_twice_from_a_seed_gives_the_same_weights_and_another_seed_others(folder):
     found = []
     for seed in (0, 0, 1):
