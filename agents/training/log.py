@@ -55,18 +55,18 @@ def joules_of(rows: Sequence[Mapping[str, Any]]) -> float:
     return max((row["gpu_joules"] for row in rows if row.get("gpu_joules") is not None), default=0.0)
 
 
-LATE_FALL = 0.1
-"""A supervised training whose last epoch takes off more of its validation loss than this had too few updates: its
-learning rate is next to nothing by then."""
+LATE_FALL, LEAST_FALL = 0.1, 0.01
+"""A supervised training whose last epoch takes off this share of its validation loss, and so many nats, had too few
+updates: its learning rate is next to nothing by then."""
 
 
 def late_fall(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
     """The validation losses, in nats, before and after the last epoch of a training that had too few updates.
 
-    None where the last epoch took off less than ``LATE_FALL`` of it, or there are fewer than two to compare.
+    None where the last epoch took off less than ``LATE_FALL`` and ``LEAST_FALL``, or there were fewer than two.
     """
     losses = [row["validation_loss"] for row in rows if row.get("validation_loss") is not None]
-    if len(losses) < 2 or losses[-1] >= (1 - LATE_FALL) * losses[-2]:
+    if len(losses) < 2 or losses[-2] - losses[-1] < max(LATE_FALL * losses[-2], LEAST_FALL):
         return None
     return losses[-2], losses[-1]
 

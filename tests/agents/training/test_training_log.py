@@ -71,6 +71,7 @@ def test_a_training_whose_last_epoch_took_off_much_of_its_loss_was_still_learnin
     assert fall(1.5, 1.0, 0.89) == (1.0, 0.89)
     assert fall(1.5, 1.0, 0.91) is None
     assert fall(0.9, 1.0) is None
+    assert fall(0.02, 0.011) is None  # next to nothing to learn
     assert fall(1.0) is None
     assert fall() is None
     assert fall(1.0, None) is None
