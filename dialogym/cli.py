@@ -557,7 +557,10 @@ def _tell_judges(made: gym.Env[Any, Any]) -> None:
 def compare(
     env: Annotated[
         list[str] | None,
-        typer.Option("--env", help=f"Id of a registered environment; repeat with --suite. [default: {DEFAULT_ENV}]"),
+        typer.Option(
+            "--env",
+            help=f"Id of a registered environment, or module:Name-v0; repeat with --suite. [default: {DEFAULT_ENV}]",
+        ),
     ] = None,
     preset: Annotated[
         PresetName,

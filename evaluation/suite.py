@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ def compare_suite(
     Args:
         out: folder; each environment has one of its own in it, and what an interrupted call finished is kept. The
             table has those of earlier calls too, where preset and seed were the same.
-        env_ids: of registered environments; None takes every one of this package.
+        env_ids: of registered environments, with or without ``module:``; None takes every one of this package.
         jobs, seed: as for :func:`~dialogym.evaluation.compare.compare`.
         preset: how thorough, or what says so for the id of an environment; None is that of the small language model,
             see :mod:`~dialogym.evaluation.compare.small`: 200 test goals, or as many different ones as there are. With
@@ -81,6 +82,7 @@ def compare_suite(
         runs of each.
 
     Raises:
+        ImportError: for a module that there is not.
         ValueError: for an unknown environment or agent, fewer than one seed, or several and fewer than 2 test goals.
         KeyboardInterrupt: when interrupted; a second call goes on.
     """
@@ -136,11 +138,14 @@ def _earlier_rows(
     Environments in ``begun`` are left to this call, which writes their rows itself.
     """
     rows, old = {}, {}
-    for path in sorted(folder.glob(f"*/{RESULTS_OF_ONE}")):
-        env_id = path.parent.name
+    nested = folder.glob(f"*/*/{RESULTS_OF_ONE}")  # of ids with a namespace
+    for path in sorted([*folder.glob(f"*/{RESULTS_OF_ONE}"), *nested]):
+        env_id = path.parent.relative_to(folder).as_posix()
         if env_id in begun:
             continue
         results = read_results(path)
+        if "/" in env_id and results["env"]["id"] != env_id:  # graded again, in a folder of its own
+            continue
         settings = results["settings"]
         models = {arm["config"].get("model") for arm in settings["arms"].values()} - {None}
         if (settings["seed"], settings["preset"]) != (seed, preset.name) or not models <= {preset.model}:
@@ -170,12 +175,23 @@ def _outdated(results: Mapping[str, Any]) -> str | None:
 
 
 def _registered(env_ids: Sequence[str] | None) -> Sequence[str]:
-    """The ids, all of which there are; those of this package for None."""
-    unknown = [env_id for env_id in env_ids or () if env_id not in gym.registry]
+    """The ids, all of which there are, without their modules, which are imported; those of this package for None."""
+    if env_ids is None:
+        return shipped_ids()
+    found = []
+    for env_id in env_ids:
+        module, _, name = env_id.rpartition(":")
+        if module:
+            importlib.import_module(module)  # which registers it, as in gym.make
+        found.append(name)
+    unknown = [env_id for env_id in found if env_id not in gym.registry]
     if unknown:
         ours = ", ".join(shipped_ids())
-        raise ValueError(f"no environment {', '.join(unknown)} is registered; those of this package are {ours}")
-    return shipped_ids() if env_ids is None else env_ids
+        raise ValueError(
+            f"no environment {', '.join(unknown)} is registered; those of this package are {ours}; one of yours is "
+            "MODULE:NAME, with the module that registers it"
+        )
+    return list(dict.fromkeys(found))
 
 
 # One environment

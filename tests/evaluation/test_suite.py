@@ -7,10 +7,12 @@ import os
 import re
 import shutil
 
+import gymnasium as gym
 import pytest
 from rich.console import Console
 
 from dialogym.envs import shipped_ids
+from dialogym.evaluation import suite
 from dialogym.evaluation.compare.arms import Preset
 from dialogym.evaluation.compare.small import LOOK, SIZES, quick_look, small_preset
 from dialogym.evaluation.report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE
@@ -93,6 +95,35 @@ def test_an_unknown_environment_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(ValueError, match=r"no environment TextDialogue-v0 is registered; .*TextDialog-v0"):
         compare_suite(tmp_path, ["EvaluationWords-v0", "TextDialogue-v0"])
     assert not list(tmp_path.iterdir())
+
+
+def test_an_environment_of_ones_own_is_named_with_its_module(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_suite_task.py").write_text(
+        f"from dialogym.envs import register_task\nfrom {tasks.__name__} import Words\n"
+        "register_task('OwnSuite-v0', Words, max_turns=3)\n"
+    )
+    try:
+        assert suite._registered(["own_suite_task:OwnSuite-v0", "OwnSuite-v0", "dialogym:TextWordle-v0"]) == [
+            "OwnSuite-v0",
+            "TextWordle-v0",
+        ]
+    finally:
+        gym.registry.pop("OwnSuite-v0", None)
+    with pytest.raises(ValueError, match=r"no environment Other-v0 is registered; .*one of yours is MODULE:NAME"):
+        suite._registered(["own_suite_task:Other-v0"])
+
+
+def test_rows_of_environments_in_a_namespace_stay_in_the_table_of_a_later_call(tmp_path, monkeypatch):
+    monkeypatch.setattr(suite, "_outdated", lambda results: None)
+    monkeypatch.setattr(suite, "_row", lambda results: results["env"]["id"])
+    for folder in ("mine/Words-v0", "mine/Words-v0/rescored", "mine/rescored", "Words-v0", "Words-v0/rescored"):
+        results = {"env": {"id": folder.removesuffix("/rescored")}, "settings": {"seed": 0, "preset": "", "arms": {}}}
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "results.json").write_text(json.dumps(results))
+    monkeypatch.setattr(suite, "read_results", lambda path: json.loads(path.read_text()))
+    rows, old = suite._earlier_rows(tmp_path, 0, dataclasses.replace(SMALL, name=""), set())
+    assert (sorted(rows), old) == (["Words-v0", "mine/Words-v0"], {})
 
 
 def verdict_of(verdict, mean, p=None):
