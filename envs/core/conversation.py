@@ -55,13 +55,13 @@ class Conversation:
     def begin(self, np_random: np.random.Generator, goal_id: str | None) -> None:
         """Starts over: on a given goal, or on one drawn from the split."""
         partner = self._seat(np_random, goal_id)
-        self._open(partner.open())
+        self._open(_checked(partner, "open", partner.open()))
 
     def beginning(self, np_random: np.random.Generator, goal_id: str | None) -> Steps[None]:
         """The steps of ``begin``, which wait wherever the partner's speaker has to be asked."""
         partner = self._seat(np_random, goal_id)
         opening = partner.opening()
-        self._open(partner.open() if opening is None else (yield from opening))
+        self._open(_checked(partner, "open", partner.open()) if opening is None else (yield from opening))
 
     def _seat(self, np_random: np.random.Generator, goal_id: str | None) -> Partner:
         """Another goal and its partner, who has not opened the conversation yet."""
@@ -125,7 +125,7 @@ class Conversation:
 
     def _answer(self, partner: Partner, lines: Sequence[Line]) -> None:
         transcript = self.transcript
-        transcript.extend(lines)
+        transcript.extend(_checked(partner, "hear", lines))
         transcript.turn += 1
         parts_done = partner.parts_done
         transcript.parts_done_now = parts_done - transcript.parts_done
@@ -165,6 +165,26 @@ class Conversation:
     def truncated(self) -> bool:
         """The turn limit cut it; never together with ``terminated``."""
         return self.transcript.ended and not self.terminated
+
+
+def _checked(partner: Partner, method: str, lines: Sequence[Line]) -> Sequence[Line]:
+    """The lines that a method of a partner returned.
+
+    Raises:
+        TypeError: if they are anything but pairs of a role and words.
+    """
+    if isinstance(lines, (list, tuple)):
+        for line in lines:
+            if not isinstance(line, (list, tuple)) or len(line) != 2 or not isinstance(line[0], str):
+                break
+            if not isinstance(line[1], str) and not callable(line[1]):
+                break
+        else:
+            return lines
+    raise TypeError(
+        f"{type(partner).__name__}.{method} must return a list of pairs of texts, such as [('user', 'Hello.')], "
+        f"and [] to say nothing, got {lines!r:.80}"
+    )
 
 
 def _instructed(instructions: str, opening: Sequence[Line]) -> list[Line]:

@@ -14,7 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from ...rewards.suggestions import did_you_mean
 from .limits import OwnLimit
 from .partners import seated
-from .task import Task
+from .task import VOCABULARIES, Task
 from .text_env import TextEnv
 from .tokens import TokensEnv
 from .vector import TextVectorEnv
@@ -103,6 +103,7 @@ def _build(
     made = factory(**{name: value for name, value in options.items() if name in parameters})
     if not isinstance(made, Task):
         raise TypeError(f"expected {factory!r} to make a dialogym Task, got {made!r:.80}")
+    _check_declared(made)
     if interface is None:
         interface = "choices" if made.menu else "tokens"
     if interface not in INTERFACES:
@@ -117,6 +118,22 @@ def _build(
     if extra and interface != "tokens":
         raise TypeError(f"{', '.join(extra)} needs interface='tokens', got interface={interface!r}")
     return made, interface, common, extra
+
+
+def _check_declared(task: Task) -> None:
+    """Raises TypeError or ValueError for what a task says of itself that would be read as something else."""
+    kind = type(task).__name__
+    for name in ("menu", "examples"):
+        texts = getattr(task, name)
+        if isinstance(texts, str):
+            raise TypeError(f"{kind}.{name} must be a tuple of texts, such as ({texts[:40]!r},), got {texts!r:.40}")
+    if task.vocabulary not in VOCABULARIES:
+        raise ValueError(f"{kind}.vocabulary must be one of {', '.join(VOCABULARIES)}, got {task.vocabulary!r:.40}")
+    for name, policy in task.policies.items():
+        if not isinstance(policy, tuple) or len(policy) != 2:
+            raise TypeError(
+                f"{kind}.policies[{name!r}] must be a Policy, such as Policy('choices', function), got {policy!r:.80}"
+            )
 
 
 def load_task(task: TaskFactory) -> Callable[..., Task]:

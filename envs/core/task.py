@@ -17,6 +17,7 @@ from .streams import Stream, Streams, pick
 
 SPLITS = ("train", "validation", "test")
 WORDS, DIGITS, LETTERS, SHIPPED = "words", "digits", "letters", "shipped"
+VOCABULARIES = (WORDS, DIGITS, LETTERS, SHIPPED)
 """What a vocabulary for a task is made of; see ``Task.vocabulary``."""
 NUM_GOALS = 2**31
 """Goals are numbered; the number is the seed that a goal is drawn from, and its ``str`` is the goal's id."""
@@ -176,7 +177,13 @@ class Task(ABC):
         raise NotImplementedError(f"{self.name} has no seat for a model on the partner's side")
 
     def content(self, goal: Mapping[str, Any]) -> str:
-        """Canonical text of a goal: equal goals, equal text. Splits and goal-list hashes are made from it."""
+        """Canonical text of a goal: equal goals, equal text. Splits and goal-list hashes are made from it.
+
+        Raises:
+            TypeError: for a goal that is no mapping.
+        """
+        if not isinstance(goal, Mapping):
+            raise TypeError(f"{type(self).__name__}.draw_goal must return a dict, got {goal!r:.80}")
         return repr(sorted(goal.items()))
 
     def secrets(self, goal: Mapping[str, Any]) -> Sequence[str]:

@@ -145,7 +145,13 @@ class TextEnv(gym.Env[Any, Any]):
             info["messages"] = transcript.messages
             info["clipped"] = conversation.clipped
         else:
-            info["action_mask"] = _mask_array(partner.allowed()).copy()
+            allowed = partner.allowed()
+            if not isinstance(allowed, bytes) or len(allowed) != len(self.task.menu):
+                raise TypeError(
+                    f"{type(partner).__name__}.allowed must return bytes, a 1 or a 0 for each of the "
+                    f"{len(self.task.menu)} replies of the menu, such as bytes([1, 0]), got {allowed!r:.80}"
+                )
+            info["action_mask"] = _mask_array(allowed).copy()
         if conversation.partner_factory is not None and transcript.ended:
             verdict = conversation.verdict()
             if verdict is not None:

@@ -6,7 +6,7 @@ import sys
 import gymnasium as gym
 import pytest
 
-from dialogym.envs import register_task, task_class
+from dialogym.envs import Partner, Task, register_task, task_class
 from dialogym.envs.text_wordle import TextWordle
 
 
@@ -65,3 +65,93 @@ def test_a_function_that_makes_no_task_is_told_at_once(env_id, make):
     register_task(env_id, lambda: "no task")
     with pytest.raises(TypeError, match=r"expected <function .* to make a dialogym Task, got 'no task'"):
         make(env_id)
+
+
+class Echo(Partner):
+    """Hears one reply."""
+
+    def open(self):
+        return [("user", "Hello.")]
+
+    def hear(self, utterance):
+        self.over = True
+        return []
+
+    def summary(self):
+        return (0,)
+
+    def allowed(self):
+        return bytes([1, 1])
+
+    def phrase(self, choice):
+        return ("Yes.", "No.")[choice]
+
+
+class Echoing(Task):
+    """For partners that return what they must not."""
+
+    name, menu, summary_sizes, kind = "Echoing", ("Yes.", "No."), (1,), Echo
+
+    def draw_goal(self, rng):
+        return {"number": rng.randint(0, 999)}
+
+    def partner(self, goal, streams, split):
+        return self.kind()
+
+
+def played(env_id, make, interface):
+    """Says one reply in an environment of that id."""
+    env = make(env_id, interface=interface)
+    env.reset(seed=0)
+    reply = 0 if interface == "choices" else "Yes."
+    env.step([reply] if make is gym.make_vec else reply)
+
+
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+@pytest.mark.parametrize("interface", ["text", "choices"])
+@pytest.mark.parametrize(
+    ("method", "returned"),
+    [("hear", "Sorry?"), ("hear", ["Sorry?"]), ("hear", None), ("hear", ("user", "Sorry?")), ("hear", [("user", 3)]),
+     ("hear", [{"role": "user", "content": "Sorry?"}]), ("open", None), ("open", "Hello.")],
+)  # fmt: skip
+def test_what_a_partner_returned_that_is_no_line_is_named(env_id, make, interface, method, returned):
+    kind = type("Odd", (Echo,), {method: lambda self, *heard: returned})
+    register_task(env_id, type("Odder", (Echoing,), {"kind": kind}))
+    got = re.escape(f"Odd.{method} must return a list of pairs of texts, such as [('user', 'Hello.')]")
+    with pytest.raises(TypeError, match=f"{got}.* got {re.escape(repr(returned))}"):
+        played(env_id, make, interface)
+
+
+@pytest.mark.parametrize("allowed", [[1, 1], bytes([1]), None])
+def test_a_mask_that_is_not_one_of_the_menu_is_told(env_id, allowed):
+    register_task(env_id, type("Odder", (Echoing,), {"kind": type("Odd", (Echo,), {"allowed": lambda self: allowed})}))
+    with pytest.raises(TypeError, match=r"Odd.allowed must return bytes, .* each of the 2 replies of the menu"):
+        played(env_id, gym.make, "choices")
+
+
+def test_a_goal_that_is_no_dict_is_told(env_id):
+    register_task(env_id, type("Odder", (Echoing,), {"draw_goal": lambda self, rng: "latte"}))
+    with pytest.raises(TypeError, match=r"Odder.draw_goal must return a dict, got 'latte'"):
+        played(env_id, gym.make, "text")
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"examples": "1234"}, "Odder.examples must be a tuple of texts, such as ('1234',), got '1234'"),
+        ({"menu": "Yes."}, "Odder.menu must be a tuple of texts, such as ('Yes.',), got 'Yes.'"),
+        ({"vocabulary": "numbers"}, "Odder.vocabulary must be one of words, digits, letters, shipped, got 'numbers'"),
+        ({"policies": {"rule": len}}, "Odder.policies['rule'] must be a Policy, such as Policy('choices', function)"),
+    ],
+)
+def test_what_a_task_says_of_itself_in_another_form_is_refused(env_id, declared, message):
+    register_task(env_id, type("Odder", (Echoing,), declared))
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        gym.make(env_id)
+
+
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+def test_lines_that_are_rendered_when_they_are_read_are_lines(env_id, make):
+    kind = type("Fine", (Echo,), {"hear": lambda self, utterance: (["user", lambda: "Later."],)})
+    register_task(env_id, type("Finer", (Echoing,), {"kind": kind}))
+    played(env_id, make, "text")
