@@ -58,6 +58,13 @@ def rescore(
     success: Annotated[
         bool, typer.Option("--success", help="Judge success anew too, by the task as it is now.")
     ] = False,
+    env: Annotated[
+        str | None,
+        typer.Option(
+            help="module:Name-v0, the id of the comparison with the module that registers it, or the reward; needed "
+            "for those of yours."
+        ),
+    ] = None,
 ) -> None:
     """Grade the conversations of a comparison again, by another reward or a mended task, without agents playing."""
     from dialogym.evaluation.grading import in_words
@@ -65,7 +72,7 @@ def rescore(
 
     if reward is None and not success:
         raise ValueError("expected --reward, or --success to judge success anew, got neither")
-    results = grade(folder, None if reward is None else _reward(reward), out, success)
+    results = grade(folder, None if reward is None else _reward(reward), out, success, env)
     table = Table("agent", "success", "return", "95% low", "95% high", title=results["env"]["id"])
     for name, agent in results["agents"].items():
         found = agent["return"]

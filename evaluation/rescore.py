@@ -25,14 +25,18 @@ from .grading import grading
 from .rating.judges import judges_in
 from .replay import check_judged, replay, say_again
 from .report.results import read_results, results_of, write_results
-from .score import goals_hash, in_json, made
+from .score import goals_hash, in_json, made, without_module
 
 CHUNK = 256
 """Transcripts that a reward is given at once."""
 
 
 def rescore(
-    folder: str | Path, reward: RewardSpec | None = None, out: str | Path | None = None, success: bool = False
+    folder: str | Path,
+    reward: RewardSpec | None = None,
+    out: str | Path | None = None,
+    success: bool = False,
+    env_id: str | None = None,
 ) -> dict[str, Any]:
     """The comparison in ``folder`` graded again without agents playing: ``results.json`` and the reports anew.
 
@@ -47,16 +51,19 @@ def rescore(
             :mod:`~dialogym.evaluation.replay`. Returns then are of the conversations as they go now; pass^k is left
             out, since conversations under other noise were not kept. Without it success is that of the version which
             played.
+        env_id: that of the comparison as ``module:id``, where nobody has imported the module yet that registers it, or
+            the reward.
 
     Returns:
         The results, as in ``results.json``; "rescored" says what they were graded by before, and how many verdicts of
         each arm changed.
 
     Raises:
+        ImportError: for a module that there is not.
         FileNotFoundError: for a folder without a comparison, or one of a version that did not keep conversations.
-        ValueError: if the task has other goals by now, if ``out`` holds a comparison, for an unknown reward, or if
-            conversations would go otherwise now, so that success cannot be judged anew; if a version played them that
-            did not keep what they fill into their goals.
+        ValueError: for another ``env_id``, if the task has other goals by now, if ``out`` holds a comparison, for an
+            unknown reward, or if conversations would go otherwise now, so that success cannot be judged anew; if a
+            version played them that did not keep what they fill into their goals.
         RewardError: if the reward fails on a transcript.
     """
     folder = Path(folder)
@@ -67,9 +74,11 @@ def rescore(
         raise FileNotFoundError(f"{folder} holds no {RESULTS_FILE}: expected a folder of `dialogym compare`")
     if (out / SETTINGS_FILE).is_file():
         raise ValueError(f"{out} holds a comparison: choose another folder for the new report")
+    before = read_results(folder / RESULTS_FILE)
+    if env_id is not None and without_module(env_id) != before["env"]["id"]:
+        raise ValueError(f"{folder} compares in {before['env']['id']}, got {env_id}")
     if reward is not None:
         resolve(reward)
-    before = read_results(folder / RESULTS_FILE)
     env = _env(before, reward)
     records, changed = _records(folder, before, env, success)
     core: Any = env.unwrapped
@@ -105,7 +114,10 @@ def _env(results: Mapping[str, Any], reward: RewardSpec | None) -> gym.Env[Any, 
     """The environment that a comparison was about, as it is now, with the reward to score by."""
     env_id, kwargs = results["env"]["id"], results["env"]["kwargs"]
     if env_id not in gym.registry:
-        raise ValueError(f"{env_id} is not registered: import the package that registers it first")
+        raise ValueError(
+            f"{env_id} is not registered: import the module that does first, as --env MODULE:{env_id} does on the "
+            "command line"
+        )
     registered = as_json(gym.registry[env_id].kwargs)  # as results have them, where a class is its text
     options = {name: value for name, value in kwargs.items() if name not in registered or registered[name] != value}
     if "task" in options:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ from .report.gains import MAX_DRIFT
 from .report.markdown import markdown_table
 from .report.page import cut_short, gain_lines, gain_rows
 from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE, read_results, verdict_of
-from .score import made, task_of
+from .score import made, task_of, without_module
 from .statistics import MODELS, RUNS, holm, hundredths, p_equals
 
 AGENTS = tuple(contender.name for contender in CONTENDERS if contender.in_suite)
@@ -178,12 +177,7 @@ def _registered(env_ids: Sequence[str] | None) -> Sequence[str]:
     """The ids, all of which there are, without their modules, which are imported; those of this package for None."""
     if env_ids is None:
         return shipped_ids()
-    found = []
-    for env_id in env_ids:
-        module, _, name = env_id.rpartition(":")
-        if module:
-            importlib.import_module(module)  # which registers it, as in gym.make
-        found.append(name)
+    found = [without_module(env_id) for env_id in env_ids]
     unknown = [env_id for env_id in found if env_id not in gym.registry]
     if unknown:
         ours = ", ".join(shipped_ids())

@@ -152,7 +152,10 @@ def _load(name: str) -> Any:
             except Exception as error:
                 raise ImportError(f"reward {name!r} ({point.value}) could not be loaded: {error}") from error
     known = [*reward_names(), *(kind for kind, _ in describe_reward_kinds())]
-    raise ValueError(f"unknown reward {name!r}{did_you_mean(name, known) or '.'} There are: {', '.join(known)}")
+    raise ValueError(
+        f"unknown reward {name!r}{did_you_mean(name, known) or '.'} There are: {', '.join(known)}; and one of yours "
+        "once the module that registers it is imported, as --env MODULE:NAME does on the command line"
+    )
 
 
 def _offered() -> list[EntryPoint]:

@@ -154,6 +154,23 @@ def test_the_command_takes_a_name_or_json_and_writes_beside_the_comparison(compa
         assert message in str(done.exception)
 
 
+def test_the_command_imports_the_module_of_a_reward_and_of_an_environment_of_ones_own(compared, tmp_path, monkeypatch):
+    folder, _ = compared
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_rescore_reward.py").write_text(
+        "from dialogym.rewards import register_reward\nregister_reward('own_rescore', {'sparse': 4})\n"
+    )
+    ask = ["rescore", str(folder), "--reward", "own_rescore", "--out", str(tmp_path / "new")]
+    assert "as --env MODULE:NAME does" in str(CliRunner().invoke(app, ask).exception)
+    done = CliRunner().invoke(app, [*ask, "--env", "own_rescore_reward:Other-v0"])
+    assert "compares in EvaluationWords-v0, got own_rescore_reward:Other-v0" in str(done.exception)
+    done = CliRunner().invoke(app, [*ask, "--env", "own_rescore_reward:EvaluationWords-v0"])
+    assert done.exit_code == 0, done.output
+    monkeypatch.delitem(gym.registry, "EvaluationWords-v0")
+    with pytest.raises(ValueError, match="as --env MODULE:EvaluationWords-v0 does on the command line"):
+        rescore(folder, "sparse", tmp_path / "newer")
+
+
 def without_filled(folder):
     """Takes out of a comparison what an earlier version did not keep."""
     for path in folder.rglob(CONVERSATIONS_FILE):
