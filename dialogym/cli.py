@@ -314,6 +314,12 @@ def train(
     elif not overwrite:
         _check_untrained(folder)
     made = make_env(env, **options_of(set_))
+    split = getattr(made.unwrapped, "split", "train")
+    if split != "train":
+        raise ValueError(
+            "split must be 'train' where agents learn: validation goals choose the model, test goals score it; "
+            f"got {split!r}"
+        )
     learner = make_agent(agent, made, seed=seed, **options_of(config))
     if not learner.learns:
         raise ValueError(f"{agent} has nothing to learn; evaluate it with `dialogym evaluate {agent}`")

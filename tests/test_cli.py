@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -101,6 +102,14 @@ def test_a_mistake_is_one_line_that_says_what_is_right(arguments, message, tmp_p
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert not any(tmp_path.glob("**/*.json*"))
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_nothing_learns_from_goals_that_choose_or_score_it(tmp_path, split):
+    out = tmp_path / "run"
+    done = CliRunner().invoke(app, ["train", "q_learning", "--set", f"split={split}", "--out", str(out)])
+    assert re.search(f"split must be 'train' where agents learn: .* got {split!r}", str(done.exception))
+    assert not out.exists()
 
 
 def test_a_quick_suite_is_a_look_and_a_quick_comparison_the_preset_of_that_name(monkeypatch):
