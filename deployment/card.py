@@ -16,11 +16,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gymnasium as gym
+
 from ..agents.base import AGENT_FILE, read_description
 from ..agents.files import CARD_FILE, atomic_write
 from ..agents.registry import ENTRIES, agent_class
 from ..agents.training.stages import stages_of
-from ..envs import task_class
+from ..envs import shipped_ids, task_class
+from ..envs.bridges import is_bridged
 from ..evaluation.digests import DIGESTS
 from ..evaluation.partners import label
 from ..evaluation.rating.judges import in_words as judge_in_words
@@ -192,24 +195,35 @@ def _first_line(kind: type) -> str:
 def _use(about: Mapping[str, Any]) -> str:
     extras = ["lm"] if _speaks(about) else ["sb3"] if about["agent"].startswith("sb3_") else []
     env = about["env"]
-    words = ["dialogym", "evaluate", "FOLDER"]
+    words, serve, imports = ["dialogym", "evaluate", "FOLDER"], "FOLDER", ""
     if env is not None:
-        words += ["--env", env["id"]]
+        env_id = _with_module(env["id"])
+        words += ["--env", env_id]
+        if env_id != env["id"]:
+            serve += f" --env {env_id}"
+            imports = f"import MODULE  # which registers {env['id']}\n"
         for name, value in env["options"].items():
             words += ["--set", f"{name}={_without_root(value) if isinstance(value, str) else json.dumps(value)}"]
     return f"""## Use
 
 ```bash
 pip install "dialogym[{",".join([*extras, "serve"])}]"
-dialogym serve FOLDER       # a page to talk to it on, and an OpenAI-compatible API
+dialogym serve {serve}       # a page to talk to it on, and an OpenAI-compatible API
 {shlex.join(words)}
 ```
 
 ```python
-from dialogym.agents import load_agent
+{imports}from dialogym.agents import load_agent
 
 agent = load_agent("FOLDER"{"" if env else ", env=..."})
 ```"""
+
+
+def _with_module(env_id: str) -> str:
+    """An id as the command line finds it: behind MODULE where neither dialogym nor gymnasium registers it."""
+    spec = gym.registry.get(env_id)
+    known = env_id in shipped_ids() or is_bridged(env_id) or ":" in env_id
+    return env_id if known or str(getattr(spec, "entry_point", "")).startswith("gymnasium.") else f"MODULE:{env_id}"
 
 
 def _training(about: Mapping[str, Any], base: Mapping[str, str], folder: Path) -> str:

@@ -14,7 +14,9 @@ from dialogym.agents import load_agent, make_agent
 from dialogym.agents.files import EVALUATION_FILE, digest_of
 from dialogym.deployment.card import CEILING, _beside_floors, _shown, card_of, opinions_of, write_card
 from dialogym.deployment.measurement import TRAINED, measure
+from dialogym.envs import register_task
 from dialogym.envs.speakers import SPEAKERS, FunctionSpeaker
+from dialogym.envs.text_wordle import TextWordle
 from dialogym.evaluation.rating.judges import in_words, judges_in
 from dialogym.evaluation.report.efficiency import in_words as in_cell
 from dialogym.evaluation.score import frozen_goals, score
@@ -189,6 +191,21 @@ def test_the_command_changes_options_of_the_environment_that_the_agent_was_made_
     result = CliRunner().invoke(cli.app, ["card", str(tmp_path), "--goals", "2", "--set", "hard=true"])
     assert result.exception is None, result.output
     assert "goals of `TextWordle-v0` with `hard=True`, which" in (tmp_path / "README.md").read_text()
+
+
+def test_commands_of_an_environment_of_ones_own_name_a_module_and_those_of_ours_none(tmp_path):
+    register_task("Own-v0", TextWordle)
+    try:
+        for env_id in ("Own-v0", "TextWordle-v0"):
+            make_agent("rule", env_id).save(tmp_path / env_id)
+        own, ours = card_of(tmp_path / "Own-v0"), card_of(tmp_path / "TextWordle-v0")
+    finally:
+        gym.registry.pop("Own-v0")
+    assert "dialogym evaluate FOLDER --env MODULE:Own-v0\n" in own
+    assert "dialogym serve FOLDER --env MODULE:Own-v0 " in own
+    assert "import MODULE  # which registers Own-v0\nfrom dialogym.agents" in own
+    assert "dialogym evaluate FOLDER --env TextWordle-v0\n" in ours
+    assert "MODULE" not in ours
 
 
 def test_a_success_that_a_floor_reaches_is_told_as_such(tmp_path):
