@@ -124,7 +124,9 @@ def read_once(read: Callable[..., T]) -> Callable[..., T]:
     def latest(data: Any = None, fields: Mapping[str, str] | None = None, on_error: str = "raise", *rest: Any) -> T:
         if data is not None and not isinstance(data, (str, Path)) and not _is_a(data, "datasets", "Dataset"):
             return read(data, fields, on_error, *rest)
-        key = None if not isinstance(fields, Mapping) else tuple(sorted(fields.items()))
+        if fields is not None and not isinstance(fields, Mapping):
+            return read(data, fields, on_error, *rest)  # which says what it expected
+        key = None if fields is None else tuple(sorted(fields.items()))
         if not all(isinstance(part, Hashable) for part in key or ()):
             return read(data, fields, on_error, *rest)
         return version(data, key, full_source(data), changed_at(data), on_error, *rest)

@@ -288,6 +288,12 @@ def test_fields_name_columns(tmp_path):
     assert taken.fields == {"text": "body", "label": "n"}
 
 
+def test_names_that_are_no_dict_are_told_of_a_file_that_needs_none_too(tmp_path):
+    path = written(tmp_path, "a.csv", "text,label\na,b\nc,d\n")
+    with pytest.raises(ValueError, match=r"fields must be a dict of names, .* got 'label'"):
+        gym.make("dialogym:TextClassification-v0", data=str(path), fields="label")
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
