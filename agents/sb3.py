@@ -41,6 +41,11 @@ PROGRESS = (
     "num_timesteps", "_n_updates", "_episode_num", "_n_calls", "_current_progress_remaining", "exploration_rate",
 )  # fmt: skip
 """What an algorithm counts while it learns, where it has it."""
+AT_LEAST_ONE = (
+    "env_turns", "num_envs", "num_reports", "n_steps", "batch_size", "n_epochs", "buffer_size", "train_freq",
+    "target_update_interval",
+)  # fmt: skip
+"""Counts of all the algorithms' settings."""
 REPLAYED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 """The arrays of a replay buffer, a row for each step."""
 
@@ -67,9 +72,12 @@ class SB3Config:
     gamma: float = 0.95
 
     def __post_init__(self) -> None:
-        for name in ("env_turns", "num_envs", "num_reports"):
-            if getattr(self, name) < 1:
+        for name in AT_LEAST_ONE:
+            if getattr(self, name, 1) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        widths = self.hidden
+        if not isinstance(widths, (list, tuple)) or not all(type(width) is int and width >= 1 for width in widths):
+            raise ValueError(f"hidden must be a list of widths, such as [64, 64], got {widths!r:.80}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         for name in ("gamma", "gae_lambda", "exploration_fraction", "exploration_final_eps"):
@@ -92,6 +100,12 @@ class SB3PPOConfig(SB3Config):
     n_epochs: int = 10
     gae_lambda: float = 0.95
     ent_coef: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for what, count in (("batch_size", self.batch_size), ("n_steps times num_envs", self.n_steps * self.num_envs)):
+            if count < 2:  # advantages are normalised over them
+                raise ValueError(f"{what} must be at least 2, got {count}")
 
 
 @dataclasses.dataclass(frozen=True)

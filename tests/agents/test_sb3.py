@@ -306,6 +306,22 @@ def test_an_environment_of_another_make_is_one_conversation() -> None:
 def test_a_count_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="num_envs must be at least 1, got 0"):
         SB3PPOAgent.Config(num_envs=0)
+    for kind, name in ((SB3PPOAgent, "n_steps"), (SB3A2CAgent, "n_steps"), (SB3DQNAgent, "batch_size")):
+        with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+            kind.Config(**{name: 0})
+
+
+def test_a_batch_that_advantages_cannot_be_normalised_over_is_refused() -> None:
+    with pytest.raises(ValueError, match="batch_size must be at least 2, got 1"):
+        SB3PPOAgent.Config(batch_size=1)
+    with pytest.raises(ValueError, match="n_steps times num_envs must be at least 2, got 1"):
+        SB3PPOAgent.Config(n_steps=1, num_envs=1)
+
+
+@pytest.mark.parametrize("hidden", [64, "64", [64, 0], [64.5], [True]])
+def test_layers_that_are_no_list_of_widths_are_refused(hidden: Any) -> None:
+    with pytest.raises(ValueError, match=r"hidden must be a list of widths, such as \[64, 64\], got"):
+        SB3PPOAgent.Config(hidden=hidden)
 
 
 @pytest.mark.parametrize(
