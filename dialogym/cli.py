@@ -462,6 +462,10 @@ def evaluate(
     from dialogym.evaluation.score import frozen_goals, score
     from dialogym.evaluation.statistics import bootstrap_interval, wilson_interval
 
+    if json_ is not None:
+        if json_.is_dir():
+            raise IsADirectoryError(f"--json must be a file, got the folder {json_}")
+        json_.parent.mkdir(parents=True, exist_ok=True)
     made = env_for([agent], env, options_of(set_), trust)
     player = player_of(agent, made, seed, options_of(config), trust)
     frozen = frozen_goals(made, split, goals, seed=0)

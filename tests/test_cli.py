@@ -104,6 +104,16 @@ def test_a_mistake_is_one_line_that_says_what_is_right(arguments, message, tmp_p
     assert not any(tmp_path.glob("**/*.json*"))
 
 
+def test_where_scores_shall_be_written_is_known_before_anything_is_scored(tmp_path):
+    score = ["evaluate", "rule", "--env", "TextWordle-v0", "--goals", "2", "--json"]
+    done = CliRunner().invoke(app, [*score, str(tmp_path)])
+    assert f"--json must be a file, got the folder {tmp_path}" in str(done.exception)
+    assert "success" not in done.output
+    done = CliRunner().invoke(app, [*score, str(tmp_path / "new" / "scores.json")])
+    assert done.exception is None, done.output
+    assert json.loads((tmp_path / "new" / "scores.json").read_text())["goals"] == 2
+
+
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_nothing_learns_from_goals_that_choose_or_score_it(tmp_path, split):
     out = tmp_path / "run"

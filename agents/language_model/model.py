@@ -88,6 +88,16 @@ class ModelConfig:
             raise ValueError(f"max_reply_tokens must be at least 1, got {self.max_reply_tokens}")
         if self.temperature < 0:
             raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        for name in ("hidden_size", "num_layers", "num_heads", "num_key_value_heads", "intermediate_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        pairs = 2 * self.num_heads  # rotary positions turn a head's numbers in pairs
+        if self.hidden_size % pairs:
+            raise ValueError(f"hidden_size must be a multiple of {pairs}, twice num_heads, got {self.hidden_size}")
+        if self.num_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"num_key_value_heads must divide num_heads ({self.num_heads}), got {self.num_key_value_heads}"
+            )
         resolve_device(self.device)
         if self.dtype not in (AUTO, *DTYPES):
             raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}, got {self.dtype!r}")

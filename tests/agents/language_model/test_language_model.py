@@ -416,6 +416,10 @@ def test_the_default_model_has_about_a_million_weights_and_is_drawn_from_the_see
     [
         ({"max_reply_tokens": 0}, "max_reply_tokens must be at least 1, got 0"),
         ({"temperature": -1.0}, "temperature must not be negative, got -1.0"),
+        ({"num_heads": 0}, "num_heads must be at least 1, got 0"),
+        ({"hidden_size": 30}, "hidden_size must be a multiple of 8, twice num_heads, got 30"),
+        ({"hidden_size": 12}, "hidden_size must be a multiple of 8, twice num_heads, got 12"),
+        ({"num_key_value_heads": 3}, r"num_key_value_heads must divide num_heads \(4\), got 3"),
     ],
 )
 def test_a_wrong_setting_is_named(config, message):
