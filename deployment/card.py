@@ -22,8 +22,7 @@ from ..agents.base import AGENT_FILE, read_description
 from ..agents.files import CARD_FILE, atomic_write
 from ..agents.registry import ENTRIES, agent_class
 from ..agents.training.stages import stages_of
-from ..envs import shipped_ids, task_class
-from ..envs.bridges import is_bridged
+from ..envs import is_bridged, shipped_ids, task_class
 from ..evaluation.digests import DIGESTS
 from ..evaluation.partners import label
 from ..evaluation.rating.judges import in_words as judge_in_words
