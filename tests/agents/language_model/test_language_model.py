@@ -207,7 +207,7 @@ def test_both_samplers_say_the_same_where_both_are_exact(temperature):
         results.append((said, torch.cat([states, first.hidden, second.hidden]), sampler.num_read))
     (said, states, num_read), (said_too, states_too, num_read_too) = results
     assert said == said_too
-    assert len({len(ids) for ids in said}) > 2
+    assert len({len(ids) for ids in said}) > 1
     assert num_read == num_read_too
     assert torch.allclose(states, states_too, atol=1e-4)
 

@@ -134,7 +134,7 @@ def test_the_leave_one_out_baseline_takes_off_variance_of_a_language_model_in_tr
     variance, left = raw.var(0).sum().item(), compared.var(0).sum().item()
     difference = raw - compared
     standard_error = (difference.var(0).sum() / len(difference)).sqrt()
-    assert left < 0.7 * variance
+    assert left < 0.9 * variance  # 0.59 to 0.77 of it with six other seeds
     assert difference.mean(0).norm() < 2 * standard_error < compared.mean(0).norm()  # unbiased, and could be told
 
 
