@@ -301,7 +301,7 @@ def cut_short(agents: Mapping[str, Any]) -> list[str]:
             runs = f"{len(falls)} of {len(agent['per_seed'])} training runs"
             found.append(
                 f"{label(name)} was still learning when it ended: in {runs} the last epoch took the loss on held-out "
-                f"data from {number(before)} to {number(after)}, so that more updates would bring it further, "
+                f"data from {number(before)} to {number(after)}, so that more updates would have lowered it further, "
                 "and what RL adds may be in part what it had yet to learn"
             )
     return found
