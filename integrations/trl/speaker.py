@@ -130,7 +130,7 @@ class Speaker:
         ids = pad(rows, padding_value=pad_id, padding_side="left").to(device)
         mask = pad([torch.ones_like(row) for row in rows], padding_value=0, padding_side="left").to(device)
         drawn = torch.stack([torch.rand(self.max_reply_tokens, generator=generator) for generator in noise])  # (B, R)
-        warped = self._warpers()
+        warped: Any = self._warpers()
         draw = Draw(
             lambda ids, scores: torch.log_softmax(warped(ids, scores).float(), dim=-1),
             None if self.greedy else drawn.to(device),
