@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from ..envs import Task, remake
+from ..envs import Task, remake, without_module
 from ..rewards import ComposedReward, resolve
 from ..rewards.base import RewardSpec
 from .compare.arms import ARM_FILE, FLUENCY_FILE
@@ -25,7 +25,7 @@ from .grading import grading
 from .rating.judges import judges_in
 from .replay import check_judged, replay, say_again
 from .report.results import read_results, results_of, write_results
-from .score import goals_hash, in_json, made, without_module
+from .score import goals_hash, in_json, made
 
 CHUNK = 256
 """Transcripts that a reward is given at once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,14 +102,6 @@ def made(env: Any, **options: Any) -> gym.Env[Any, Any]:
     if isinstance(env, gym.Env):
         return remake(env, **{"interface": env.unwrapped.interface, **options}) if options else env  # type: ignore[attr-defined]
     return gym.make(env, **options)
-
-
-def without_module(env_id: str) -> str:
-    """The id of ``module:id``, with the module imported, as ``gym.make`` does; of an id alone itself."""
-    module, _, name = env_id.rpartition(":")
-    if module:
-        importlib.import_module(module)
-    return name
 
 
 def task_of(env: gym.Env[Any, Any]) -> Task:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..agents.files import atomic_write
-from ..envs import shipped_ids
+from ..envs import shipped_ids, without_module
 from .compare.arms import Preset, is_labelled, with_algorithms
 from .compare.run import RESULTS_FILE as RESULTS_OF_ONE
 from .compare.run import Comparison, begin, is_idle, run, write
@@ -32,7 +32,7 @@ from .report.gains import MAX_DRIFT
 from .report.markdown import markdown_table
 from .report.page import cut_short, gain_lines, gain_rows
 from .report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE, read_results, verdict_of
-from .score import made, task_of, without_module
+from .score import made, task_of
 from .statistics import MODELS, RUNS, holm, hundredths, p_equals
 
 AGENTS = tuple(contender.name for contender in CONTENDERS if contender.in_suite)

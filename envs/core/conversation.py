@@ -173,18 +173,20 @@ def _checked(partner: Partner, method: str, lines: Sequence[Line]) -> Sequence[L
     Raises:
         TypeError: if they are anything but pairs of a role and words.
     """
-    if isinstance(lines, (list, tuple)):
-        for line in lines:
-            if not isinstance(line, (list, tuple)) or len(line) != 2 or not isinstance(line[0], str):
-                break
-            if not isinstance(line[1], str) and not callable(line[1]):
-                break
-        else:
-            return lines
+    if isinstance(lines, (list, tuple)) and all(map(_is_line, lines)):
+        return lines
     raise TypeError(
         f"{type(partner).__name__}.{method} must return a list of pairs of texts, such as [('user', 'Hello.')], "
         f"and [] to say nothing, got {lines!r:.80}"
     )
+
+
+def _is_line(line: Any) -> bool:
+    """A pair of a role and words, or of a role and what renders them when they are read."""
+    if not isinstance(line, (list, tuple)) or len(line) != 2:
+        return False
+    role, words = line
+    return isinstance(role, str) and (isinstance(words, str) or callable(words))
 
 
 def _instructed(instructions: str, opening: Sequence[Line]) -> list[Line]:

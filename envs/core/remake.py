@@ -29,6 +29,14 @@ VECTOR_WATCHERS = (
 )
 
 
+def without_module(env_id: str) -> str:
+    """The id of ``module:id``, with the module imported, as ``gym.make`` does; of an id alone itself."""
+    module, _, name = env_id.rpartition(":")
+    if module:
+        importlib.import_module(module)
+    return name
+
+
 def spec_of(env: gym.Env[Any, Any] | EnvSpec | str) -> EnvSpec:
     """The spec of an environment, of its id, or the spec itself.
 
@@ -36,10 +44,7 @@ def spec_of(env: gym.Env[Any, Any] | EnvSpec | str) -> EnvSpec:
         ValueError: if the environment was not made by ``gym.make``.
     """
     if isinstance(env, str):
-        module, _, env = env.rpartition(":")
-        if module:
-            importlib.import_module(module)
-        return gym.spec(env)
+        return gym.spec(without_module(env))
     found = getattr(env, "spec", env)
     if not isinstance(found, EnvSpec):
         raise ValueError(f"expected an environment made by gym.make, got {env!r}, which has no spec")
