@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -41,7 +41,10 @@ from ..score import FrozenGoals, Scores, score, with_noise
 from .conversations import CONVERSATIONS_FILE, LAST_CONVERSATIONS_FILE, write_conversations
 from .provenance import commit
 from .scheduler import Report
-from .speech import MAX_REPLIES, NUM_KL, confidence, kl_spent, measures
+from .speech import MAX_REPLIES, measures, spoken
+
+if TYPE_CHECKING:
+    from ...agents.language_model.model import LanguageModel
 
 ARM_FILE = "arm.json"
 FLUENCY_FILE = "fluency.json"
@@ -402,8 +405,7 @@ def _scored(
     return {
         **_in_numbers(scores),
         **measures(scores, agent),
-        "kl": _kl_spent(agent, arm, plan, scores),
-        "estimates": _estimates(agent, scores),
+        **in_its_own_eyes(agent, arm, plan, scores),
         "replies": scores.replies[:MAX_REPLIES],
         "conversations": scores.conversations[:NUM_CONVERSATIONS],
         "labels": _in_labels(agent, plan, scores),
@@ -420,29 +422,32 @@ def _in_numbers(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _estimates(agent: Agent, scores: Scores) -> dict[str, list[float]]:
-    """What may tell an agent's success: its critic's values at the beginning, the log-probabilities of its tokens."""
-    found = {} if scores.values is None else {"value": scores.values.tolist()}
-    lm: Any = getattr(agent, "lm", None)
-    if lm is not None:
-        written = [[{"role": role, "content": content} for role, content in kept.messages] for kept in scores.kept]
-        found["tokens"] = confidence(lm, written)
-    return found
+def in_its_own_eyes(agent: Agent, arm: Arm, plan: Plan, scores: Scores) -> dict[str, Any]:
+    """What the agent itself says of its conversations, as it wrote and read them: placeholders are not filled in.
+
+    Returns:
+        "estimates", which may tell its success: its critic's values at the beginning, the log-probabilities of its
+        tokens; "kl", see :class:`~.speech.Spoken`.
+    """
+    estimates = {} if scores.values is None else {"value": scores.values.tolist()}
+    lm: LanguageModel | None = getattr(agent, "lm", None)
+    if lm is None:
+        return {"kl": None, "estimates": estimates}
+    written = [[{"role": role, "content": content} for role, content in kept.messages] for kept in scores.kept]
+    found = spoken(lm, written, _start(agent, lm, arm, plan))
+    return {"kl": found.kl, "estimates": {**estimates, "tokens": found.logprobs}}
 
 
-def _kl_spent(agent: Agent, arm: Arm, plan: Plan, scores: Scores) -> float | None:
-    """How far a trained language model went from what it started as; None where that was random weights."""
-    lm: Any = getattr(agent, "lm", None)
-    if lm is None or not arm.trains:
+def _start(agent: Agent, lm: LanguageModel, arm: Arm, plan: Plan) -> LanguageModel | None:
+    """What a trained language model started as; None where that was random weights, or where it was not trained."""
+    if not arm.trains:
         return None
     from ...agents.language_model.model import LanguageModel
 
     if getattr(agent.config, "lora_rank", None) is not None:
-        start = lm.frozen_copy()  # with its adapter off
-    else:
-        folder = arm.config.get("model") if arm.start_from is None else plan.folder(arm.start_from) / "agent"
-        start = None if folder is None else LanguageModel.load(folder)
-    return None if start is None else kl_spent(lm, start, scores.conversations[:NUM_KL])
+        return lm.frozen_copy()  # with its adapter off
+    folder = arm.config.get("model") if arm.start_from is None else plan.folder(arm.start_from) / "agent"
+    return None if folder is None else LanguageModel.load(folder)
 
 
 def _in_labels(agent: Agent, plan: Plan, scores: Scores) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -46,42 +46,28 @@ def _cut_share(replies: Sequence[str], agent: Agent) -> float | None:
     return float(np.mean([len(lm.tokenizer.encode(reply)) >= limit for reply in replies]))
 
 
-def confidence(lm: LanguageModel, conversations: Sequence[Sequence[Any]]) -> list[float]:
-    """Mean log-probability of the tokens that the model said in each conversation, in nats, at temperature 1.
+class Spoken(NamedTuple):
+    """What a model thinks of what it said, at temperature 1, in nats.
 
-    0.0 where it said nothing. Of a conversation that outgrows the context, its beginning counts.
+    Attributes:
+        logprobs: of each conversation, the mean log-probability of the tokens that the model said; 0.0 where it said
+            nothing.
+        kl: the mean KL(model || what it started as) of these tokens; None without a start, or where nothing was said.
+            It is that of the whole distributions where the model stood: exact but for replies that the tokenizer would
+            have cut into other tokens than the model did.
     """
-    import torch
 
-    from ...agents.language_model.memory import length_batches
-    from ...agents.language_model.sampler import pad
-
-    examples = [lm.tokenizer.encode_demonstration(messages) for messages in conversations]
-    examples = [(ids[: lm.max_context], said[: lm.max_context]) for ids, said in examples]
-    spoken = [number for number, (_, said) in enumerate(examples) if any(said)]
-    found = [0.0] * len(examples)
-    lm.model.eval()
-    with torch.no_grad():
-        for group in length_batches([len(examples[number][0]) for number in spoken], TOKENS_AT_ONCE):
-            numbers = [spoken[place] for place in group]
-            ids, _ = pad([examples[number][0] for number in numbers], lm.tokenizer.pad_id)  # (B, T)
-            said, _ = pad([examples[number][1] for number in numbers], False, torch.bool)  # (B, T)
-            logprobs = lm.token_logprobs(ids.to(lm.device), said.to(lm.device)).logprobs
-            for number, own in zip(numbers, logprobs.double().split(said.sum(1).tolist()), strict=True):
-                found[number] = float(own.mean())
-    return found
+    logprobs: list[float]
+    kl: float | None
 
 
-def kl_spent(lm: LanguageModel, start: LanguageModel, conversations: Sequence[Sequence[Any]]) -> float | None:
-    """Mean KL(model || what it started as) of the tokens that the model said, in nats.
-
-    It is that of the whole distributions, at temperature 1, where the model stood: exact but for replies that the
-    tokenizer would have cut into other tokens than the model did.
+def spoken(lm: LanguageModel, conversations: Sequence[Sequence[Any]], start: LanguageModel | None = None) -> Spoken:
+    """Reads conversations once, for all that is measured of them.
 
     Args:
-        lm: the model.
-        start: with the same tokenizer.
-        conversations: of messages, with the model as the assistant; None is returned where it says nothing in them.
+        lm: the model. Of a conversation that outgrows its context, the beginning counts.
+        conversations: of messages, with the model as the assistant.
+        start: what it started as, with the same tokenizer; the KL is that of the first ``NUM_KL`` conversations.
     """
     import torch
 
@@ -90,14 +76,19 @@ def kl_spent(lm: LanguageModel, start: LanguageModel, conversations: Sequence[Se
 
     examples = [lm.tokenizer.encode_demonstration(messages) for messages in conversations]
     examples = [(ids[: lm.max_context], said[: lm.max_context]) for ids, said in examples]
-    examples = [(ids, said) for ids, said in examples if any(said)]
-    total, count = 0.0, 0
+    numbers = [number for number, (_, said) in enumerate(examples) if any(said)]
+    to_compare = [number for number in numbers if start is not None and number < NUM_KL]
+    means, divergences = [0.0] * len(examples), list[float]()
     lm.model.eval()
     with torch.no_grad():
-        for group in length_batches([len(ids) for ids, _ in examples], TOKENS_AT_ONCE):
-            ids, _ = pad([examples[number][0] for number in group], lm.tokenizer.pad_id)  # (B, T)
-            said, _ = pad([examples[number][1] for number in group], False, torch.bool)  # (B, T)
-            kl = lm.token_logprobs(ids.to(lm.device), said.to(lm.device), reference=start).kl
-            assert kl is not None
-            total, count = total + float(kl.double().sum()), count + len(kl)
-    return total / count if count else None
+        for part, reference in ((to_compare, start), (numbers[len(to_compare) :], None)):
+            for group in length_batches([len(examples[number][0]) for number in part], TOKENS_AT_ONCE):
+                batch = [part[place] for place in group]
+                ids, _ = pad([examples[number][0] for number in batch], lm.tokenizer.pad_id)  # (B, T)
+                said, _ = pad([examples[number][1] for number in batch], False, torch.bool)  # (B, T)
+                found = lm.token_logprobs(ids.to(lm.device), said.to(lm.device), reference=reference)
+                for number, own in zip(batch, found.logprobs.double().split(said.sum(1).tolist()), strict=True):
+                    means[number] = float(own.mean())
+                if found.kl is not None:
+                    divergences += found.kl.tolist()
+    return Spoken(means, float(np.mean(divergences)) if divergences else None)

@@ -228,7 +228,7 @@ def test_values_and_log_probabilities_of_tokens_are_what_the_model_says(tmp_path
 
     from dialogym.agents import load_agent, make_agent
     from dialogym.agents.language_model.critic import ValueHead
-    from dialogym.evaluation.compare.speech import confidence
+    from dialogym.evaluation.compare.speech import spoken
     from dialogym.evaluation.score import frozen_goals, score
 
     env = gym.make("dialogym:TextDialog-v0", interface="text", max_turns=2)
@@ -244,7 +244,7 @@ def test_values_and_log_probabilities_of_tokens_are_what_the_model_says(tmp_path
     assert len(set(again.values.tolist())) > 1
 
     talks = [[{"role": role, "content": text} for role, text in kept.messages] for kept in scores.kept]
-    for found, messages in zip(confidence(agent.lm, talks), talks, strict=True):
+    for found, messages in zip(spoken(agent.lm, talks).logprobs, talks, strict=True):
         ids, said = agent.lm.tokenizer.encode_demonstration(messages)
         with torch.no_grad():
             logits = agent.lm.possible(agent.lm.model(torch.tensor([ids])).logits[0])

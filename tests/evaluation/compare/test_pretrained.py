@@ -82,7 +82,7 @@ def test_pieces_gather_in_one_table_and_what_is_finished_is_not_run_again(tmp_pa
 
 def test_the_kl_spent_is_that_of_the_whole_distributions(model):
     from dialogym.agents.language_model.model import LanguageModel
-    from dialogym.evaluation.compare.speech import kl_spent
+    from dialogym.evaluation.compare.speech import spoken
 
     start, other = LanguageModel.load(model, device="cpu"), LanguageModel.load(model, device="cpu")
     with torch.no_grad():
@@ -91,18 +91,22 @@ def test_the_kl_spent_is_that_of_the_whole_distributions(model):
     said = [[{"role": "user", "content": "hello"}, {"role": "assistant", "content": words}] for words in ("no", "a b")]
     total, count = 0.0, 0
     for messages in said:
-        ids, spoken = start.tokenizer.encode_demonstration(messages)
+        ids, own = start.tokenizer.encode_demonstration(messages)
         logits = [
             lm.model(torch.tensor([ids])).logits[0, :-1].double().index_fill(-1, lm.forbidden, -torch.inf)
             for lm in (other, start)
         ]
-        policy, reference = (one.log_softmax(-1)[torch.tensor(spoken[1:])] for one in logits)
+        policy, reference = (one.log_softmax(-1)[torch.tensor(own[1:])] for one in logits)
         each = (policy.exp() * (policy - reference)).nan_to_num().sum(-1)
         total, count = total + each.sum().item(), count + len(each)
     assert total / count > 1e-3
-    assert kl_spent(other, start, said) == pytest.approx(total / count, rel=1e-4)
-    assert kl_spent(start, start, said) == pytest.approx(0.0, abs=1e-7)
-    assert kl_spent(start, start, [[{"role": "user", "content": "hello"}]]) is None
+    assert spoken(other, said, start).kl == pytest.approx(total / count, rel=1e-4)
+    assert spoken(start, said, start).kl == pytest.approx(0.0, abs=1e-7)
+    assert spoken(start, [[{"role": "user", "content": "hello"}]], start) == ([0.0], None)
+    many = said * 51  # of which the first hundred are compared, and all are read
+    assert spoken(other, many, start).kl == pytest.approx(total / count, rel=1e-4)
+    assert spoken(other, many, start).logprobs == pytest.approx(spoken(other, many).logprobs)
+    assert spoken(other, many).kl is None
 
 
 def test_the_arms_have_an_adapter_and_what_their_environment_needs():
@@ -152,3 +156,29 @@ def test_a_model_that_is_none_is_refused_before_anything_runs(tmp_path, model, m
     with pytest.raises(ValueError, match=f"none of bert has a place in {ENV}"):
         run(tmp_path / "out", model, ["bert"])
     assert not (tmp_path / "out" / "suite.json").exists()
+
+
+def test_the_kl_spent_is_of_what_the_model_wrote_and_not_of_how_people_read_it(tmp_path):
+    import types
+
+    import gymnasium as gym
+
+    from dialogym.agents import make_agent
+    from dialogym.agents.language_model.model import LanguageModel
+    from dialogym.evaluation.compare.arms import in_its_own_eyes
+    from dialogym.evaluation.compare.speech import spoken
+    from dialogym.evaluation.score import frozen_goals, score
+
+    env = gym.make("dialogym:TextDialog-v0", interface="text")
+    agents = [make_agent("ppo", env, seed=seed, hidden_size=16, num_layers=1, num_heads=2) for seed in (0, 1)]
+    agents[0].save(tmp_path)
+    scores = score(make_agent("rule", env), env, frozen_goals(env, "test", 3).goals)
+    written = [[{"role": role, "content": text} for role, text in kept.messages] for kept in scores.kept]
+    assert "[name]" in str(written)
+    assert written != [[dict(message) for message in messages] for messages in scores.conversations]
+
+    arm = types.SimpleNamespace(trains=True, start_from=None, config={"model": str(tmp_path)})
+    found = in_its_own_eyes(agents[1], arm, types.SimpleNamespace(), scores)
+    expected = spoken(agents[1].lm, written, LanguageModel.load(tmp_path))
+    assert found == {"kl": pytest.approx(expected.kl), "estimates": {"tokens": pytest.approx(expected.logprobs)}}
+    assert spoken(agents[1].lm, scores.conversations, LanguageModel.load(tmp_path)).kl != pytest.approx(expected.kl)
