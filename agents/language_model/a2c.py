@@ -64,6 +64,11 @@ class A2CAgent(LanguageModelAgent):
     Config = A2CConfig
     config: A2CConfig
 
+    @property
+    def critic_knows_returns(self) -> bool:
+        """In groups it learns by how much a conversation returns more than the others about its goal."""
+        return self.config.group_size == 1
+
     def train(self, env: Any, training: Training) -> None:
         """One log row per update."""
         config, lm = self.config, self.lm

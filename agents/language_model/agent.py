@@ -89,6 +89,11 @@ class LanguageModelAgent(Learner):
         return words_of(env, *imitated)
 
     @property
+    def critic_knows_returns(self) -> bool:
+        """Whether what a critic says is a return, and not how far a conversation is above others that are not there."""
+        return True
+
+    @property
     def notice(self) -> str:
         return in_words(self.model_kind, self.taken) if self.taken else ""
 
@@ -130,11 +135,9 @@ class LanguageModelAgent(Learner):
     def value_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[float] | None:
         """What the critic says where the reply begins: the scaled return from here on.
 
-        None without a critic, and with one that learned in groups: it knows by how much a conversation returns more
-        than the others about its goal, which are not there.
+        None without a critic, and with one that knows no returns.
         """
-        in_groups = hasattr(self.config, "value_steps") and self.config.group_size > 1  # where the critic is its own
-        if self.critic is None or in_groups:
+        if self.critic is None or not self.critic_knows_returns:
             return None
         found = []
         with torch.no_grad():

@@ -113,6 +113,11 @@ class PPOAgent(LanguageModelAgent):
     Config = PPOConfig
     config: PPOConfig
 
+    @property
+    def critic_knows_returns(self) -> bool:
+        """In groups it learns by how much a conversation returns more than the others about its goal."""
+        return self.config.group_size == 1
+
     def train(self, env: Any, training: Training) -> None:
         """One log row per update."""
         config, lm = self.config, self.lm

@@ -118,7 +118,7 @@ class Epochs:
         self.training.log({**row, **(best if self.training.validate is not None else {})})
 
     def _tell_if_cut_short(self) -> None:
-        fall = late_fall([{"validation_loss": loss} for loss in self.losses])
+        fall = late_fall(self.losses)
         if fall is not None:
             _log.warning(
                 "%s was still learning when it ended: its last epoch took the validation loss from %.3g to %.3g. More "

@@ -60,12 +60,14 @@ LATE_FALL, LEAST_FALL = 0.1, 0.01
 updates: its learning rate is next to nothing by then."""
 
 
-def late_fall(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
-    """The validation losses, in nats, before and after the last epoch of a training that had too few updates.
+def late_fall(losses: Sequence[float]) -> tuple[float, float] | None:
+    """The validation losses before and after the last epoch of a training that had too few updates.
 
     None where the last epoch took off less than ``LATE_FALL`` and ``LEAST_FALL``, or there were fewer than two.
+
+    Args:
+        losses: after each epoch, in nats.
     """
-    losses = [row["validation_loss"] for row in rows if row.get("validation_loss") is not None]
     if len(losses) < 2 or losses[-2] - losses[-1] < max(LATE_FALL * losses[-2], LEAST_FALL):
         return None
     return losses[-2], losses[-1]

@@ -295,7 +295,9 @@ def cut_short(agents: Mapping[str, Any]) -> list[str]:
     """Which supervised agents were still learning when their training ended: RL may add what they had yet to learn."""
     found = []
     for name, agent in agents.items():
-        falls = [fall for seed in agent["per_seed"] if (fall := late_fall(seed.get("learning_curve", ()))) is not None]
+        curves = [seed.get("learning_curve", ()) for seed in agent["per_seed"]]
+        losses = [[row["validation_loss"] for row in rows if row.get("validation_loss") is not None] for rows in curves]
+        falls = [fall for fall in map(late_fall, losses) if fall is not None]
         if falls:
             before, after = (sum(losses) / len(falls) for losses in zip(*falls, strict=True))
             runs = f"{len(falls)} of {len(agent['per_seed'])} training runs"
