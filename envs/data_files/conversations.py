@@ -70,12 +70,16 @@ class Preference(NamedTuple):
     rejected: str
 
 
+class SameReplies(RowError):
+    """A row whose two replies are the same, which says nothing of what was liked better."""
+
+
 class Records(Sequence[T], Generic[T]):
     """What is made of each row of a source, when it is asked for.
 
     Attributes:
         fields: the column that each field was taken from.
-        num_skipped: rows that were left out because something is wrong with them.
+        num_skipped: rows that were left out because something is wrong with them, or their two replies are the same.
     """
 
     def __init__(
@@ -119,16 +123,22 @@ def load_conversations(
         on_error: "raise", or "skip" to leave out rows with which something is wrong, and log how many.
 
     Raises:
-        ValueError: for rows that are no conversation in which the assistant says something: the first of them, and how
-            many there are, each with the row, the message, what was expected and what came.
+        ValueError: for rows that are no conversation in which the assistant says something whenever it speaks: the
+            first of them, and how many there are, each with the row, the message, what was expected and what came.
     """
 
     def made(row: Row, found: Mapping[str, str], rows: Rows) -> list[Message]:
         values = _values(row, found, rows)
-        messages = _with_system(_conversation(values), values)
-        if not any(message["role"] == "assistant" for message in messages):
+        messages = _conversation(values)
+        spoken = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+        if not spoken:
             raise RowError("expected something that the assistant says")
-        return messages
+        for place in spoken:
+            content = messages[place]["content"]
+            if not content.strip():
+                where = f"message {place + 1}" if "messages" in values else "completion"
+                raise RowError(f"{where}: expected something that the assistant says, got {content!r:.80}")
+        return _with_system(messages, values)
 
     return _records(data, TO_IMITATE, fields, on_error, made)
 
@@ -136,7 +146,10 @@ def load_conversations(
 def load_preferences(
     data: Any, fields: Mapping[str, str] | None = None, on_error: str = "raise"
 ) -> Records[Preference]:
-    """The preferences of a user's data, in any of the forms of ``TO_PREFER``; arguments and errors as above."""
+    """The preferences of a user's data, in any of the forms of ``TO_PREFER``; arguments and errors as above.
+
+    Rows whose two replies are the same prefer nothing, as ties do: they are left out, and it is logged how many.
+    """
 
     def made(row: Row, found: Mapping[str, str], rows: Rows) -> Preference:
         values = _values(row, found, rows)
@@ -152,7 +165,10 @@ def load_preferences(
             if len(reply) != 1 or reply[0]["role"] != "assistant":
                 said = ", ".join(message["role"] for message in reply)
                 raise RowError(f"{name} must be one message of the assistant after the prompt, got {said or 'none'}")
-        return Preference(_with_system(prompt, values), chosen[0]["content"], rejected[0]["content"])
+        better, worse = chosen[0]["content"], rejected[0]["content"]
+        if better == worse:
+            raise SameReplies(f"expected two different replies, chosen and rejected, got {better!r:.80} for both")
+        return Preference(_with_system(prompt, values), better, worse)
 
     return _records(data, TO_PREFER, fields, on_error, made)
 
@@ -188,7 +204,7 @@ def _records(
     def make(row: Row) -> T:
         return made(row, found, rows)
 
-    problems, kept, needless = Problems(rows), array("L"), _needless(rows, columns)
+    problems, same, kept, needless = Problems(rows), Problems(rows), array("L"), _needless(rows, columns)
     for number, row in enumerate(rows):
         if number in needless:
             continue
@@ -196,6 +212,8 @@ def _records(
             if isinstance(row, RowError):
                 raise row
             make(row)
+        except SameReplies as e:
+            same.note(number, e)
         except RowError as e:
             problems.note(number, e)
         else:
@@ -203,14 +221,17 @@ def _records(
     if problems.count and (on_error == "raise" or not kept):
         raise ValueError(problems.told())
     if not kept:
-        raise ValueError(f"{rows.name}: expected something that the assistant says, got {len(rows):,} rows without")
+        expected = "two different replies in a row" if same.count else "something that the assistant says"
+        raise ValueError(f"{rows.name}: expected {expected}, got {len(rows):,} rows without")
     tell(rows.name, found, columns, forms[form], "not read")
-    if problems.count:
-        names.log.warning(
-            "%s: left out %s of %s rows with which something is wrong, the first being %s",
-            rows.name, f"{problems.count:,}", f"{len(rows):,}", problems.shown[0],
-        )  # fmt: skip
-    return Records(rows, kept if len(kept) < len(rows) else range(len(rows)), make, found, problems.count)
+    for left_out, why in ((problems, "with which something is wrong"), (same, "whose two replies are the same")):
+        if left_out.count:
+            names.log.warning(
+                "%s: left out %s of %s rows %s, the first being %s",
+                rows.name, f"{left_out.count:,}", f"{len(rows):,}", why, left_out.shown[0],
+            )  # fmt: skip
+    num_skipped = problems.count + same.count
+    return Records(rows, kept if len(kept) < len(rows) else range(len(rows)), make, found, num_skipped)
 
 
 def _needless(rows: Rows, columns: Sequence[str]) -> set[int]:

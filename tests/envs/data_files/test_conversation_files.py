@@ -3,6 +3,7 @@
 # ruff: noqa: E501 (rows as people have them)
 
 import json
+import re
 
 import datasets
 import pandas
@@ -164,12 +165,36 @@ def test_columns_can_be_named(tmp_path):
         ({"messages": [{**SAID, "tool_calls": [{"function": {"arguments": "{}"}}]}]}, "must have a function with a name"),
         ({"messages": [{**SAID, "tool_calls": [{"function": {"name": "f", "arguments": [1]}}]}]}, "arguments of f must be an object"),
         ({"messages": [ASKED]}, "expected something that the assistant says"),
+        ({"messages": [ASKED, SAID, ASKED, {**SAID, "content": " "}]}, r"data\[1\]: message 4: expected something that the assistant says, got ' '"),
         ({"messages": [message("assistant", "a\ud83d")]}, "message 1: content must be text of whole characters"),
     ],
 )  # fmt: skip
 def test_what_is_no_conversation_is_told(row, message):
     with pytest.raises(ValueError, match=message):
         load_conversations([row] if "mesages" in row else [{"messages": [SAID]}, row])
+
+
+def test_an_assistant_that_is_silent_is_told_with_file_and_line_and_can_be_left_out(tmp_path):
+    path = tmp_path / "talks.jsonl"
+    rows = [{"prompt": "Is it open?", "completion": said} for said in ("Yes.", "", "\n")]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(
+        ValueError, match=r"(?s)2 of 3 rows are wrong.*line 2: completion: expected something .*, got ''"
+    ):
+        load_conversations(path)
+    assert list(load_conversations(path, on_error="skip")) == [[ASKED, SAID]]
+
+
+def test_pairs_of_the_same_reply_are_left_out_and_told_with_file_and_line(tmp_path, caplog):
+    path = tmp_path / "liked.jsonl"
+    rows = [{"prompt": "Is it open?", "chosen": "Yes.", "rejected": said} for said in ("No idea.", "Yes.", "")]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = load_preferences(path)
+    assert [one.rejected for one in found] == [found[0].rejected, found[1].rejected] == ["No idea.", ""]
+    assert found.num_skipped == 1
+    assert re.search(
+        r"left out 1 of 3 rows whose two replies are the same, .* line 2: .*, got 'Yes.' for both", caplog.text
+    )
 
 
 def test_one_conversation_in_a_file_is_one(tmp_path):
@@ -233,6 +258,10 @@ def test_what_an_instruction_is_about_follows_it():
         ),
         ({"prompt": "a", "chosen": "b", "reject": "c"}, "did you mean 'reject'. Then fields={'rejected': 'reject'}"),
         ({"prompt": "a", "chosen": "b", "rejected": None}, "rejected must be a text or a list of messages, got null"),
+        (
+            {"prompt": "a", "chosen": "b", "rejected": "b"},
+            "data: expected two different replies in a row, got 1 rows without",
+        ),
     ],
 )
 def test_what_is_no_preference_is_told(row, message):
