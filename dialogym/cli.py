@@ -40,6 +40,7 @@ from .cli_common import (
     families,
     known_ids,
     make_env,
+    options_beside_split,
     options_of,
     player_of,
     task_of,
@@ -466,7 +467,7 @@ def evaluate(
         if json_.is_dir():
             raise IsADirectoryError(f"--json must be a file, got the folder {json_}")
         json_.parent.mkdir(parents=True, exist_ok=True)
-    made = env_for([agent], env, options_of(set_), trust)
+    made = env_for([agent], env, options_beside_split(set_), trust)
     player = player_of(agent, made, seed, options_of(config), trust)
     frozen = frozen_goals(made, split, goals, seed=0)
     scores, count = score(player, made, frozen.goals, split=split), len(frozen.goals)

@@ -65,6 +65,14 @@ def options_of(pairs: list[str] | None) -> dict[str, Any]:
     return options
 
 
+def options_beside_split(pairs: list[str] | None) -> dict[str, Any]:
+    """``--set`` of a command whose goals are those of ``--split``."""
+    options = options_of(pairs)
+    if "split" in options:
+        raise ValueError(f"which goals are played is --split {options['split']}, got split in --set, which is ignored")
+    return options
+
+
 def value_of(text: str) -> Any:
     """Text as JSON where it is, else as it stands."""
     try:

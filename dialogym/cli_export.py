@@ -17,6 +17,7 @@ from .cli_common import (
     TrustOption,
     console,
     env_for,
+    options_beside_split,
     options_of,
     player_of,
 )
@@ -127,7 +128,7 @@ def _conversations(
 
     if _is_file(source):
         return load_conversations(source)
-    made = env_for([source], env, options_of(set_), trust)
+    made = env_for([source], env, options_beside_split(set_), trust)
     if source == DEMONSTRATIONS:
         if successful or config:
             raise ValueError("--successful and --config are for an agent, not for demonstrations")

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from .cli_common import SetOption, TrainingSeedOption, TrustOption, console, options_of
+from .cli_common import SetOption, TrainingSeedOption, TrustOption, console, options_beside_split
 
 
 def partners(
@@ -35,7 +35,7 @@ def partners(
 
     results = cross_partners(
         env, agent, partner, out,
-        num_goals=goals, split=split, seed=seed, env_kwargs=options_of(set_), trust=trust,
+        num_goals=goals, split=split, seed=seed, env_kwargs=options_beside_split(set_), trust=trust,
         progress=lambda line: console.print(line, soft_wrap=True, markup=False, emoji=False, highlight=False),
     )  # fmt: skip
     head, *rows = success_rows(results)

@@ -15,6 +15,7 @@ from .cli_common import (
     console,
     env_for,
     errors,
+    options_beside_split,
     options_of,
     player_of,
 )
@@ -78,7 +79,7 @@ def rate(
             kept, served, agent_a, agent_b, num_pairs, env_for([agent_a], env, options_of(set_), trust), seed, trust
         )
     elif pairs is None:
-        made = env_for([agent_a, agent_b], env, options_of(set_), trust)
+        made = env_for([agent_a, agent_b], env, options_beside_split(set_), trust)
         _sample_pairs(kept, (agent_a, agent_b), num_pairs, made, split, temperature, seed, trust)
     named = (agent_a, agent_b) if served is None else (None, None)
     session = RatingSession(_kept_pairs(kept, *named), out, rater, seed)

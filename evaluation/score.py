@@ -15,6 +15,7 @@ import numpy as np
 from ..agents.base import Agent
 from ..envs import Task, TextVectorEnv, playing, remake, remake_vec, spec_of
 from ..envs.core.audit import Verdict
+from ..envs.core.make import OF_WHO_PLAYS
 from ..envs.core.task import SPLITS
 from ..rewards.text.style import distinct_n
 from ..rewards.transcript import Message, Transcript
@@ -102,6 +103,19 @@ def made(env: Any, **options: Any) -> gym.Env[Any, Any]:
     if isinstance(env, gym.Env):
         return remake(env, **{"interface": env.unwrapped.interface, **options}) if options else env  # type: ignore[attr-defined]
     return gym.make(env, **options)
+
+
+def check_not_settled(options: Mapping[str, Any]) -> None:
+    """Raises ValueError for an option of the environment that training and scoring settle, so that it would be ignored.
+
+    Args:
+        options: keyword arguments of ``gym.make`` that a comparison is asked for.
+    """
+    for name in sorted(OF_WHO_PLAYS & options.keys()):
+        why = "every agent plays in its own way"
+        if name == "split":
+            why = "agents learn from train goals, are chosen on validation goals and scored on test goals"
+        raise ValueError(f"{name} cannot be set here: {why}, got {name}={options[name]!r:.80}")
 
 
 def task_of(env: gym.Env[Any, Any]) -> Task:

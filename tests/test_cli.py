@@ -69,6 +69,13 @@ def test_help_names_every_command():
         (("evaluate", "rule", "--set", "noise=2"), "noise must be a number in [0, 1), got 2"),
         (("evaluate", "rule", "--set", "noise"), "expected KEY=VALUE, got 'noise'"),
         (("evaluate", "rule", "--split", "tset"), "split must be one of train, validation, test, got 'tset'"),
+        (("evaluate", "rule", "--set", "split=validation"), "is --split validation, got split in --set"),
+        (("export", "rule", "--set", "split=test", "--out", "a.jsonl"), "is --split test, got split in --set"),
+        (("rate", "rule", "random", "--rater", "anna", "--set", "split=test"), "is --split test, got split in --set"),
+        (
+            ("partners", "TextDialog-v0", "--agent", "rule", "--partner", "rule", "--set", "split=train"),
+            "is --split train",
+        ),
         (("train", "rule"), "rule has nothing to learn"),
         (("train", "q_learning", "--config", "gama=1"), "did you mean 'gamma'?"),
         (("compare", "--preset", "fast"), "'fast' is not one of 'quick', 'full', 'pretrained'"),

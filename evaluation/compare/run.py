@@ -30,7 +30,7 @@ from ..digests import DIGESTS, changed_files, other_side_digests
 from ..grading import grading
 from ..rating.judges import judges_in
 from ..report.results import REQUIRED, results_of, write_results
-from ..score import FrozenGoals, check_enough, frozen_goals, made, task_of
+from ..score import FrozenGoals, check_enough, check_not_settled, frozen_goals, made, task_of
 from .arms import (
     ARM_FILE,
     FLUENCY_FILE,
@@ -76,7 +76,7 @@ def compare(
         out: folder; one that an interrupted comparison of the same settings left is gone on with.
         jobs: processes at a time; None is the number of CPUs.
         seed: of the first training run; the test goals do not depend on it.
-        env_kwargs: keyword arguments of ``gym.make``.
+        env_kwargs: keyword arguments of ``gym.make``, but for those that say how it is played, such as ``split``.
         agents: names to compare, of those in the report, to which what they start from is added; None compares all.
         console: of rich, for the progress; None is standard output.
         only: names of agents to run now, with what they start from; the others, which are no less part of the
@@ -128,6 +128,7 @@ def begin(
     only: Sequence[str] | None = None,
 ) -> Comparison:
     """Claims the folder and settles what is to be run; arguments and errors are those of :func:`compare`."""
+    check_not_settled(env_kwargs or {})
     env = made(env_id, **(env_kwargs or {}))
     check_bare(env, "a comparison")
     chosen = suited_preset(_preset(preset), env)

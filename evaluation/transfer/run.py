@@ -34,7 +34,7 @@ from ..compare.suited import speech_settings
 from ..contenders import CONTENDERS, RULE
 from ..digests import DIGESTS, changed_files, other_side_digests
 from ..grading import grading
-from ..score import FrozenGoals, check_enough, frozen_goals, score, task_of
+from ..score import FrozenGoals, check_enough, check_not_settled, frozen_goals, score, task_of
 from .conditions import Condition, checked_env, conditions_to_test, conditions_to_train
 from .tables import results_of, write_results
 
@@ -120,7 +120,7 @@ def transfer(
             no training hears) unless it is given.
         out: folder; what an interrupted call finished is kept, and a later one may add conditions and seeds.
         config: settings of the agent that differ from its defaults.
-        env_kwargs: keyword arguments of all conditions.
+        env_kwargs: keyword arguments of all conditions, but for those that say how it is played, such as ``split``.
         num_seeds: trainings under each condition; with one, intervals and tests speak of the very models.
         seed: of the first one. Tested goals do not depend on it.
         num_goals, num_validation_goals: at most; fewer where a split has fewer different ones.
@@ -172,6 +172,7 @@ def _grid(
         raise ValueError(f"num_seeds must be at least 1, got {len(seeds)}")
     if min(num_goals) < 1:
         raise ValueError(f"num_goals and num_validation_goals must be at least 1, got {num_goals}")
+    check_not_settled(env_kwargs)
     trains, tested = conditions_to_train(train, env_kwargs), conditions_to_test(test, env_kwargs)
     envs = {one.name: checked_env(env_id, one, "train") for one in trains}
     test_envs = {one.name: checked_env(env_id, one, "test") for one in tested}

@@ -272,6 +272,8 @@ def test_conditions_that_cannot_be_are_refused_before_anything_runs(tmp_path, tr
 def test_a_keyword_of_all_conditions_is_not_one_of_some(tmp_path):
     with pytest.raises(ValueError, match="noise is set for all conditions"):
         grid(tmp_path / "out", [{"noise": 0.1}], [{}], env_kwargs={"noise": 0.0})
+    with pytest.raises(ValueError, match=r"split cannot be set here: agents learn .*, got split='test'"):
+        grid(tmp_path / "out", [{}], [{}], env_kwargs={"split": "test"})
 
 
 def test_agents_that_do_not_learn_and_wrong_settings_are_refused(tmp_path):

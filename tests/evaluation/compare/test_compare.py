@@ -321,3 +321,19 @@ def test_what_would_not_come_along_to_other_processes_is_refused(tmp_path, aroun
     with pytest.raises(ValueError, match=r"would leave out TimeLimit\(max_episode_steps=2\)"):
         run(tmp_path, SMALL, ["rule"], env_kwargs={"max_episode_steps": 2})
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            {"split": "validation"},
+            "split cannot be set here: agents learn from train goals, .*, got split='validation'",
+        ),
+        ({"interface": "text"}, "interface cannot be set here: every agent plays in its own way, got interface='text'"),
+    ],
+)
+def test_what_training_and_scoring_settle_is_refused_as_an_option(tmp_path, option, message):
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, SMALL, ["rule"], env_kwargs=option)
+    assert not any(tmp_path.iterdir())
