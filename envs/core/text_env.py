@@ -145,13 +145,7 @@ class TextEnv(gym.Env[Any, Any]):
             info["messages"] = transcript.messages
             info["clipped"] = conversation.clipped
         else:
-            allowed = partner.allowed()
-            if not isinstance(allowed, bytes) or len(allowed) != len(self.task.menu):
-                raise TypeError(
-                    f"{type(partner).__name__}.allowed must return bytes, a 1 or a 0 for each of the "
-                    f"{len(self.task.menu)} replies of the menu, such as bytes([1, 0]), got {allowed!r:.80}"
-                )
-            info["action_mask"] = _mask_array(allowed).copy()
+            info["action_mask"] = mask_array(allowed_of(partner, len(self.task.menu)))
         if conversation.partner_factory is not None and transcript.ended:
             verdict = conversation.verdict()
             if verdict is not None:
@@ -246,6 +240,21 @@ def goal_option(options: Mapping[str, Any] | None) -> str | None:
     if unknown:
         raise ValueError(f"reset understands the option 'goal_id', got {', '.join(map(repr, unknown))}")
     return options["goal_id"] if "goal_id" in options else options["task"]
+
+
+def allowed_of(partner: Partner, num_choices: int) -> bytes:
+    """What :meth:`Partner.allowed` says.
+
+    Raises:
+        TypeError: for anything but bytes, one for each of ``num_choices`` replies.
+    """
+    allowed = partner.allowed()
+    if not isinstance(allowed, bytes) or len(allowed) != num_choices:
+        raise TypeError(
+            f"{type(partner).__name__}.allowed must return bytes, a 1 or a 0 for each of the {num_choices} replies of "
+            f"the menu, such as bytes([1, 0]), got {allowed!r:.80}"
+        )
+    return allowed
 
 
 def mask_array(allowed: bytes) -> np.ndarray:

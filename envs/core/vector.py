@@ -18,7 +18,7 @@ from ..speakers import Steps, answered_together
 from .conversation import Conversation, conversation_text, spoken_text
 from .partners import SpeakingPartner
 from .task import PartnerFactory, Task
-from .text_env import check_choice, check_options, check_utterance, spaces_of
+from .text_env import allowed_of, check_choice, check_options, check_utterance, spaces_of
 
 OF_A_ROW = ("action_masks", "messages", "partner", "render", "transcript")
 OF_ALL_ROWS = ("interface", "max_turns", "render_mode", "reward", "split", "task")
@@ -418,5 +418,6 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return self._masks().astype(bool)
 
     def _masks(self) -> np.ndarray:
-        allowed = b"".join([conversation.partner.allowed() for conversation in self.conversations])  # type: ignore[union-attr]
+        count = len(self.task.menu)
+        allowed = b"".join([allowed_of(conversation.partner, count) for conversation in self.conversations])  # type: ignore[arg-type]
         return np.frombuffer(allowed, dtype=np.int8).reshape(self.num_envs, -1)

@@ -122,11 +122,12 @@ def test_what_a_partner_returned_that_is_no_line_is_named(env_id, make, interfac
         played(env_id, make, interface)
 
 
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
 @pytest.mark.parametrize("allowed", [[1, 1], bytes([1]), None])
-def test_a_mask_that_is_not_one_of_the_menu_is_told(env_id, allowed):
+def test_a_mask_that_is_not_one_of_the_menu_is_told(env_id, make, allowed):
     register_task(env_id, type("Odder", (Echoing,), {"kind": type("Odd", (Echo,), {"allowed": lambda self: allowed})}))
     with pytest.raises(TypeError, match=r"Odd.allowed must return bytes, .* each of the 2 replies of the menu"):
-        played(env_id, gym.make, "choices")
+        played(env_id, make, "choices")
 
 
 def test_a_goal_that_is_no_dict_is_told(env_id):
