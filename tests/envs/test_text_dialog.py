@@ -242,6 +242,15 @@ def test_search_answers_with_the_number_of_matches_and_the_first_ones():
     )
 
 
+def test_the_system_message_says_how_many_matches_a_search_names():
+    env = talk("search(pricerange=cheap)")
+    named = env.unwrapped.messages[-1]["content"].partition(": ")[2].removesuffix(", ...").split(", ")
+    assert len(named) == 2
+    assert "The result says how many match and names the first two." in env.unwrapped.messages[0]["content"]
+    env.step("[name] is a cheap place.")
+    assert env.unwrapped.transcript.spoken_messages[-2]["content"] == f"{named[0]} is a cheap place."
+
+
 def tool_result(*utterances):
     message = talk(*utterances).unwrapped.messages[-1]
     assert message["role"] == "tool"
