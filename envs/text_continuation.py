@@ -178,6 +178,10 @@ class TextContinuation(ItemTask):
         """The same text as in ``TextClassification-v0``, so that a review is in the same split here and there."""
         return _content(goal)
 
+    def split_of(self, goal: Mapping[str, Any]) -> str:
+        """Of a user's data by the text alone, as there: one that several people labelled is in one split."""
+        return super().split_of({"text": " ".join(goal["text"].split())} if self.own else goal)
+
     def draw_goal(self, rng: Any) -> Item:
         return self._goal(super().draw_goal(rng))
 

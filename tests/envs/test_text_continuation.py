@@ -166,6 +166,16 @@ def test_the_default_interface_is_tokens():
     assert rewards == [0.0, 0.0, 0.0]
 
 
+def test_a_text_of_ones_own_is_in_one_split_whatever_its_labels_and_in_the_same_as_for_classification():
+    texts = [f"I went to see film number {number} with my mother." for number in range(100)]
+    rows = [{"text": text, "label": label} for text in texts for label in ("positive", "negative")]
+    task = gym.make("TextContinuation-v0", interface="text", data=rows).unwrapped.task
+    labelled = gym.make("TextClassification-v0", interface="text", data=rows).unwrapped.task
+    for number in range(0, 200, 2):
+        splits = {one.split_of(one.goal(str(row))) for one in (task, labelled) for row in (number, number + 1)}
+        assert len(splits) == 1
+
+
 def test_openings_of_ones_own(tmp_path):
     path = tmp_path / "own.jsonl"
     lines = [f'{{"text": "we saw number {n} of these films with friends"}}' for n in range(60)]
