@@ -202,6 +202,18 @@ def test_runs_that_happen_to_score_the_same_do_not_make_us_certain():
     assert paired_test(better, outcomes).p_value > 0.05
 
 
+def test_two_runs_that_fail_as_seldom_do_not_make_us_certain():
+    first, second = np.ones((2, 80)), np.ones((2, 80))
+    second[0, 3] = second[1, 9] = 0  # 2 of 160 against none: chance
+    found = paired_test(first, second)
+    assert found.p_value > 0.1
+    assert found.difference.low < 0 < found.difference.high
+    assert paired_test(first, first).difference.high > 1 / 80
+    rng, rate = np.random.default_rng(0), 1 / 200
+    seldom = [paired_test(*(rng.random((2, 2, 200)) > rate)).p_value < 0.01 for _ in range(400)]
+    assert np.mean(seldom) < 0.02
+
+
 def test_runs_and_goals_without_any_chance_have_no_interval():
     assert mean_interval(np.full((3, 4), 2.5)) == (2.5, 2.5, 2.5)
     assert CrossedMean.of(np.zeros((3, 4))).p_value() == 1.0
