@@ -6,11 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 
-class Message(TypedDict):
-    """One turn in the chat format everyone uses; ``role`` is system, user, assistant or tool."""
-
+class _Message(TypedDict):
     role: str
     content: str
+
+
+class Message(_Message, total=False):
+    """One turn in the chat format everyone uses; ``role`` is system, user, assistant or tool.
+
+    A ``weight`` of 0 marks what the assistant said and nobody shall imitate, as in OpenAI's files for fine-tuning.
+    """
+
+    weight: int
 
 
 Words = str | Callable[[], str]

@@ -27,7 +27,7 @@ from .sampler import pad
 from .settings import above_zero, at_least, shares
 
 Example = tuple[list[int], list[bool]]
-"""Token ids of a conversation, and which of them the agent said."""
+"""Token ids of a conversation, and which of them the agent is to say."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SFTConfig(ModelConfig):
     """
 
     demonstrations: int = 400
-    flaw_rate: float = 0.15
+    flaw_rate: float = 0.0
     data: Any = None
     fields: Mapping[str, str] | None = None
     on_error: str = "raise"

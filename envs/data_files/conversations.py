@@ -1,6 +1,7 @@
 """Conversations, in the forms in which people have them, as messages with a role and a content.
 
-Read are the messages format of OpenAI, transformers and TRL (with tool calls, and contents in parts), ShareGPT
+Read are the messages format of OpenAI, transformers and TRL (with tool calls, contents in parts, and OpenAI's
+``weight`` of 0 for what the assistant said and shall not be imitated), ShareGPT
 (``conversations``, ``from``, ``value``), and TRL's prompt and completion, plain or conversational
 (https://huggingface.co/docs/trl/dataset_formats); for preferences TRL's prompt, chosen and rejected. A tool call
 becomes the words that call a tool of an environment: ``search(food=italian, area=north)``.
@@ -380,7 +381,13 @@ def _message(message: Any, where: str) -> Message:
         calls, said = [_call(_parsed(said, where), where)], ""
     if content is None and not calls:
         raise RowError(f"{where}: content must be a text, got {message!r:.80}")
-    return Message(role=role, content=" ".join([*([said] if said else []), *calls]))
+    found = Message(role=role, content=" ".join([*([said] if said else []), *calls]))
+    weight = native(message.get("weight"))
+    if weight is not None and weight not in (0, 1):
+        raise RowError(f"{where}: weight must be 0 or 1, got {weight!r:.80}")
+    if weight == 0 and role == "assistant":
+        found["weight"] = 0
+    return found
 
 
 def _content(content: Any, where: str) -> str:

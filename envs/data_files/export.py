@@ -25,11 +25,14 @@ def message_rows(conversations: Iterable[Sequence[Message]]) -> Iterator[dict[st
 
 
 def completion_rows(conversations: Iterable[Sequence[Message]]) -> Iterator[dict[str, Any]]:
-    """A row ``{"prompt": [...], "completion": [...]}`` for each turn of the assistant: what came before it, and it."""
+    """A row ``{"prompt": [...], "completion": [...]}`` for each turn of the assistant: what came before it, and it.
+
+    Turns that are not to be imitated, those with a weight of 0, stand in prompts alone.
+    """
     for messages in conversations:
         for place, message in enumerate(messages):
-            if message["role"] == "assistant":
-                before = [dict(earlier) for earlier in messages[:place]]
+            if message["role"] == "assistant" and message.get("weight") != 0:
+                before = [{"role": earlier["role"], "content": earlier["content"]} for earlier in messages[:place]]
                 yield {"prompt": before, "completion": [dict(message)]}
 
 

@@ -127,8 +127,9 @@ class Tokenizer:
         return list(self._writer.reply(messages, content))
 
     def encode_demonstration(self, messages: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[bool]]:
-        """The ids of a conversation, and which of them the agent said: its words and its end-of-turn tokens.
+        """The ids of a conversation, and which of them the agent is to say: its words and its end-of-turn tokens.
 
+        Messages with a weight of 0 are read and not imitated.
         Tokens that may not stand in a reply are not the agent's: a tokenizer that cannot write every text has one for
         what it does not know.
         """
@@ -176,7 +177,7 @@ def _plain_template(hf: Any) -> str:
 def _conversation(
     writer: MessageWriter | WholeWriter, messages: Sequence[Mapping[str, Any]], end_id: int, prompt: bool
 ) -> tuple[list[int], list[bool]]:
-    """The ids of a conversation, and which of them the agent said."""
+    """The ids of a conversation, and which of them the agent is to say."""
     ids: list[int] = []
     said: list[bool] = []
     for number, message in enumerate(messages):
@@ -184,7 +185,7 @@ def _conversation(
             read = writer.since_reply(messages[:number], True, True)
             reply = [*writer.reply(messages[:number], message["content"]), end_id]
             ids += [*read, *reply]
-            said += [False] * len(read) + [True] * len(reply)
+            said += [False] * len(read) + [message.get("weight") != 0] * len(reply)
     rest = writer.since_reply(messages, True, prompt)
     return ids + rest, said + [False] * len(rest)
 

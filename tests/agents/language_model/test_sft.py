@@ -97,6 +97,21 @@ def test_flaws_are_random_replies_at_the_stated_rate():
     assert len(said) > len(task.menu) // 2
 
 
+def test_what_has_a_weight_of_0_is_read_and_not_learned():
+    lm = make_agent("sft", gym.make("TextDialog-v0")).lm
+    talk = [
+        {"role": "user", "content": "hi"}, {"role": "assistant", "content": "goodbye", "weight": 0},
+        {"role": "user", "content": "what?"}, {"role": "assistant", "content": "hello", "weight": 1},
+    ]  # fmt: skip
+    plain = [{"role": message["role"], "content": message["content"]} for message in talk]
+    (ids, said), (same, all_said) = map(lm.tokenizer.encode_demonstration, (talk, plain))
+    assert ids == same
+    own, both = ([token for token, mine in zip(ids, mask, strict=True) if mine] for mask in (said, all_said))
+    end = lm.tokenizer.end_id
+    assert own == [*lm.tokenizer.encode("hello"), end]
+    assert both == [*lm.tokenizer.encode("goodbye"), end, *own]
+
+
 @pytest.mark.parametrize("rate", [-0.1, 1.1])
 def test_a_rate_that_is_none_is_refused(rate):
     with pytest.raises(ValueError, match=r"flaw_rate must be in \[0, 1\]"):

@@ -290,6 +290,18 @@ def test_what_is_written_is_read_again_here_and_by_datasets(tmp_path, ending):
     assert list(load_preferences(path)) == [([ASKED], "Yes.", "No idea.")]
 
 
+def test_a_weight_of_0_marks_what_is_not_imitated(tmp_path):
+    row = {"messages": [ASKED, {**SAID, "weight": 0}, {**ASKED, "weight": 0}, {**SAID, "weight": 1}]}
+    talk = [ASKED, {**SAID, "weight": 0}, ASKED, SAID]
+    assert list(load_conversations([row])) == [talk]
+    for ending in (".jsonl", ".parquet"):
+        write_rows(tmp_path / f"talks{ending}", message_rows([talk]))
+        assert list(load_conversations(tmp_path / f"talks{ending}")) == [talk]
+    assert list(completion_rows([talk])) == [{"prompt": [ASKED, SAID, ASKED], "completion": [SAID]}]
+    with pytest.raises(ValueError, match=r"message 2: weight must be 0 or 1, got 0.5"):
+        load_conversations([{"messages": [ASKED, {**SAID, "weight": 0.5}]}])
+
+
 def test_an_export_has_an_ending_and_rows(tmp_path):
     with pytest.raises(ValueError, match=r"ends in .jsonl or .parquet, got '.*a.csv'"):
         write_rows(tmp_path / "a.csv", [{"a": 1}])
