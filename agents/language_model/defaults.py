@@ -30,20 +30,22 @@ class Default(NamedTuple):
     source: str
 
 
-_LORA_RL = "LoRA: GRPO's, measured with SmolLM2-135M; full: a tenth of it (Schulman et al., 2025)"
+_GROUPS = "LoRA: measured with SmolLM2-135M (docs/pretrained.md); full: unmeasured, TRL's is 1e-6"
+_OTHERS = "LoRA: a third of GRPO's, unmeasured; full: a tenth of it (Schulman et al., 2025)"
 DEFAULTS: dict[str, dict[str, Default]] = {
     "learning_rate": {
         "sft": Default(
             2e-3,
             5e-5,
-            2e-4,
-            "full: measured with SmolLM2-135M, TRL's is 2e-5; LoRA: QLoRA's (Dettmers et al., 2023)",
+            5e-4,
+            "full: measured with SmolLM2-135M, TRL's is 2e-5; LoRA: ten times that (Schulman et al., 2025); "
+            "`benchmarks/lora_sft.py`",
         ),
-        "reinforce": Default(5e-5, 1e-5, 1e-4, _LORA_RL),
-        "a2c": Default(1e-4, 1e-5, 1e-4, _LORA_RL),
-        "ppo": Default(3e-4, 1e-5, 1e-4, _LORA_RL),
-        "grpo": Default(1e-4, 1e-5, 1e-4, _LORA_RL),
-        "rloo": Default(1e-4, 1e-5, 1e-4, _LORA_RL),
+        "reinforce": Default(5e-5, 1e-5, 1e-4, _OTHERS),
+        "a2c": Default(1e-4, 1e-5, 1e-4, _OTHERS),
+        "ppo": Default(3e-4, 1e-5, 1e-4, _OTHERS),
+        "grpo": Default(1e-4, 1e-5, 3e-4, _GROUPS),
+        "rloo": Default(1e-4, 1e-5, 3e-4, _GROUPS),
     },
     "warmup_updates": {
         "sft": Default(50, 10, 10, "pretrained: a tenth of a short training, as in SmolLM2's recipe"),
