@@ -115,7 +115,8 @@ def normalised_interval(scores: ArrayLike, floor: ArrayLike, ceiling: ArrayLike,
     if len(linear) == 1:
         return bootstrap_interval(linear[0], seed)
     least, most = (float(end - low.mean()) / gap for end in (0.0, 1.0))
-    found = CrossedMean.of(linear, least_noise=1 / (linear.shape[1] * gap**2)).interval()
+    noise = 1 / (linear.shape[1] * gap**2)
+    found = CrossedMean.of(linear, least_noise=noise).at_least(noise / linear.size).interval()
     return Interval(found.mean, max(found.low, least), min(found.high, most))
 
 
@@ -201,6 +202,13 @@ class CrossedMean(NamedTuple):
         of_goals = max(found, least_noise / num_goals * sum(len(one) == 1 for one in values))  # a lone row's chance too
         freedom = of_runs**2 / squares if squares else float(min(freedom for _, freedom, _ in parts))
         return cls(float(goal_means.mean()), of_runs, freedom, of_goals, num_goals - 1.0)
+
+    def at_least(self, variance: float) -> CrossedMean:
+        """The same, varying at least as the chance of all scores makes it, were runs and goals all alike.
+
+        Where runs fail on few goals, two of them often fail on as many: that they agree says little then.
+        """
+        return self._replace(variance_of_goals=max(self.variance_of_goals, variance - self.variance_of_runs))
 
     @property
     def variance(self) -> float:
@@ -358,9 +366,7 @@ def _difference(a: np.ndarray, b: np.ndarray, same_start: bool, least_noise: flo
     """Of several runs; its mean is 0 where that is rounding alone."""
     samples = [_differences(a, b)] if same_start else [a, -b]
     found = CrossedMean.of(*samples, least_noise=least_noise)
-    # Two runs often fail on as many goals by chance, where they fail on few: no mean varies less than chance makes it.
-    least = sum(least_noise / one.size for one in samples)
-    found = found._replace(variance_of_goals=max(found.variance_of_goals, least - found.variance_of_runs))
+    found = found.at_least(sum(least_noise / one.size for one in samples))
     rounding = ROUNDING * max(1.0, float(np.abs(a).max()), float(np.abs(b).max()))
     return found._replace(mean=0.0) if abs(found.mean) <= rounding else found
 

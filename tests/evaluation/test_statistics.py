@@ -214,6 +214,14 @@ def test_two_runs_that_fail_as_seldom_do_not_make_us_certain():
     assert np.mean(seldom) < 0.02
 
 
+def test_a_normalised_mean_of_two_runs_that_seldom_fail_covers_as_often_as_it_says():
+    rng, rate, covered = np.random.default_rng(0), 1 / 80, 0
+    for _ in range(400):
+        found = normalised_interval(rng.random((2, 80)) > rate, np.zeros(80), np.ones(80))
+        covered += found.low <= 1 - rate <= found.high
+    assert covered >= 0.94 * 400
+
+
 def test_runs_and_goals_without_any_chance_have_no_interval():
     assert mean_interval(np.full((3, 4), 2.5)) == (2.5, 2.5, 2.5)
     assert CrossedMean.of(np.zeros((3, 4))).p_value() == 1.0
