@@ -134,7 +134,9 @@ class TextEnv(gym.Env[Any, Any]):
         conversation = self.conversation
         if self._in_words:
             return conversation.transcript.written
-        return _summary_array(tuple(conversation.partner.summary())).copy()  # type: ignore[union-attr]
+        partner = conversation.partner
+        assert partner is not None
+        return summary_array(partner, partner.summary(), self.task.summary_sizes)
 
     def _info(self) -> dict[str, Any]:
         conversation = self.conversation
@@ -257,6 +259,21 @@ def allowed_of(partner: Partner, num_choices: int) -> bytes:
     return allowed
 
 
+def summary_array(partner: Partner, summary: Any, sizes: Sequence[int]) -> np.ndarray:
+    """(D,) int64, a fresh array of what :meth:`Partner.summary` says.
+
+    Raises:
+        ValueError: for anything but a number below each of the task's ``sizes``, and at least 0.
+    """
+    try:
+        return _summary_array(tuple(summary), tuple(sizes)).copy()
+    except (TypeError, ValueError) as e:
+        raise ValueError(
+            f"{type(partner).__name__}.summary must return a number for each of the task's summary_sizes, at least 0 "
+            f"and below its size in {tuple(sizes)}, got {summary!r:.80}"
+        ) from e
+
+
 def mask_array(allowed: bytes) -> np.ndarray:
     """(K,) int8, a fresh array of what :meth:`Partner.allowed` says."""
     return _mask_array(allowed).copy()
@@ -266,7 +283,9 @@ def mask_array(allowed: bytes) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=4096)
-def _summary_array(summary: tuple[int, ...]) -> np.ndarray:
+def _summary_array(summary: tuple[int, ...], sizes: tuple[int, ...]) -> np.ndarray:
+    if len(summary) != len(sizes) or not all(0 <= number < size for number, size in zip(summary, sizes, strict=True)):
+        raise ValueError(summary)
     return np.array(summary, dtype=np.int64)
 
 

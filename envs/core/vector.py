@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from ..speakers import Steps, answered_together
 from .conversation import Conversation, conversation_text, spoken_text
 from .partners import SpeakingPartner
 from .task import PartnerFactory, Task
-from .text_env import allowed_of, check_choice, check_options, check_utterance, spaces_of
+from .text_env import allowed_of, check_choice, check_options, check_utterance, spaces_of, summary_array
 
 OF_A_ROW = ("action_masks", "messages", "partner", "render", "transcript")
 OF_ALL_ROWS = ("interface", "max_turns", "render_mode", "reward", "split", "task")
@@ -88,6 +87,7 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._generators: list[np.random.Generator] = []
         self._over = np.zeros(num_envs, dtype=bool)
         self._in_words = interface == "text"
+        self._sizes = np.array(task.summary_sizes, dtype=np.int64)
         self._asks = isinstance(partner_factory, SpeakingPartner)  # one speaker, which all rows ask together
 
     # Reset
@@ -307,8 +307,14 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if self._in_words:
             return tuple([conversation_text(conversation.transcript) for conversation in self.conversations])
         summaries = [conversation.partner.summary() for conversation in self.conversations]  # type: ignore[union-attr]
-        numbers = itertools.chain.from_iterable(summaries)
-        return np.fromiter(numbers, np.int64, self.num_envs * len(summaries[0])).reshape(self.num_envs, -1)
+        try:
+            found = np.array(summaries, dtype=np.int64)
+        except (TypeError, ValueError):  # of different lengths, or no numbers
+            found = np.empty(0)
+        if found.shape != self.observation_space.shape or (found < 0).any() or (found >= self._sizes).any():
+            for conversation, summary in zip(self.conversations, summaries, strict=True):
+                summary_array(conversation.partner, summary, self.task.summary_sizes)  # type: ignore[arg-type]
+        return found
 
     def _infos(self) -> dict[str, Any]:
         everywhere = np.ones(self.num_envs, dtype=bool)

@@ -130,6 +130,15 @@ def test_a_mask_that_is_not_one_of_the_menu_is_told(env_id, make, allowed):
         played(env_id, make, "choices")
 
 
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+@pytest.mark.parametrize("summary", [(), (0, 0), (1,), (-1,), None])
+def test_a_summary_that_is_none_of_the_space_is_told(env_id, make, summary):
+    register_task(env_id, type("Odder", (Echoing,), {"kind": type("Odd", (Echo,), {"summary": lambda self: summary})}))
+    got = re.escape(f"summary_sizes, at least 0 and below its size in (1,), got {summary}")
+    with pytest.raises(ValueError, match=f"Odd.summary must return a number for each .*{got}"):
+        played(env_id, make, "choices")
+
+
 def test_a_goal_that_is_no_dict_is_told(env_id):
     register_task(env_id, type("Odder", (Echoing,), {"draw_goal": lambda self, rng: "latte"}))
     with pytest.raises(TypeError, match=r"Odder.draw_goal must return a dict, got 'latte'"):
