@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..agents.language_model.history import history_of, latest_ids
+from ..agents.language_model.history import history_of, ids_in_room, latest_ids
 from ..envs.tokenizer import Tokenizer
 from ..rewards.transcript import Message, Transcript
 from .earned import Earned
@@ -54,7 +54,7 @@ class Conversation:
 
     def __init__(self, tokenizer: Tokenizer, limits: Limits, messages: Sequence[Message]):
         self.tokenizer, self.limits = tokenizer, limits
-        self.ids = tokenizer.encode_conversation(messages)[-limits.context :]
+        self.ids = ids_in_room(tokenizer, history_of(messages), limits.context)
         self.num_prompt = len(self.ids)
         self.sampled = [0] * len(self.ids)
         self.logprobs: list[float | None] = [0.0] * len(self.ids)
