@@ -22,11 +22,12 @@ import math
 import random
 import shutil
 import tempfile
+import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -45,6 +46,7 @@ MAX_REDRAWS = 20
 """A reply with more tokens that it may not have is an error: the server has another model or another vocabulary."""
 CAP = 2.0
 """The importance cap where a server samples and none was given."""
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +124,7 @@ def sampling(config: SampledConfig) -> Iterator[Sampling]:
     with contextlib.ExitStack() as stack:
         folder = config.sampler_folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="dialogym-adapters-"))
         served = ServedModel(config, Path(folder))
-        stack.callback(served.pool.shutdown, wait=False, cancel_futures=True)
+        stack.callback(served.endpoint.is_over.set)
         yield served
         served.leave()
 
@@ -151,7 +153,6 @@ class ServedModel:
             config.served_name or "", config.sampler_url, None if variable else "", variable,
             config.sampler_timeout, config.sampler_retries,
         )  # fmt: skip
-        self.pool = ThreadPoolExecutor(config.conversations_at_once or config.batch_conversations)
         self._loaded: tuple[str, int] | None = None  # the adapter it has, by name, and of which update
         self._checked = False
 
@@ -196,7 +197,7 @@ class ServedModel:
         if temperature != 1 and not self._checked:
             self.endpoint.check_logprobs(lm.tokenizer.encode_conversation([{"role": "user", "content": "hi"}]), words)
             self._checked = True
-        return ServedSlots(self.endpoint, self.pool, words, max_reply_tokens, seed)
+        return ServedSlots(self.endpoint, words, max_reply_tokens, seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,9 +222,20 @@ class Words:
 
 
 class TokenEndpoint(Endpoint):
-    """Asks a server for the tokens that its model says."""
+    """Asks a server for the tokens that its model says.
+
+    Args:
+        *arguments: of :class:`~dialogym.rewards.served.endpoint.Endpoint`.
+
+    Attributes:
+        is_over: once it is set, no more replies are asked for, whatever is to be tried again.
+    """
 
     PATH = "/completions"
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self.is_over = threading.Event()
 
     def sample(self, prompt: Sequence[int], max_tokens: int, words: Words, seed: str) -> tuple[list[int], list[float]]:
         """A reply, token for token.
@@ -277,6 +289,8 @@ class TokenEndpoint(Endpoint):
 
     def _draw(self, body: Mapping[str, Any], words: Words) -> tuple[list[int], list[float]]:
         """One try: the tokens of a reply up to its end, and their log-probabilities."""
+        if self.is_over.is_set():
+            raise EndpointError("the conversation is not wanted any more")
         response = self.post(self.PATH, body)
         expected = "token_ids and their logprobs, as vLLM's,"
         try:
@@ -346,16 +360,13 @@ class ServedSlots:
 
     Args:
         endpoint: that is asked.
-        pool: of the threads that ask, one for each slot.
         words: what a reply may be made of.
         max_reply_tokens: limit of one reply.
         seed: of the replies.
     """
 
-    def __init__(
-        self, endpoint: TokenEndpoint, pool: ThreadPoolExecutor, words: Words, max_reply_tokens: int, seed: int
-    ):
-        self.endpoint, self.pool, self.words = endpoint, pool, words
+    def __init__(self, endpoint: TokenEndpoint, words: Words, max_reply_tokens: int, seed: int):
+        self.endpoint, self.words = endpoint, words
         self.max_reply_tokens, self.seed = max_reply_tokens, seed
         self._ids = dict[int, list[int]]()  # of each slot, read or said
         self._asked = dict[Future[tuple[list[int], list[float]]], int]()
@@ -367,24 +378,19 @@ class ServedSlots:
         self._ids[slot] = [*([] if anew else self._ids.get(slot, [])), *prompt]
         seed = f"{self.seed}/{turn.conversation}/{turn.reply}"
         asked = (list(self._ids[slot]), self.max_reply_tokens, self.words, seed)
-        self._asked[self.pool.submit(self.endpoint.sample, *asked)] = slot
+        self._asked[in_a_thread(self.endpoint.sample, *asked)] = slot
 
     def advance(self) -> list[Reply]:
         """Waits until a reply is there, and returns those that are.
 
         Raises:
-            EndpointError: if one failed; nobody else is asked then.
+            EndpointError: if one failed.
         """
         done, _ = wait(self._asked, return_when=FIRST_COMPLETED)
         replies = list[Reply]()
         for future in sorted(done, key=self._asked.__getitem__):
             slot = self._asked.pop(future)
-            try:
-                ids, logprobs = future.result()
-            except EndpointError:
-                for other in self._asked:
-                    other.cancel()
-                raise
+            ids, logprobs = future.result()
             self._ids[slot] += ids
             replies.append(Reply(slot, ids, logprobs, torch.empty(0)))
         return replies
@@ -394,3 +400,20 @@ class ServedSlots:
 
     def close(self, slot: int) -> None:
         self._ids.pop(slot, None)
+
+
+def in_a_thread(function: Callable[..., T], *arguments: Any) -> Future[T]:
+    """What a function returns, in a thread of its own, which the end of the program does not wait for.
+
+    Those of a ``ThreadPoolExecutor`` it does wait for: who interrupts a training would wait for a silent server.
+    """
+    future = Future[T]()
+
+    def work() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True, name="dialogym-sampler").start()
+    return future

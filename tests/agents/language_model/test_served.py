@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -59,7 +62,7 @@ def played(lm, url, tmp_path, num=4, seed=0, temperature=1.0, **changed):
             sampling_seed=seed, slots_of=server.open_slots,
         )  # fmt: skip
     finally:
-        server.pool.shutdown(wait=True, cancel_futures=True)
+        server.endpoint.is_over.set()
 
 
 def recomputed(lm, episodes, temperature=1.0):
@@ -211,6 +214,11 @@ def test_a_prompt_that_the_server_refuses_is_told_at_once(lm, tmp_path):
         assert len(stub.requests) <= 8
 
 
+def test_a_silent_server_does_not_keep_a_program_from_ending():
+    asks = "from dialogym.agents.language_model.served import in_a_thread; import time; in_a_thread(time.sleep, 100)"
+    subprocess.run([sys.executable, "-c", asks], check=True, timeout=60)
+
+
 # Training
 
 
@@ -234,6 +242,18 @@ def trained(name, folder, url, **changed):
     agent = agent_of(name, folder, url, **changed)
     agent.learn(echo_env(), log=rows.append)
     return agent, rows
+
+
+def test_when_a_training_has_stopped_nobody_goes_on_asking_the_server(folder):
+    def trouble(number, request):
+        return Answer(400, "no more") if number == 5 else Answer(503)
+
+    with served(LanguageModel.load(folder), trouble=trouble) as (_, stub):
+        with pytest.raises(EndpointError, match=r"HTTP 400 from .*no more"):
+            trained("grpo", folder, stub.url, sampler_retries=1000)
+        num_asked = len(stub.requests)
+        time.sleep(0.5)
+        assert len(stub.requests) <= num_asked + 7  # those under way
 
 
 @pytest.mark.parametrize("name", ["grpo", "rloo"])
@@ -326,7 +346,6 @@ def test_with_weights_the_direction_is_nearer_to_the_right_one_where_the_server_
     with served(lm, temperature=4.0) as (_, stub):
         server = ServedModel(config_of(stub.url), tmp_path)
         episodes = sample_episodes(lm, envs, 1, seeds=list(range(96)), slots_of=server.open_slots)
-        server.pool.shutdown()
     batch, old = recomputed(lm, episodes)
     prompts = sorted({tuple(one.ids[:-1]) for one in episodes})
     batch = dataclasses.replace(batch, group=torch.tensor([prompts.index(tuple(one.ids[:-1])) for one in episodes]))
