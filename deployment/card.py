@@ -51,13 +51,19 @@ class Opinions(NamedTuple):
     success: Interval | None
 
 
-def write_card(folder: str | Path, people: str | Path | None = None, license: str | None = None) -> Path:
+def write_card(
+    folder: str | Path,
+    people: str | Path | None = None,
+    license: str | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+) -> Path:
     """Writes the card of the agent in a folder, and returns its path.
 
     Args:
         folder: that an agent was saved to.
         people: conversations that ``dialogym serve`` kept of it, if there are any to tell of.
         license: of the weights, as the hub names it; None says nothing about it, but for a base model whose is known.
+        evaluation: scores that were just taken of it; None are those in the folder, if they are of this agent.
 
     Raises:
         ValueError: if no agent was saved in ``folder``, or for files that hold something else.
@@ -65,15 +71,21 @@ def write_card(folder: str | Path, people: str | Path | None = None, license: st
     folder = Path(folder)
     opinions = None if people is None else opinions_of(people)
     path = folder / CARD_FILE
-    atomic_write(path, card_of(folder, opinions, license))
+    atomic_write(path, card_of(folder, opinions, license, evaluation))
     return path
 
 
-def card_of(folder: Path, opinions: Opinions | None = None, license: str | None = None) -> str:
+def card_of(
+    folder: Path,
+    opinions: Opinions | None = None,
+    license: str | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+) -> str:
     """The card as text; see :func:`write_card`."""
-    about, evaluation = read_description(folder), read_evaluation(folder)
-    if evaluation is not None and not is_of(evaluation, folder):
-        evaluation = None
+    about = read_description(folder)
+    if evaluation is None:
+        kept = read_evaluation(folder)
+        evaluation = kept if kept is not None and is_of(kept, folder) else None
     base = _base_of(about["config"], folder)
     if license is None:
         license = base.get("license")

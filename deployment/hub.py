@@ -12,6 +12,19 @@ from ..agents.files import CARD_FILE
 from .card import files_to_push
 
 
+def check_repo(repo: str) -> None:
+    """ValueError for a name that no repository can have."""
+    try:
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import validate_repo_id
+    except ImportError as e:
+        raise _missing(e) from e
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as e:
+        raise ValueError(f"expected OWNER/NAME or NAME, got {repo!r}: {e}") from e
+
+
 def push_to_hub(
     folder: str | Path, repo: str, *, private: bool = False, message: str = "Add an agent of dialogym", api: Any = None
 ) -> str:
@@ -32,9 +45,9 @@ def push_to_hub(
     """
     try:
         from huggingface_hub import CommitOperationAdd, HfApi
-        from huggingface_hub.errors import HFValidationError
     except ImportError as e:
-        raise ImportError(f'the hub needs {e.name}: pip install "dialogym[lm]"', name=e.name) from e
+        raise _missing(e) from e
+    check_repo(repo)
     folder = Path(folder)
     read_description(folder)
     if not (folder / CARD_FILE).is_file():
@@ -45,13 +58,15 @@ def push_to_hub(
     try:
         made = api.create_repo(repo, private=private or None, exist_ok=True)
         api.create_commit(made.repo_id, added, commit_message=message)
-    except HFValidationError as e:
-        raise ValueError(f"expected OWNER/NAME or NAME, got {repo!r}: {e}") from e
     except Exception as e:
         if _is_of_the_hub(e):
             raise OSError(f"{repo} was not pushed: {e}") from e
         raise
     return str(made)
+
+
+def _missing(e: ImportError) -> ImportError:
+    return ImportError(f'the hub needs {e.name}: pip install "dialogym[lm]"', name=e.name)
 
 
 def _for_others(path: Path) -> bytes | str:

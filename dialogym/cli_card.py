@@ -54,15 +54,18 @@ def _write_card(
     from rich.status import Status
 
     from dialogym.agents.base import read_description
-    from dialogym.deployment.card import write_card
+    from dialogym.deployment.card import opinions_of, write_card
     from dialogym.deployment.measurement import measure
 
     read_description(folder)
+    if people is not None:
+        opinions_of(people)  # what is wrong with the file is told before the agent is scored
+    scored = None
     if goals:
         made: Any = None if env is None and set_ is None else env_for([str(folder)], env, options_of(set_), trust)
         with Status("", console=console) as status:
-            measure(folder, made, goals, lambda name: status.update(f"scoring {name}"), trust)
-    return write_card(folder, people, license)
+            scored = measure(folder, made, goals, lambda name: status.update(f"scoring {name}"), trust)
+    return write_card(folder, people, license, scored)
 
 
 def push(
@@ -81,8 +84,9 @@ def push(
 
     Your token is taken from HF_TOKEN, or from `hf auth login`; HF_ENDPOINT is another hub.
     """
-    from dialogym.deployment.hub import push_to_hub
+    from dialogym.deployment.hub import check_repo, push_to_hub
 
+    check_repo(repo)
     _write_card(folder, goals, people, license_, env, set_, trust)
     url = push_to_hub(folder, repo, private=private, message=message)
     console.print(f"Pushed to {url}", soft_wrap=True, markup=False, highlight=False)

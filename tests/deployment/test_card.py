@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from dialogym import cli
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.files import EVALUATION_FILE, digest_of
+from dialogym.deployment import measurement
 from dialogym.deployment.card import CEILING, _beside_floors, _shown, card_of, opinions_of, write_card
 from dialogym.deployment.measurement import TRAINED, measure
 from dialogym.envs import register_task
@@ -184,6 +185,25 @@ def test_the_card_says_nothing_of_judges_where_there_are_none(tmp_path):
     (tmp_path / EVALUATION_FILE).write_text(json.dumps(before))
     assert card_of(tmp_path) == with_none
     assert "opinion" not in with_none
+
+
+def test_the_command_reads_the_files_of_an_agent_once(tmp_path, monkeypatch):
+    make_agent("q_learning", gym.make("TextDialog-v0")).save(tmp_path)
+    asked = []
+    monkeypatch.setattr(measurement, "digest_of", lambda folder: [digest_of(folder), asked.append(folder)][0])
+    result = CliRunner().invoke(cli.app, ["card", str(tmp_path), "--goals", "5"])
+    assert result.exception is None, result.output
+    assert "On 5 test goals" in (tmp_path / "README.md").read_text()
+    assert asked == [tmp_path]
+
+
+def test_the_command_tells_what_is_wrong_with_the_conversations_before_it_scores_anything(tmp_path):
+    make_agent("q_learning", gym.make("TextDialog-v0")).save(tmp_path)
+    (tmp_path / "people.jsonl").write_text("[]\n")
+    people = ["--people", str(tmp_path / "people.jsonl")]
+    result = CliRunner().invoke(cli.app, ["card", str(tmp_path), "--goals", "5", *people])
+    assert "people.jsonl, line 1: expected a conversation that serve kept" in str(result.exception)
+    assert not (tmp_path / EVALUATION_FILE).exists()
 
 
 def test_the_command_changes_options_of_the_environment_that_the_agent_was_made_for(tmp_path):

@@ -109,6 +109,14 @@ def test_the_command_scores_describes_and_pushes(hub, tmp_path, monkeypatch):
     assert TOKEN.encode() not in b"".join(files.values())
 
 
+@pytest.mark.parametrize("repo", ["a/b/c", "team/", "my guide"])
+def test_the_command_refuses_a_name_that_is_none_before_it_scores_anything(repo, tmp_path):
+    make_agent("q_learning", gym.make("TextDialog-v0")).save(tmp_path)
+    result = CliRunner().invoke(cli.app, ["push", str(tmp_path), repo, "--goals", "5"])
+    assert str(result.exception).startswith(f"expected OWNER/NAME or NAME, got {repo!r}")
+    assert not (tmp_path / "evaluation.json").exists()
+
+
 def test_what_goes_wrong_is_told(hub, api, speaker, tmp_path):
     with pytest.raises(ValueError, match="a folder that an agent was saved to"):
         push_to_hub(tmp_path, "team/guide", api=api)
