@@ -164,8 +164,10 @@ class Desk:
         """Notes what was said, so that who goes on with it is recognised; or that nothing can be said any more."""
         assert entry.job is not None
         error, id = future.exception(), entry.talk.id
-        if error is not None and (entry.job.script or not isinstance(error, AgentFailed)):
+        if error is not None and entry.job.script:
             self._forget(entry)
+        elif error is not None and not isinstance(error, AgentFailed):  # the environment broke
+            self._put_away(entry)
         elif error is None and self._entries.get(id) is entry and not future.result().over:
             entry.said = (*asked, ("assistant", future.result().content))
             if not entry.is_named:

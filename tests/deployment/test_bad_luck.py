@@ -21,6 +21,7 @@ from dialogym.agents.language_model.demonstrations import load_messages
 from dialogym.deployment.card import opinions_of
 from dialogym.deployment.pairs import read_kept
 from dialogym.deployment.records import Records
+from dialogym.envs.core.conversation import Conversation
 
 from .serving import TOKEN, Echo, quick, said, serving, wait_until
 
@@ -165,6 +166,18 @@ def test_an_environment_or_an_agent_that_is_broken_breaks_one_conversation(serve
         assert (status, "expected 1 actions, got 0" in told["error"]["message"]) == (500, True)
     assert served.complete(said("hello"))[0] == 200
     assert served.ask("GET", "/health")[0] == 200
+
+
+def test_a_conversation_in_which_the_environment_breaks_is_kept_as_far_as_it_came(served, monkeypatch):
+    first = served.complete(said("one"))[1]
+    answer = first["choices"][0]["message"]["content"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Conversation, "_answer", lambda self, partner, lines: 1 / 0)
+        assert served.complete(said("one", answer, "two"))[0] == 500
+    wait_until(lambda: len(served.lines()) == 1)
+    (line,) = served.lines()
+    assert line["id"] == first["conversation"]
+    assert [message["content"] for message in line["messages"] if message["role"] != "system"] == ["one", answer]
 
 
 @pytest.mark.parametrize(("interface", "action"), [("text", None), ("text", 7), ("choices", -1), ("choices", 1.5)])
