@@ -468,8 +468,14 @@ def _duration(seconds: float) -> str:
 
 
 def files_to_push(folder: str | Path) -> Iterable[Path]:
-    """The files of an agent, relative to its folder, hidden ones and drafts aside."""
+    """The files of an agent, relative to its folder.
+
+    Hidden ones, drafts, and the card that peft writes beside an adapter are aside: that one says nothing but where the
+    model below lies.
+    """
     for path in sorted(Path(folder).rglob("*")):
         relative = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in relative.parts) and path.suffix != ".tmp":
+        is_hidden = any(part.startswith(".") for part in relative.parts)
+        is_of_peft = relative.name == CARD_FILE and relative.name != str(relative)
+        if path.is_file() and not (is_hidden or is_of_peft or path.suffix == ".tmp"):
             yield relative

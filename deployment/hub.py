@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from ..agents.base import AGENT_FILE, read_description
-from ..agents.files import CARD_FILE
+from ..agents.files import CARD_FILE, EVALUATION_FILE, HISTORY_FILE
 from .card import files_to_push
+
+TELLING = (AGENT_FILE, EVALUATION_FILE, HISTORY_FILE, "base.json", "adapter_config.json")
+"""Files of an agent that may name others of this machine; the last two are an adapter's."""
+_FOLDERS = re.compile(r"""(?<![\w./-])/(?:[^/'"]+/)+""")
+"""What stands before the last name of a path from the root; no part of an address on the web."""
 
 
 def check_repo(repo: str) -> None:
@@ -70,18 +76,19 @@ def _missing(e: ImportError) -> ImportError:
 
 
 def _for_others(path: Path) -> bytes | str:
-    """A file as it is pushed: itself, but for paths in an agent's description, which say where files lie."""
-    if path.name != AGENT_FILE:
+    """A file as it is pushed: itself, but for paths in what tells of an agent, which say where files lie."""
+    if path.name not in TELLING:
         return str(path)
-    return (json.dumps(_without_paths(json.loads(path.read_text(encoding="utf-8"))), indent=1) + "\n").encode()
+    return (json.dumps(_without_folders(json.loads(path.read_text(encoding="utf-8"))), indent=1) + "\n").encode()
 
 
-def _without_paths(value: Any) -> Any:
+def _without_folders(value: Any) -> Any:
+    """The value, but of paths from the root the last name alone, wherever in it they stand."""
     if isinstance(value, dict):
-        return {name: _without_paths(one) for name, one in value.items()}
+        return {_without_folders(name): _without_folders(one) for name, one in value.items()}
     if isinstance(value, list):
-        return [_without_paths(one) for one in value]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+        return [_without_folders(one) for one in value]
+    return _FOLDERS.sub("", value) if isinstance(value, str) else value
 
 
 def _is_of_the_hub(e: BaseException | None) -> bool:

@@ -12,7 +12,7 @@ from huggingface_hub import HfApi, ModelCard
 from dialogym import cli
 from dialogym.agents import load_agent, make_agent
 from dialogym.deployment.card import write_card
-from dialogym.deployment.hub import push_to_hub
+from dialogym.deployment.hub import _without_folders, push_to_hub
 
 from .stub_hub import OWNER, TOKEN, stub_hub
 
@@ -83,6 +83,34 @@ def test_nobody_is_told_where_files_lie_on_this_machine(hub, api, speaker, tmp_p
         (tmp_path / "fetched" / name).write_bytes(content)
     messages = {"messages": [{"role": "user", "content": "cheap food in the north"}]}
     assert load_agent(tmp_path / "fetched", env=env).act("", messages) == load_agent(speaker).act("", messages)
+
+
+def test_folders_are_left_out_of_all_that_tells_of_an_agent(hub, api, speaker, tmp_path):
+    pytest.importorskip("peft")
+    env = gym.make("TextNegotiation-v0", partner=f"lm:{speaker}")
+    make_agent("sft", env, model=str(speaker), lora_rank=2).save(tmp_path / "agent")
+    told = {"rows": {}, "agent_sha256": "", "options": {"partner": f"'lm:{speaker}"}, "digests": {f"lm:{speaker}": "0"}}
+    (tmp_path / "agent" / "evaluation.json").write_text(json.dumps(told))
+    write_card(tmp_path / "agent")
+    push_to_hub(tmp_path / "agent", "guide", api=api)
+    files = hub.repos[f"{OWNER}/guide"]
+    assert not [name for name, content in files.items() if str(tmp_path.parent).encode() in content]
+    assert not [name for name, content in files.items() if str(speaker).encode() in content]
+    assert json.loads(files["agent.json"])["env"]["options"]["partner"] == "lm:agent"
+    assert json.loads(files["adapter/base.json"])["name"] == "agent"
+    assert json.loads(files["evaluation.json"]) == {
+        **told,
+        "options": {"partner": "'lm:agent"},
+        "digests": {"lm:agent": "0"},
+    }
+
+
+def test_a_path_is_cut_and_an_address_is_not():
+    assert [_without_folders(text) for text in ("/a/b c/d", "lm:/a/d?x=1", "{'preference:/a/b/d': 1}")] == [
+        "d", "lm:d?x=1", "{'preference:d': 1}"
+    ]  # fmt: skip
+    kept = ["http://host/v1#MODEL", "owner/name", "runs/a/agent", "./a/b", "1/2", ""]
+    assert _without_folders({"x": kept}) == {"x": kept}
 
 
 def test_a_repository_that_is_there_gets_another_commit(hub, api, speaker):
