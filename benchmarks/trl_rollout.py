@@ -48,7 +48,7 @@ class Parrot:
             use_vllm=False,
         )
 
-    def reply(self, prompts: Sequence[Any], noise: Sequence[Any]) -> list[Reply]:
+    def reply(self, prompts: Sequence[Any], turns: Sequence[Any]) -> list[Reply]:
         self.num_turns += 1
         ids = [self.said[(self.num_turns + place) % len(self.said)] for place in range(len(prompts))]
         return [Reply(list(one), [0.0] * len(one)) for one in ids]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 import transformers
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
@@ -110,8 +109,7 @@ class SpeakerAgent(Agent):
 
     def act_batch(self, observations: Sequence[Any], infos: Sequence[Info]) -> list[str]:
         conversations = [self._conversation(info["messages"]) for info in infos]
-        noise = [torch.Generator() for _ in infos]  # greedy replies take none
-        replies = self.speaker.reply([one.context for one in conversations], noise)
+        replies = self.speaker.reply([one.context for one in conversations])
         said = [one.say(reply) for one, reply in zip(conversations, replies, strict=True)]
         self._conversations = {}
         for conversation, info, text in zip(conversations, infos, said, strict=True):

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
+from ...agents.language_model.drawing import Turn
 from ...envs import TextVectorEnv, remake_vec
 from ...envs.tokenizer import Tokenizer, load_tokenizer
 from ..conversation import Conversation
@@ -71,11 +71,11 @@ class Rollout:
             options={"goal_id": [goal.goal_id for goal in goals]},
         )
         limits = limits_of(speaker.trainer, self.max_reply_tokens)
-        noise = noise_of(speaker.trainer, goals)
+        turns = first_turns(speaker.trainer, goals)
         played = [Conversation(tokenizer, limits, envs.messages(row)) for row in range(len(goals))]
         active = list(range(len(goals)))
         while active:
-            replies = speaker.reply([played[row].context for row in active], [noise[row] for row in active])
+            replies = speaker.reply([played[row].context for row in active], [turns[row] for row in active])
             actions: list[str | None] = [None] * len(goals)
             for row, reply in zip(active, replies, strict=True):
                 actions[row] = played[row].say(reply)
@@ -83,6 +83,7 @@ class Rollout:
             for row in active:
                 terms = {name: float(column[row]) for name, column in infos.get("reward_terms", {}).items()}
                 played[row].earned.add(float(rewards[row]), terms)
+                turns[row] = turns[row].next
             active = [row for row in active if not (terminated[row] or truncated[row])]
             for row in active:
                 played[row].hear(envs.messages(row))
@@ -99,15 +100,13 @@ class Rollout:
         return self._envs[key]
 
 
-def noise_of(trainer: Any, goals: Sequence[Goal]) -> list[torch.Generator]:
-    """The sampling noise of each conversation of this process."""
-    first = trainer.accelerator.process_index * len(goals)
-    common = [trainer.args.seed, trainer.state.global_step]
-    noise = []
-    for place, goal in enumerate(goals, start=first):
-        key = [*common, place, goal.seed, zlib.crc32(goal.goal_id.encode())]
-        noise.append(torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0])))
-    return noise
+def first_turns(trainer: Any, goals: Sequence[Goal]) -> list[Turn]:
+    """The first reply of each conversation of this process, by a number for what its words hang on."""
+    first, step = trainer.accelerator.process_index * len(goals), trainer.state.global_step
+    keys = [
+        [step, place, goal.seed, zlib.crc32(goal.goal_id.encode())] for place, goal in enumerate(goals, start=first)
+    ]
+    return [Turn(int(np.random.SeedSequence(key).generate_state(1)[0])) for key in keys]
 
 
 def environment_reward(

@@ -26,6 +26,7 @@ from trl.distributed import DistributedBackend
 from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.utils import pad
 
+from ...agents.language_model.drawing import Turn, uniform_numbers
 from ...agents.language_model.exactness import evaluating
 from ...agents.language_model.generation import Draw
 from ..conversation import Reply
@@ -79,18 +80,19 @@ class Speaker:
         finally:
             self._open.close()
 
-    def reply(self, prompts: Sequence[Sequence[int]], noise: Sequence[torch.Generator]) -> list[Reply]:
+    def reply(self, prompts: Sequence[Sequence[int]], turns: Sequence[Turn] = ()) -> list[Reply]:
         """A reply in each of the conversations.
 
         Args:
             prompts: the ids of each conversation so far, up to where the reply begins; one conversation at least.
-            noise: of each conversation, on the CPU: what is said hangs on it alone, whatever conversations are beside
-                it and in whichever process. vLLM draws its own.
+            turns: which reply it is, of each conversation: what is drawn hangs on it and on the trainer's seed alone,
+                whatever conversations are beside it and in whichever process. Greedy replies are not drawn, and vLLM
+                draws its own.
 
         Raises:
             RuntimeError: if another process stopped; with its message.
         """
-        return self._say(prompts, noise, max(self._tell(len(prompts))))[: len(prompts)]
+        return self._say(prompts, turns, max(self._tell(len(prompts))))[: len(prompts)]
 
     def _tell(self, num_replies: int, error: str | None = None) -> list[int]:
         """How many replies each process wants now."""
@@ -102,14 +104,14 @@ class Speaker:
                     raise RuntimeError(f"process {number} stopped: {message}")
         return [wanted for wanted, _ in told]
 
-    def _say(self, prompts: Sequence[Sequence[int]], noise: Sequence[torch.Generator], most: int) -> list[Reply]:
+    def _say(self, prompts: Sequence[Sequence[int]], turns: Sequence[Turn], most: int) -> list[Reply]:
         """Replies to the prompts, and to as many idle ones as the engine needs where others want ``most``."""
         num_idle = self._num_needed(most) - len(prompts)
         prompts = [*prompts, *[self.end_ids[:1]] * num_idle]
-        noise = [*noise, *[torch.Generator()] * num_idle]
+        turns = [*turns, *[Turn(0)] * num_idle]
         if not prompts:
             return []
-        return self._ask_vllm(prompts) if self.trainer.use_vllm else self._generate(prompts, noise)
+        return self._ask_vllm(prompts) if self.trainer.use_vllm else self._generate(prompts, turns)
 
     def _num_needed(self, most: int) -> int:
         """Replies at least that each process has to ask for together with the others."""
@@ -124,16 +126,18 @@ class Speaker:
         )
         return [Reply(list(said), [one[0] for one in row]) for said, row in zip(ids, logprobs, strict=True)]
 
-    def _generate(self, prompts: Sequence[Sequence[int]], noise: Sequence[torch.Generator]) -> list[Reply]:
+    def _generate(self, prompts: Sequence[Sequence[int]], turns: Sequence[Turn]) -> list[Reply]:
         device, pad_id = self.trainer.accelerator.device, self.trainer.generation_kwargs["pad_token_id"]
         rows = [torch.tensor(prompt) for prompt in prompts]
         ids = pad(rows, padding_value=pad_id, padding_side="left").to(device)
         mask = pad([torch.ones_like(row) for row in rows], padding_value=0, padding_side="left").to(device)
-        drawn = torch.stack([torch.rand(self.max_reply_tokens, generator=generator) for generator in noise])  # (B, R)
+        uniform = None
+        if not self.greedy:
+            uniform = uniform_numbers(self.trainer.args.seed, turns, self.max_reply_tokens).to(device)  # (B, R)
         warped: Any = self._warpers()
         draw = Draw(
             lambda ids, scores: torch.log_softmax(warped(ids, scores).float(), dim=-1),
-            None if self.greedy else drawn.to(device),
+            uniform,
         )
         config = GenerationConfig(**self._options(), disable_compile=True)
         whole = self._model.generate(

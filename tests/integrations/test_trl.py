@@ -24,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of TRL, accelerate and torc
 from accelerate.commands.config.config_args import load_config_from_file  # noqa: E402
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser  # noqa: E402
 
+from dialogym.agents.language_model.drawing import Turn  # noqa: E402
 from dialogym.evaluation.score import frozen_goals, score  # noqa: E402
 from dialogym.integrations.trl import EvaluationCallback, Rollout, goal_dataset  # noqa: E402
 from dialogym.integrations.trl.speaker import Speaker  # noqa: E402
@@ -61,9 +62,9 @@ def test_what_was_sampled_stays_as_it_was_sampled_and_only_new_messages_are_temp
     said: list[Any] = []
     reply = Speaker.reply
 
-    def listen(self: Any, prompts: Any, noise: Any) -> Any:
+    def listen(self: Any, prompts: Any, turns: Any) -> Any:
         read = [list(prompt) for prompt in prompts]
-        replies = reply(self, prompts, noise)
+        replies = reply(self, prompts, turns)
         said.append((read, replies))
         return replies
 
@@ -92,7 +93,7 @@ def test_what_was_sampled_stays_as_it_was_sampled_and_only_new_messages_are_temp
 def test_a_step_goes_down_the_gradient_of_the_loss_over_the_sampled_tokens(kind, tmp_path):
     kept = Kept(Rollout(echo_env(), REPLY))
     more = {"scale_rewards": "none", "loss_type": "dapo"} if kind == "grpo" else {}
-    trainer = trainer_of(kind, tmp_path, rollout=kept, **more)
+    trainer = trainer_of(kind, tmp_path, rollout=kept, seed=4, **more)
     model = tiny_model(tiny_tokenizer()).model  # the same weights
     trainer.train()
     output = kept.outputs[0]
@@ -117,11 +118,11 @@ def test_a_step_goes_down_the_gradient_of_the_loss_over_the_sampled_tokens(kind,
 
 @pytest.mark.parametrize(("kind", "seed"), [("grpo", 1), ("grpo", 2), ("grpo", 3), ("rloo", 3)])
 def test_a_model_learns_to_echo_words(kind, seed, tmp_path):
-    sizes = {"per_device_train_batch_size": 32, "num_generations": 8, "max_steps": 18}
+    sizes = {"per_device_train_batch_size": 64, "num_generations": 8, "max_steps": 20}
     trainer = trainer_of(kind, tmp_path, **sizes, seed=seed, optim="adamw_torch", learning_rate=0.02, max_grad_norm=1.0)
     trainer.train()
     rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
-    assert len(rewards) == 18
+    assert len(rewards) == 20
     assert rewards[0] < 0.4  # random words: 0.2 of 2
     assert np.mean(rewards[-4:]) > 0.8
 
@@ -139,16 +140,12 @@ def test_a_group_is_conversations_about_one_goal_under_one_seed(tmp_path):
         assert output["prompt_ids"][0] == output["prompt_ids"][3]
 
 
-def test_words_hang_on_their_own_noise_whatever_is_beside_them(tmp_path):
+def test_words_hang_on_their_own_turn_whatever_is_beside_them(tmp_path):
     trainer = trainer_of("grpo", tmp_path, top_k=4, top_p=0.9, min_p=0.01, repetition_penalty=1.1)
-    prompts = [[4, 5], [6, 7, 4, 5, 6], [7]]
-
-    def noise() -> list[torch.Generator]:
-        return [torch.Generator().manual_seed(seed) for seed in range(3)]
-
+    prompts, turns = [[4, 5], [6, 7, 4, 5, 6], [7]], [Turn(0), Turn(1), Turn(0, reply=1)]
     with Speaker(trainer, 2, 6) as speaker:
-        together = speaker.reply(prompts, noise())
-        apart = [speaker.reply([prompt], [one])[0] for prompt, one in zip(prompts, noise(), strict=True)]
+        together = speaker.reply(prompts, turns)
+        apart = [speaker.reply([prompt], [turn])[0] for prompt, turn in zip(prompts, turns, strict=True)]
     assert [reply.ids for reply in together] == [reply.ids for reply in apart]
     for one, other in zip(together, apart, strict=True):
         assert np.allclose(one.logprobs, other.logprobs, atol=1e-5)
@@ -232,9 +229,9 @@ def test_vllm_speaks_with_our_limits_and_gives_its_own_back(tmp_path):
     trainer.use_vllm, trainer.vllm_mode, trainer.vllm_generation, trainer._last_loaded_step = True, "server", engine, -1
     trainer.vllm_tensor_parallel_size = 1
     with Speaker(trainer, 2, REPLY, greedy=True) as speaker:
-        replies = speaker.reply([[4], [5]], [])
+        replies = speaker.reply([[4], [5]])
     with Speaker(trainer, 2, REPLY) as speaker:
-        speaker.reply([[4]], [])
+        speaker.reply([[4]])
     assert replies == [([6, 2], [-0.5, None])] * 2
     stops = {"seed": 1, "stop_token_ids": [2, *trainer.eos_token_ids]}
     assert asked == [(REPLY, stops, 0.0, 1), (REPLY, stops, 1.0, 1)]

@@ -12,6 +12,7 @@ import torch
 from torch.distributed.fsdp import fully_shard
 from trl.distributed import DistributedBackend
 
+from dialogym.agents.language_model.drawing import Turn
 from dialogym.evaluation.score import frozen_goals
 from dialogym.integrations.trl import EvaluationCallback, Rollout
 from dialogym.integrations.trl.speaker import Speaker
@@ -67,8 +68,7 @@ def split(folder: Path) -> tuple[list[Any], list[Any]]:
 
     def say(max_reply_tokens: int = 5) -> list[Any]:
         with Speaker(trainer, 2, max_reply_tokens) as speaker:
-            noise = [torch.Generator().manual_seed(seed) for seed in (7, 8)]
-            return [speaker.reply([[4], [5, 6]], noise) for _ in range(num_turns)]
+            return [speaker.reply([[4], [5, 6]], [Turn(7, reply), Turn(8, reply)]) for reply in range(num_turns)]
 
     whole = say()
     for layer in trainer.model.model.layers:
