@@ -8,12 +8,13 @@ from ..conversation import Limits
 
 
 def limits_of(trainer: Any, max_reply_tokens: int) -> Limits:
-    """Those of a trainer.
+    """Those of a trainer; a ``max_completion_length`` of None leaves the model's context alone as the limit.
 
     Raises:
         ValueError: if there is no room for a reply.
     """
-    completion, context = trainer.max_completion_length, max_context(trainer)
+    context = max_context(trainer)
+    completion = context if trainer.max_completion_length is None else trainer.max_completion_length
     if max_reply_tokens > completion:
         raise ValueError(f"max_completion_length must be at least {max_reply_tokens} tokens, got {completion}")
     if 2 * max_reply_tokens >= context:

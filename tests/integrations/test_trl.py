@@ -193,6 +193,14 @@ class Plain:
         return text
 
 
+def test_without_a_limit_of_completions_the_context_alone_limits_a_conversation(tmp_path):
+    kept = Kept(Rollout(dawdle_env(), 2))
+    trainer_of("grpo", tmp_path, env=dawdle_env(), rollout=kept, max_completion_length=None).train()
+    output = kept.outputs[0]
+    assert max(output["turns"]) == 12
+    assert [sum(mask) >= turns for mask, turns in zip(output["env_mask"], output["turns"], strict=True)] == [True] * 8
+
+
 def test_evaluation_says_what_the_likeliest_words_score(tmp_path):
     env = echo_env()
     goals = frozen_goals(env, "validation", 12)
