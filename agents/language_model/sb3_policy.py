@@ -228,7 +228,8 @@ def load_model(model: str | None, options: Mapping[str, Any]) -> LanguageModel:
     except OSError as e:
         raise OSError(
             f"cannot read the language model {model!r} ({e}); to load a policy whose folder has moved, pass "
-            "custom_objects={'policy_kwargs': {'model': FOLDER}} to the algorithm's load"
+            "custom_objects={'policy_kwargs': {'model': FOLDER, ...}} to the algorithm's load, with all else that was "
+            "in policy_kwargs: they take the place of what was saved"
         ) from e
 
 

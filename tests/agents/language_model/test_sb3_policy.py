@@ -402,7 +402,7 @@ def test_a_folder_that_has_moved_can_be_named_when_loading(folder: str, tmp_path
     model = PPO(LMActorCriticPolicy, tokens_env(folder), policy_kwargs={"model": str(old)}, **QUICK)
     model.save(tmp_path / "model.zip")
     old.rename(new)
-    with pytest.raises(OSError, match="custom_objects"):
+    with pytest.raises(OSError, match=r"custom_objects.* with all else that was in policy_kwargs"):
         PPO.load(tmp_path / "model.zip")
     loaded = PPO.load(tmp_path / "model.zip", custom_objects={"policy_kwargs": {"model": str(new)}}, device="cpu")
     assert loaded.policy.lm.tokenizer.fingerprint == model.policy.lm.tokenizer.fingerprint
