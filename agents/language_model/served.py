@@ -24,15 +24,15 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from ...rewards.served.endpoint import Endpoint, EndpointError
+from ...rewards.served.endpoint import Endpoint, EndpointError, in_a_thread
 from ..base import LogRow
 from .adapter import save_adapter
 from .continuous import OpenSlots, Reply, Slots, open_slots
@@ -46,7 +46,6 @@ MAX_REDRAWS = 20
 """A reply with more tokens that it may not have is an error: the server has another model or another vocabulary."""
 CAP = 2.0
 """The importance cap where a server samples and none was given."""
-T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -400,20 +399,3 @@ class ServedSlots:
 
     def close(self, slot: int) -> None:
         self._ids.pop(slot, None)
-
-
-def in_a_thread(function: Callable[..., T], *arguments: Any) -> Future[T]:
-    """What a function returns, in a thread of its own, which the end of the program does not wait for.
-
-    Those of a ``ThreadPoolExecutor`` it does wait for: who interrupts a training would wait for a silent server.
-    """
-    future = Future[T]()
-
-    def work() -> None:
-        try:
-            future.set_result(function(*arguments))
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=work, daemon=True, name="dialogym-sampler").start()
-    return future

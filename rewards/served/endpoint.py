@@ -10,8 +10,10 @@ import contextlib
 import functools
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, wait
 from time import sleep
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -215,17 +217,46 @@ class ChatEndpoint(Endpoint):
         return self._safe(content)
 
 
-def threaded(function: Any, arguments: Sequence[Any], num_threads: int) -> list[Any]:
-    """``function`` of each argument, ``num_threads`` at once, in order; the first error stops the rest."""
-    from concurrent.futures import ThreadPoolExecutor
+def threaded(function: Callable[[Any], T], arguments: Sequence[Any], num_threads: int) -> list[T]:
+    """``function`` of each argument, ``num_threads`` at once, in order.
 
+    The first error is raised at once: no more are begun, and nobody waits for those under way.
+    """
     if len(arguments) < 2 or num_threads == 1:
         return [function(argument) for argument in arguments]
-    pool = ThreadPoolExecutor(max_workers=min(num_threads, len(arguments)))
-    try:
-        return list(pool.map(function, arguments))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    futures, running = list[Future[T]](), set[Future[T]]()
+    for argument in arguments:
+        if len(running) == num_threads:
+            running = _waited_for(running, FIRST_COMPLETED)
+        futures.append(in_a_thread(function, argument))
+        running.add(futures[-1])
+    _waited_for(running, FIRST_EXCEPTION)
+    return [future.result() for future in futures]
+
+
+def _waited_for(running: set[Future[T]], until: str) -> set[Future[T]]:
+    """Those that still run when the first one, or all, have ended; the error of one is raised."""
+    done, others = wait(running, return_when=until)
+    for future in done:
+        future.result()
+    return others
+
+
+def in_a_thread(function: Callable[..., T], *arguments: Any) -> Future[T]:
+    """What ``function`` returns, in a thread of its own, which the end of the program does not wait for.
+
+    For those of a ``ThreadPoolExecutor`` it does wait: who interrupts a program would wait for a silent server.
+    """
+    future = Future[T]()
+
+    def work() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True, name="dialogym-endpoint").start()
+    return future
 
 
 def retry_after(value: str | None) -> float | None:

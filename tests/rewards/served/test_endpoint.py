@@ -3,6 +3,7 @@
 import email.utils
 import os
 import pickle
+import subprocess
 import sys
 import time
 
@@ -225,3 +226,9 @@ def test_threads_keep_the_order_and_the_first_error_stops_the_rest():
     with pytest.raises(KeyError):
         threaded(fails_at_one, range(1000), 2)
     assert len(done) < 1000
+
+
+def test_nobody_waits_for_a_silent_server_when_another_request_has_failed():
+    code = "import time; from dialogym.rewards.served.endpoint import threaded; threaded(time.sleep, [60, -1], 2)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40)
+    assert "ValueError: sleep length must be non-negative" in run.stderr
