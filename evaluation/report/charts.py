@@ -196,27 +196,42 @@ def learning_chart(results: Mapping[str, Any]) -> str:
 
 @contextmanager
 def learning_figure(results: Mapping[str, Any]) -> Iterator[Any]:
-    """Success on validation goals against environment turns: language models left, agents with a menu right."""
+    """Success on validation goals against environment turns: language models left, agents with a menu right.
+
+    Where there are none of either kind the others have all the room.
+    """
     agents = results["agents"]
     shown = stages_of(agents).before
-    with _drawing(8.8, 3.5, columns=2) as (figure, (left, right)):
-        sft = agents.get(shown)
-        starts = _sft_points(sft) if sft is not None else []
-        if starts:
-            left.axvspan(0, starts[0][0], color=colour(shown), alpha=0.15, linewidth=0)
-            left.text(0, 1.04, "demonstrations", fontsize=8, va="bottom", color=colour(shown))
-        for one in _learners(with_menu=False):
-            if one.name in agents:
-                _curves(left, one.name, agents[one.name], starts if one.starts_from == shown else [])
-        if starts:
-            left.plot(*zip(*starts, strict=True), "D", color=colour(shown), markersize=6, label=label(shown))
-        for one in _learners(with_menu=True):
-            if one.name in agents:
+    starts = _sft_points(agents[shown]) if shown in agents else []
+    speaking, choosing = ([one for one in _learners(menu) if one.name in agents] for menu in (False, True))
+    titles = [title for title, has in (("language models", speaking or starts), ("menu agents", choosing)) if has]
+    with _drawing(8.8, 3.5, columns=max(1, len(titles))) as (figure, _):
+        axes_of = dict(zip(titles, figure.axes, strict=False))
+        left, right = axes_of.get("language models"), axes_of.get("menu agents")
+        if left is not None:
+            _language_model_curves(left, agents, speaking, shown, starts)
+            _finish_learning_axes(left, "language models", "center right")
+        if right is not None:
+            for one in choosing:
                 _curves(right, one.name, agents[one.name], [])
-        _finish_learning_axes(left, "language models", "center right")
-        _finish_learning_axes(right, "menu agents", "lower right")
-        left.set_ylabel("success on validation goals")
+            _finish_learning_axes(right, "menu agents", "lower right")
+        figure.axes[0].set_ylabel("success on validation goals")
+        if not titles:
+            _finish_learning_axes(figure.axes[0], "nobody learned by acting", "center right")
         yield figure
+
+
+def _language_model_curves(
+    axes: Any, agents: Mapping[str, Any], learners: Sequence[Contender], shown: str, starts: list[tuple[float, float]]
+) -> None:
+    """Those after SFT begin where it came to, behind the turns of its demonstrations."""
+    if starts:
+        axes.axvspan(0, starts[0][0], color=colour(shown), alpha=0.15, linewidth=0)
+        axes.text(0, 1.04, "demonstrations", fontsize=8, va="bottom", color=colour(shown))
+    for one in learners:
+        _curves(axes, one.name, agents[one.name], starts if one.starts_from == shown else [])
+    if starts:
+        axes.plot(*zip(*starts, strict=True), "D", color=colour(shown), markersize=6, label=label(shown))
 
 
 def _sft_points(sft: Mapping[str, Any]) -> list[tuple[float, float]]:

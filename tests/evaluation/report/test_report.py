@@ -196,3 +196,25 @@ def test_the_files_are_written(results, tmp_path):
 
 def test_equal_results_make_equal_pages(results):
     assert html_report(results) == html_report(results)
+
+
+@pytest.mark.parametrize(
+    ("agents", "titles"),
+    [
+        (["rule", "sft", "sft_rl", "q_learning"], ["language models", "menu agents"]),
+        (["rule", "q_learning"], ["menu agents"]),
+        (["rule", "sft", "sft_rl"], ["language models"]),
+        (["rule", "random"], ["nobody learned by acting"]),
+    ],
+)
+def test_learning_curves_have_no_panel_without_a_curve(agents, titles):
+    from dialogym.evaluation.report.charts import learning_figure
+
+    results = fake_results()
+    results["agents"] = {name: results["agents"][name] for name in agents}
+    with learning_figure(results) as figure:
+        assert [panel.get_title(loc="right") for panel in figure.axes] == titles
+        assert [panel for panel in figure.axes if panel.get_lines()] == (
+            figure.axes if len(agents) > 2 or "q_learning" in agents else []
+        )
+        assert figure.axes[0].get_ylabel() == "success on validation goals"
