@@ -1,20 +1,20 @@
-"""How far does imitation get? SFT of a small language model on demonstrations of the rule agent.
+"""How far does imitation get? SFT of a small language model on demonstrations of the rule agent, some of them flawed.
 
     python examples/train_sft.py
 
 takes about a minute on one core of a CPU and prints, on 200 goals of the validation split:
 
-    epoch  1: validation perplexity   94.85
-    epoch  2: validation perplexity    5.01
-    epoch  3: validation perplexity    1.62
-    epoch  4: validation perplexity    1.26
-    epoch  5: validation perplexity    1.15
-    epoch  6: validation perplexity    1.12
-    epoch  7: validation perplexity    1.10
-    epoch  8: validation perplexity    1.09
-    epoch  9: validation perplexity    1.08
-    epoch 10: validation perplexity    1.08
-    success 0.965 in 8.0 turns
+    epoch  1: validation perplexity  102.03
+    epoch  2: validation perplexity    6.09
+    epoch  3: validation perplexity    1.88
+    epoch  4: validation perplexity    1.40
+    epoch  5: validation perplexity    1.30
+    epoch  6: validation perplexity    1.23
+    epoch  7: validation perplexity    1.21
+    epoch  8: validation perplexity    1.20
+    epoch  9: validation perplexity    1.20
+    epoch 10: validation perplexity    1.20
+    success 0.925 in 8.3 turns
     system: You work for a restaurant guide. Find the user a restaurant that fits, answer questions about it, and ...
     user: Hello! I'd like an Italian restaurant in the centre, please.
     assistant: which price range would you like?
@@ -23,7 +23,7 @@ takes about a minute on one core of a CPU and prints, on 200 goals of the valida
     tool: 9 restaurants match: Ask Restaurant, Caffe Uno, ...
     assistant: how about Ask Restaurant? it serves Italian food in the centre and is cheap.
     user: What's the postcode?
-    assistant: the postcode is CB2 1UF.
+    assistant: their postcode is CB2 1UF.
     user: That's all, thank you.
 """
 
@@ -47,7 +47,7 @@ def main() -> None:
 
     env = gym.make("dialogym:TextDialog-v0", interface="text")
     if arguments.messages:
-        save_messages(arguments.messages, demonstrate(env, number, flaw_rate=0.0, seed=0).conversations)
+        save_messages(arguments.messages, demonstrate(env, number, flaw_rate=0.15, seed=0).conversations)
     agent = make_agent("sft", env, demonstrations=number, epochs=epochs)
     rows = []
     agent.learn(env, log=rows.append)

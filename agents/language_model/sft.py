@@ -52,7 +52,7 @@ class SFTConfig(ModelConfig):
     """
 
     demonstrations: int = 400
-    flaw_rate: float = 0.0
+    flaw_rate: float = 0.15
     data: Any = None
     fields: Mapping[str, str] | None = None
     on_error: str = "raise"

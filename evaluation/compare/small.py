@@ -32,7 +32,7 @@ class Sizes:
     Attributes:
         demonstrations: of the rule; where texts have labels, of those.
         flaw_rate: share of the rule's turns that another sensible reply replaces, so that the model sees how to make up
-            for one; 0 where no turn is left to do so, or where it spoils too many conversations (docs/results.md).
+            for one; 0 where no turn is left to do so.
         epochs: of SFT, at most.
         learning_rate: of SFT; None is the small model's own.
         ppo_turns: of PPO after SFT; those of the demonstrations do not count.
@@ -57,7 +57,7 @@ SIZES: Mapping[str, Sizes] = {
     "TextContinuation-v0": Sizes(demonstrations=2_000, flaw_rate=0.0, kl_weight=0.1),
     "TextDialog-v0": Sizes(demonstrations=170, epochs=10, ppo_turns=20_000),
     "TextKeywords-v0": Sizes(demonstrations=6_000, flaw_rate=0.0, epochs=3),
-    "TextNegotiation-v0": Sizes(demonstrations=2_000, flaw_rate=0.0, epochs=5),
+    "TextNegotiation-v0": Sizes(demonstrations=2_000, epochs=5),
     "TextSummary-v0": Sizes(demonstrations=450, flaw_rate=0.0, ppo_turns=2_000),
     "TextTwentyQuestions-v0": Sizes(demonstrations=1_000, epochs=5),
     "TextWordle-v0": Sizes(demonstrations=12_000, flaw_rate=0.8, epochs=4),
