@@ -92,7 +92,7 @@ AMOUNTS: Mapping[str, Amounts] = {
     "TextKeywords-v0": Amounts(updates=40, reports=8, test_goals=200),
     "TextNegotiation-v0": Amounts(demonstrations=200, updates=12, goals=4, turns=7, reply_tokens=20, **LONG),
     "TextSummary-v0": Amounts(demonstrations=240, updates=15),
-    "TextTwentyQuestions-v0": Amounts(demonstrations=100, updates=8, goals=4, turns=14, reply_tokens=16, **LONG),
+    "TextTwentyQuestions-v0": Amounts(demonstrations=500, updates=8, goals=4, turns=14, reply_tokens=16, **LONG),
     "TextWordle-v0": Amounts(demonstrations=200, updates=10, turns=5, reply_tokens=12, **LONG),
 }
 """Where the defaults do not fit. Turns and longest replies are those of the rule, with room for one that errs."""
