@@ -81,6 +81,16 @@ def value_of(text: str) -> Any:
         return text
 
 
+def reward_of(text: str) -> Any:
+    """``--reward``: a name, or the dict of a JSON object."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--reward must be a name or JSON of names and weights, got {text!r}: {error}") from error
+
+
 def make_env(env_id: str, **options: Any) -> gym.Env[Any, Any]:
     """The environment; an unknown id names the nearest right ones."""
     if ":" not in env_id and env_id not in gym.registry:

@@ -18,6 +18,7 @@ from .cli_common import (
     options_beside_split,
     options_of,
     player_of,
+    reward_of,
 )
 
 PREFERENCE = "preference"
@@ -182,7 +183,8 @@ def judge_quality(
         str | None, typer.Option(help="The judge's name among the raters in the files; all others are people.")
     ] = None,
     reward: Annotated[
-        str | None, typer.Option(help="Or a reward that scores the pairs now, such as preference:FOLDER.")
+        str | None,
+        typer.Option(help="Or a reward that scores the pairs now: a name, such as preference:FOLDER, or JSON."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Or a model that scores them now, as its server calls it.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Of the server of --model.")] = None,
@@ -228,7 +230,7 @@ def _scorer(reward: str | None, model: str | None, base_url: str | None, cache: 
     if model is not None:
         return resolve(Judge(model, base_url, cache=cache))
     assert reward is not None
-    return resolve(reward)
+    return resolve(reward_of(reward))
 
 
 def train_preference_model(

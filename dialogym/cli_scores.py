@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from .cli_common import console
+from .cli_common import console, reward_of
 
 
 def aggregate(
@@ -72,7 +71,7 @@ def rescore(
 
     if reward is None and not success:
         raise ValueError("expected --reward, or --success to judge success anew, got neither")
-    results = grade(folder, None if reward is None else _reward(reward), out, success, env)
+    results = grade(folder, None if reward is None else reward_of(reward), out, success, env)
     table = Table("agent", "success", "return", "95% low", "95% high", title=results["env"]["id"])
     for name, agent in results["agents"].items():
         found = agent["return"]
@@ -87,13 +86,3 @@ def rescore(
     console.print(f"Graded: {graded}", soft_wrap=True, markup=False, highlight=False)
     report = (folder / "rescored" if out is None else out) / "report.html"
     console.print(f"Report: {report}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _reward(text: str) -> Any:
-    """A name, or the dict of a JSON object."""
-    if not text.lstrip().startswith("{"):
-        return text
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"--reward must be a name or JSON of names and weights, got {text!r}: {error}") from error

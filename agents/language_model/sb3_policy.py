@@ -85,6 +85,8 @@ class LMActorCriticPolicy(MaskableActorCriticPolicy, ActorCriticPolicy):
     ):
         if use_sde:
             raise ValueError("state-dependent exploration is for continuous actions: use_sde must be False, got True")
+        if not isinstance(value_gradients, bool):
+            raise TypeError(f"value_gradients must be True or False, got {value_gradients!r}")
         num_tokens = check_spaces(observation_space, action_space)
         if optimizer_kwargs is None:
             optimizer_kwargs = {"eps": 1e-5} if optimizer_class is torch.optim.Adam else {}

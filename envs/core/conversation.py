@@ -14,7 +14,7 @@ from ..speakers import Steps
 from .audit import Verdict
 from .picture import Scene, draw
 from .streams import Streams
-from .task import Partner, PartnerFactory, Task
+from .task import Partner, PartnerFactory, Task, phrase_of
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -113,7 +113,7 @@ class Conversation:
     def choosing(self, choice: int) -> Steps[None]:
         """The steps of ``choose``, which wait wherever the partner's speaker has to be asked."""
         assert self.partner is not None
-        yield from self.saying(self.partner.phrase(choice))
+        yield from self.saying(phrase_of(self.partner, choice))
 
     def choose(self, choice: int) -> None:
         """One agent turn from the menu."""

@@ -90,7 +90,7 @@ class Partner(ABC):
 
         The same conversation as ``hear(phrase(choice))``.
         """
-        words = self.phrase(choice)
+        words = phrase_of(self, choice)
         return words, self.spoken(words), self.hear(words)
 
     def facts(self) -> dict[str, Any]:
@@ -106,6 +106,18 @@ class Partner(ABC):
     def blame(self) -> str:
         """Whose fault it is where the conversation has ended without success: a name of ``audit.SIDES``."""
         return AGENT
+
+
+def phrase_of(partner: Partner, choice: int) -> str:
+    """What :meth:`Partner.phrase` says.
+
+    Raises:
+        TypeError: for anything but a str.
+    """
+    words: Any = partner.phrase(choice)
+    if not isinstance(words, str):
+        raise TypeError(f"{type(partner).__name__}.phrase must return a str, the words of a reply, got {words!r:.80}")
+    return words
 
 
 MIN_GAP = 0.9

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -263,14 +264,14 @@ def summary_array(partner: Partner, summary: Any, sizes: Sequence[int]) -> np.nd
     """(D,) int64, a fresh array of what :meth:`Partner.summary` says.
 
     Raises:
-        ValueError: for anything but a number below each of the task's ``sizes``, and at least 0.
+        ValueError: for anything but a whole number below each of the task's ``sizes``, and at least 0.
     """
     try:
-        return _summary_array(tuple(summary), tuple(sizes)).copy()
+        return _summary_array(tuple(map(operator.index, summary)), tuple(sizes)).copy()
     except (TypeError, ValueError) as e:
         raise ValueError(
-            f"{type(partner).__name__}.summary must return a number for each of the task's summary_sizes, at least 0 "
-            f"and below its size in {tuple(sizes)}, got {summary!r:.80}"
+            f"{type(partner).__name__}.summary must return a whole number for each of the task's summary_sizes, "
+            f"at least 0 and below its size in {tuple(sizes)}, got {summary!r:.80}"
         ) from e
 
 

@@ -308,13 +308,14 @@ class TextVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             return tuple([conversation_text(conversation.transcript) for conversation in self.conversations])
         summaries = [conversation.partner.summary() for conversation in self.conversations]  # type: ignore[union-attr]
         try:
-            found = np.array(summaries, dtype=np.int64)
-        except (TypeError, ValueError):  # of different lengths, or no numbers
+            found = np.array(summaries)
+        except ValueError:  # of different lengths
             found = np.empty(0)
-        if found.shape != self.observation_space.shape or (found < 0).any() or (found >= self._sizes).any():
+        whole = found.dtype.kind in "biu" and found.shape == self.observation_space.shape
+        if not whole or (found < 0).any() or (found >= self._sizes).any():
             for conversation, summary in zip(self.conversations, summaries, strict=True):
                 summary_array(conversation.partner, summary, self.task.summary_sizes)  # type: ignore[arg-type]
-        return found
+        return found.astype(np.int64, copy=False)
 
     def _infos(self) -> dict[str, Any]:
         everywhere = np.ones(self.num_envs, dtype=bool)

@@ -209,8 +209,13 @@ def test_the_command_reads_files_and_scores_by_a_reward(tmp_path):
     told = CliRunner().invoke(app, ["judge-quality", *files, "--judge", "gpt"])
     assert told.exit_code == 0, told.output
     assert "Swayed by: position" in told.output
-    told = CliRunner().invoke(app, ["judge-quality", files[0], "--reward", "length"])
-    assert told.exit_code != 0 or "Swayed by" not in told.output
+    for reward in ("length", '{"length": 1.0, "relevance": 0.5}'):
+        told = CliRunner().invoke(app, ["judge-quality", files[0], "--reward", reward])
+        assert told.exit_code == 0, told.output
+        assert "60 pairs of both" in told.output
+        assert "Swayed by: position" not in told.output  # a reward scores each reply by itself
+    told = CliRunner().invoke(app, ["judge-quality", files[0], "--reward", '{"length": 1'])
+    assert "--reward must be a name or JSON" in str(told.exception)
     told = CliRunner().invoke(app, ["judge-quality", files[0]])
     assert "expected one judge" in str(told.exception)
 

@@ -494,6 +494,8 @@ def test_observations_longer_than_the_models_context_are_refused(folder: str) ->
 def test_options_of_other_policies_are_refused(folder: str) -> None:
     with pytest.raises(TypeError, match="takes no 'net_arch': expected model, value_gradients"):
         policy_of(folder, net_arch=[64])
+    with pytest.raises(TypeError, match="value_gradients must be True or False, got 'no'"):
+        policy_of(folder, value_gradients="no")
     with pytest.raises(TypeError, match="takes no 'max_reply_tokens': replies are limited by the environment"):
         policy_of(folder, max_reply_tokens=5)
     with pytest.raises(ValueError, match="tokenizer is for model=None"):

@@ -131,11 +131,19 @@ def test_a_mask_that_is_not_one_of_the_menu_is_told(env_id, make, allowed):
 
 
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec])
-@pytest.mark.parametrize("summary", [(), (0, 0), (1,), (-1,), None])
+@pytest.mark.parametrize("summary", [(), (0, 0), (1,), (-1,), (0.5,), None])
 def test_a_summary_that_is_none_of_the_space_is_told(env_id, make, summary):
     register_task(env_id, type("Odder", (Echoing,), {"kind": type("Odd", (Echo,), {"summary": lambda self: summary})}))
     got = re.escape(f"summary_sizes, at least 0 and below its size in (1,), got {summary}")
-    with pytest.raises(ValueError, match=f"Odd.summary must return a number for each .*{got}"):
+    with pytest.raises(ValueError, match=f"Odd.summary must return a whole number for each .*{got}"):
+        played(env_id, make, "choices")
+
+
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+@pytest.mark.parametrize("words", [None, 3, ("Yes.",)])
+def test_a_reply_of_the_menu_that_is_no_text_is_told(env_id, make, words):
+    register_task(env_id, type("Odder", (Echoing,), {"kind": type("Odd", (Echo,), {"phrase": lambda self, _: words})}))
+    with pytest.raises(TypeError, match=rf"Odd.phrase must return a str, .* got {re.escape(repr(words))}"):
         played(env_id, make, "choices")
 
 
