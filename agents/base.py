@@ -89,6 +89,7 @@ class Agent(ABC):
         name: what it is called in the registry and in reports.
         interface: "text" or "choices", what ``act`` reads and returns.
         learns: False where ``learn`` has nothing to do.
+        plays_with: settings of how it plays, which :meth:`load` takes in place of those that it was trained with.
         spec: of the environment, or None where that was not made by ``gym.make``.
         task: the environment's ``Task``, or None where it has none.
         budget: what ``learn`` has used so far.
@@ -100,6 +101,7 @@ class Agent(ABC):
     name: ClassVar[str]
     interface: str = "text"
     learns: ClassVar[bool] = False
+    plays_with: ClassVar[frozenset[str]] = frozenset()
     Config: ClassVar[type[Any]] = NoConfig
 
     def __init__(self, env: Any, seed: int = 0, config: Any = None):
@@ -171,29 +173,36 @@ class Agent(ABC):
         atomic_write(folder / AGENT_FILE, json.dumps(description, indent=2, default=str) + "\n")
 
     @classmethod
-    def load(cls: type[SomeAgent], folder: str | Path, env: Any = None, trust: bool = False) -> SomeAgent:
+    def load(
+        cls: type[SomeAgent], folder: str | Path, env: Any = None, trust: bool = False, **settings: Any
+    ) -> SomeAgent:
         """The agent that ``save`` wrote.
 
         Args:
             folder: where it was saved; no pickle in it is loaded.
             env: what it shall play; None is the environment it was saved with.
             trust: whoever wrote the folder may name code to import and servers to talk to; see ``trust.py``.
+            settings: of how it plays, of ``plays_with``, in place of those that it was saved with.
 
         Raises:
             ValueError: if ``folder`` holds another agent, or none, or does not say which environment it was made for,
-                or names what ``trust`` is needed for.
+                or names what ``trust`` is needed for; for settings that were of its training.
         """
         found = existing_folder(folder)
         description = read_description(folder)
         assert found is not None
         if description["agent"] != cls.name:
             raise ValueError(f"expected an agent {cls.name!r} in {folder}, got {description['agent']!r}")
+        if settled := sorted(settings.keys() - cls.plays_with):
+            can = f"only {', '.join(sorted(cls.plays_with))} can be others" if cls.plays_with else "none can be another"
+            raise ValueError(f"{folder} holds an agent with the settings of its training: {can}, got {settled[0]}")
         if not trust:
             check_trusted(description, folder, with_env=env is None)
         if env is None:
             env = _remember(description["env"], folder)
+        saved = {**description["config"], **settings}
         with loading():
-            agent = cls(env, seed=description["seed"], config=_config_from_json(cls.Config, description["config"]))
+            agent = cls(env, seed=description["seed"], config=_config_from_json(cls.Config, saved))
         agent.budget = Budget(**description["budget"])
         agent._load(found)
         return agent

@@ -147,6 +147,7 @@ class BertAgent(Learner):
 
     name = "bert"
     interface = "text"
+    plays_with = frozenset({"device"})
     Config = BertConfig
     config: BertConfig
 

@@ -155,9 +155,11 @@ def _is_of(kind: Any, value: Any) -> bool:
     return type(value) in kinds or (isinstance(value, int) and not isinstance(value, bool) and float in kinds)
 
 
-def load_agent(folder: str | Path, env: Any = None, trust: bool = False) -> Agent:
+def load_agent(folder: str | Path, env: Any = None, trust: bool = False, **settings: Any) -> Agent:
     """The agent that was saved in ``folder``, whichever it is; see :meth:`Agent.load`."""
-    return agent_class(read_description(folder)["agent"]).load(folder, env, trust)
+    name = read_description(folder)["agent"]
+    kind = agent_class(name)
+    return kind.load(folder, env, trust, **checked_options(name, kind.Config, settings))
 
 
 def agent_maker(who: str, interface: str = "text") -> Callable[[Any], Agent]:

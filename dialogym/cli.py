@@ -454,7 +454,7 @@ def evaluate(
     folder it is told what the training took to come to 0.5, 0.8 and 0.9 of the rule's success on the same goals.
 
     --config is for an agent made by name (docs/agents.md lists the settings of each); a folder holds those it was
-    trained with.
+    trained with, but a language model may play with another temperature, max_reply_tokens or device.
     """
     from dialogym.agents.files import atomic_write
     from dialogym.evaluation.blame import in_words as blame_in_words
@@ -468,7 +468,8 @@ def evaluate(
             raise IsADirectoryError(f"--json must be a file, got the folder {json_}")
         json_.parent.mkdir(parents=True, exist_ok=True)
     made = env_for([agent], env, options_beside_split(set_), trust)
-    player = player_of(agent, made, seed, options_of(config), trust)
+    settings = options_of(config)
+    player = player_of(agent, made, seed, settings, trust)
     frozen = frozen_goals(made, split, goals, seed=0)
     scores, count = score(player, made, frozen.goals, split=split), len(frozen.goals)
     table = Table(
@@ -493,6 +494,7 @@ def evaluate(
         core = core_of(made)
         told = {
             "agent": player.name, "env": spec_of(made).id, "split": split, "goals": count, "goals_sha256": frozen.hash,
+            "config": settings,
             "grading": grading(core.task, core.reward),
             **{name: interval_json(interval) for name, interval in intervals.items()},
             "blame": blamed, "what_it_took": took,

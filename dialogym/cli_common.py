@@ -138,13 +138,11 @@ def core_of(env: gym.Env[Any, Any]) -> dialogym.TextEnv:
 
 
 def player_of(agent: str, env: Any, seed: int, config: dict[str, Any] | None = None, trust: bool = False) -> Any:
-    """The agent of a folder, or of a name and its settings."""
+    """The agent of a name and its settings, or of a folder, of which settings are those that it plays with."""
     from dialogym.agents.registry import load_agent, make_agent
 
     if Path(agent).is_dir():
-        if config:
-            raise ValueError(f"--config is for an agent made by name; that of {agent} was saved with it")
-        player = load_agent(agent, env=env, trust=trust)
+        player = load_agent(agent, env=env, trust=trust, **(config or {}))
         _tell_other_environment(agent, env)
         return player
     if len(Path(agent).parts) > 1:

@@ -160,7 +160,9 @@ SETTINGS = """# Settings of agents
 
 Of an agent made by name: `--config SETTING=VALUE` of `dialogym train` and `dialogym evaluate`, repeated for several;
 `make_agent(NAME, env, SETTING=VALUE)` in Python. A value is read as JSON where it is some (`0.5`, `true`, `null` for
-None), else as text. The folder of a trained agent holds the settings that it was trained with.
+None), else as text. The folder of a trained agent holds the settings that it was trained with; a language model may
+play with another `temperature`, `max_reply_tokens` or `device`: `dialogym evaluate FOLDER --config temperature=0.7`,
+`load_agent(FOLDER, temperature=0.7)`.
 
 ## Folders from strangers
 

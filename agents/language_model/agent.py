@@ -49,6 +49,7 @@ class LanguageModelAgent(Learner):
     """
 
     interface = "text"
+    plays_with = frozenset({"temperature", "max_reply_tokens", "device"})
     Config: Any = ModelConfig
 
     def __init__(self, env: Any, seed: int = 0, config: Any = None):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 
 from dialogym.agents import agent_names, load_agent, make_agent
@@ -44,6 +45,27 @@ def test_an_agent_made_by_name_saves_and_loads_by_folder(name: str, tmp_path: Pa
     make_agent(name, ENV, seed=2).save(tmp_path)
     again = load_agent(tmp_path)
     assert (again.name, again.seed) == (name, 2)
+
+
+def test_a_saved_agent_has_the_settings_of_its_training_but_those_that_it_plays_with(tmp_path: Path) -> None:
+    make_agent("q_learning", ENV, gamma=0.9).save(tmp_path / "table")
+    with pytest.raises(ValueError, match=r"settings of its training: none can be another, got gamma"):
+        load_agent(tmp_path / "table", gamma=0.5)
+    with pytest.raises(TypeError, match=r"unexpected option 'gama'; did you mean 'gamma'\?"):
+        load_agent(tmp_path / "table", gama=0.5)
+    pytest.importorskip("transformers")
+    tiny = {"hidden_size": 16, "num_layers": 1, "num_heads": 2}
+    make_agent("sft", ENV, **tiny).save(tmp_path / "words")
+    again = load_agent(tmp_path / "words", temperature=0.7, max_reply_tokens=5)
+    assert (again.config.temperature, again.config.max_reply_tokens, again.config.hidden_size) == (0.7, 5, 16)
+    env = gym.make(ENV, interface="text")
+    observation, info = env.reset(seed=0)
+    said = {again.act(observation, info) for _ in range(8)}
+    assert len(said) > 1  # it samples
+    with pytest.raises(ValueError, match="only device, max_reply_tokens, temperature can be others, got learning_rate"):
+        load_agent(tmp_path / "words", learning_rate=1e-3)
+    with pytest.raises(ValueError, match="temperature must not be negative, got -1"):
+        load_agent(tmp_path / "words", temperature=-1.0)
 
 
 def test_options_reach_the_configuration() -> None:
