@@ -31,6 +31,24 @@ def check_repo(repo: str) -> None:
         raise ValueError(f"expected OWNER/NAME or NAME, got {repo!r}: {e}") from e
 
 
+def check_account(api: Any = None) -> None:
+    """Asks the hub whose token there is, so that nothing is scored for a push that will be refused.
+
+    Args:
+        api: as for :func:`push_to_hub`.
+
+    Raises:
+        ImportError: without huggingface_hub.
+        OSError: if there is no token, the hub knows none such, or it cannot be reached.
+    """
+    try:
+        _api(api).whoami()
+    except Exception as e:
+        if _is_of_the_hub(e):
+            raise OSError(f"the hub did not say whose token this is: {e}") from e
+        raise
+
+
 def push_to_hub(
     folder: str | Path, repo: str, *, private: bool = False, message: str = "Add an agent of dialogym", api: Any = None
 ) -> str:
@@ -49,16 +67,14 @@ def push_to_hub(
         ValueError: if no agent was saved in ``folder``, it has no card, or the name is none.
         OSError: if the hub refuses, or cannot be reached, with its reason.
     """
-    try:
-        from huggingface_hub import CommitOperationAdd, HfApi
-    except ImportError as e:
-        raise _missing(e) from e
+    api = _api(api)
+    from huggingface_hub import CommitOperationAdd
+
     check_repo(repo)
     folder = Path(folder)
     read_description(folder)
     if not (folder / CARD_FILE).is_file():
         raise ValueError(f"expected a card beside the agent, got {folder} without {CARD_FILE}: dialogym card {folder}")
-    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT")) if api is None else api
     files = list(files_to_push(folder))
     added = [CommitOperationAdd(name.as_posix(), _for_others(folder / name)) for name in files]
     try:
@@ -69,6 +85,15 @@ def push_to_hub(
             raise OSError(f"{repo} was not pushed: {e}") from e
         raise
     return str(made)
+
+
+def _api(given: Any) -> Any:
+    """An ``HfApi``: the given one, or that of the environment."""
+    try:
+        from huggingface_hub import HfApi
+    except ImportError as e:
+        raise _missing(e) from e
+    return HfApi(endpoint=os.environ.get("HF_ENDPOINT")) if given is None else given
 
 
 def _missing(e: ImportError) -> ImportError:

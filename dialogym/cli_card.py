@@ -84,9 +84,12 @@ def push(
 
     Your token is taken from HF_TOKEN, or from `hf auth login`; HF_ENDPOINT is another hub.
     """
-    from dialogym.deployment.hub import check_repo, push_to_hub
+    from dialogym.agents.base import read_description
+    from dialogym.deployment.hub import check_account, check_repo, push_to_hub
 
     check_repo(repo)
+    read_description(folder)
+    check_account()
     _write_card(folder, goals, people, license_, env, set_, trust)
     url = push_to_hub(folder, repo, private=private, message=message)
     console.print(f"Pushed to {url}", soft_wrap=True, markup=False, highlight=False)

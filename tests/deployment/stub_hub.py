@@ -79,7 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(200, {})
 
     def do_GET(self) -> None:
-        if self.path == "/api/whoami-v2":
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._say(401, {"error": "Invalid username or password."})
+        elif self.path == "/api/whoami-v2":
             self._say(200, {"name": OWNER, "type": "user", "auth": {"accessToken": {"role": "write"}}})
         else:
             self._say(404, {"error": f"the stub has no {self.path}"})

@@ -1,6 +1,7 @@
 """An agent is pushed to a hub, of which a stub stands on this machine, and is the same when it comes back."""
 
 import json
+import re
 
 import gymnasium as gym
 import pytest
@@ -143,6 +144,24 @@ def test_the_command_refuses_a_name_that_is_none_before_it_scores_anything(repo,
     result = CliRunner().invoke(cli.app, ["push", str(tmp_path), repo, "--goals", "5"])
     assert str(result.exception).startswith(f"expected OWNER/NAME or NAME, got {repo!r}")
     assert not (tmp_path / "evaluation.json").exists()
+
+
+@pytest.mark.parametrize(("token", "told"), [("hf_wrong", "Invalid user token"), (None, "no token found")])
+def test_the_command_asks_whose_token_it_is_before_it_scores_anything(hub, tmp_path, monkeypatch, token, told):
+    import huggingface_hub.constants
+
+    make_agent("q_learning", gym.make("TextDialog-v0")).save(tmp_path)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    if token is not None:
+        monkeypatch.setenv("HF_TOKEN", token)
+    result = CliRunner().invoke(cli.app, ["push", str(tmp_path), "team/table", "--goals", "5"])
+    assert isinstance(result.exception, OSError)
+    assert re.match(f"the hub did not say whose token this is: .*{told}", str(result.exception), re.DOTALL)
+    assert not (tmp_path / "evaluation.json").exists()
+    assert hub.repos == {}
 
 
 def test_what_goes_wrong_is_told(hub, api, speaker, tmp_path):
