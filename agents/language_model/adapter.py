@@ -76,6 +76,7 @@ def add_adapter(model: Any, lora: LoRA, seed: int) -> Any:
     embeddings = (model.get_input_embeddings(), model.get_output_embeddings())
     if any(isinstance(layer, _lora_layer()) for layer in embeddings):
         raise ValueError(f"lora_targets must leave embeddings and the output layer alone, got {lora.targets!r}")
+    adapted.lora = lora  # peft's configuration has other targets by now where experts are one tensor
     return adapted
 
 
@@ -89,7 +90,8 @@ def save_adapted(model: Any, folder: str | Path) -> None:
     base = model.get_base_model()
     base.save_pretrained(str(folder), state_dict=merged_weights(base))
     save_adapter(model, Path(folder) / ADAPTER)
-    below = {"name": model.peft_config["default"].base_model_name_or_path, "fingerprint": fingerprint(base)}
+    name, targets = model.peft_config["default"].base_model_name_or_path, model.lora.targets
+    below = {"name": name, "fingerprint": fingerprint(base), "targets": targets}
     (Path(folder) / ADAPTER / BASE_FILE).write_text(json.dumps(below, indent=2) + "\n")
 
 
@@ -135,22 +137,35 @@ def base_of(folder: str | Path) -> tuple[str, str]:
 def lora_of(folder: str | Path) -> LoRA:
     """The shape of a saved adapter."""
     saved = _peft().PeftConfig.from_pretrained(str(Path(folder) / ADAPTER))
-    return LoRA(saved.r, saved.lora_alpha, tuple(sorted(saved.target_modules)))
+    below = json.loads((Path(folder) / ADAPTER / BASE_FILE).read_text())
+    targets = below.get("targets", sorted(saved.target_modules))  # which are not there in older folders
+    return LoRA(saved.r, saved.lora_alpha, targets if isinstance(targets, str) else tuple(targets))
 
 
 def merged_weights(base: Any) -> dict[str, Tensor]:
-    """The weights of a model with its adapter merged into them, under the names of a model that has none."""
-    layers = {f"{name}.": layer for name, layer in base.named_modules() if isinstance(layer, _lora_layer())}
+    """The weights of a model with its adapter merged into them, under the names of a model that has none.
+
+    Where experts are one tensor, the layer that adapts it names it, and lies around the one that adapts another.
+    """
+    layers = {
+        _plain(f"{name}.{getattr(layer, 'parameter_name', 'weight')}"): layer
+        for name, layer in base.named_modules()
+        if isinstance(layer, _lora_layer())
+    }
     merged: dict[str, Tensor] = {}
     for name, tensor in base.state_dict().items():
         if ".lora_" in name:
             continue
-        owner, _, rest = name.partition("base_layer.")
-        if rest == "weight" and owner in layers:
-            change = layers[owner].get_delta_weight("default")
+        if _plain(name) in layers:
+            change = layers[_plain(name)].get_delta_weight("default")
             tensor = (tensor.to(change.dtype) + change).to(tensor.dtype)
-        merged[owner + rest] = tensor
+        merged[_plain(name)] = tensor
     return merged
+
+
+def _plain(name: str) -> str:
+    """The name of a weight in a model without an adapter."""
+    return name.replace("base_layer.", "")
 
 
 def fingerprint(base: Any) -> str:
@@ -159,7 +174,7 @@ def fingerprint(base: Any) -> str:
     for name, tensor in sorted(base.state_dict().items()):
         if ".lora_" not in name:
             first = tensor.flatten()[:8].to(torch.bfloat16).float().tolist()
-            digest.update(f"{name.replace('base_layer.', '')} {tuple(tensor.shape)} {first}\n".encode())
+            digest.update(f"{_plain(name)} {tuple(tensor.shape)} {first}\n".encode())
     return digest.hexdigest()
 
 

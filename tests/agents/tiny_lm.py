@@ -64,15 +64,21 @@ SHAPES: dict[str, dict[str, Any]] = {
     "falcon": {"alibi": True, "new_decoder_architecture": False, "multi_query": True, "parallel_attn": True},
     "gemma2": {"head_dim": 8, "sliding_window": 16, "final_logit_softcapping": 2.0, "attn_logit_softcapping": 5.0},
     "gemma3_text": {"num_hidden_layers": 6, "head_dim": 8, "sliding_window": 16},  # five of six layers slide
+    "gemma3n_text": {"num_hidden_layers": 4, "head_dim": 8, "sliding_window": 16, "num_kv_shared_layers": 2}
+    | {"layer_types": ["sliding_attention", "full_attention"] * 2, "activation_sparsity_pattern": [0.0] * 4}
+    | {"vocab_size_per_layer_input": 2048, "hidden_size_per_layer_input": 8, "laurel_rank": 4},
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256},
     "gpt_neo": {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]], "window_size": 16},
     "granite": {"logits_scaling": 4.0},
     "llama": {},
     "mamba": {"state_size": 4, "expand": 2},
     "mistral": {"sliding_window": 16},
+    "mixtral": {"num_local_experts": 4},
     "opt": {"ffn_dim": 64, "word_embed_proj_dim": 32},
+    "opt-projected": {"ffn_dim": 64, "word_embed_proj_dim": 16, "do_layer_norm_before": False},  # opt-350m
     "phi": {},
     "phi3": {"sliding_window": 16},
+    "phimoe": {"num_local_experts": 4},
     "qwen2": {},
     "qwen2-sliding": {"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 1},
 }
