@@ -26,7 +26,7 @@ ADAPTER = "adapter"
 """The folder of the adapter, in that of the merged model."""
 BASE_FILE, WEIGHTS_FILE = "base.json", "adapter_model.safetensors"
 ALL_LINEAR = "all-linear"
-"""Targets: every linear layer but the last, the output's."""
+"""Targets: every linear layer but the last, the output's, and those that :func:`_unfit_layers` names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +59,12 @@ def add_adapter(model: Any, lora: LoRA, seed: int) -> Any:
     """
     peft = _peft()
     targets = lora.targets.split(",") if isinstance(lora.targets, str) else list(lora.targets)
+    everything = targets == [ALL_LINEAR]
     config = peft.LoraConfig(
         r=lora.rank,
         lora_alpha=2 * lora.rank if lora.alpha is None else lora.alpha,
-        target_modules=ALL_LINEAR if targets == [ALL_LINEAR] else targets,
+        target_modules=ALL_LINEAR if everything else targets,
+        exclude_modules=_unfit_layers(model) if everything else None,
         task_type="CAUSAL_LM",
         base_model_name_or_path=_absolute(model.name_or_path),
     )
@@ -78,6 +80,18 @@ def add_adapter(model: Any, lora: LoRA, seed: int) -> Any:
         raise ValueError(f"lora_targets must leave embeddings and the output layer alone, got {lora.targets!r}")
     adapted.lora = lora  # peft's configuration has other targets by now where experts are one tensor
     return adapted
+
+
+def _unfit_layers(model: Any) -> list[str]:
+    """Linear layers that an adapter cannot stand beside: routers that return more than a tensor, and those of Mamba
+    layers whose weights are taken past them."""
+    unfit = []
+    for name, layer in model.named_modules():
+        if isinstance(layer, torch.nn.Linear) and type(layer).forward is not torch.nn.Linear.forward:
+            unfit.append(name)
+        elif hasattr(layer, "A_log") and hasattr(layer, "D"):
+            unfit += [f"{name}.{part}" for part in ("out_proj", "x_proj", "dt_proj")]
+    return unfit
 
 
 def is_adapted(model: Any) -> bool:

@@ -24,7 +24,7 @@ from dialogym.envs.tokenizer import load_tokenizer
 from ..tiny_lm import echo_env, tiny_model, tiny_tokenizer, tiny_transformer
 from .test_sft import TALK, Interrupt
 
-FAMILIES = ["llama", "gpt2", "phi", "gemma2", "opt", "mixtral"]
+FAMILIES = ["llama", "gpt2", "phi", "gemma2", "opt", "mixtral", "phimoe", "mamba"]
 
 
 @pytest.fixture
