@@ -16,7 +16,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..agents.registry import make_agent
-from ..envs import Task, remake
+from ..envs import Task, module_of, remake
 from ..envs.core.make import given_options
 from ..envs.core.task import MIN_GAP
 from .score import Scores, Trial, frozen_goals, made, score, task_of
@@ -113,7 +113,7 @@ def validate(
     floors = _floors(env, goals.goals, checks)
     checks.append(_gap(rule, floors, _min_gap(task_of(env))))
     checks.append(_returns(rule, floors))
-    checks.append(_determinism(env, goals.goals[:NUM_TRACES], fresh_processes))
+    checks.append(_determinism(env, goals.goals[:NUM_TRACES], fresh_processes, module_of(env_id)))
     checks.append(_leaks(env, goals.goals))
     checks.append(_difficulty(env, goals.goals))
     return ValidationReport(spec.id, checks, time.perf_counter() - began)
@@ -228,7 +228,7 @@ def _trace(env: gym.Env[Any, Any], goal_id: str, seed: int) -> str:
     return "\n".join(seen)
 
 
-def _determinism(env: gym.Env[Any, Any], goals: Sequence[Trial], fresh_processes: bool) -> Check:
+def _determinism(env: gym.Env[Any, Any], goals: Sequence[Trial], fresh_processes: bool, module: str) -> Check:
     """Twice in this process; and in two fresh ones whose hashes of strings differ, where those can make the task."""
     name, expected = "determinism", "same seed, same conversation; same goal, same split"
     here = remake(env, interface="choices" if task_of(env).menu else "text")
@@ -238,7 +238,7 @@ def _determinism(env: gym.Env[Any, Any], goals: Sequence[Trial], fresh_processes
     if not fresh_processes:
         return Check(name, PASS, expected, f"{len(goals)} conversations, twice in this process")
     try:
-        request = _request(here, goals)
+        request = _request(here, goals, module)
         fresh = [_traces_of_fresh_process(request, hash_seed) for hash_seed in ("1", "2")]
     except _CannotBeMadeElsewhere as error:
         return Check(name, PASS, expected, f"same twice in this process; not tried in a fresh one, {error}")
@@ -255,12 +255,12 @@ class _CannotBeMadeElsewhere(Exception):
     """Another process cannot make the task: it was defined at a prompt, say."""
 
 
-def _request(env: gym.Env[Any, Any], goals: Sequence[Trial]) -> str:
+def _request(env: gym.Env[Any, Any], goals: Sequence[Trial], module: str) -> str:
     """What a fresh process needs to know to make the environment and trace the goals."""
     assert env.spec is not None
     registered = gym.spec(env.spec.id).kwargs
     options = given_options(env.spec)
-    modules = _modules_to_import(registered.get("task"))
+    modules = [*filter(None, [module]), *_modules_to_import(registered.get("task"))]
     try:
         return json.dumps({"id": env.spec.id, "options": options, "goals": list(goals), "import": modules})
     except TypeError as error:

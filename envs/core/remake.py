@@ -37,6 +37,11 @@ def without_module(env_id: str) -> str:
     return name
 
 
+def module_of(env: Any) -> str:
+    """The module of ``module:id``, which may register rewards and agents beside the environment; else ""."""
+    return env.rpartition(":")[0] if isinstance(env, str) else ""
+
+
 def spec_of(env: gym.Env[Any, Any] | EnvSpec | str) -> EnvSpec:
     """The spec of an environment, of its id, or the spec itself.
 

@@ -22,7 +22,7 @@ from rich.markup import escape
 
 from ... import __version__
 from ...agents.files import atomic_write
-from ...envs import Task, spec_of
+from ...envs import Task, module_of, spec_of
 from ...envs.core.make import task_options
 from ...envs.core.remake import check_bare
 from ..calibration import facts_of, slices_of
@@ -108,6 +108,7 @@ class Comparison:
         arms: that are trained and scored.
         left_out: names of agents that are not, and why.
         now: keys of the arms that are run now.
+        module: of the id that was asked for, which their processes import too.
     """
 
     env: gym.Env[Any, Any]
@@ -116,6 +117,7 @@ class Comparison:
     arms: Sequence[Arm]
     left_out: Mapping[str, str]
     now: Set[str]
+    module: str = ""
 
 
 def begin(
@@ -144,7 +146,7 @@ def begin(
     _claim_folder(plan.out, settings)
     if any(arm.agent in SPEAKERS and arm.config.get("model") is None for arm in arms):
         plan = dataclasses.replace(plan, speech=speech_settings(env, plan.out / TOKENIZER_FOLDER, seed))
-    return Comparison(env, plan, settings, arms, left_out, now)
+    return Comparison(env, plan, settings, arms, left_out, now, module_of(env_id))
 
 
 def run(comparisons: Sequence[Comparison], jobs: int | None, console: Console) -> list[dict[str, str]]:
@@ -338,7 +340,7 @@ def _queue(comparison: Comparison, prefix: str, console: Console) -> list[Job]:
     for key in sorted(finished):
         console.print(f"[dim]{escape(prefix + key)}: finished before[/]")
     return [
-        Job(prefix + arm.key, run_arm, (arm, plan), _needs(arm, finished, prefix))
+        Job(prefix + arm.key, run_arm, (arm, plan), _needs(arm, finished, prefix), comparison.module)
         for arm in comparison.arms
         if arm.key in comparison.now - finished
     ]
@@ -379,7 +381,7 @@ def _measure_fluency(comparisons: Sequence[Comparison], jobs: int | None, consol
         keys = _finished(one)
         if known_fluency(one.plan).keys() != keys:
             (one.plan.out / FLUENCY_FILE).unlink(missing_ok=True)
-            queue.append(Job(f"{prefix}fluency", measure_fluency, (sorted(keys), one.plan)))
+            queue.append(Job(f"{prefix}fluency", measure_fluency, (sorted(keys), one.plan), module=one.module))
     with Display(console, [job.name for job in queue]) as display:
         run_jobs(queue, jobs, display.watcher())
 

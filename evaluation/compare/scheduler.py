@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import multiprocessing
 import os
@@ -36,12 +37,14 @@ class Job:
         run: called as ``run(*args, report=...)`` in the job's process; it, its arguments and its result must pickle.
         args: its arguments.
         needs: names of the jobs that must be done before it starts.
+        module: imported in the process first, for what it registers; "" for none.
     """
 
     name: str
     run: Callable[..., Any]
     args: tuple[Any, ...] = ()
     needs: tuple[str, ...] = ()
+    module: str = ""
 
 
 @dataclass
@@ -211,6 +214,8 @@ def _work(job: Job, messages: Any) -> None:
     _follow_parent()
     _one_thread()
     try:
+        if job.module:
+            importlib.import_module(job.module)
         result = job.run(*job.args, report=lambda row: messages.put((job.name, "report", row)))
         pickle.dumps(result)  # the queue would fail in a thread of its own, and say nothing
         outcome = Outcome(DONE, result)

@@ -22,7 +22,7 @@ from rich.markup import escape
 from ... import __version__
 from ...agents.files import atomic_write
 from ...agents.registry import ENTRIES, agent_class, load_agent, make_agent
-from ...envs import spec_of
+from ...envs import module_of, spec_of
 from ...envs.core.make import task_options
 from ...envs.core.remake import check_bare
 from ..compare.arms import SPEAKERS, Arm, Plan, model_facts, trained
@@ -66,6 +66,7 @@ class Grid:
 
     Attributes:
         env_id: of the environment, as registered.
+        module: of the id that was asked for, which their processes import too; "" for none.
         agent, config: that is trained.
         plans: of the trainings, by name of the condition.
         tests: by name of the condition.
@@ -75,6 +76,7 @@ class Grid:
     """
 
     env_id: str
+    module: str
     agent: str
     config: Mapping[str, Any]
     trains: Sequence[Condition]
@@ -202,7 +204,9 @@ def _grid(
     if agent in SPEAKERS and config.get("model") is None:  # one vocabulary for all
         speech = speech_settings(first, out.resolve() / TOKENIZER_FOLDER, 0)
         plans = {name: dataclasses.replace(plan, speech=speech) for name, plan in plans.items()}
-    return Grid(first.spec.id, agent, config, trains, plans, tests, seeds, out.resolve(), settings)  # type: ignore[union-attr]
+    return Grid(
+        first.spec.id, module_of(env_id), agent, config, trains, plans, tests, seeds, out.resolve(), settings  # type: ignore[union-attr]
+    )  # fmt: skip
 
 
 def _settings_of(condition: Condition, env: gym.Env[Any, Any], goals: FrozenGoals) -> dict[str, Any]:
@@ -268,7 +272,7 @@ def _run(grid: Grid, jobs: int | None, console: Console) -> dict[str, str]:
     """Runs what is not finished; what failed, and why."""
     queue = _trainings(grid, console)
     if not all(_floors_path(grid, one).is_file() for one in grid.tests):
-        queue.append(Job("floors and rule", play_floors, (grid,)))
+        queue.append(Job("floors and rule", play_floors, (grid,), module=grid.module))
     with Display(console, [job.name for job in queue]) as display:
         try:
             outcomes = run_jobs(queue, jobs, display.watcher())
@@ -284,7 +288,7 @@ def _trainings(grid: Grid, console: Console) -> list[Job]:
         tests = [one for one in grid.tests if not _score_path(plan, arm, one).is_file()]
         name = f"{_condition(grid, arm).name}, seed {arm.seed}"
         if tests:
-            jobs.append(Job(name, train_and_test, (arm, plan, tuple(grid.tests))))
+            jobs.append(Job(name, train_and_test, (arm, plan, tuple(grid.tests)), module=grid.module))
         else:
             console.print(f"[dim]{escape(name)}: finished before[/]")
     return jobs

@@ -114,6 +114,14 @@ def test_a_task_that_only_this_process_knows_is_tried_in_this_process():
     assert "the main program defines the task" in found(report, "determinism")
 
 
+def test_a_reward_of_the_module_that_is_asked_for_is_known_in_a_fresh_process(tmp_path, monkeypatch):
+    lines = ["from dialogym.rewards import register_reward", 'register_reward("terse", lambda t: -len(t.reply) / 500)']
+    (tmp_path / "terse_reward.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    report = validate("terse_reward:TextDialog-v0", num_goals=20, reward="terse")
+    assert found(report, "determinism").endswith("and in two fresh ones")
+
+
 @pytest.mark.parametrize(
     ("name", "status", "expected"),
     [

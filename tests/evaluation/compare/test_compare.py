@@ -96,6 +96,18 @@ def test_scores_are_of_the_held_out_goals(finished):
     assert read_results(out / "results.json") == json.loads(json.dumps(results))
 
 
+def test_the_module_that_is_asked_for_is_known_where_its_agents_play(tmp_path, monkeypatch):
+    lines = ["from dialogym.rewards import register_reward", 'register_reward("curt", {"success": 2, "turn": -1})']
+    (tmp_path / "curt_reward.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    options = {"agents": ["rule", "do_nothing"], "env_kwargs": {"reward": "curt"}}
+    results = run(
+        tmp_path / "out", dataclasses.replace(SMALL, num_goals=4), env_id="curt_reward:TextDialog-v0", **options
+    )
+    rule = results["agents"]["rule"]
+    assert rule["return"]["mean"] == 2 * rule["success"]["mean"] - rule["turns"]["mean"]
+
+
 def test_the_reports_and_the_agents_are_there(finished):
     _, out = finished
     assert "Q-learning" in (out / "report.html").read_text()

@@ -32,6 +32,10 @@ def unpicklable(report):
     return lambda: None
 
 
+def is_imported(module, report):
+    return module in sys.modules
+
+
 def threads(report):
     import torch
 
@@ -103,6 +107,12 @@ def test_jobs_wait_for_what_they_need_and_for_a_worker(tmp_path):
 def test_jobs_run_side_by_side(tmp_path):
     outcomes = run_jobs([Job(name, meet, (tmp_path, name, 3)) for name in "abc"], workers=3)
     assert [outcomes[name].result for name in "abc"] == [True] * 3
+
+
+def test_a_job_has_the_module_that_it_asks_for():
+    jobs = [Job("with", is_imported, ("wave",), module="wave"), Job("without", is_imported, ("wave",))]
+    outcomes = run_jobs(jobs)
+    assert (outcomes["with"].result, outcomes["without"].result) == (True, False)
 
 
 def test_a_job_has_one_thread():
