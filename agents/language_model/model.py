@@ -264,8 +264,8 @@ class LanguageModel:
 
     @property
     def hidden_size(self) -> int:
-        """D, of the states that a critic reads."""
-        return int(self.model.config.get_text_config().hidden_size)
+        """D, of the states that a critic reads: what the output layer takes, in some models not what the others do."""
+        return int(self.model.get_output_embeddings().weight.shape[1])
 
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
         """The weights that learn, in their order."""

@@ -127,6 +127,13 @@ def test_rows_that_are_read_together_are_few_and_alike_in_length():
         assert sum(longest - lengths[row] for row in group) <= sampling.MOST_PADDING_ON_CPU
 
 
+@pytest.mark.parametrize("family", ["llama", "opt-projected"])
+def test_a_critic_is_as_wide_as_the_states_that_it_reads(family):
+    lm = terse(family, "sdpa")
+    replies = new_sampler(lm, 2, 4).reply([[400], [500, 501]], turns(2))
+    assert replies.hidden.shape == (2, lm.hidden_size)
+
+
 @pytest.mark.parametrize(("family", "attention"), ATTENTIONS)
 def test_sampled_logprobs_are_those_that_are_trained_on_beyond_the_window_and_under_eager_attention(family, attention):
     lm = terse(family, attention)
