@@ -215,6 +215,8 @@ class RaggedLayer(CacheLayerMixin):
 
     def put_back(self, rows: Tensor, part: RaggedLayer, positions: Tensor) -> None:
         """Overwrites some positions (R, P) of some rows (R,) with those of ``part``, which has these rows alone."""
+        if not part.is_initialized:  # of a model whose last layers take the keys and values of others
+            return
         for own, newer in zip(self.grown(), part.grown(), strict=True):
             places = torch.arange(len(rows), device=rows.device)[:, None]
             own[rows[:, None], :, positions] = newer[places, :, positions]
@@ -324,7 +326,7 @@ class RaggedCache(Cache):
         self.lengths = self.lengths.index_copy(0, targets, self.lengths[sources])
         used = int(self.lengths[targets].max())
         for layer in self.layers:
-            for states in layer.grown():  # type: ignore[attr-defined]
+            for states in layer.grown() if layer.is_initialized else ():  # type: ignore[attr-defined]
                 states[targets, :, :used] = states[sources, :, :used]
 
 

@@ -142,7 +142,9 @@ def said_in(replies):
     return [ids[:length] for ids, length in zip(replies.ids.tolist(), replies.lengths.tolist(), strict=True)]
 
 
-def test_the_prompt_of_a_group_is_read_once_and_answered_as_if_each_had_read_it(lm, monkeypatch):
+@pytest.mark.parametrize("family", ["llama", "gemma3n_text"])  # in the latter, layers share keys and values
+def test_the_prompt_of_a_group_is_read_once_and_answered_as_if_each_had_read_it(family, monkeypatch):
+    lm = terse(family, "sdpa")
     monkeypatch.setattr(ContinuousSlots, "MIXED_WORK_ON_CPU", 0.0)
     rows_read, run = [], lm.forward._run
 

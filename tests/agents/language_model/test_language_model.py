@@ -33,7 +33,7 @@ FAMILIES = ["llama", "gpt2", "qwen2"]
 ATTENTIONS = [
     ("llama", "sdpa"), ("llama", "eager"), ("gpt2", "eager"), ("mistral", "sdpa"), ("mistral", "eager"),
     ("gemma3_text", "sdpa"), ("gemma3_text", "eager"), ("qwen2-sliding", "sdpa"), ("phi", "eager"), ("phi3", "sdpa"),
-    ("opt", "sdpa"), ("gemma2", "eager"), ("cohere", "sdpa"), ("granite", "sdpa"),
+    ("opt", "sdpa"), ("gemma2", "eager"), ("cohere", "sdpa"), ("granite", "sdpa"), ("gemma3n_text", "sdpa"),
 ]  # fmt: skip
 OTHERS = ["bloom", "falcon", "gpt_neo", "mamba"]
 
