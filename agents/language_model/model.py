@@ -103,6 +103,10 @@ class ModelConfig:
             raise ValueError(f"dtype must be one of auto, {', '.join(DTYPES)}, got {self.dtype!r}")
         if self.adapter is not None and self.model is None and getattr(self, "init", None) is None:
             raise ValueError(f"lora_rank is for a model that was trained before, got lora_rank={self.lora_rank} alone")
+        for name, default in (("lora_alpha", None), ("lora_targets", ALL_LINEAR)):
+            value = getattr(self, name)
+            if self.adapter is None and value != default:
+                raise ValueError(f"{name} is for an adapter: it needs lora_rank, got {name}={value!r} alone")
 
     @property
     def adapter(self) -> LoRA | None:

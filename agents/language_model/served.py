@@ -87,6 +87,7 @@ class SampledConfig(RLConfig):
         if self.importance_cap is not None:
             above_zero(self, "importance_cap")
         if self.sampler_url is None:
+            _refuse_without_server(self)
             return
         if self.served_name is None:
             raise ValueError("sampler_model must be the name that the server calls the model by, got None")
@@ -99,6 +100,14 @@ class SampledConfig(RLConfig):
     def served_name(self) -> str | None:
         """The server's name of the model that it started with."""
         return self.sampler_model or self.init or self.model
+
+
+def _refuse_without_server(config: SampledConfig) -> None:
+    """Raises ValueError for a setting of the server's where there is none, so that it would be ignored."""
+    for field in dataclasses.fields(SampledConfig):
+        value = getattr(config, field.name)
+        if field.name.startswith("sampler_") and value != field.default:
+            raise ValueError(f"{field.name} is for a server that samples: it needs sampler_url, got {value!r} alone")
 
 
 class Sampling(Protocol):

@@ -20,7 +20,8 @@ class RLConfig(ModelConfig):
         batch_conversations: conversations per update, at least 2: each is compared with the rest.
         conversations_at_once: so many are had side by side, and where one is over the next begins; None has all of a
             batch side by side, which is fastest where the memory allows it.
-        group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups.
+        group_size: conversations about the same goal and user in a batch, compared with one another; 1 has no groups,
+            and is too few for ``grpo`` and ``rloo``.
         learning_rate: of the policy, with AdamW without decay; after a linear warm-up over ``warmup_updates``.
         sampling_temperature: of the policy that is trained: it is sampled, and its log-probabilities are taken, at this
             temperature. Below 1 it keeps a model that saw few demonstrations from stumbling over its own rare tokens.

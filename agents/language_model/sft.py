@@ -69,6 +69,8 @@ class SFTConfig(ModelConfig):
         super().__post_init__()
         if self.demonstrations < 2 and self.data is None:
             raise ValueError(f"demonstrations must be at least 2, got {self.demonstrations}")
+        if self.data is None and self.fields is not None:
+            raise ValueError(f"fields name the columns of data, which is not given: got fields={self.fields!r}")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"validation_share must be in (0, 1), got {self.validation_share}")
         at_least(self, epochs=1, batch_size=1, patience=1, warmup_updates=0, weight_decay=0)

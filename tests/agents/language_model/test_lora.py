@@ -251,6 +251,12 @@ def test_an_adapter_needs_a_model_to_adapt():
         make_agent("sft", echo_env(), lora_rank=4)
 
 
+@pytest.mark.parametrize(("name", "value"), [("lora_alpha", 8.0), ("lora_targets", "q_proj")])
+def test_settings_of_an_adapter_need_one(name, value, folder):
+    with pytest.raises(ValueError, match=f"{name} is for an adapter: it needs lora_rank, got {name}={value!r} alone"):
+        make_agent("sft", echo_env(), model=folder, **{name: value})
+
+
 def test_without_peft_the_extra_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ImportError, match=r'lora_rank needs peft: pip install "dialogym\[lora\]"'):

@@ -384,6 +384,14 @@ def test_a_wrong_setting_is_named(config, changed, message):
         config(**{"sampler_url": "http://localhost:1/v1", "init": "tiny", **changed})
 
 
+@pytest.mark.parametrize(("name", "value"), [("sampler_sync", "lora"), ("sampler_folder", "a"), ("sampler_model", "b")])
+def test_settings_of_a_server_need_one(name, value):
+    with pytest.raises(
+        ValueError, match=f"{name} is for a server that samples: it needs sampler_url, got {value!r} alone"
+    ):
+        GRPOConfig(**{name: value})
+
+
 def test_only_a_server_brings_importance_weights_unasked():
     assert GRPOConfig().importance_cap is None
     assert GRPOConfig(sampler_url="http://localhost:1/v1", init="tiny").importance_cap == 2.0

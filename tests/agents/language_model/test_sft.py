@@ -347,6 +347,7 @@ def test_resuming_needs_a_checkpoint(folder):
     ("config", "message"),
     [
         ({"demonstrations": 1}, "demonstrations must be at least 2, got 1"),
+        ({"fields": {"prompt": "Q"}}, "fields name the columns of data, which is not given: got fields={"),
         ({"validation_share": 1.0}, r"validation_share must be in \(0, 1\), got 1.0"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
