@@ -10,7 +10,15 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 from transformers.utils import logging as transformers_logging
 
 from ...envs.tokenizer import Tokenizer, load_tokenizer
@@ -41,7 +49,8 @@ class ModelConfig:
     Settings that are None where a number is wanted follow the kind of model; see ``defaults.py``.
 
     Attributes:
-        model: a name or folder for ``AutoModelForCausalLM.from_pretrained``; None is a small Llama with random weights.
+        model: a name or folder for ``AutoModelForCausalLM.from_pretrained``, or for ``AutoModelForImageTextToText`` of
+            a model that reads pictures as well; None is a small Llama with random weights.
             One whose sampled words would have another probability when they are learned from is refused as it loads.
         tokenizer: of the small one: a name or folder for ``AutoTokenizer.from_pretrained``, such as
             :func:`~dialogym.envs.tokenizer.fit_tokenizer` writes; None is one fitted to what is said in the environment
@@ -193,7 +202,7 @@ class LanguageModel:
         """
         where, tokenizer = resolve_device(device), load_tokenizer(str(name))
         weights, autocast = compute_type(where, dtype, adapter is not None)
-        model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype=weights, trust_remote_code=False)
+        model = read_model(name, weights)
         check_vocabulary(model, tokenizer, resize_embeddings)
         if gradient_checkpointing:
             checkpoint_layers(model)
@@ -235,7 +244,7 @@ class LanguageModel:
         )
 
     def save(self, folder: str | Path) -> None:
-        """Writes a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is; see ``adapter.py``."""
+        """Writes a folder that transformers' ``AutoTokenizer`` and class for such a model load; see ``adapter.py``."""
         if is_adapted(self.model):
             save_adapted(self.model, folder)
         else:
@@ -248,8 +257,7 @@ class LanguageModel:
         if is_adapted(self.model):
             load_adapter(self.model, folder)
         else:
-            saved = AutoModelForCausalLM.from_pretrained(str(folder), dtype=self.model.dtype, trust_remote_code=False)
-            self.model.load_state_dict(saved.state_dict())
+            self.model.load_state_dict(read_model(folder, self.model.dtype).state_dict())
 
     @property
     def max_context(self) -> int:
@@ -317,6 +325,29 @@ class LanguageModel:
     def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(N, V) logits of what may stand in place of each of the N sampled tokens; see :meth:`token_logprobs`."""
         return self.forward.logits(ids[:, :-1], mask[:, 1:])  # nobody asks what follows the last column
+
+
+def read_model(name: str | Path, dtype: torch.dtype) -> Any:
+    """A pretrained model of transformers; one that reads pictures as well is read as a whole.
+
+    Args:
+        name: a folder, or a name on the hub.
+        dtype: of the weights.
+
+    Raises:
+        ValueError: for a model that does not go on with a text.
+    """
+    config: Any = AutoConfig.from_pretrained(str(name), trust_remote_code=False)
+    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+        auto: Any = AutoModelForCausalLM
+    elif type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        auto = AutoModelForImageTextToText
+    else:
+        raise ValueError(
+            f"expected a causal language model of transformers, which goes on with a text, got a model of type "
+            f"{config.model_type!r} in {str(name)!r}"
+        )
+    return auto.from_pretrained(str(name), dtype=dtype, trust_remote_code=False)
 
 
 def compute_type(device: torch.device, dtype: str, adapted: bool = False) -> tuple[torch.dtype, torch.dtype | None]:

@@ -390,6 +390,35 @@ def test_an_agent_loads_where_the_model_it_started_from_is_gone(tmp_path):
     assert load_agent(tmp_path / "agent").lm.model.config.hidden_size == 16
 
 
+SIZES = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+def test_a_model_that_reads_pictures_too_plays_and_is_saved_as_a_whole(tmp_path):
+    tokenizer, first, second = load_tokenizer(), tmp_path / "first", tmp_path / "second"
+    text = {**SIZES, "num_key_value_heads": 2, "vocab_size": len(tokenizer), "model_type": "llama"}
+    seen = {**SIZES, "image_size": 8, "patch_size": 4, "projection_dim": 16, "model_type": "clip_vision_model"}
+    config = transformers.LlavaConfig(text_config=text, vision_config=seen, image_token_index=5, pad_token_id=0)
+    transformers.LlavaForConditionalGeneration(config).save_pretrained(first)
+    tokenizer.save(first)
+    lm = LanguageModel.load(first)
+    assert lm.keeps_what_it_read
+    torch.nn.init.normal_(lm.model.get_output_embeddings().weight)
+    lm.save(second)
+    again, other = LanguageModel.load(second), LanguageModel.load(first)
+    other.load_weights(second)
+    ids, mask = torch.tensor([[300, 301, 302]]), torch.tensor([[False, True, True]])
+    said = [one.token_logprobs(ids, mask).logprobs.tolist() for one in (lm, again, other)]
+    assert said[0] == said[1] == said[2]
+    assert [name for name in again.model.state_dict() if "vision" in name]
+
+
+def test_a_model_that_does_not_go_on_with_a_text_is_named(tmp_path):
+    transformers.ViTConfig(hidden_size=16, num_hidden_layers=1).save_pretrained(tmp_path)
+    load_tokenizer().save(tmp_path)
+    with pytest.raises(ValueError, match=r"expected a causal language model .*, got a model of type 'vit' in"):
+        LanguageModel.load(tmp_path)
+
+
 def test_a_model_that_is_neither_a_folder_nor_reached_on_the_hub_is_named_with_what_makes_one(monkeypatch, tmp_path):
     cause = OSError("We couldn't connect to 'https://huggingface.co'\nCheck your internet connection")
 
