@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from ..files import show_weights
 
@@ -113,6 +114,25 @@ def save_adapter(model: Any, folder: str | Path) -> None:
     """Writes the adapter alone into a folder, as peft and vLLM load it."""
     model.save_pretrained(str(folder), save_embedding_layers=False)
     show_weights(folder)
+
+
+def holds_adapter(name: str | Path) -> bool:
+    """Whether a folder, or a name on the hub, is that of an adapter alone, such as peft and TRL save."""
+    return find_adapter_config_file(str(name)) is not None
+
+
+def below_adapter(name: str | Path) -> str:
+    """Name, or folder, of the model that such an adapter was trained on."""
+    return str(_peft().PeftConfig.from_pretrained(str(name)).base_model_name_or_path)
+
+
+def merge_adapter(model: Any, name: str | Path) -> Any:
+    """The model with such an adapter merged into its weights."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        merged = _peft().PeftModel.from_pretrained(model, str(name)).merge_and_unload()
+    merged.name_or_path = str(name)
+    return merged.requires_grad_(True)  # peft held it still
 
 
 def load_adapter(model: Any, folder: str | Path) -> None:

@@ -24,7 +24,20 @@ from transformers.utils import logging as transformers_logging
 from ...envs.tokenizer import Tokenizer, load_tokenizer
 from ...rewards.devices import AUTO, resolve_device
 from ..files import show_weights
-from .adapter import ADAPTER, ALL_LINEAR, LoRA, add_adapter, base_of, is_adapted, load_adapter, lora_of, save_adapted
+from .adapter import (
+    ADAPTER,
+    ALL_LINEAR,
+    LoRA,
+    add_adapter,
+    base_of,
+    below_adapter,
+    holds_adapter,
+    is_adapted,
+    load_adapter,
+    lora_of,
+    merge_adapter,
+    save_adapted,
+)
 from .cache import Attention, num_positions
 from .defaults import BY_MODEL
 from .exactness import keeps_what_it_read
@@ -331,12 +344,14 @@ def read_model(name: str | Path, dtype: torch.dtype) -> Any:
     """A pretrained model of transformers; one that reads pictures as well is read as a whole.
 
     Args:
-        name: a folder, or a name on the hub.
+        name: a folder, or a name on the hub; that of an adapter alone stands for the model below it, with it merged.
         dtype: of the weights.
 
     Raises:
         ValueError: for a model that does not go on with a text.
     """
+    if holds_adapter(name):
+        return merge_adapter(read_model(below_adapter(name), dtype), name)
     config: Any = AutoConfig.from_pretrained(str(name), trust_remote_code=False)
     if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
         auto: Any = AutoModelForCausalLM

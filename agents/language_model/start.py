@@ -9,7 +9,7 @@ from typing import Any
 from ...rewards.suggestions import did_you_mean
 from ..base import AGENT_FILE, read_description
 
-MODEL_FILES = ("config.json",)
+MODEL_FILES = ("config.json", "adapter_config.json")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
 """One of which is in every folder that a model, or a tokenizer, was saved to."""
 HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")

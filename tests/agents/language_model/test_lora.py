@@ -261,3 +261,27 @@ def test_without_peft_the_extra_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ImportError, match=r'lora_rank needs peft: pip install "dialogym\[lora\]"'):
         LanguageModel.load(folder, adapter=LoRA(4))
+
+
+@pytest.mark.parametrize("adapted", [{}, {"lora_rank": 2}])
+def test_an_adapter_alone_is_something_to_start_from(adapted, folder, tmp_path):
+    import peft
+
+    plain = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    shape = peft.LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft calls by old names what transformers has renamed
+        trained = peft.get_peft_model(plain, shape).eval()
+    trained.save_pretrained(str(tmp_path / "alone"))
+    tiny_tokenizer().save(tmp_path / "alone")
+
+    env = echo_env()
+    agent = make_agent("grpo", env, init=str(tmp_path / "alone"), env_turns=20, batch_conversations=8, **adapted)
+    ids = torch.arange(8)[None]
+    assert torch.allclose(agent.lm.model(ids).logits, trained(ids).logits, atol=1e-4)
+    assert not torch.allclose(agent.lm.model(ids).logits, LanguageModel.load(folder).model(ids).logits, atol=1e-2)
+    agent.learn(env)
+    agent.save(tmp_path / "agent")
+    again = load_agent(tmp_path / "agent", env)
+    assert hasattr(again.lm.model, "peft_config") == bool(adapted)  # its own adapter is found again
+    assert torch.equal(logprobs(again.lm).logprobs, logprobs(agent.lm).logprobs)
