@@ -24,6 +24,8 @@ from .cli_common import (
 
 DEMONSTRATIONS = "demonstrations"
 """What `export` calls the conversations that ``sft`` imitates, which are of no agent."""
+NUM = 100
+"""Conversations that are played unless `--num` says another number."""
 
 
 class Format(str, Enum):
@@ -54,7 +56,10 @@ def export(
     env: PlayedEnvOption = None,
     set_: SetOption = None,
     config: ConfigOption = None,
-    num: Annotated[int, typer.Option(min=1, help="Conversations to play; all goals, where the split has fewer.")] = 100,
+    num: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Conversations to play; all goals, where the split has fewer. [default: {NUM}]"),
+    ] = None,
     split: Annotated[str, typer.Option(help="Goals and wordings to play: train, validation or test.")] = "train",
     flaw_rate: Annotated[
         float,
@@ -74,6 +79,15 @@ def export(
 
     export_file(out)
     if _is_file(source):
+        playing = {
+            "env": env,
+            "set": set_,
+            "config": config,
+            "num": num,
+            "flaw-rate": flaw_rate,
+            "successful": successful,
+        }
+        _refuse_to_play(source, [f"--{name}" for name, value in playing.items() if value])
         preferences, ties = _preferences(source)
         if preferences is not None:
             if format_ not in (None, Format.preference):
@@ -84,7 +98,7 @@ def export(
             return
     if format_ is Format.preference:
         raise ValueError(f"--format preference needs a file of judgements or preferences, got {source!r}")
-    conversations = _conversations(source, env, set_, config, num, split, flaw_rate, successful, seed, trust)
+    conversations = _conversations(source, env, set_, config, num or NUM, split, flaw_rate, successful, seed, trust)
     rows = (completion_rows if format_ is Format.prompt_completion else message_rows)(conversations)
     count = write_rows(out, rows)
     console.print(f"Wrote {count} rows of {len(conversations)} conversations to {out}", soft_wrap=True, highlight=False)
@@ -94,6 +108,15 @@ def _is_file(source: str) -> bool:
     from dialogym.envs.data_files.sources import BUILDERS, HUB
 
     return source.startswith(HUB) or Path(source).suffix.lower() in BUILDERS or Path(source).is_file()
+
+
+def _refuse_to_play(source: str, options: Sequence[str]) -> None:
+    """Raises ValueError for options of playing beside a file, of which nothing is played."""
+    from dialogym.envs.data_files import open_rows
+
+    if options:
+        open_rows(source)  # what is wrong with the file is told first
+        raise ValueError(f"{source} is a file, of which all is written: {', '.join(options)} is for what is played")
 
 
 def _preferences(source: str) -> tuple[Any, int]:

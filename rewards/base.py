@@ -116,6 +116,10 @@ def as_reward(reward: Callable[[Transcript], float]) -> Reward:
         return reward
     if isinstance(reward, type):
         raise TypeError(f"a reward must be an instance, got the class {reward.__name__}: write {reward.__name__}(...)")
+    if isinstance(reward, (str, Mapping)):
+        raise TypeError(
+            f"as_reward takes a function of the transcript; of a name or a dict take resolve({reward!r:.80})"
+        )
     if not callable(reward):
         raise TypeError(
             f"a reward must be a function of the transcript, a registered name, a Reward or a dict of them "

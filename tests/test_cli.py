@@ -377,11 +377,15 @@ def test_export_writes_judgements_as_preferences_without_ties(tmp_path):
         (("ruel", "--out", "a.jsonl"), "did you mean 'rule'?"),
         (("talk.jsonl", "--out", "a.jsonl"), "no such file: 'talk.jsonl'; did you mean 'talks.jsonl'?"),
         (("rule", "--out", "a.jsonl", "--flaw-rate", "0.1"), "--flaw-rate is for demonstrations, got it for rule"),
+        (
+            ("talks.jsonl", "--out", "a.jsonl"),
+            "talks.jsonl is a file, of which all is written: --env is for what is played",
+        ),
         (("do_nothing", "--out", "a.jsonl", "--num", "2", "--successful"), "none of the 2 conversations of do_nothing"),
     ],
 )
 def test_what_cannot_be_exported_is_told(tmp_path, arguments, message):
-    (tmp_path / "talks.jsonl").write_text("")
+    (tmp_path / "talks.jsonl").write_text('{"prompt": "Open?", "completion": "Yes."}\n')
     done = dialogym("export", *arguments, "--env", "TextWordle-v0", folder=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr

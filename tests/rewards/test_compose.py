@@ -49,6 +49,11 @@ def returns(value):
 # Composition
 
 
+def test_a_name_is_no_function_and_the_error_says_what_takes_it():
+    with pytest.raises(TypeError, match=r"of a name or a dict take resolve\('bounded'\)"):
+        2 * as_reward("bounded")
+
+
 def test_terms_are_weighted_and_named_after_their_rewards():
     reward = resolve({"success": 20, "turn": -1, polite: 0.5})
     assert reward.terms(saying("please wait")) == {"success": 0.0, "turn": -1.0, "polite": 0.5}
