@@ -68,6 +68,8 @@ def served_speaker(who: str) -> ServedSpeaker:
         raise ValueError(
             f"expected http://HOST:PORT/v1#MODEL, the address and after # what it calls the model, got {who!r}"
         )
+    if "?" in parts.fragment:
+        raise ValueError(f"settings stand before the model, http://HOST:PORT/v1?NAME=VALUE#MODEL, got {who!r}")
     options = {"temperature": 0.0, "max_tokens": 100, **read_options(who, parts.query, OPTIONS)}
     url = f"{parts.scheme}://{parts.netloc}{parts.path}"
     variable = options.pop("key_variable", KEY_VARIABLE if url.startswith(DEFAULT_BASE_URL) else "")

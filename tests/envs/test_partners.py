@@ -366,6 +366,8 @@ def test_what_partner_takes_is_told():
         gym.make(ID, partner="http://127.0.0.1:1/v1")
     with pytest.raises(ValueError, match="expected settings among temperature"):
         gym.make(ID, partner="http://127.0.0.1:1/v1?heat=1#m")
+    with pytest.raises(ValueError, match="settings stand before the model"):
+        gym.make(ID, partner="http://127.0.0.1:1/v1#m?temperature=1")
     with pytest.raises(TypeError, match="partner must be a text"):
         gym.make(ID, partner=3)
     with pytest.raises(TypeError, match="give one of them"):
