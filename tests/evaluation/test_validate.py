@@ -5,6 +5,7 @@ import pytest
 
 from dialogym.envs import register_task
 from dialogym.evaluation.validate import validate
+from dialogym.rewards import registry
 
 from . import broken_tasks, tasks  # noqa: F401 (importing registers them)
 
@@ -118,6 +119,7 @@ def test_a_reward_of_the_module_that_is_asked_for_is_known_in_a_fresh_process(tm
     lines = ["from dialogym.rewards import register_reward", 'register_reward("terse", lambda t: -len(t.reply) / 500)']
     (tmp_path / "terse_reward.py").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_REWARDS", dict(registry._REWARDS))
     report = validate("terse_reward:TextDialog-v0", num_goals=20, reward="terse")
     assert found(report, "determinism").endswith("and in two fresh ones")
 

@@ -17,7 +17,7 @@ from dialogym.envs.speakers import SPEAKERS, FunctionSpeaker
 from dialogym.evaluation.compare.arms import PRESETS, Preset, arms_of
 from dialogym.evaluation.compare.run import begin, compare
 from dialogym.evaluation.report.results import REQUIRED, read_results
-from dialogym.rewards import Length
+from dialogym.rewards import Length, registry
 
 from ...children import child
 from .. import tasks
@@ -100,6 +100,7 @@ def test_the_module_that_is_asked_for_is_known_where_its_agents_play(tmp_path, m
     lines = ["from dialogym.rewards import register_reward", 'register_reward("curt", {"success": 2, "turn": -1})']
     (tmp_path / "curt_reward.py").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_REWARDS", dict(registry._REWARDS))
     options = {"agents": ["rule", "do_nothing"], "env_kwargs": {"reward": "curt"}}
     results = run(
         tmp_path / "out", dataclasses.replace(SMALL, num_goals=4), env_id="curt_reward:TextDialog-v0", **options
