@@ -127,7 +127,10 @@ def _env(results: Mapping[str, Any], reward: RewardSpec | None) -> gym.Env[Any, 
         try:
             resolve(own)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"the comparison was graded by {own}, which no file holds: give the reward") from error
+            raise ValueError(
+                f"the comparison was graded by {own}, which no file holds: give the reward, or import the module that "
+                f"registers it, as --env MODULE:{env_id} does on the command line"
+            ) from error
         reward = own
     if reward is not None:
         options["reward"] = reward
