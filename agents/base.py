@@ -271,6 +271,13 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
+def check_made_by(checkpoint: Path, name: str) -> None:
+    """Raises ValueError for a checkpoint of another kind of agent than ``name``."""
+    made_by = read_description(checkpoint)["agent"]
+    if made_by != name:
+        raise ValueError(f"expected a checkpoint of an agent {name!r} in {checkpoint.parent}, got one of {made_by!r}")
+
+
 def _in_json(value: Any) -> Any:
     """A setting as a file holds it; of data that is an object only what it is."""
     of_data = isinstance(value, list) and value and isinstance(value[0], Mapping)

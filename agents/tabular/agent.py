@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import gymnasium as gym
 import numpy as np
 
-from ..base import LAST, Budget, Info, LogRow, in_interface
+from ..base import LAST, Budget, Info, LogRow, check_made_by, in_interface
 from ..files import atomic_folder, atomic_write, existing_folder
 from ..training.learner import Learner, Training
 from ..training.selection import Selection
@@ -312,6 +312,7 @@ class TabularAgent(Learner):
         last = existing_folder(folder / LAST)
         if last is None:
             return False
+        check_made_by(last, self.name)
         state = json.loads((last / TRAINING_FILE).read_text())
         self._turns, selection.score, self.budget = state["turns"], state["best"], Budget(**state["budget"])
         self._load(last)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..base import BEST, LAST, Agent, Budget, read_description
+from ..base import BEST, LAST, Agent, Budget, check_made_by, read_description
 from ..files import existing_folder
 from .selection import draft_of
 
@@ -44,8 +44,7 @@ def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(last / TRAINING_FILE, weights_only=True, map_location="cpu")  # of any device
-        made_by = read_description(last)["agent"]
-        if made_by == agent.name:
+        if read_description(last)["agent"] == agent.name:
             agent._load(last)
     except Exception as e:
         best = existing_folder(folder / BEST)
@@ -55,8 +54,7 @@ def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:
         raise ValueError(
             f"the checkpoint {last} {what} ({type(e).__name__}: {e!s:.200}): train anew without resume{left}"
         ) from e
-    if made_by != agent.name:
-        raise ValueError(f"expected a checkpoint of an agent {agent.name!r} in {folder}, got one of {made_by!r}")
+    check_made_by(last, agent.name)
     agent.budget = Budget(**state["budget"])
     torch.set_rng_state(state["torch_rng"])
     return state

@@ -157,6 +157,14 @@ def test_no_run_has_the_conversations_of_another_nor_its_own_again_when_it_goes_
     assert len(set(seeds)) == len(seeds) == 3 * 2 * 4
 
 
+def test_the_checkpoint_of_another_algorithm_is_not_gone_on_with(tmp_path: Path) -> None:
+    small(SB3PPOAgent).learn(ENV, checkpoint=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"expected a checkpoint of an agent 'sb3_maskable_ppo' in .*, got one of 'sb3_ppo'"
+    ):
+        small(SB3MaskablePPOAgent).learn(ENV, checkpoint=tmp_path, resume=True)
+
+
 ROLLOUT_UPDATES = 2  # of 32 turns, with the settings of SB3PPOAgent in SMALL: its epochs
 
 

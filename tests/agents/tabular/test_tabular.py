@@ -255,6 +255,15 @@ def test_a_training_that_was_interrupted_ends_with_the_table_of_one_that_was_not
     assert kind.load(tmp_path / "last", Noisy()).tables == whole.tables
 
 
+def test_the_checkpoint_of_another_algorithm_is_not_gone_on_with(tmp_path: Any) -> None:
+    config = TabularConfig(env_turns=100, num_reports=1)
+    QLearningAgent(Noisy(), config=config).learn(Noisy(), checkpoint=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"expected a checkpoint of an agent 'double_q_learning' in .*, got one of 'q_l"
+    ):
+        DoubleQLearningAgent(Noisy(), config=config).learn(Noisy(), checkpoint=tmp_path, resume=True)
+
+
 def test_an_interrupt_before_the_first_report_leaves_a_checkpoint_too(tmp_path: Any) -> None:
     class Interrupting(Chain):
         def step(self, action: int) -> Any:
