@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +43,9 @@ def check_account(api: Any = None) -> None:
         ImportError: without huggingface_hub.
         OSError: if there is no token, the hub knows none such, or it cannot be reached.
     """
-    try:
-        _api(api).whoami()
-    except Exception as e:
-        if _is_of_the_hub(e):
-            raise OSError(f"the hub did not say whose token this is: {e}") from e
-        raise
+    api = _api(api)
+    with _told("the hub did not say whose token this is"):
+        api.whoami()
 
 
 def push_to_hub(
@@ -77,13 +76,9 @@ def push_to_hub(
         raise ValueError(f"expected a card beside the agent, got {folder} without {CARD_FILE}: dialogym card {folder}")
     files = list(files_to_push(folder))
     added = [CommitOperationAdd(name.as_posix(), _for_others(folder / name)) for name in files]
-    try:
+    with _told(f"{repo} was not pushed"):
         made = api.create_repo(repo, private=private or None, exist_ok=True)
         api.create_commit(made.repo_id, added, commit_message=message)
-    except Exception as e:
-        if _is_of_the_hub(e):
-            raise OSError(f"{repo} was not pushed: {e}") from e
-        raise
     return str(made)
 
 
@@ -114,6 +109,17 @@ def _without_folders(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_folders(one) for one in value]
     return _FOLDERS.sub("", value) if isinstance(value, str) else value
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """What goes wrong with the hub in this block is an OSError that begins with ``what``."""
+    try:
+        yield
+    except Exception as e:
+        if _is_of_the_hub(e):
+            raise OSError(f"{what}: {e}") from e
+        raise
 
 
 def _is_of_the_hub(e: BaseException | None) -> bool:

@@ -129,7 +129,7 @@ def below_adapter(name: str | Path) -> str:
 def merge_adapter(model: Any, name: str | Path) -> Any:
     """The model with such an adapter merged into its weights."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as above
+        warnings.simplefilter("ignore")  # peft calls by old names what transformers has renamed
         merged = _peft().PeftModel.from_pretrained(model, str(name)).merge_and_unload()
     merged.name_or_path = str(name)
     return merged.requires_grad_(True)  # peft held it still
@@ -164,16 +164,20 @@ def adapter_weights(model: Any) -> dict[str, Tensor]:
 
 def base_of(folder: str | Path) -> tuple[str, str]:
     """Name, or folder, and fingerprint of the model below an adapter."""
-    below = json.loads((Path(folder) / ADAPTER / BASE_FILE).read_text())
+    below = _below(folder)
     return below["name"], below["fingerprint"]
 
 
 def lora_of(folder: str | Path) -> LoRA:
     """The shape of a saved adapter."""
     saved = _peft().PeftConfig.from_pretrained(str(Path(folder) / ADAPTER))
-    below = json.loads((Path(folder) / ADAPTER / BASE_FILE).read_text())
-    targets = below.get("targets", sorted(saved.target_modules))  # which are not there in older folders
+    targets = _below(folder).get("targets", sorted(saved.target_modules))  # which are not there in older folders
     return LoRA(saved.r, saved.lora_alpha, targets if isinstance(targets, str) else tuple(targets))
+
+
+def _below(folder: str | Path) -> dict[str, Any]:
+    """What :func:`save_adapted` wrote of the model below an adapter."""
+    return json.loads((Path(folder) / ADAPTER / BASE_FILE).read_text())
 
 
 def merged_weights(base: Any) -> dict[str, Tensor]:
@@ -190,10 +194,11 @@ def merged_weights(base: Any) -> dict[str, Tensor]:
     for name, tensor in base.state_dict().items():
         if ".lora_" in name:
             continue
-        if _plain(name) in layers:
-            change = layers[_plain(name)].get_delta_weight("default")
+        plain = _plain(name)
+        if plain in layers:
+            change = layers[plain].get_delta_weight("default")
             tensor = (tensor.to(change.dtype) + change).to(tensor.dtype)
-        merged[_plain(name)] = tensor
+        merged[plain] = tensor
     return merged
 
 
