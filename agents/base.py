@@ -158,19 +158,24 @@ class Agent(ABC):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._save(folder)
+        atomic_write(folder / AGENT_FILE, json.dumps(self.description(), indent=2) + "\n")
+
+    def description(self) -> dict[str, Any]:
+        """Its kind, seed, settings, budget and environment, as :meth:`save` writes them and a file gives them back."""
+        config = {
+            field.name: _in_json(getattr(self.config, field.name))
+            for field in dataclasses.fields(self.config)
+            if field.name not in OF_THE_MACHINE
+        }
         description = {
             "agent": self.name,
             "seed": self.seed,
-            "config": {
-                field.name: _in_json(getattr(self.config, field.name))
-                for field in dataclasses.fields(self.config)
-                if field.name not in OF_THE_MACHINE
-            },
+            "config": config,
             "budget": dataclasses.asdict(self.budget),
             "env": _describe(self.spec),
             **self._about(),
         }
-        atomic_write(folder / AGENT_FILE, json.dumps(description, indent=2, default=str) + "\n")
+        return json.loads(json.dumps(description, default=str))
 
     @classmethod
     def load(
@@ -260,7 +265,7 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     """What ``Agent.save`` wrote about the agent in ``folder``.
 
     Raises:
-        ValueError: if no agent was saved there.
+        ValueError: if no agent was saved there, or the file that says so is torn.
     """
     found = existing_folder(folder)
     path = None if found is None else found / AGENT_FILE
@@ -268,14 +273,10 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         inside = Path(folder) / "agent"  # where `dialogym train` saves it
         hint = f"; did you mean {str(inside)!r}?" if (inside / AGENT_FILE).is_file() else ""
         raise ValueError(f"expected a folder that an agent was saved to, got {folder}, which has no {AGENT_FILE}{hint}")
-    return json.loads(path.read_text())
-
-
-def check_made_by(checkpoint: Path, name: str) -> None:
-    """Raises ValueError for a checkpoint of another kind of agent than ``name``."""
-    made_by = read_description(checkpoint)["agent"]
-    if made_by != name:
-        raise ValueError(f"expected a checkpoint of an agent {name!r} in {checkpoint.parent}, got one of {made_by!r}")
+    try:
+        return json.loads(path.read_text())
+    except ValueError as e:
+        raise ValueError(f"expected JSON in {path}, which is damaged: {e}") from e
 
 
 def _in_json(value: Any) -> Any:

@@ -31,9 +31,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ..envs import remake_vec
 from ..envs.core.sb3 import SB3VecEnv
-from .base import LAST, Budget, Info, Log, LogRow, check_made_by, in_interface, read_description
+from .base import LAST, Budget, Info, Log, LogRow, in_interface, read_description
 from .files import atomic_folder, atomic_write, existing_folder
 from .training.learner import Learner, Training
+from .training.resuming import check_resumable
 from .training.selection import Selection
 
 MODEL_FILE, REPLAY_FILE, TRAINING_FILE = "model.zip", "replay.npz", "training.json"
@@ -229,7 +230,7 @@ class SB3Agent(Learner):
         last = existing_folder(folder / LAST)
         if last is None:
             return None
-        check_made_by(last, self.name)
+        check_resumable(self, last)
         self.model.set_env(envs)
         try:
             self._load(last)

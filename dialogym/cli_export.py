@@ -12,7 +12,6 @@ import typer
 from .cli_common import (
     ConfigOption,
     PlayedEnvOption,
-    SeedOption,
     SetOption,
     TrustOption,
     console,
@@ -60,7 +59,9 @@ def export(
         int | None,
         typer.Option(min=1, help=f"Conversations to play; all goals, where the split has fewer. [default: {NUM}]"),
     ] = None,
-    split: Annotated[str, typer.Option(help="Goals and wordings to play: train, validation or test.")] = "train",
+    split: Annotated[
+        str | None, typer.Option(help="Goals and wordings to play: train, validation or test. [default: train]")
+    ] = None,
     flaw_rate: Annotated[
         float,
         typer.Option(min=0, max=1, help="Of demonstrations: turns with a random reply instead."),
@@ -68,7 +69,7 @@ def export(
     successful: Annotated[
         bool, typer.Option("--successful", help="Of an agent, only conversations that succeed.")
     ] = False,
-    seed: SeedOption = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random. [default: 0]")] = None,
     trust: TrustOption = False,
 ) -> None:
     """Write conversations or judgements in TRL's conversational formats, which `datasets` and `data=` read.
@@ -84,10 +85,12 @@ def export(
             "set": set_,
             "config": config,
             "num": num,
-            "flaw-rate": flaw_rate,
-            "successful": successful,
+            "split": split,
+            "flaw-rate": flaw_rate or None,
+            "successful": successful or None,
+            "seed": seed,
         }
-        _refuse_to_play(source, [f"--{name}" for name, value in playing.items() if value])
+        _refuse_to_play(source, [f"--{name}" for name, value in playing.items() if value is not None])
         preferences, ties = _preferences(source)
         if preferences is not None:
             if format_ not in (None, Format.preference):
@@ -98,7 +101,9 @@ def export(
             return
     if format_ is Format.preference:
         raise ValueError(f"--format preference needs a file of judgements or preferences, got {source!r}")
-    conversations = _conversations(source, env, set_, config, num or NUM, split, flaw_rate, successful, seed, trust)
+    conversations = _conversations(
+        source, env, set_, config, num or NUM, split or "train", flaw_rate, successful, seed or 0, trust
+    )
     rows = (completion_rows if format_ is Format.prompt_completion else message_rows)(conversations)
     count = write_rows(out, rows)
     console.print(f"Wrote {count} rows of {len(conversations)} conversations to {out}", soft_wrap=True, highlight=False)

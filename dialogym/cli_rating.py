@@ -254,8 +254,9 @@ def train_preference_model(
         raise FileExistsError(
             f"{out} holds a preference model: train in another folder with --out, or replace it with --overwrite"
         )
+    reading = {name: options.pop(name) for name in ("fields", "on_error") if name in options}
     config = PreferenceConfig(**checked_options(PREFERENCE, PreferenceConfig, options))
-    judgements = read_judgements(data)
+    judgements = read_judgements(data, **reading)
 
     def log(row: dict[str, Any]) -> None:
         console.print(in_short(row), soft_wrap=True)

@@ -381,6 +381,10 @@ def test_export_writes_judgements_as_preferences_without_ties(tmp_path):
             ("talks.jsonl", "--out", "a.jsonl"),
             "talks.jsonl is a file, of which all is written: --env is for what is played",
         ),
+        (
+            ("talks.jsonl", "--out", "a.jsonl", "--split", "test", "--seed", "0"),
+            "talks.jsonl is a file, of which all is written: --env, --split, --seed is for what is played",
+        ),
         (("do_nothing", "--out", "a.jsonl", "--num", "2", "--successful"), "none of the 2 conversations of do_nothing"),
     ],
 )

@@ -19,9 +19,10 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import gymnasium as gym
 import numpy as np
 
-from ..base import LAST, Budget, Info, LogRow, check_made_by, in_interface
+from ..base import LAST, Budget, Info, LogRow, in_interface
 from ..files import atomic_folder, atomic_write, existing_folder
 from ..training.learner import Learner, Training
+from ..training.resuming import check_resumable
 from ..training.selection import Selection
 from .exploration import EpsilonGreedy, Exploration, Softmax, greedy
 
@@ -73,6 +74,8 @@ class TabularConfig:
             raise ValueError(f"step_size_decay must not be negative, got {self.step_size_decay}")
         if self.exploration not in EXPLORATIONS:
             raise ValueError(f"exploration must be one of {', '.join(EXPLORATIONS)}, got {self.exploration!r}")
+        if not 0 < self.explore_until <= 1:
+            raise ValueError(f"explore_until must be in (0, 1], a share of training, got {self.explore_until}")
         for name in ("env_turns", "num_reports"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -312,7 +315,7 @@ class TabularAgent(Learner):
         last = existing_folder(folder / LAST)
         if last is None:
             return False
-        check_made_by(last, self.name)
+        check_resumable(self, last)
         state = json.loads((last / TRAINING_FILE).read_text())
         self._turns, selection.score, self.budget = state["turns"], state["best"], Budget(**state["budget"])
         self._load(last)

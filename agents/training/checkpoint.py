@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..base import BEST, LAST, Agent, Budget, check_made_by, read_description
+from ..base import BEST, LAST, Agent, Budget, read_description
 from ..files import existing_folder
+from .resuming import changed_settings, check_resumable
 from .selection import draft_of
 
 TRAINING_FILE = "training.pt"
@@ -54,17 +54,7 @@ def read_checkpoint(agent: Agent, folder: Path) -> dict[str, Any] | None:
         raise ValueError(
             f"the checkpoint {last} {what} ({type(e).__name__}: {e!s:.200}): train anew without resume{left}"
         ) from e
-    check_made_by(last, agent.name)
+    check_resumable(agent, last)
     agent.budget = Budget(**state["budget"])
     torch.set_rng_state(state["torch_rng"])
     return state
-
-
-def changed_settings(agent: Agent, last: Path) -> str:
-    """The settings of an agent that are not those of its checkpoint, in words; "" where there are none."""
-    try:
-        before = read_description(last)["config"]
-    except (KeyError, ValueError):
-        return ""
-    now = json.loads(json.dumps(dataclasses.asdict(agent.config), default=str))
-    return ", ".join(f"{name}={now[name]!r} (it was {value!r})" for name, value in before.items() if now[name] != value)

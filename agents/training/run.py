@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from ...rewards.served.endpoint import EndpointError
 from ..base import LAST, LogRow
-from .checkpoint import changed_settings, read_checkpoint, write_checkpoint
+from .checkpoint import read_checkpoint, write_checkpoint
 from .learner import Training
+from .resuming import changed_settings
 from .selection import Selection
 
 

@@ -278,3 +278,18 @@ def test_it_learns_where_it_is_told(monkeypatch):
         train._Fit(scorer, config, seed=0)._batch_loss([pair, pair]).backward()
     gradients = [weights.grad for weights in scorer.model.parameters() if weights.grad is not None]
     assert {gradient.device.type for gradient in gradients} == {"meta"}
+
+
+def test_rows_of_judgements_that_are_wrong_can_be_left_out(tmp_path):
+    path = tmp_path / "ratings.jsonl"
+    for one in by_taste(60):
+        append_judgement(path, one)
+    with path.open("a") as file:
+        file.write('{"first": ["Yes."]}\n{"first": ["No."]}\n')
+    command = ["train", "preference", "--data", str(path), "--out", str(tmp_path / "m")]
+    command += [word for name in ("hidden_size", "epochs") for word in ("--config", f"{name}={getattr(SMALL, name)}")]
+    done = CliRunner().invoke(cli.app, command)
+    assert "2 of 62 rows are wrong (on_error='skip' leaves them out)" in str(done.exception)
+    done = CliRunner().invoke(cli.app, [*command, "--config", "on_error=skip"])
+    assert done.exception is None, done.output
+    assert (tmp_path / "m" / PREFERENCE_FILE).is_file()

@@ -349,6 +349,7 @@ def test_it_plays_gymnasiums_own_environments() -> None:
         ({"step_size": 0.0}, r"step_size must be in \(0, 1\], got 0.0"),
         ({"min_step_size": 2.0}, "min_step_size"),
         ({"step_size_decay": -1.0}, "step_size_decay must not be negative"),
+        ({"explore_until": 0}, r"explore_until must be in \(0, 1\], a share of training, got 0"),
         ({"exploration": "greedy"}, "exploration must be one of epsilon_greedy, softmax, got 'greedy'"),
         ({"env_turns": 0}, "env_turns must be at least 1, got 0"),
     ],
