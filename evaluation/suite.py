@@ -93,15 +93,15 @@ def compare_suite(
     failed: dict[str, str] = {}
     begun: dict[str, Comparison] = {}
     ids = _registered(env_ids)
-    for env_id in ids:
+    for env_id, asked in ids.items():
         with _left_out(env_id, failed, console), console.status(f"{env_id}: goals and vocabulary"):
             chosen = with_algorithms(_preset_of(env_id, preset), also)
-            begun[env_id] = _begin(env_id, folder / env_id, seed, chosen, only)
+            begun[env_id] = _begin(asked, folder / env_id, seed, chosen, only)
     begun = {env_id: comparison for env_id, comparison in begun.items() if not is_idle(comparison)}
     if not begun and not failed:
         raise ValueError(f"none of {', '.join(only or AGENTS)} has a place in {', '.join(ids)}")
     found = run(list(begun.values()), jobs, console)
-    first = _preset_of(ids[0], preset)
+    first = _preset_of(next(iter(ids)), preset)
     rows, old = _earlier_rows(folder, seed, first, set(begun))  # of calls beside this one too
     for env_id, why in old.items():
         console.print(f"{env_id} is left out: {why}", markup=False)
@@ -173,11 +173,14 @@ def _outdated(results: Mapping[str, Any]) -> str | None:
     return None if was == now else f"an earlier call graded it by {in_words(was)}; now it is {in_words(now)}: {again}"
 
 
-def _registered(env_ids: Sequence[str] | None) -> Sequence[str]:
-    """The ids, all of which there are, without their modules, which are imported; those of this package for None."""
-    if env_ids is None:
-        return shipped_ids()
-    found = [without_module(env_id) for env_id in env_ids]
+def _registered(env_ids: Sequence[str] | None) -> dict[str, str]:
+    """The ids, all of which there are, without their modules, which are imported, and as they were asked for.
+
+    Those of this package for None.
+    """
+    found: dict[str, str] = {}
+    for env_id in shipped_ids() if env_ids is None else env_ids:
+        found.setdefault(without_module(env_id), env_id)
     unknown = [env_id for env_id in found if env_id not in gym.registry]
     if unknown:
         ours = ", ".join(shipped_ids())
@@ -185,7 +188,7 @@ def _registered(env_ids: Sequence[str] | None) -> Sequence[str]:
             f"no environment {', '.join(unknown)} is registered; those of this package are {ours}; one of yours is "
             "MODULE:NAME, with the module that registers it"
         )
-    return list(dict.fromkeys(found))
+    return found
 
 
 # One environment
@@ -205,7 +208,7 @@ def _begin(env_id: str, folder: Path, seed: int, preset: Preset, only: Sequence[
             raise ValueError(f"only must be among {', '.join(names)}, got {name}")
     labelled = is_labelled(task_of(env))
     agents = [one.name for one in known if labelled or LABELS not in one.needs]
-    return begin(env, preset, folder, seed, agents=agents, only=only and [name for name in only if name in agents])
+    return begin(env_id, preset, folder, seed, agents=agents, only=only and [name for name in only if name in agents])
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from dialogym.evaluation.compare.small import LOOK, SIZES, quick_look, small_pre
 from dialogym.evaluation.report.results import BETTER, DIFFER, NO_DIFFERENCE, NOTHING_SHOWN, WORSE
 from dialogym.evaluation.statistics import MODELS, RUNS
 from dialogym.evaluation.suite import compare_suite, correct_over_environments, markdown, rl_after_sft, table, verdicts
+from dialogym.rewards import registry
 
 from . import tasks
 
@@ -104,14 +105,33 @@ def test_an_environment_of_ones_own_is_named_with_its_module(tmp_path, monkeypat
         "register_task('OwnSuite-v0', Words, max_turns=3)\n"
     )
     try:
-        assert suite._registered(["own_suite_task:OwnSuite-v0", "OwnSuite-v0", "dialogym:TextWordle-v0"]) == [
-            "OwnSuite-v0",
-            "TextWordle-v0",
-        ]
+        asked = ["own_suite_task:OwnSuite-v0", "OwnSuite-v0", "dialogym:TextWordle-v0"]
+        assert suite._registered(asked) == {"OwnSuite-v0": asked[0], "TextWordle-v0": asked[2]}
     finally:
         gym.registry.pop("OwnSuite-v0", None)
     with pytest.raises(ValueError, match=r"no environment Other-v0 is registered; .*one of yours is MODULE:NAME"):
         suite._registered(["own_suite_task:Other-v0"])
+
+
+def test_what_a_module_registers_beside_its_environment_is_known_where_its_agents_play(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_REWARDS", dict(registry._REWARDS))
+    (tmp_path / "terse_task.py").write_text(
+        f"from dialogym.envs import register_task\nfrom dialogym.rewards import register_reward\n"
+        f"from {tasks.__name__} import Words\nregister_reward('terse', {{'success': 2, 'turn': -1}})\n"
+        "register_task('Terse-v0', Words, max_turns=3, reward='terse')\n"
+    )
+    few = dataclasses.replace(SMALL, num_goals=4)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            found = compare_suite(
+                tmp_path, ["terse_task:Terse-v0"], preset=few, only=["rule"], console=Console(file=nowhere)
+            )
+    finally:
+        gym.registry.pop("Terse-v0", None)
+    assert not found["left_out"]
+    rule = found["environments"]["Terse-v0"]["agents"]["rule"]
+    assert (rule["success"]["mean"], rule["return"]["mean"]) == (1.0, 1.0)
 
 
 def test_rows_of_environments_in_a_namespace_stay_in_the_table_of_a_later_call(tmp_path, monkeypatch):
