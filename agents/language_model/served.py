@@ -44,6 +44,8 @@ MAX_BIASES = 1024
 """So many tokens at most are told to the server as never to be said; more would outweigh the request."""
 MAX_REDRAWS = 20
 """A reply with more tokens that it may not have is an error: the server has another model or another vocabulary."""
+UNLOADING_SECONDS = 2.0
+"""That a server has to forget an adapter; a training that failed or was interrupted waits no longer for it."""
 CAP = 2.0
 """The importance cap where a server samples and none was given."""
 
@@ -132,9 +134,9 @@ def sampling(config: SampledConfig) -> Iterator[Sampling]:
     with contextlib.ExitStack() as stack:
         folder = config.sampler_folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="dialogym-adapters-"))
         served = ServedModel(config, Path(folder))
+        stack.callback(served.leave)
         stack.callback(served.endpoint.is_over.set)
         yield served
-        served.leave()
 
 
 class _OwnModel:
@@ -188,7 +190,7 @@ class ServedModel:
         shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def leave(self) -> None:
-        """The training is over: the server may forget its adapter."""
+        """The training is over, whatever ended it: the server may forget its adapter."""
         if self._loaded is not None:
             self._unload(self._loaded[0])
 
@@ -349,8 +351,8 @@ class TokenEndpoint(Endpoint):
             ) from error
 
     def unload_adapter(self, name: str) -> None:
-        """Has vLLM forget an adapter; it is asked once."""
-        self.post("/unload_lora_adapter", {"lora_name": name})
+        """Has vLLM forget an adapter; it is asked once, and not waited for long."""
+        self.post("/unload_lora_adapter", {"lora_name": name}, timeout=UNLOADING_SECONDS)
 
 
 def _ids_of(choice: Mapping[str, Any]) -> list[int]:

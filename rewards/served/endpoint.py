@@ -101,8 +101,13 @@ class Endpoint:
                 sleep(self._pause(attempt) if error.wait is None else error.wait)
         raise AssertionError("unreachable")
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> Any:
         """One try: the ``httpx.Response`` to a request of any kind, such as "/completions".
+
+        Args:
+            path: of the request, after the address.
+            body: becomes JSON.
+            timeout: seconds to wait for it; None is that of the endpoint.
 
         Raises:
             EndpointError: where there is none, or it tells an error; a :class:`PassingError` if that may pass.
@@ -110,7 +115,8 @@ class Endpoint:
         import httpx  # of the openai package
 
         with self._asking(path) as (client, headers):
-            return client.post(path, body=dict(body), cast_to=httpx.Response, options={"headers": headers})
+            options = {"headers": headers, **({} if timeout is None else {"timeout": timeout})}
+            return client.post(path, body=dict(body), cast_to=httpx.Response, options=options)
 
     def unexpected(self, path: str, expected: str, response: Any) -> PassingError:
         """The error that a response is not what was expected."""

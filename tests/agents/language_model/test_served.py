@@ -281,6 +281,20 @@ def test_adapters_are_loaded_as_often_as_is_asked_for(folder):
     assert [row["sampler_lag"] for row in rows] == [0, 1, 0]
 
 
+def test_a_training_that_is_interrupted_takes_its_adapter_back(folder):
+    pytest.importorskip("peft")
+
+    def interrupt(row):
+        assert server.adapters
+        raise KeyboardInterrupt
+
+    with served(LanguageModel.load(folder)) as (server, stub):
+        agent = agent_of("grpo", folder, stub.url, lora_rank=2, sampler_sync="lora")
+        with pytest.raises(KeyboardInterrupt):
+            agent.learn(echo_env(), log=interrupt)
+        assert server.adapters == {}
+
+
 def test_a_server_that_loads_no_adapters_is_told_apart(folder):
     pytest.importorskip("peft")
     refused = Answer(404, '{"detail":"Not Found"}')
