@@ -221,6 +221,15 @@ class RaggedLayer(CacheLayerMixin):
             places = torch.arange(len(rows), device=rows.device)[:, None]
             own[rows[:, None], :, positions] = newer[places, :, positions]
 
+    def begin(self, rows: Tensor, source: RaggedLayer, num_tokens: int) -> None:
+        """Overwrites the first positions of some rows (P,) with those of the one row of ``source``."""
+        if not source.is_initialized:  # as in put_back
+            return
+        if not self.is_initialized:
+            self.lazy_initialization(source.keys, source.values)  # type: ignore[arg-type]  # source has them
+        for own, other in zip(self.grown(), source.grown(), strict=True):
+            own[rows, :, :num_tokens] = other[:, :, :num_tokens]
+
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.places.width, 0
 
@@ -320,6 +329,13 @@ class RaggedCache(Cache):
         self.lengths = self.lengths.index_copy(0, rows, part.lengths)
         for layer, newer in zip(self.layers, part.layers, strict=True):
             layer.put_back(rows, newer, positions)  # type: ignore[attr-defined]
+
+    def begin(self, rows: Tensor, source: RaggedCache, num_tokens: int) -> None:
+        """Has some rows (P,) hold the first ``num_tokens`` of the one row of another cache, and nothing else."""
+        self.places.reserve(num_tokens)
+        self.lengths = self.lengths.index_fill(0, rows, num_tokens)
+        for layer, other in zip(self.layers, source.layers, strict=True):
+            layer.begin(rows, other, num_tokens)  # type: ignore[attr-defined]
 
     def copy_rows(self, sources: Tensor, targets: Tensor) -> None:
         """Overwrites some rows (P,) with what others (P,) hold, none of which is another row's target."""

@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from .beginning import Beginning
 from .cache import RaggedCache
 from .drawing import Turn, sample_tokens, uniform_numbers
 from .model import LanguageModel
@@ -40,10 +41,14 @@ class Reply(NamedTuple):
 
 @dataclass
 class _Slot:
-    """Where a conversation is cached, what it is about to read, what it has said of its present reply, and draws by."""
+    """Where a conversation is cached, what it is about to read, what it has said of its present reply, and draws by.
+
+    A fresh one has read nothing, or nothing but what all that are fresh begin with.
+    """
 
     number: int
     row: int
+    fresh: bool = True
     num_cached: int = 0
     unread: list[int] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
@@ -186,6 +191,7 @@ class ContinuousSlots:
         self.cache = RaggedCache.of(lm.model, num_slots)
         self._slots = [_Slot(number, number) for number in range(num_slots)]
         self._open = list(self._slots)  # in the order of their rows
+        self._beginning = Beginning(lm)
 
     def num_read(self, slot: int) -> int:
         found = self._slots[slot]
@@ -196,7 +202,7 @@ class ContinuousSlots:
         found = self._slots[slot]
         if anew:
             self.cache.lengths[found.row] = 0
-            found.num_cached, found.unread = 0, []
+            found.fresh, found.num_cached, found.unread = True, 0, []
         found.unread = [*found.unread, *prompt]
         found.ids, found.logprobs, found.state, found.speaks = [], [], None, True
         found.uniform = uniform_numbers(self.seed, [turn], self.max_reply_tokens)[0].tolist()
@@ -217,6 +223,7 @@ class ContinuousSlots:
             speaking = [slot for slot in self._open if slot.speaks]
             if not speaking:
                 break
+            self._begin([slot for slot in speaking if not slot.num_cached])
             longest = max(len(slot.unread) for slot in speaking)
             if longest == 1 or longest * len(self.cache.lengths) <= self._mixed_tokens:
                 ended += self._read_in_order(speaking)
@@ -235,6 +242,13 @@ class ContinuousSlots:
         ids, _, last = self._padded(unread)
         return self.lm.forward.logits_and_states(ids, last, **cache.place(ids.shape[1]))[1]
 
+    def _begin(self, slots: Sequence[_Slot]) -> None:
+        """Has conversations of which nothing was read begin with what they have in common, where that pays."""
+        rows, prompts = [slot.row for slot in slots], [slot.unread for slot in slots]
+        num_known = self._beginning.take_up(self.cache, rows, prompts)
+        for slot in slots:
+            slot.num_cached, slot.unread = num_known, slot.unread[num_known:]
+
     def _read_in_order(self, slots: Sequence[_Slot]) -> list[Reply]:
         """A pass of all rows, those with nothing to read as well: nothing is copied."""
         unread: list[list[int]] = [[] for _ in range(len(self.cache.lengths))]
@@ -246,7 +260,7 @@ class ContinuousSlots:
         """A pass of some rows alone; of conversations that begin alike, as those of a group do, one is read for all."""
         first, places = dict[object, int](), list[int]()
         for slot in slots:
-            key = slot.number if slot.num_cached else tuple(slot.unread)
+            key = tuple(slot.unread) if slot.fresh else slot.number
             places.append(first.setdefault(key, len(first)))
         read = [slots[places.index(place)] for place in range(len(first))]
         rows = torch.tensor([slot.row for slot in read], device=self.lm.device)
@@ -285,7 +299,7 @@ class ContinuousSlots:
                 slot.state = states[place]
             slot.ids.append(token)
             slot.logprobs.append(logprob)
-            slot.num_cached += len(slot.unread)
+            slot.fresh, slot.num_cached = False, slot.num_cached + len(slot.unread)
             slot.unread = [token]
             slot.speaks = token != self.lm.tokenizer.end_id and len(slot.ids) < self.max_reply_tokens
         return [self._reply(slot) for slot in slots if not slot.speaks]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from .beginning import Beginning
 from .cache import RaggedCache
 from .drawing import Turn, sample_tokens, uniform_numbers
 from .generation import generate
@@ -115,6 +116,7 @@ class RaggedSampler:
         self.temperature, self.seed = temperature, seed
         self.cache = RaggedCache.of(lm.model, num_rows)
         self._unread: list[list[int]] = [[] for _ in range(num_rows)]  # the last token said, per row
+        self._beginning = Beginning(lm)
 
     @property
     def num_read(self) -> list[int]:
@@ -149,9 +151,12 @@ class RaggedSampler:
     def read(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Reads what each conversation gained; (B, V) logits and (B, D) hidden states of the last token of each."""
         device = self.lm.device
-        padded, num_tokens = pad(
-            [[*unread, *prompt] for unread, prompt in zip(self._unread, prompts, strict=True)], self.lm.tokenizer.pad_id
-        )
+        new = [[*unread, *prompt] for unread, prompt in zip(self._unread, prompts, strict=True)]
+        empty = [row for row, length in enumerate(self.cache.lengths.tolist()) if length == 0]
+        num_known = self._beginning.take_up(self.cache, empty, [new[row] for row in empty])
+        for row in empty:
+            new[row] = new[row][num_known:]
+        padded, num_tokens = pad(new, self.lm.tokenizer.pad_id)
         self._unread = [[] for _ in prompts]
         groups = alike(num_tokens.tolist(), device)
         if len(groups) == 1:
