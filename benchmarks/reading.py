@@ -1,4 +1,4 @@
-"""What it saves to read prompts in groups alike in length, or their beginning once: ``python benchmarks/reading.py LM``.
+"""What reading prompts in groups alike in length, and their beginning once, saves: ``python benchmarks/reading.py LM``.
 
 Thirteen conversations whose first prompts are of the lengths that ``TextSummary-v0`` has with SmolLM2, one of them four
 times as long as the others, and then a turn of 8 to 39 tokens each. They are read all in one pass, padded to the
