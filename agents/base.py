@@ -209,7 +209,13 @@ class Agent(ABC):
         with loading():
             agent = cls(env, seed=description["seed"], config=_config_from_json(cls.Config, saved))
         agent.budget = Budget(**description["budget"])
-        agent._load(found)
+        try:
+            agent._load(found)
+        except ValueError as e:
+            made_for = (description["env"] or {}).get("id")
+            if made_for is None or agent.spec is None or made_for == agent.spec.id:
+                raise
+            raise ValueError(f"the agent in {folder} was made for {made_for}, not for {agent.spec.id}: {e}") from e
         return agent
 
     @property

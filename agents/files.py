@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,15 @@ CARD_FILE = "README.md"
 HISTORY_FILE = "history.json"
 TOLD = frozenset({EVALUATION_FILE, CARD_FILE, HISTORY_FILE})
 """Files that tell of an agent, and are no part of it."""
+
+
+def check_writable(folder: str | Path) -> None:
+    """Raises OSError where nothing can be written into a folder, before anything is computed that would be lost."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        raise OSError(f"nothing can be written into {folder}: {e.strerror}") from e
 
 
 @contextlib.contextmanager

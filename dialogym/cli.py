@@ -21,6 +21,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from . import __version__
 from .cli_card import card, push
 from .cli_common import (
     DEFAULT_ENV,
@@ -110,6 +111,21 @@ def _plain(e: Exception) -> str:
         if taken is not None:
             return escape(f"expected a folder, got the file {str(taken)!r}")
     return escape(str(e).split(" was raised from the environment creator")[0])
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        console.print(f"dialogym {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Dialogue and text-generation environments, rewards and agents: how far does SFT get, and what does RL add?"""
 
 
 @app.command("list")
@@ -456,7 +472,7 @@ def evaluate(
     --config is for an agent made by name (docs/agents.md lists the settings of each); a folder holds those it was
     trained with, but a language model may play with another temperature, max_reply_tokens or device.
     """
-    from dialogym.agents.files import atomic_write
+    from dialogym.agents.files import atomic_write, check_writable
     from dialogym.evaluation.blame import in_words as blame_in_words
     from dialogym.evaluation.grading import grading
     from dialogym.evaluation.report.results import interval_json
@@ -467,6 +483,7 @@ def evaluate(
         if json_.is_dir():
             raise IsADirectoryError(f"--json must be a file, got the folder {json_}")
         json_.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(json_.parent)
     made = env_for([agent], env, options_beside_split(set_), trust)
     settings = options_of(config)
     player = player_of(agent, made, seed, settings, trust)

@@ -65,7 +65,6 @@ def calibration(
 
     Raises:
         ValueError: for shapes that differ, no goals, or values outside their range.
-        ImportError: without scikit-learn.
 
     Reference: Brier (1950); Guo et al. (2017), https://arxiv.org/abs/1706.04599; the simulation is the consistency
     resampling of Bröcker and Smith (2007), https://doi.org/10.1175/WAF993.1; what a goal adds to the AUC is as in
@@ -76,10 +75,8 @@ def calibration(
         raise ValueError(f"expected as many probabilities as outcomes, at least 1, got {said.shape} and {came.shape}")
     if not (((said >= 0) & (said <= 1)).all() and np.isin(came, (0, 1)).all()):
         raise ValueError("expected probabilities in [0, 1] and outcomes of 0 or 1")
-    try:
-        from sklearn.metrics import brier_score_loss, roc_auc_score
-    except ImportError as error:
-        raise ImportError('calibration needs scikit-learn: pip install "dialogym[bert]"') from error
+    from sklearn.metrics import brier_score_loss, roc_auc_score
+
     rng, num = np.random.default_rng(seed), len(said)
     losses = (said - came) ** 2
     drawn = losses[rng.integers(0, num, (RESAMPLES, num))].mean(1)
@@ -132,7 +129,6 @@ def calibration_of_runs(
 
     Raises:
         ValueError: as :func:`calibration`; for other shapes.
-        ImportError: without scikit-learn or, for several runs, scipy.
     """
     said, came = (np.atleast_2d(np.asarray(one, dtype=float)) for one in (probabilities, outcomes))
     if said.shape != came.shape or said.ndim != 2:
@@ -383,9 +379,6 @@ def success_by_slices(success: ArrayLike, slices: Mapping[str, Mapping[str, Sequ
         For each slice "field", "value", "goals", "success" (mean, low, high), "rest" (success on the other goals), and
         "p_holm": of one run by Fisher's exact test, of several by Mann and Whitney's on the goals' means over runs;
         Holm-adjusted over all slices, so that of many slices one that differs by chance is not taken for a finding.
-
-    Raises:
-        ImportError: without scipy.
     """
     from scipy.stats import fisher_exact, mannwhitneyu
 

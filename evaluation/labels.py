@@ -1,6 +1,6 @@
 """How good predicted labels are: accuracy, precision, recall, F1, the confusion matrix, and calibration.
 
-Counts and averages are scikit-learn's (extra ``bert``); the calibration error is computed here.
+Counts and averages are scikit-learn's; the calibration error is computed here.
 """
 
 from __future__ import annotations
@@ -53,16 +53,13 @@ def label_scores(
 
     Raises:
         ValueError: for empty or unequal lengths.
-        ImportError: without scikit-learn, with the extra that brings it.
     """
     if not len(gold) or len(gold) != len(predicted):
         raise ValueError(
             f"expected as many predictions as gold labels, at least 1, got {len(predicted)} and {len(gold)}"
         )
-    try:
-        from sklearn import metrics
-    except ImportError as error:
-        raise ImportError('scores of labels need scikit-learn: pip install "dialogym[bert]"') from error
+    from sklearn import metrics
+
     numbers = list(range(len(labels)))
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         gold,

@@ -60,9 +60,6 @@ def success_interval(successes: ArrayLike, confidence: float = CONFIDENCE) -> In
     binomial variance equals that of a :class:`CrossedMean`, times the square of the ratio of the normal quantile to the
     latter's own (Korn and Graubard, 1998, Survey Methodology 24:193), and at most R * G. It is G where every run and
     goal has the same outcome.
-
-    Raises:
-        ImportError: for several runs, without scipy.
     """
     outcomes = _runs_by_goals(successes)
     num_runs, num_goals = outcomes.shape
@@ -75,11 +72,7 @@ def success_interval(successes: ArrayLike, confidence: float = CONFIDENCE) -> In
 
 
 def mean_interval(scores: ArrayLike, seed: int = 0, confidence: float = CONFIDENCE) -> Interval:
-    """Mean of (R, G) or (G,) scores: bootstrapped over the goals of one run, a :class:`CrossedMean` of several.
-
-    Raises:
-        ImportError: for several runs, without scipy.
-    """
+    """Mean of (R, G) or (G,) scores: bootstrapped over the goals of one run, a :class:`CrossedMean` of several."""
     values = _runs_by_goals(scores)
     if len(values) == 1:
         return bootstrap_interval(values[0], seed, confidence)
@@ -102,7 +95,6 @@ def normalised_interval(scores: ArrayLike, floor: ArrayLike, ceiling: ArrayLike,
 
     Raises:
         ValueError: if the goals differ in number, or the ceiling is not above the floor.
-        ImportError: for several runs, without scipy.
     """
     values, low, high = (_runs_by_goals(one) for one in (scores, floor, ceiling))
     if not low.shape == high.shape == (1, values.shape[1]):
@@ -186,7 +178,6 @@ class CrossedMean(NamedTuple):
 
         Raises:
             ValueError: if the goals differ in number, or no sample has several runs.
-            ImportError: without scipy.
         """
         values = [_runs_by_goals(sample) for sample in samples]
         num_goals = values[0].shape[1]
@@ -303,7 +294,6 @@ def paired_test(first: ArrayLike, second: ArrayLike, same_start: bool = False, s
 
     Raises:
         ValueError: if the goals differ in number, or the runs that are paired.
-        ImportError: without scipy.
     """
     a, b = _runs_by_goals(first), _runs_by_goals(second)
     if a.shape[1] != b.shape[1] or (same_start and len(a) != len(b)):

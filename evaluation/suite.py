@@ -97,6 +97,10 @@ def compare_suite(
         with _left_out(env_id, failed, console), console.status(f"{env_id}: goals and vocabulary"):
             chosen = with_algorithms(_preset_of(env_id, preset), also)
             begun[env_id] = _begin(asked, folder / env_id, seed, chosen, only)
+    if failed and not begun:
+        raise ValueError(
+            "nothing is left to compare: " + "; ".join(f"{env_id}: {why}" for env_id, why in failed.items())
+        )
     begun = {env_id: comparison for env_id, comparison in begun.items() if not is_idle(comparison)}
     if not begun and not failed:
         raise ValueError(f"none of {', '.join(only or AGENTS)} has a place in {', '.join(ids)}")

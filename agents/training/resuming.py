@@ -36,7 +36,10 @@ def changed_settings(agent: Agent, last: Path) -> str:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Name, value now and value before, of whatever differs; an environment that no file can describe equals any."""
+    """Name, value now and value before, of whatever differs; an environment that no file can describe equals any.
+
+    Of an environment those options are known alone that are not its defaults.
+    """
     for name in ("seed", "config", "env"):
         then, today = before.get(name), now[name]
         if then is None or today is None:
@@ -47,7 +50,8 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[
             then, today = _flat(then), _flat(today)
         for one in dict.fromkeys([*then, *today]):
             if then.get(one) != today.get(one):
-                yield one, repr(today.get(one)), repr(then.get(one))
+                values = (repr(values[one]) if one in values else "its default" for values in (today, then))
+                yield (one, *values)  # type: ignore[misc]  # three strings
 
 
 def _flat(env: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from rich.markup import escape
 
 from ... import __version__
 from ...agents.files import atomic_write
+from ...agents.registry import agent_class
 from ...envs import Task, module_of, spec_of
 from ...envs.core.make import task_options
 from ...envs.core.remake import check_bare
@@ -29,6 +30,7 @@ from ..calibration import facts_of, slices_of
 from ..digests import DIGESTS, changed_files, other_side_digests
 from ..grading import grading
 from ..rating.judges import judges_in
+from ..report.page import check_can_report
 from ..report.results import REQUIRED, results_of, write_results
 from ..score import FrozenGoals, check_enough, check_not_settled, frozen_goals, made, task_of
 from .arms import (
@@ -139,6 +141,7 @@ def begin(
     left_out = {**_not_asked_for(chosen, agents), **unfit(arms, env)}
     now = {arm.key for arm in _those(arms, only, "only")}
     arms = [arm for arm in arms if arm.name not in left_out]
+    _check_installed([arm for arm in arms if arm.key in now])
     settings = _settings(plan, arms, chosen.name, seed)
     check_enough(plan.goals, settings["num_seeds"], f"of {plan.spec.id}")
     settings["grading"] = grading(task_of(env), env.unwrapped.reward)  # type: ignore[attr-defined]
@@ -225,6 +228,13 @@ def _plan(env: gym.Env[Any, Any], preset: Preset, out: Path) -> Plan:
         judge=preset.model,
         conversations_at_once=preset.conversations_at_once,
     )
+
+
+def _check_installed(arms: Sequence[Arm]) -> None:
+    """Raises ImportError for a package that one of the arms or the report needs, before anything is trained."""
+    check_can_report()
+    for name in dict.fromkeys(arm.agent for arm in arms):
+        agent_class(name)
 
 
 def _those(arms: Sequence[Arm], names: Sequence[str] | None, what: str) -> list[Arm]:

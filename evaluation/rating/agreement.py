@@ -79,11 +79,7 @@ def left_rate(judgements: Sequence[Judgement]) -> Interval | None:
 
 
 def agreements(judgements: Sequence[Judgement]) -> list[Agreement]:
-    """One entry for every two raters with pairs in common.
-
-    Raises:
-        ImportError: without scikit-learn, if there are two such raters.
-    """
+    """One entry for every two raters with pairs in common."""
     return [
         Agreement(raters, cohen_kappa(*choices), _same(*choices), len(choices[0]))
         for raters, choices in _shared_choices(judgements)
@@ -114,15 +110,10 @@ def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
     Args:
         first, second: (N,) choices of each, about the same N things.
 
-    Raises:
-        ImportError: without scikit-learn, whose ``cohen_kappa_score`` this is, with the extra that brings it.
-
     Reference: Cohen (1960), https://doi.org/10.1177/001316446002000104.
     """
-    try:
-        from sklearn.metrics import cohen_kappa_score
-    except ImportError as error:
-        raise ImportError('Cohen\'s kappa needs scikit-learn: pip install "dialogym[preference]"') from error
+    from sklearn.metrics import cohen_kappa_score
+
     if len({*first, *second}) < 2:
         return None
     return float(cohen_kappa_score(first, second))
@@ -212,12 +203,7 @@ def summary_tables(judgements: Sequence[Judgement]) -> list[Any]:
     return tables
 
 
-def _kappa_cell(first: Sequence[str], second: Sequence[str]) -> Any:
-    """Kappa for people to read, or what it needs."""
-    from rich.text import Text
-
-    try:
-        kappa = cohen_kappa(first, second)
-    except ImportError as error:
-        return Text(str(error))  # as text: the brackets of an extra are no markup
+def _kappa_cell(first: Sequence[str], second: Sequence[str]) -> str:
+    """Kappa for people to read."""
+    kappa = cohen_kappa(first, second)
     return "always one choice" if kappa is None else f"{kappa:.3f}"

@@ -89,7 +89,6 @@ def judge_quality(judgements: Sequence[Judgement], judge: str, own_agents: Colle
 
     Raises:
         ValueError: if there is no such rater, or nobody else judged one of its pairs.
-        ImportError: without scikit-learn.
     """
     own = tuple(sorted({judge, *own_agents}))
     by_judge = [one for one in judgements if one.rater == judge]

@@ -84,6 +84,11 @@ def html_report(results: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
+def check_can_report() -> None:
+    """Raises ImportError where a package that a report is written or drawn with is missing, with its extra."""
+    _jinja()
+
+
 def _jinja() -> Any:
     try:
         import jinja2

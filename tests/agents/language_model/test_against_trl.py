@@ -110,7 +110,7 @@ def both(lm, ours, theirs):
         found.append((loss.item(), torch.cat([parameter.grad.flatten() for parameter in lm.trainable_parameters()])))
     (loss, gradient), (their_loss, their_gradient) = found
     assert gradient.abs().max() > 1e-4
-    assert loss == pytest.approx(their_loss, rel=1e-5, abs=1e-6)
+    assert loss == pytest.approx(their_loss, rel=1e-5, abs=5e-6)  # sums of terms a hundred times as large cancel
     assert (gradient - their_gradient).norm() < 1e-4 * gradient.norm()
 
 

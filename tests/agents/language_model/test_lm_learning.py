@@ -18,7 +18,7 @@ SETTINGS = {
     "a2c": {"learning_rate": 1e-2, "batch_conversations": 48, "env_turns": 10_000},
     "grpo": {"learning_rate": 5e-3, "batch_conversations": 96, "env_turns": 10_000},
     "rloo": {"learning_rate": 5e-3, "batch_conversations": 96, "env_turns": 10_000},
-    "ppo": {"learning_rate": 3e-3, "batch_conversations": 128, "env_turns": 6_000, "kl_weight": 0.0},
+    "ppo": {"learning_rate": 3e-3, "batch_conversations": 128, "env_turns": 9_000, "kl_weight": 0.0},
 }
 
 

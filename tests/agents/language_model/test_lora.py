@@ -66,7 +66,7 @@ def logprobs(lm, **options):
 def test_a_fresh_adapter_says_what_the_model_said_and_it_alone_learns(family, tmp_path):
     start = of_family(family, tmp_path)
     plain, lm, other = (LanguageModel.load(start, adapter=lora) for lora in (None, LoRA(4), LoRA(4)))
-    assert torch.equal(logprobs(plain).logprobs, logprobs(lm).logprobs)
+    assert torch.allclose(logprobs(plain).logprobs, logprobs(lm).logprobs, atol=1e-6)  # some processors round otherwise
     names = [name for name, parameter in lm.model.named_parameters() if parameter.requires_grad]
     assert names
     assert all(".lora_" in name for name in names)

@@ -39,14 +39,14 @@ def test_what_is_not_as_it_was_is_told_and_nothing_else(settings, tmp_path, capl
     assert told.startswith(f"{name} goes on from {tmp_path / 'last'} with seed=3 (it was 0), ")
     setting, value = next(iter(other.items()))
     assert f" {setting}={value!r} (it was " in told
-    assert "reward='sparse' (it was None)" in told
+    assert "reward='sparse' (it was its default)" in told
 
 
 def test_another_environment_is_told(tmp_path, caplog):
     config = LEARNERS["q_learning"]
     learn("q_learning", tmp_path, **config)
     learn("q_learning", tmp_path, resume=True, env=gym.make(ENV, max_turns=10), **config)
-    assert "with max_turns=10 (it was None): the training is of both" in caplog.text
+    assert "with max_turns=10 (it was its default): the training is of both" in caplog.text
 
 
 def test_an_environment_that_no_file_describes_is_not_compared(tmp_path, caplog):

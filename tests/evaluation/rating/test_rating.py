@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import sys
 import threading
 
 import pytest
@@ -235,17 +234,6 @@ def test_the_summary_counts_judgements_and_rates_nothing(out):
     # Pair means for a: 1, 0.5 and 0.5, so 2 of 3; kappa: 2 of 3 equal, 1/3 expected by chance, hence 0.5.
     for cell in ("0.667", "0.500", "anna and ben", "2.0", "a tie counts half"):
         assert cell in said
-
-
-def test_the_summary_without_scikit_learn_says_what_kappa_needs_and_the_rest(out, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
-    out.parent.mkdir()
-    for rater in ("anna", "ben"):
-        append_judgement(out, judgement("first", "p", rater))
-    said = typed([], "--summary", out)
-    assert "Win rates" in said
-    assert "Did the side decide?" in said
-    assert "dialogym[preference]" in "".join(said.split())
 
 
 # Over HTTP
