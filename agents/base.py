@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
-from ..envs import Utterance, remake
+from ..envs import Utterance, make_to_play, remake
 from ..envs.core.make import OF_WHO_PLAYS, given_options, task_options
 from ..envs.core.remake import time_limit_of
 from ..envs.core.wrappers import WATCHERS
@@ -110,7 +110,7 @@ class Agent(ABC):
         self.seed = seed
         self.config = self.Config() if config is None else config
         self.budget = Budget()
-        made = env if hasattr(env, "unwrapped") else gym.make(env)
+        made = env if hasattr(env, "unwrapped") else make_to_play(env)
         self.spec: EnvSpec | None = made.spec
         self.task: Any = getattr(made.unwrapped, "task", None)
 
@@ -257,7 +257,7 @@ def in_interface(env: Any, interface: str) -> gym.Env[Any, Any]:
     if isinstance(env, gym.vector.VectorEnv):
         return remake(env, interface=interface)
     if not isinstance(env, gym.Env):
-        env = gym.make(env)
+        env = make_to_play(env)
     shown = _interface_of(env)
     return env if shown is None or shown == interface else remake(env, interface=interface)
 
@@ -359,7 +359,7 @@ def _remember(description: Mapping[str, Any] | None, folder: str | Path) -> gym.
     options = {**spec.kwargs, **description["options"]}
     around = tuple(WrapperSpec(**one) for one in description.get("wrappers", ()))
     spec = dataclasses.replace(spec, kwargs=options, additional_wrappers=around)
-    return gym.make(spec, max_episode_steps=description.get("max_episode_steps"))
+    return make_to_play(spec, max_episode_steps=description.get("max_episode_steps"))
 
 
 def _config_from_json(config: type[Any], values: Mapping[str, Any]) -> Any:

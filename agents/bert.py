@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,6 +22,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from ..envs import make_to_play
 from ..envs.core.items import package_file
 from ..rewards.devices import AUTO, resolve_device
 from .base import Info
@@ -218,7 +218,7 @@ class BertAgent(Learner):
         Raises:
             ValueError: for one with other labels than the agent has.
         """
-        made = env if hasattr(env, "unwrapped") else gym.make(env)
+        made = env if hasattr(env, "unwrapped") else make_to_play(env)
         task: Any = getattr(made.unwrapped, "task", None)
         _check_labels(self.labels, tuple(getattr(task, "labels", ())), "the environment to learn in")
         return task

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 import dialogym  # registers the environments
-from dialogym.envs import bridged_ids, is_bridged, task_class
+from dialogym.envs import bridged_ids, is_bridged, make_to_play, task_class
 from dialogym.envs.core.make import OF_WHO_PLAYS, given_options
 from dialogym.rewards.suggestions import did_you_mean
 
@@ -97,7 +97,7 @@ def make_env(env_id: str, **options: Any) -> gym.Env[Any, Any]:
         hint = did_you_mean(env_id, [*known_ids(), *bridged_ids()], cutoff=0.3)
         known = [*known_ids(), *(f"{family}/*" for family in families())]
         raise ValueError(f"no environment {env_id!r}{hint or '.'} There are: {', '.join(known)}")
-    return gym.make(env_id, **options)
+    return make_to_play(env_id, **options)
 
 
 def env_for(

@@ -9,7 +9,7 @@ from . import text_keywords as _text_keywords  # registers its reward by name  #
 from .bridges import bridged_ids, is_bridged
 from .core.make import make, make_vec, register_task, shipped_ids, task_class
 from .core.playing import playing
-from .core.remake import module_of, remake, remake_vec, seat_person, spec_of, without_module
+from .core.remake import make_to_play, module_of, remake, remake_vec, seat_person, spec_of, without_module
 from .core.spaces import Utterance
 from .core.streams import Stream, Streams, pick
 from .core.task import Partner, PartnerFactory, Policy, Task
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Partner", "PartnerFactory", "Policy", "SB3VecEnv", "Stream", "Streams", "Task", "TextEnv", "TextVectorEnv",
-    "Utterance", "bridged_ids", "is_bridged", "make", "make_vec", "module_of", "pick", "playing", "register_task",
-    "remake", "remake_vec", "seat_person", "shipped_ids", "spec_of", "task_class", "without_module",
+    "Utterance", "bridged_ids", "is_bridged", "make", "make_to_play", "make_vec", "module_of", "pick", "playing",
+    "register_task", "remake", "remake_vec", "seat_person", "shipped_ids", "spec_of", "task_class", "without_module",
 ]  # fmt: skip
 
 

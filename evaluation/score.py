@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..agents.base import Agent
-from ..envs import Task, TextVectorEnv, playing, remake, remake_vec, spec_of
+from ..envs import Task, TextVectorEnv, make_to_play, playing, remake, remake_vec, spec_of
 from ..envs.core.audit import Verdict
 from ..envs.core.make import OF_WHO_PLAYS
 from ..envs.core.task import SPLITS
@@ -102,7 +102,7 @@ def made(env: Any, **options: Any) -> gym.Env[Any, Any]:
     """``env`` itself, or the environment of an id (with or without ``module:``) or spec; with other options, if any."""
     if isinstance(env, gym.Env):
         return remake(env, **{"interface": env.unwrapped.interface, **options}) if options else env  # type: ignore[attr-defined]
-    return gym.make(env, **options)
+    return make_to_play(env, **options)
 
 
 def check_not_settled(options: Mapping[str, Any]) -> None:

@@ -12,15 +12,16 @@ import pytest
 from packaging.requirements import Requirement
 
 HIDING = """
-import importlib.abc, json, os, sys
+import json, os, sys
+from importlib.machinery import PathFinder
 hidden = set(json.loads(os.environ["HIDDEN"]))
 
-class Hidden(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in hidden:
-            raise ModuleNotFoundError(f"No module named {name!r}, which is hidden", name=name)
+class Hiding(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in hidden else super().find_spec(name, path, target)
 
-sys.meta_path.insert(0, Hidden())
+sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding
 if __name__ == "__main__":
 """
 """The beginning of a script, which is run in the processes that it starts too."""
@@ -32,9 +33,9 @@ def name_of(distribution):
 
 
 @functools.cache
-def brought_by(extra):
-    """Distributions that come with dialogym, or with ``dialogym[extra]``, and with what these need."""
-    found, left = set(), [("dialogym", frozenset({extra}))]
+def brought_by(extras):
+    """Distributions that come with ``dialogym[extras]``, or with dialogym for "", and with what these need."""
+    found, left = set(), [("dialogym", frozenset(extras.split(",")))]
     while left:
         distribution, extras = left.pop()
         if (distribution, extras) in found:
@@ -51,19 +52,21 @@ def brought_by(extra):
     return {distribution for distribution, _ in found}
 
 
-def run(extra, program, *arguments, folder):
-    """Runs a line of Python with nothing but what the extra brings ("" for none)."""
+def run(extras, program, *arguments, folder, typed=""):
+    """Runs a line of Python with nothing but what the extras bring, as in "lm,sb3" ("" for none)."""
     tops = importlib.metadata.packages_distributions()
     names = {top: {name_of(one) for one in distributions} for top, distributions in tops.items()}
-    hidden = json.dumps([top for top, distributions in names.items() if not distributions & brought_by(extra)])
+    hidden = json.dumps([top for top, distributions in names.items() if not distributions & brought_by(extras)])
     (folder / "hiding.py").write_text(f"{HIDING}    {program}\n")
     command = [sys.executable, "hiding.py", *map(str, arguments)]
-    environment = {**os.environ, "HIDDEN": hidden, "COLUMNS": "200"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+    environment = {**os.environ, "HIDDEN": hidden, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, input=typed, capture_output=True, text=True, check=False, cwd=folder, env=environment
+    )
 
 
-def dialogym(extra, *arguments, folder):
-    return run(extra, COMMAND_LINE, *arguments, folder=folder)
+def dialogym(extras, *arguments, **options):
+    return run(extras, COMMAND_LINE, *arguments, **options)
 
 
 def test_what_is_hidden_is_what_the_extra_does_not_bring():
@@ -77,8 +80,12 @@ def test_the_plain_package_trains_and_scores_a_table(tmp_path):
     train = ["train", "q_learning", "--config", "env_turns=3000", "--validate-goals", 10, "--out", "run"]
     done = dialogym("", *train, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    for agent in ("run/agent", "rule"):
-        done = dialogym("", "evaluate", agent, "--goals", 60, "--json", "scores.json", folder=tmp_path)
+    for agent in (
+        ("run/agent",),
+        ("rule",),
+        ("rule", "--env", "TextArithmetic-v0"),
+    ):  # of the last, token ids are shown
+        done = dialogym("", "evaluate", *agent, "--goals", 60, "--json", "scores.json", folder=tmp_path)
         assert done.returncode == 0, done.stderr
         assert json.loads((tmp_path / "scores.json").read_text())["goals"] == 60
         assert "user: " in done.stdout  # a conversation comes last
@@ -108,3 +115,50 @@ def test_the_extra_of_reports_is_enough_for_a_report_with_calibration(tmp_path):
     done = run("report", program, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "<h2>Does it know?</h2>" in (tmp_path / "runs" / "report.html").read_text()
+
+
+WITH_EXTRA = {
+    "lm": (
+        ("train", "sft", "--config", "demonstrations=6", "--config", "epochs=1", "--validate-goals", 2, "--out", "run"),
+        ("evaluate", "run/agent", "--goals", 4),
+    ),
+    "sb3": (
+        ("train", "sb3_ppo", "--config", "env_turns=512", "--validate-goals", 2, "--out", "run"),
+        ("evaluate", "run/agent", "--goals", 20),
+    ),
+    "lora": (
+        ("train", "sft", "--config", "demonstrations=6", "--config", "epochs=1", "--validate-goals", 0, "--out", "run"),
+        ("train", "rloo", "--config", "model=run/agent", "--config", "lora_rank=2", "--config", "env_turns=8",
+         "--config", "batch_conversations=8", "--validate-goals", 0, "--out", "adapted"),
+    ),
+    "preference": (
+        ("rate", "random", "random", "--rater", "anna", "--num-pairs", 12, "--out", "ratings.jsonl"),
+        ("train", "preference", "--data", "ratings.jsonl", "--out", "taste", "--config", "epochs=1"),
+        ("evaluate", "rule", "--goals", 2, "--set", "reward=preference:taste"),
+    ),
+    "bert,reviews": (
+        ("train", "bert", "--env", "TextClassification-v0", "--config", "num_examples=24", "--config", "epochs=1",
+         "--validate-goals", 4, "--out", "run"),
+        ("evaluate", "run/agent", "--goals", 8),
+    ),
+    "chat": (("evaluate", "rule", "--env", "TextChat-v0", "--goals", 2),),
+    "reviews": (
+        ("evaluate", "rule", "--env", "TextClassification-v0", "--goals", 2),
+        ("evaluate", "rule", "--env", "TextKeywords-v0", "--goals", 2),
+    ),
+    "reviews,metrics": (("evaluate", "rule", "--env", "TextContinuation-v0", "--goals", 2),),
+    "summaries": (("evaluate", "rule", "--env", "TextSummary-v0", "--goals", 2),),
+    "metrics": (
+        ("evaluate", "rule", "--env", "TextArithmetic-v0", "--goals", 2, "--set",
+         'reward={"bleu": 1, "sentiment": 1, "rouge": 1}'),
+    ),
+    "data": (("export", "rule", "--num", 2, "--out", "talks.parquet"), ("export", "talks.parquet", "--out", "b.jsonl")),
+}  # fmt: skip
+"""Commands of each extra, one after another."""
+
+
+@pytest.mark.parametrize("extras", WITH_EXTRA)
+def test_an_extra_brings_what_its_commands_need(extras, tmp_path):
+    for command in WITH_EXTRA[extras]:
+        done = dialogym(extras, *command, folder=tmp_path, typed="1\n" * 12)
+        assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
+from ..tokenizer import NoTokenIds
 from .limits import OwnLimit, OwnLimitSpec
 from .make import TOKENS_ONLY, VECTOR_OPTIONS, load_task
 from .streams import Streams
@@ -40,6 +41,20 @@ def without_module(env_id: str) -> str:
 def module_of(env: Any) -> str:
     """The module of ``module:id``, which may register rewards and agents beside the environment; else ""."""
     return env.rpartition(":")[0] if isinstance(env, str) else ""
+
+
+def make_to_play(env: str | EnvSpec, **options: Any) -> gym.Env[Any, Any]:
+    """``gym.make`` for agents of this package, which read text or choose from a menu, and never token ids.
+
+    Where an environment shows token ids by default and what makes them is not installed, it shows text.
+    """
+    try:
+        return gym.make(env, **options)
+    except NoTokenIds:
+        settled = {**(env.kwargs if isinstance(env, EnvSpec) else {}), **options}
+        if settled.keys() & {"interface", *TOKENS_ONLY}:
+            raise
+        return gym.make(env, interface="text", **options)
 
 
 def spec_of(env: gym.Env[Any, Any] | EnvSpec | str) -> EnvSpec:

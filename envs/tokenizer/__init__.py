@@ -53,6 +53,10 @@ def _pretrained(name: str) -> Any:
         ) from error
 
 
+class NoTokenIds(ImportError):
+    """What makes token ids of texts is not installed."""
+
+
 @functools.cache
 def _shipped() -> Tokenizer:
     return Tokenizer(_transformers().PreTrainedTokenizerFast.from_pretrained(str(SHIPPED)))
@@ -62,5 +66,5 @@ def _transformers() -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise ImportError('token ids need transformers: pip install "dialogym[lm]"') from error
+        raise NoTokenIds('token ids need transformers: pip install "dialogym[lm]"', name=error.name) from error
     return transformers

@@ -23,6 +23,7 @@ from ...agents.training.energy import GpuEnergy
 from ...agents.training.log import LOG_FILE, joules_of, log_file, read_log
 from ...agents.training.progress import Pace
 from ...agents.training.stages import keep_stages
+from ...envs import make_to_play
 from ..contenders import (
     ALGORITHMS,
     BY_NAME,
@@ -262,7 +263,7 @@ class Plan:
         """The environment, in this process."""
         if self.spec.id not in gym.registry:  # a task of the user's, registered in the parent only
             gym.registry[self.spec.id] = self.spec
-        return gym.make(self.spec.id, **{**self.options, "split": split})
+        return make_to_play(self.spec.id, **{**self.options, "split": split})
 
     def folder(self, key: str) -> Path:
         """Where an arm keeps its files."""

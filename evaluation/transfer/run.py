@@ -22,7 +22,7 @@ from rich.markup import escape
 from ... import __version__
 from ...agents.files import atomic_write
 from ...agents.registry import ENTRIES, agent_class, load_agent, make_agent
-from ...envs import module_of, spec_of
+from ...envs import make_to_play, module_of, spec_of
 from ...envs.core.make import task_options
 from ...envs.core.remake import check_bare
 from ..compare.arms import SPEAKERS, Arm, Plan, model_facts, trained
@@ -309,7 +309,7 @@ def _floors_path(grid: Grid, test: Tested) -> Path:
 def _env_of(spec: Any, condition: Condition) -> gym.Env[Any, Any]:
     if spec.id not in gym.registry:  # a task of the user's, registered in the parent only
         gym.registry[spec.id] = spec
-    return gym.make(spec.id, **{**condition.options, "split": condition.wordings})
+    return make_to_play(spec.id, **{**condition.options, "split": condition.wordings})
 
 
 def train_and_test(arm: Arm, plan: Plan, tests: Sequence[Tested], *, report: Report) -> str:
