@@ -3,8 +3,6 @@
 import copy
 import json
 import pickle
-import subprocess
-import sys
 
 import gymnasium as gym
 import numpy as np
@@ -279,15 +277,6 @@ def test_an_edited_file_is_read_again(own_file):
 def test_a_wrong_option_says_what_was_expected(options, message):
     with pytest.raises(ValueError, match=message):
         TextChat(**options)
-
-
-def test_a_missing_package_is_named_with_its_extra(own_file):
-    code = (
-        "import sys; sys.modules['sklearn'] = sys.modules['sklearn.feature_extraction.text'] = None\n"
-        f"from dialogym.envs.text_chat import TextChat\nTextChat(data={own_file!r})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert 'scikit-learn: pip install "dialogym[chat]"' in done.stderr
 
 
 def test_copies_share_the_index_and_a_fresh_process_makes_it_again(own_file):
