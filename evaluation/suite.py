@@ -7,6 +7,7 @@ would leave processors idle. One table gathers them: environments × agents, nor
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..agents.files import atomic_write
-from ..envs import shipped_ids, without_module
+from ..envs import module_of, shipped_ids, without_module
 from .compare.arms import Preset, is_labelled, with_algorithms
 from .compare.run import RESULTS_FILE as RESULTS_OF_ONE
 from .compare.run import Comparison, begin, is_idle, run, write
@@ -212,7 +213,9 @@ def _begin(env_id: str, folder: Path, seed: int, preset: Preset, only: Sequence[
             raise ValueError(f"only must be among {', '.join(names)}, got {name}")
     labelled = is_labelled(task_of(env))
     agents = [one.name for one in known if labelled or LABELS not in one.needs]
-    return begin(env_id, preset, folder, seed, agents=agents, only=only and [name for name in only if name in agents])
+    now = only and [name for name in only if name in agents]
+    begun = begin(env, preset, folder, seed, agents=agents, only=now)  # the environment is not made twice
+    return dataclasses.replace(begun, module=module_of(env_id))
 
 
 @contextlib.contextmanager

@@ -80,11 +80,8 @@ def test_the_plain_package_trains_and_scores_a_table(tmp_path):
     train = ["train", "q_learning", "--config", "env_turns=3000", "--validate-goals", 10, "--out", "run"]
     done = dialogym("", *train, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    for agent in (
-        ("run/agent",),
-        ("rule",),
-        ("rule", "--env", "TextArithmetic-v0"),
-    ):  # of the last, token ids are shown
+    shows_token_ids = ("rule", "--env", "TextArithmetic-v0")
+    for agent in (("run/agent",), ("rule",), shows_token_ids):
         done = dialogym("", "evaluate", *agent, "--goals", 60, "--json", "scores.json", folder=tmp_path)
         assert done.returncode == 0, done.stderr
         assert json.loads((tmp_path / "scores.json").read_text())["goals"] == 60

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ def check_resumable(agent: Agent, last: Path) -> None:
     Raises:
         ValueError: for a checkpoint of another kind of agent, or of none.
     """
-    made_by = read_description(last)["agent"]
-    if made_by != agent.name:
-        raise ValueError(f"expected a checkpoint of an agent {agent.name!r} in {last.parent}, got one of {made_by!r}")
-    changed = changed_settings(agent, last)
+    before = read_description(last)
+    if before["agent"] != agent.name:
+        raise ValueError(
+            f"expected a checkpoint of an agent {agent.name!r} in {last.parent}, got one of {before['agent']!r}"
+        )
+    changed = _changed(before, agent.description())
     if changed:
         _log.warning("%s goes on from %s with %s: the training is of both", agent.name, last, changed)
 
@@ -29,32 +31,36 @@ def check_resumable(agent: Agent, last: Path) -> None:
 def changed_settings(agent: Agent, last: Path) -> str:
     """What of an agent's settings, seed and environment is not as in its checkpoint, in words; "" where all is."""
     try:
-        before = read_description(last)
+        return _changed(read_description(last), agent.description())
     except ValueError:
         return ""
-    return ", ".join(f"{name}={now} (it was {then})" for name, now, then in _differences(before, agent.description()))
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Name, value now and value before, of whatever differs; an environment that no file can describe equals any.
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """How one description of an agent differs from another, in words; an environment that is not described equals any.
 
     Of an environment those options are known alone that are not its defaults.
     """
-    for name in ("seed", "config", "env"):
-        then, today = before.get(name), now[name]
-        if then is None or today is None:
-            continue
-        if not isinstance(then, dict):
-            then, today = {name: then}, {name: today}
-        if name == "env":
-            then, today = _flat(then), _flat(today)
-        for one in dict.fromkeys([*then, *today]):
-            if then.get(one) != today.get(one):
-                values = (repr(values[one]) if one in values else "its default" for values in (today, then))
-                yield (one, *values)  # type: ignore[misc]  # three strings
+    told = []
+    for settings in (_of_training, _of_environment) if before["env"] and now["env"] else (_of_training,):
+        then, today = settings(before), settings(now)
+        told += [
+            f"{name}={_value(today, name)} (it was {_value(then, name)})"
+            for name in {**then, **today}
+            if then.get(name) != today.get(name)
+        ]
+    return ", ".join(told)
 
 
-def _flat(env: dict[str, Any]) -> dict[str, Any]:
-    """An environment's id and options beside one another."""
-    about = {"env" if name == "id" else name: value for name, value in env.items() if name != "options"}
-    return {**about, **env["options"]}
+def _of_training(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {"seed": description["seed"], **description["config"]}
+
+
+def _of_environment(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Id and options beside one another."""
+    about = dict(description["env"])
+    return {"env": about.pop("id"), **about.pop("options"), **about}
+
+
+def _value(settings: Mapping[str, Any], name: str) -> str:
+    return repr(settings[name]) if name in settings else "its default"

@@ -27,10 +27,10 @@ NAME = "pretrained"
 Q_LEARNING_TURNS = 60_000
 CONVERSATIONS_AT_ONCE = 32
 """When such a model is scored: what it has read of each takes memory."""
-SHORT_SFT: Mapping[str, Any] = {"sft_learning_rate": 2e-4}
-"""Where a reply of one sentence or word is all."""
 NEEDED = {"torch": "lm", "transformers": "lm", "peft": "lora"}
 """Packages, and the extras that bring them."""
+SHORT_SFT: Mapping[str, Any] = {"sft_learning_rate": 2e-4}
+"""Where a reply of one sentence or word is all."""
 LONG: Mapping[str, Any] = {"sft_batch_size": 2, "validation_goals": 30}
 """Where conversations are long and few. On 30 goals a success of 0.1 is read to within 0.11."""
 
