@@ -151,7 +151,7 @@ def run(options: argparse.Namespace, out: Path) -> None:
     settings: dict[str, Any] = {**LORA, "max_reply_tokens": limit}
     found = [tested(make_agent("sft", env, model=model, max_reply_tokens=limit), env, options.test, "zero-shot")]
     sft = make_agent(
-        "sft", env, model=model, demonstrations=options.demonstrations, flaw_rate=0.0, epochs=options.epochs,
+        "sft", env, model=model, demonstrations=options.demonstrations, epochs=options.epochs,
         **settings,
     )  # fmt: skip
     sft = trained(sft, env, out / "sft", options.test // 3)

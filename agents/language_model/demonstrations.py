@@ -8,11 +8,13 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...envs import TextEnv, remake
+from ...envs import Task, TextEnv, remake
 from ...envs.data_files import load_conversations
 from ...envs.data_files.items import IN_MEMORY
 from ...rewards.transcript import Message
 from ..files import atomic_write
+
+FLAW_RATE = 0.15
 
 
 class Demonstrations(NamedTuple):
@@ -31,23 +33,28 @@ class Demonstrations(NamedTuple):
     goals: list[str] | None = None
 
 
-def demonstrate(env: Any, num_conversations: int, flaw_rate: float, seed: int, split: str = "train") -> Demonstrations:
+def demonstrate(
+    env: Any, num_conversations: int, flaw_rate: float | None, seed: int, split: str = "train"
+) -> Demonstrations:
     """Conversations of the task's rule policy, put into words, about goals that differ while the split has so many.
 
     Args:
         env: an environment in any interface whose task has a rule policy and a menu.
         num_conversations: how many.
-        flaw_rate: chance, per turn, that a random reply that makes sense takes the place of the rule's, in [0, 1].
+        flaw_rate: chance, per turn, that a random reply that makes sense takes the place of the rule's, in [0, 1]; None
+            is that of :func:`suited_flaw_rate`.
         seed: of goals, users and flaws.
         split: the goals and wordings to take.
 
     Raises:
         ValueError: for a rate out of range, or a task without a rule policy over a menu.
     """
-    if not 0 <= flaw_rate <= 1:
+    if flaw_rate is not None and not 0 <= flaw_rate <= 1:
         raise ValueError(f"flaw_rate must be in [0, 1], got {flaw_rate}")
     shown = remake(env, interface="text", split=split).unwrapped
     assert isinstance(shown, TextEnv)
+    if flaw_rate is None:
+        flaw_rate = suited_flaw_rate(shown)
     policy = shown.task.policies.get("rule")
     if policy is None:
         raise ValueError(f"{shown.task.name} has no rule policy to demonstrate it: give data=, a file of messages")
@@ -70,6 +77,16 @@ def demonstrate(env: Any, num_conversations: int, flaw_rate: float, seed: int, s
         successes += info["success"]
     success_rate = successes / num_conversations if num_conversations else None
     return Demonstrations(conversations, turns, success_rate, list(map(core.task.goal_content, goal_ids)))
+
+
+def suited_flaw_rate(env: TextEnv) -> float:
+    """``FLAW_RATE`` where a turn is left to make up for a flaw, and flaws differ as much as the rule's replies do.
+
+    Elsewhere 0. Where a conversation is one turn, the model would only learn to fail; and the few sentences of a task
+    without a menu would be the likeliest replies of all, since the good ones are all different.
+    """
+    differ = bool(env.task.menu) or type(env.task).another_reply is not Task.another_reply
+    return FLAW_RATE if differ and env.max_turns > 1 else 0.0
 
 
 def _any_reply(env: Any, info: dict[str, Any], rng: random.Random) -> Any:

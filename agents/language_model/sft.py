@@ -36,7 +36,9 @@ class SFTConfig(ModelConfig):
 
     Attributes:
         demonstrations: how many conversations of the rule policy to imitate; not used with ``data``.
-        flaw_rate: share of the rule's turns that a random sensible reply replaces.
+        flaw_rate: share of the rule's turns that a random sensible reply replaces, so that the model sees how to make
+            up for one; None is 0.15, and 0 where a conversation is a single turn, or a task has neither a menu nor an
+            ``another_reply`` of its own.
         data: conversations to imitate instead: a path, a name on the hub, a ``Dataset``, a DataFrame or a list of
             dicts, in any of the forms of docs/data.md.
         fields: columns of ``data`` by field, where they go by names that are not recognised.
@@ -52,7 +54,7 @@ class SFTConfig(ModelConfig):
     """
 
     demonstrations: int = 400
-    flaw_rate: float = 0.15
+    flaw_rate: float | None = None
     data: Any = None
     fields: Mapping[str, str] | None = None
     on_error: str = "raise"
@@ -75,7 +77,8 @@ class SFTConfig(ModelConfig):
             raise ValueError(f"validation_share must be in (0, 1), got {self.validation_share}")
         at_least(self, epochs=1, batch_size=1, patience=1, warmup_updates=0, weight_decay=0)
         above_zero(self, "learning_rate", "max_grad_norm")
-        shares(self, "flaw_rate")
+        if self.flaw_rate is not None:
+            shares(self, "flaw_rate")
 
 
 def sft_loss(lm: LanguageModel, examples: Sequence[Example]) -> tuple[Tensor, int]:

@@ -17,7 +17,6 @@ NAME, LOOK = "suite", "quick look"
 Q_LEARNING_TURNS = 60_000
 LABELS = 2000
 """That a BERT-like classifier learns from, where texts have labels."""
-FLAW_RATE = 0.15
 EXPANSION = 2.75
 """The intermediate size of the default model is so many times its hidden size."""
 LOOK_SHARE = 8
@@ -31,8 +30,7 @@ class Sizes:
 
     Attributes:
         demonstrations: of the rule; where texts have labels, of those.
-        flaw_rate: share of the rule's turns that another sensible reply replaces, so that the model sees how to make up
-            for one; 0 where no turn is left to do so.
+        flaw_rate: share of the rule's turns that another sensible reply replaces; None is what ``sft`` takes.
         epochs: of SFT, at most.
         learning_rate: of SFT; None is the small model's own.
         ppo_turns: of PPO after SFT; those of the demonstrations do not count.
@@ -41,7 +39,7 @@ class Sizes:
     """
 
     demonstrations: int
-    flaw_rate: float = FLAW_RATE
+    flaw_rate: float | None = None
     epochs: int = 8
     learning_rate: float | None = None
     ppo_turns: int = 10_000
@@ -51,14 +49,14 @@ class Sizes:
 
 
 SIZES: Mapping[str, Sizes] = {
-    "TextArithmetic-v0": Sizes(demonstrations=12_000, flaw_rate=0.0, epochs=6, learning_rate=1.5e-3),
+    "TextArithmetic-v0": Sizes(demonstrations=12_000, epochs=6, learning_rate=1.5e-3),
     "TextChat-v0": Sizes(demonstrations=1_000, epochs=5, ppo_turns=30_000),
-    "TextClassification-v0": Sizes(demonstrations=LABELS, flaw_rate=0.0, epochs=5, learning_rate=5e-4),
-    "TextContinuation-v0": Sizes(demonstrations=2_000, flaw_rate=0.0, kl_weight=0.1),
+    "TextClassification-v0": Sizes(demonstrations=LABELS, epochs=5, learning_rate=5e-4),
+    "TextContinuation-v0": Sizes(demonstrations=2_000, kl_weight=0.1),
     "TextDialog-v0": Sizes(demonstrations=170, epochs=10, ppo_turns=20_000),
-    "TextKeywords-v0": Sizes(demonstrations=6_000, flaw_rate=0.0, epochs=3),
+    "TextKeywords-v0": Sizes(demonstrations=6_000, epochs=3),
     "TextNegotiation-v0": Sizes(demonstrations=2_000, epochs=5),
-    "TextSummary-v0": Sizes(demonstrations=450, flaw_rate=0.0, ppo_turns=2_000),
+    "TextSummary-v0": Sizes(demonstrations=450, ppo_turns=2_000),
     "TextTwentyQuestions-v0": Sizes(demonstrations=1_000, epochs=5),
     "TextWordle-v0": Sizes(demonstrations=12_000, flaw_rate=0.8, epochs=4),
 }
@@ -74,7 +72,9 @@ def small_preset(env_id: str, num_seeds: int = 1) -> Preset:
     """
     known = SIZES.get(env_id.partition(":")[2] or env_id)
     sizes = known or Sizes(demonstrations=200)
-    taught: dict[str, float] = {"epochs": sizes.epochs, "flaw_rate": sizes.flaw_rate}
+    taught: dict[str, float] = {"epochs": sizes.epochs}
+    if sizes.flaw_rate is not None:
+        taught["flaw_rate"] = sizes.flaw_rate
     if sizes.learning_rate is not None:
         taught["learning_rate"] = sizes.learning_rate
     model = {

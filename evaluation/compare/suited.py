@@ -20,26 +20,24 @@ ONE_TURN_FACTOR = 10
 def suited_preset(preset: Preset, env: gym.Env[Any, Any]) -> Preset:
     """``preset`` with the demonstrations that suit an environment.
 
-    Where a conversation is a single turn, there are ``ONE_TURN_FACTOR`` times more, without flaws: no turn is left to
-    make up for one, and the few flawed replies would be the likeliest of all, since the good ones all differ. Labelled
-    texts are their own demonstrations: the language model imitates as many as the classifier learns from. Where the
-    numbers of a preset are those of the environment, they stay.
+    Where a conversation is a single turn, there are ``ONE_TURN_FACTOR`` times more. Labelled texts are their own
+    demonstrations: the language model imitates as many as the classifier learns from. Where the numbers of a preset are
+    those of the environment, they stay.
     """
     core: Any = env.unwrapped
+    if not is_labelled(core.task):
+        preset = dataclasses.replace(preset, labels=0)
     if preset.is_sized:
-        preset = preset if is_labelled(core.task) else dataclasses.replace(preset, labels=0)
-        return _with_flawless(preset, preset.demonstrations) if core.max_turns == 1 else preset
-    if is_labelled(core.task) and preset.labels:
-        return _with_flawless(preset, preset.labels)
-    preset = dataclasses.replace(preset, labels=0)
-    return _with_flawless(preset, ONE_TURN_FACTOR * preset.demonstrations) if core.max_turns == 1 else preset
+        return preset
+    if preset.labels:
+        return _with_demonstrations(preset, preset.labels)
+    return _with_demonstrations(preset, ONE_TURN_FACTOR * preset.demonstrations) if core.max_turns == 1 else preset
 
 
-def _with_flawless(preset: Preset, count: int) -> Preset:
-    """So many demonstrations without flaws, and a curve that keeps its proportions."""
+def _with_demonstrations(preset: Preset, count: int) -> Preset:
+    """So many demonstrations, and a curve that keeps its proportions."""
     curve = tuple([round(other * count / preset.demonstrations) for other in preset.demonstration_curve])
-    config = {**preset.config, "sft": {**preset.config.get("sft", {}), "flaw_rate": 0.0}}
-    return dataclasses.replace(preset, demonstrations=count, demonstration_curve=curve, config=config)
+    return dataclasses.replace(preset, demonstrations=count, demonstration_curve=curve)
 
 
 def speech_settings(env: gym.Env[Any, Any], folder: Path, seed: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,12 +16,19 @@ import torch
 
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.language_model import sft
-from dialogym.agents.language_model.demonstrations import demonstrate, hold_out, load_messages, save_messages
+from dialogym.agents.language_model.demonstrations import (
+    FLAW_RATE,
+    demonstrate,
+    hold_out,
+    load_messages,
+    save_messages,
+    suited_flaw_rate,
+)
 from dialogym.agents.language_model.sft import SFTConfig, sft_loss
 from dialogym.agents.training.epochs import learning_rate_factor, shuffled_batches
 from dialogym.envs.tokenizer import load_tokenizer
 
-from ..tiny_lm import echo_env, tiny_model, tiny_tokenizer
+from ..tiny_lm import Echo, echo_env, tiny_model, tiny_tokenizer
 
 TALK = [
     {"role": "user", "content": "red"},
@@ -95,6 +103,33 @@ def test_flaws_are_random_replies_at_the_stated_rate():
     always = demonstrate("TextDialog-v0", 60, flaw_rate=1.0, seed=0)
     said = {message["content"] for talk in always.conversations for message in talk if message["role"] == "assistant"}
     assert len(said) > len(task.menu) // 2
+
+
+def test_the_rule_errs_by_default_where_a_turn_is_left_to_make_up_for_it():
+    assert SFTConfig().flaw_rate is None
+    by_default = demonstrate("TextDialog-v0", 20, flaw_rate=None, seed=0)
+    assert by_default == demonstrate("TextDialog-v0", 20, flaw_rate=FLAW_RATE, seed=0)
+    assert by_default != demonstrate("TextDialog-v0", 20, flaw_rate=0.0, seed=0)
+
+
+def test_in_conversations_of_one_turn_the_rule_never_errs_unless_it_is_asked_to():
+    assert demonstrate("TextArithmetic-v0", 100, flaw_rate=None, seed=0).success_rate == 1.0
+    assert demonstrate("TextArithmetic-v0", 100, flaw_rate=FLAW_RATE, seed=0).success_rate < 1.0
+
+
+def test_flaws_are_only_taken_by_default_from_a_menu_or_from_what_a_task_itself_calls_another_reply():
+    class Sentences(Echo):
+        menu = ()
+
+    class OwnReplies(Sentences):
+        def another_reply(self, messages, rng):
+            return f"number {rng.randrange(1000)}"
+
+    def env(task):
+        return SimpleNamespace(task=task, max_turns=2)
+
+    assert [suited_flaw_rate(env(task())) for task in (Echo, Sentences, OwnReplies)] == [FLAW_RATE, 0.0, FLAW_RATE]
+    assert suited_flaw_rate(SimpleNamespace(task=OwnReplies(), max_turns=1)) == 0.0
 
 
 def test_what_has_a_weight_of_0_is_read_and_not_learned():

@@ -32,14 +32,12 @@ def test_a_conversation_of_one_turn_has_ten_times_more_and_a_curve_in_proportion
     suited = suited_preset(QUICK, gym.make("TextArithmetic-v0"))
     assert suited.demonstrations == 10 * QUICK.demonstrations
     assert suited.demonstration_curve == tuple(10 * count for count in QUICK.demonstration_curve)
-    assert {arm.name: arm.config for arm in arms_of(suited, 0)}["sft"]["flaw_rate"] == 0.0
 
 
 def test_on_labelled_texts_the_language_model_and_the_classifier_learn_from_the_same_number_of_gold_labels(labelled):
     suited = suited_preset(QUICK, labelled)
     arms = {arm.name: arm.config for arm in arms_of(suited, 0)}
     assert arms["sft"]["demonstrations"] == arms["bert"]["num_examples"] == QUICK.labels
-    assert arms["sft"]["flaw_rate"] == 0.0
 
 
 def test_the_restaurant_guide_has_the_words_that_ship_and_other_tasks_get_their_own(tmp_path):
