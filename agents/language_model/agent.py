@@ -55,12 +55,11 @@ class LanguageModelAgent(Learner):
     def __init__(self, env: Any, seed: int = 0, config: Any = None):
         super().__init__(env, seed, config)
         self._words: Words | None = None
-        suited = {}
+        suited: dict[str, Any] = {}
         if not is_loading():
             check_start(self.config)
             self._words = self._fitted_words(env)
-            limit = limit_of_start(self.config) if self._words is None else self._words.max_reply_tokens
-            suited = {} if limit is None else {"max_reply_tokens": limit}
+            suited = self._suited()
         self.config, self.model_kind, self.taken = by_model(self.name, self.config, suited)
         self._lm: LanguageModel | None = None
         self.critic: ValueHead | None = None
@@ -80,6 +79,11 @@ class LanguageModelAgent(Learner):
     def _make_model(self) -> LanguageModel:
         words = None if self._words is None else self._words.tokenizer
         return LanguageModel.make(self.config, self.seed, getattr(self.config, "init", None), words)
+
+    def _suited(self) -> dict[str, Any]:
+        """Settings that the environment asks for, which go before those that follow the kind of model."""
+        limit = limit_of_start(self.config) if self._words is None else self._words.max_reply_tokens
+        return {} if limit is None else {"max_reply_tokens": limit}
 
     def _fitted_words(self, env: Any) -> Words | None:
         """What a model from scratch reads and writes with; None where its configuration or the package says that."""

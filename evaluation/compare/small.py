@@ -51,7 +51,7 @@ class Sizes:
 SIZES: Mapping[str, Sizes] = {
     "TextArithmetic-v0": Sizes(demonstrations=12_000, epochs=6, learning_rate=1.5e-3),
     "TextChat-v0": Sizes(demonstrations=1_000, epochs=5, ppo_turns=30_000),
-    "TextClassification-v0": Sizes(demonstrations=LABELS, epochs=5, learning_rate=5e-4),
+    "TextClassification-v0": Sizes(demonstrations=LABELS, epochs=5),
     "TextContinuation-v0": Sizes(demonstrations=2_000, kl_weight=0.1),
     "TextDialog-v0": Sizes(demonstrations=170, epochs=10, ppo_turns=20_000),
     "TextKeywords-v0": Sizes(demonstrations=6_000, epochs=3),

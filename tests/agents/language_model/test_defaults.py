@@ -7,6 +7,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import gymnasium as gym
+
 from dialogym.agents import load_agent, make_agent
 from dialogym.agents.language_model.a2c import A2CConfig
 from dialogym.agents.language_model.defaults import DEFAULTS, by_model, in_words
@@ -53,6 +55,16 @@ def test_from_scratch_they_are_what_the_published_curves_were_learned_with():
         0,
     )
     assert (sft.epochs, sft.batch_size, sft.warmup_updates, sft.max_reply_tokens) == (10, 8, 50, 28)
+
+
+def test_labels_are_learned_more_slowly_from_random_weights_than_sentences_are(folder, tmp_path):
+    texts = [{"text": f"thing {n} is {word}", "label": word} for n in range(20) for word in ("up", "down")]
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
+    env = gym.make("TextClassification-v0", data=str(tmp_path / "texts.jsonl"))
+    assert make_agent("sft", env).config.learning_rate == 5e-4
+    assert make_agent("sft", env, learning_rate=1e-3).config.learning_rate == 1e-3
+    assert make_agent("sft", env, model=folder).config.learning_rate == 5e-5
+    assert make_agent("sft", echo_env()).config.learning_rate == 2e-3
 
 
 def test_what_is_set_stays_set(folder):
