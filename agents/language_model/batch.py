@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -153,6 +153,7 @@ def gradient_step(
     batch: Batch,
     rows: Sequence[int],
     per_conversation: bool = False,
+    teaching: Collection[int] | None = None,
 ) -> LogRow:
     """One step on the mean loss over some conversations, of which as many pass at once as the memory holds.
 
@@ -165,23 +166,26 @@ def gradient_step(
         batch: the conversations.
         rows: which of them to learn from.
         per_conversation: the loss is a mean over conversations instead.
+        teaching: those whose loss has a gradient, at least one of ``rows``; None is all. The others count in the mean
+            of the loss, as 0, and never pass.
 
     Returns:
-        The means over all tokens of what ``loss_of`` logs, its "loss" averaged as the loss is, and "grad_norm" before
-        clipping.
+        The means over all tokens that passed of what ``loss_of`` logs, its "loss" averaged as the loss is, and
+        "grad_norm" before clipping.
 
     Raises:
         FloatingPointError: for a gradient that is not finite; the weights stay as they were.
     """
-    lengths, num_sampled = batch.lengths[list(rows)].tolist(), batch.num_sampled[list(rows)].tolist()
-    num_tokens = sum(num_sampled)
+    passing = [row for row in rows if teaching is None or row in teaching]
+    lengths, num_sampled = batch.lengths[passing].tolist(), batch.num_sampled[passing].tolist()
+    num_of_loss = len(rows) if per_conversation else int(batch.num_sampled[list(rows)].sum())
 
     def backward(numbers: list[int]) -> tuple[float, float, LogRow]:
-        share = sum(num_sampled[number] for number in numbers) / num_tokens
-        share_of_loss = len(numbers) / len(rows) if per_conversation else share
-        loss, row = loss_of(batch.select([rows[number] for number in numbers]))
+        num_tokens = sum(num_sampled[number] for number in numbers)
+        share_of_loss = (len(numbers) if per_conversation else num_tokens) / num_of_loss
+        loss, row = loss_of(batch.select([passing[number] for number in numbers]))
         (share_of_loss * loss).backward()
-        return share, share_of_loss, row
+        return num_tokens / sum(num_sampled), share_of_loss, row
 
     parts = budget.run(lengths, backward, start=optimizer.zero_grad)
     norm = torch.nn.utils.clip_grad_norm_(lm.trainable_parameters(), max_grad_norm)

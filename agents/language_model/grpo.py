@@ -24,7 +24,7 @@ from .advantages import discounted_returns, group_normalised
 from .agent import LanguageModelAgent
 from .batch import Batch, drawn_minibatches, gradient_step, logprobs_under, mean_row, reference_state, warm_up
 from .memory import TokenBudget
-from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, playing, state_of
+from .rollout import collect_with_spread, count_tokens, count_turns, outcomes, places_with_spread, playing, state_of
 from .served import SampledConfig, sampling
 from .settings import at_least, one_of
 from .surrogate import clipped_surrogate, drawn_at, kl_k3, mean_of_conversations, sums, truncated_weights
@@ -44,7 +44,7 @@ class GRPOConfig(SampledConfig):
         num_epochs: passes over each batch.
         num_minibatches: gradient steps per pass.
         refills: batches more that are played, at most, to replace groups in which all returned the same, from
-            every turn on if ``credit`` is "turn"; 0 leaves these in the batch, where they teach nothing.
+            every turn on if ``credit`` is "turn"; 0 leaves these in the batch, whose mean loss they count in as 0.
         kl_weight: of the KL from the model that the training started from, in the loss; 0 needs no such reference.
             With an adapter that is the model below it, where a saved agent learns on as well.
         kl_estimate: "k3", an estimate from the sampled tokens; "k3_unbiased", that times the ratio of their probability
@@ -156,8 +156,12 @@ class GRPOAgent(LanguageModelAgent):
                     slots_of = sampler.open_slots
                     episodes, played = collect_with_spread(lm, envs, config, config.refills, rng, slots_of, per_turn)
                 row = {**outcomes(played), **behind}
-                row |= {"conversations_played": len(played), "conversations_learned": len(episodes)}
-                if episodes:  # there may be none where groups without spread are played again
+                teaching = set(range(len(episodes)))
+                if reference is None and not config.entropy_weight:  # nothing is in the loss but advantages
+                    teaching = places_with_spread(episodes, config.gamma, per_turn)
+                learned = [episodes[place] for place in sorted(teaching)]
+                row |= {"conversations_played": len(played), "conversations_learned": len(learned)}
+                if learned:
                     batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)
 
                     returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)
@@ -178,7 +182,8 @@ class GRPOAgent(LanguageModelAgent):
                     rows = []
                     for _ in range(config.num_epochs):
                         for minibatch in drawn_minibatches(len(batch), -(-len(batch) // config.num_minibatches), rng):
-                            rows.append(step(batch, minibatch, config.average != "token"))
+                            if not teaching.isdisjoint(minibatch):
+                                rows.append(step(batch, minibatch, config.average != "token", teaching))
                     row.update(mean_row(rows))
                     self.forget()  # what was read with the old weights
-                run.finish_update(count_turns(played), config.num_epochs * count_tokens(episodes), row)
+                run.finish_update(count_turns(played), config.num_epochs * count_tokens(learned), row)

@@ -352,13 +352,19 @@ def with_spread(episodes: Sequence[Episode], gamma: float = 1.0, per_turn: bool 
         per_turn: every turn is credited with its own return, and compared with those of the group at the same turn;
             else all of them with the return of the whole conversation.
     """
+    teaching = places_with_spread(episodes, gamma, per_turn)
+    return [episode for place, episode in enumerate(episodes) if place in teaching]
+
+
+def places_with_spread(episodes: Sequence[Episode], gamma: float = 1.0, per_turn: bool = False) -> set[int]:
+    """Where those of :func:`with_spread` stand among the episodes."""
     found: dict[tuple[int, int], list[float]] = {}  # of each group and turn
     for episode in episodes:
         returns = _returns(episode, gamma)
         for turn, value in enumerate(returns[: len(episode.rewards)] if per_turn else returns[:1]):
             found.setdefault((episode.group, turn), []).append(value)
     differing = {group for (group, _), values in found.items() if max(values) - min(values) > LEAST_SPREAD}
-    return [episode for episode in episodes if episode.group in differing]
+    return {place for place, episode in enumerate(episodes) if episode.group in differing}
 
 
 def _returns(episode: Episode, gamma: float) -> list[float]:

@@ -51,7 +51,8 @@ METRICS: dict[str, Metric] = {
     "conversations_played": Metric("rollout/conversations_played", "how many conversations this update played"),
     "conversations_learned": Metric(
         "rollout/conversations_learned",
-        "how many of them it learned from: fewer where groups without spread are left out",
+        "how many of them it learned from: those of groups in which not all returned the same, unless there is a KL "
+        "penalty or an entropy bonus as well",
     ),
     "states": Metric("table/states", "states that the table has values for"),
     "loss": Metric(
@@ -64,7 +65,9 @@ METRICS: dict[str, Metric] = {
         "loss/explained_variance",
         "share of the variance of returns that the critic foresaw: 1 is all, 0 none, below 0 worse than their mean",
     ),
-    "entropy": Metric("loss/entropy", "mean entropy of the next token where one was sampled, in nats"),
+    "entropy": Metric(
+        "loss/entropy", "mean entropy of the next token where one was sampled, in nats, of the conversations learned from"
+    ),
     "kl": Metric(
         "loss/kl", "mean KL divergence from the reference model per sampled token, in nats; 0 where none is kept"
     ),

@@ -179,6 +179,27 @@ def test_means_over_conversations_add_up_as_well(collected):
     assert whole[0] == pytest.approx(parts[0], rel=1e-4)
 
 
+@pytest.mark.parametrize("per_conversation", [False, True])
+def test_conversations_that_teach_nothing_count_and_need_not_pass(collected, per_conversation):
+    lm, batch = collected
+    idle, passed = [1, 4, 5, 7], []
+    batch.advantages[idle] = 0
+
+    def loss_of(part):
+        passed.append(len(part))
+        terms = lm.token_logprobs(part.ids, part.action_mask).logprobs * part.token_advantages
+        each = [terms[part.rows == row].mean() for row in range(len(part))]
+        loss = sum(each) / len(part) if per_conversation else terms.mean()
+        return loss, {"loss": loss.item(), "one": 1.0}
+
+    options = {"loss_of": loss_of, "per_conversation": per_conversation}
+    whole, fewer = stepped(*collected, **options), stepped(*collected, **options, teaching={0, 2, 3, 6})
+    assert passed == [8, 4]
+    assert torch.allclose(whole[2], fewer[2], atol=1e-6)
+    assert whole[0] == pytest.approx(fewer[0], rel=1e-4)
+    assert fewer[0]["one"] == pytest.approx(1.0)  # a mean over those that passed
+
+
 def test_a_longer_gradient_is_shortened(collected):
     row, _, gradient = stepped(*collected, max_grad_norm=1e-3)
     assert row["grad_norm"] > 1e-3

@@ -198,8 +198,11 @@ def trained(name, folder, **changed):
 def test_every_setting_trains(name, changed, folder):
     _, rows = trained(name, folder, **changed)
     assert [row["env_turns"] for row in rows] == [16, 32, 48]
+    rows = [row for row in rows if row["conversations_learned"]]
+    assert rows
     assert all(row["entropy"] > 0 and row["grad_norm"] >= 0 for row in rows)
     if "kl_weight" in changed:
+        assert len(rows) == 3
         assert rows[0]["kl"] == pytest.approx(0.0, abs=1e-6)
         assert rows[-1]["kl"] > 1e-6
     if "importance_cap" in changed:  # the sampler is the policy, but for rounding
@@ -246,16 +249,46 @@ def always_one(transcript):
 
 
 @pytest.mark.parametrize("name", ["grpo", "rloo"])
-def test_where_nothing_differs_nothing_is_learned_and_what_was_played_is_counted(name, folder):
+@pytest.mark.parametrize("refills", [2, 0])
+def test_where_nothing_differs_nothing_is_learned_and_what_was_played_is_counted(name, refills, folder):
     env, rows = echo_env(reward=always_one), []
-    agent = make_agent(name, env, init=folder, env_turns=60, batch_conversations=8, refills=2, max_reply_tokens=3)
+    agent = make_agent(name, env, init=folder, env_turns=60, batch_conversations=8, refills=refills, max_reply_tokens=3)
     before = torch.cat([weights.flatten() for weights in agent.lm.model.parameters()])
     agent.learn(env, log=rows.append)
     assert torch.equal(before, torch.cat([weights.flatten() for weights in agent.lm.model.parameters()]))
-    assert [row["env_turns"] for row in rows] == [48, 96]
-    assert rows[0]["conversations_played"] == 24
+    assert [row["env_turns"] for row in rows] == ([48, 96] if refills else [16, 32, 48, 64])
+    assert rows[0]["conversations_played"] == 8 * (1 + refills)
     assert rows[0]["conversations_learned"] == 0
     assert "loss" not in rows[0]
+
+
+def first_red(transcript):
+    return float(transcript.ended and transcript.replies[0].startswith("red"))
+
+
+@pytest.mark.parametrize("name", ["grpo", "rloo"])
+@pytest.mark.parametrize("changed", [{}, {"num_minibatches": 4, "num_epochs": 2}, {"credit": "turn"}])
+def test_groups_without_spread_do_not_pass_and_the_weights_are_those_that_passing_them_gives(
+    name, changed, folder, monkeypatch
+):
+    def weights(**more):
+        env, rows = echo_env(reward=first_red), []
+        settings = {"env_turns": 16, "batch_conversations": 32, "group_size": 2, "max_reply_tokens": 3, "gamma": 0.9}
+        agent = make_agent(name, env, seed=3, init=folder, **settings, **{**changed, **more})
+        agent.learn(env, log=rows.append)
+        return rows[0], torch.cat([one.flatten() for one in agent.lm.model.parameters()])
+
+    fewer, learned = weights()
+    assert 0 < fewer["conversations_learned"] < fewer["conversations_played"] == 32
+    assert weights(entropy_weight=1e-9)[0]["conversations_learned"] == 32
+    assert weights(kl_weight=1e-9)[0]["conversations_learned"] == 32
+    kind = importlib.import_module(f"dialogym.agents.language_model.{name}")
+    monkeypatch.setattr(kind, "places_with_spread", lambda episodes, *_: set(range(len(episodes))))
+    every, learned_from_all = weights()
+    assert every["conversations_learned"] == 32
+    assert fewer["loss"] == pytest.approx(every["loss"], abs=1e-6)
+    assert fewer["grad_norm"] == pytest.approx(every["grad_norm"], rel=1e-4)
+    assert torch.allclose(learned, learned_from_all, atol=1e-6)
 
 
 def one_now_or_later(transcript):
