@@ -105,7 +105,11 @@ class LanguageModelAgent(Learner):
     def learn(self, env: Any, **options: Any) -> None:
         if self.notice:
             _log.info("%s: %s", self.name, self.notice)
-        super().learn(env, **options)
+        try:
+            super().learn(env, **options)
+        except BaseException:
+            self.forget()  # what was read with weights that it has no more
+            raise
 
     def act(self, observation: Any, info: Info) -> str:
         return self.act_batch([observation], [info])[0]

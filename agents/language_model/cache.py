@@ -97,14 +97,15 @@ def num_positions(config: Any) -> int | None:
     """Tokens that a model of transformers has positions for, from its configuration; None where that does not say.
 
     Where rotary positions are scaled anew for longer texts ("longrope"), those before that: keys that were kept
-    would have been turned by other angles than those of one pass over the whole.
+    would have been turned by other angles than those of one pass over the whole. Where each token attends to the
+    ``index_topk`` that suit it best, so many: from there on which they are hangs on how much is read at once.
     """
-    found = getattr(config, "max_position_embeddings", None)
+    limits = [getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len", "index_topk")]
     rope = getattr(config, "rope_parameters", None) or {}
     for scaling in (rope, *rope.values()):  # of all layers, or of each kind of them
-        if found and isinstance(scaling, dict) and scaling.get("rope_type") in ("longrope", "dynamic"):
-            found = min(found, scaling.get("original_max_position_embeddings") or found)
-    return int(found) if found else None
+        if isinstance(scaling, dict) and scaling.get("rope_type") in ("longrope", "dynamic"):
+            limits.append(scaling.get("original_max_position_embeddings"))
+    return min((int(limit) for limit in limits if limit), default=None)
 
 
 class Places:

@@ -34,7 +34,7 @@ class ObservationReader:
         """Drops what was read; it does so itself when the weights have changed."""
         self._cache: RaggedCache | None = None
         self._known: list[np.ndarray] = []  # what each row of the cache holds
-        self._weights = 0
+        self._state: tuple[object, ...] = ()
 
     def sequences(self, observations: Tensor) -> list[np.ndarray]:
         """The tokens of each observation (B, T), without its padding."""
@@ -69,10 +69,10 @@ class ObservationReader:
         """The same without gradients; of each sequence only what the one in its place, the last time, did not have."""
         if not self.lm.keeps_what_it_read:
             return self.read(sequences)
-        weights = _version(self.lm)
-        if self._cache is None or len(sequences) != len(self._known) or weights != self._weights:
+        state = _state(self.lm)
+        if self._cache is None or len(sequences) != len(self._known) or state != self._state:
             self._cache = RaggedCache.of(self.lm.model, len(sequences))
-            self._known, self._weights = [np.empty(0, dtype=np.int64)] * len(sequences), weights
+            self._known, self._state = [np.empty(0, dtype=np.int64)] * len(sequences), state
         cache, device = self._cache, self.lm.device
         starts = [num_common(known, new) for known, new in zip(self._known, sequences, strict=True)]
         cache.lengths = torch.tensor(starts, device=device)
@@ -136,6 +136,18 @@ def _alike(lengths: Sequence[int]) -> list[list[int]]:
     return [rows for rows in (single, rest) if rows]
 
 
-def _version(lm: LanguageModel) -> int:
-    """Another number whenever a weight has been changed in place, as optimizers and ``load_state_dict`` do."""
-    return sum(weights._version for weights in lm.model.parameters())
+def _state(lm: LanguageModel) -> tuple[object, ...]:
+    """Something else whenever a weight has been changed or an adapter switched on or off.
+
+    A change in place is told by the weight's version; one of its ``data``, which has none, by where that lies and by
+    its first number.
+    """
+    weights = list(lm.model.parameters())
+    first = torch.stack([one.detach()[(0,) * one.dim()].float() for one in weights]).tolist()
+    adapted = [one for one in lm.model.modules() if hasattr(one, "merged_adapters")]  # layers of peft
+    return (
+        [one._version for one in weights],
+        [one.data_ptr() for one in weights],
+        first,
+        [(one.disable_adapters, list(one.active_adapters)) for one in adapted],
+    )

@@ -66,7 +66,8 @@ METRICS: dict[str, Metric] = {
         "share of the variance of returns that the critic foresaw: 1 is all, 0 none, below 0 worse than their mean",
     ),
     "entropy": Metric(
-        "loss/entropy", "mean entropy of the next token where one was sampled, in nats, of the conversations learned from"
+        "loss/entropy",
+        "mean entropy of the next token where one was sampled, in nats, of the conversations learned from",
     ),
     "kl": Metric(
         "loss/kl", "mean KL divergence from the reference model per sampled token, in nats; 0 where none is kept"

@@ -14,9 +14,11 @@ pytest.importorskip("transformers")
 import torch
 
 from dialogym.agents import load_agent, make_agent
+from dialogym.agents.language_model import grpo
+from dialogym.agents.language_model.history import history_of
 from dialogym.rewards import RewardError
 
-from ..tiny_lm import echo_env, parts_done, tiny_model, tiny_tokenizer
+from ..tiny_lm import WORDS, echo_env, parts_done, tiny_model, tiny_tokenizer
 from .test_sft import weights
 
 LOSSES = {
@@ -120,6 +122,25 @@ def test_the_very_agent_that_was_interrupted_goes_on_with_the_reference_it_had(n
         agent.learn(echo_env(), checkpoint=tmp_path / "run", log=interrupt)
     agent.learn(echo_env(), checkpoint=tmp_path / "run", resume=True)
     assert torch.equal(weights(agent), weights(whole))
+
+
+def test_an_agent_that_was_interrupted_has_forgotten_what_it_read_with_weights_that_it_has_no_more(
+    folder, tmp_path, monkeypatch
+):
+    agent = make_agent("grpo", echo_env(), init=folder, **options_of("grpo"))
+    heard = [history_of([{"role": "user", "content": WORDS[0]}])]
+    before = agent._reply_to(heard)[0].hidden
+
+    def interrupt(rows):  # its steps are taken
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grpo, "mean_row", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(echo_env())
+    agent.save(tmp_path / "agent")
+    fresh = load_agent(tmp_path / "agent", echo_env())._reply_to(heard)[0].hidden
+    assert not torch.allclose(fresh, before, atol=1e-3)
+    assert torch.allclose(agent._reply_to(heard)[0].hidden, fresh, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import random
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,7 @@ from dialogym.agents import load_agent, make_agent
 from dialogym.agents.base import CutShort
 from dialogym.agents.language_model import exactness
 from dialogym.agents.language_model import sampler as sampling
-from dialogym.agents.language_model.cache import FULL, Attention
+from dialogym.agents.language_model.cache import FULL, Attention, num_positions
 from dialogym.agents.language_model.critic import ValueHead
 from dialogym.agents.language_model.drawing import Turn
 from dialogym.agents.language_model.model import LanguageModel, ModelConfig
@@ -287,6 +288,16 @@ def test_a_context_ends_where_rotary_positions_are_scaled_anew():
         "phi3", len(tokenizer), rope_parameters={**scaling, **factors}, original_max_position_embeddings=64
     )
     assert LanguageModel(model, tokenizer).max_context == 64
+
+
+def test_a_context_ends_where_alibi_or_the_most_relevant_tokens_do():
+    assert num_positions(transformers.MptConfig(max_seq_len=64)) == 64
+    assert num_positions(transformers.AutoConfig.for_model("deepseek_v32", index_topk=24)) == 24
+    assert (
+        num_positions(transformers.AutoConfig.for_model("deepseek_v32", max_position_embeddings=16, index_topk=24))
+        == 16
+    )
+    assert num_positions(SimpleNamespace()) is None
 
 
 # The agent

@@ -242,6 +242,48 @@ def test_after_a_failure_it_does_not_go_on_from_what_was_half_read(folder: str, 
         assert torch.allclose(found, expected, atol=1e-5)
 
 
+def by_vector(policy: LMActorCriticPolicy) -> None:
+    policy.load_from_vector(policy.parameters_to_vector() * 1.5)
+
+
+def by_state(policy: LMActorCriticPolicy) -> None:
+    policy.load_state_dict({name: 1.5 * weights for name, weights in policy.state_dict().items()})
+
+
+def in_their_data(policy: LMActorCriticPolicy) -> None:
+    for weights in policy.parameters():
+        weights.data.mul_(1.5)
+
+
+def as_other_data(policy: LMActorCriticPolicy) -> None:
+    for weights in policy.parameters():
+        weights.data = 1.5 * weights.data
+
+
+@pytest.mark.parametrize("change", [by_vector, by_state, in_their_data, as_other_data])
+def test_what_was_read_is_forgotten_however_weights_are_changed(folder: str, change: Any) -> None:
+    policy, sequence = policy_of(folder), [np.array([1, 2, 3, 4, 5])]
+    before = policy.reader.read_on(sequence)[0]
+    change(policy)
+    after = policy.reader.read_on(sequence)[0]
+    assert torch.allclose(after, policy.reader.read(sequence)[0], atol=1e-5)
+    assert not torch.allclose(after, before, atol=1e-2)
+
+
+def test_what_was_read_is_forgotten_where_an_adapter_is_switched_off(folder: str) -> None:
+    pytest.importorskip("peft")
+    policy, sequence = policy_of(folder, lora_rank=2), [np.array([1, 2, 3, 4, 5])]
+    with torch.no_grad():
+        for weights in policy.lm.trainable_parameters():
+            weights.fill_(0.5)
+    adapted = policy.reader.read_on(sequence)[0]
+    with policy.lm.model.disable_adapter():
+        plain = policy.reader.read_on(sequence)[0]
+        assert torch.allclose(plain, policy.reader.read(sequence)[0], atol=1e-5)
+    assert not torch.allclose(plain, adapted, atol=1e-2)
+    assert torch.allclose(policy.reader.read_on(sequence)[0], adapted, atol=1e-5)
+
+
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 @pytest.mark.parametrize("algorithm", [PPO, A2C, MaskablePPO])
 def test_updates_begin_from_the_probabilities_that_were_sampled(algorithm: Any, family: str, tmp_path: Path) -> None:
