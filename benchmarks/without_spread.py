@@ -6,7 +6,7 @@ plays a batch with the model in FOLDER, which learns with LoRA, and takes the gr
 round: from all conversations, and from those of groups with spread, as ``grpo`` and ``rloo`` do. Prints how many there
 are, the seconds of processor time on one thread, their ratio, and by how much the gradients differ.
 
-Measured on one core of an AMD EPYC, the other busy, SmolLM2-135M-Instruct after SFT on word problems, of which it solves
+On one core of an AMD EPYC, the other busy, SmolLM2-135M-Instruct after SFT on word problems, of which it solves
 a quarter: of 64 conversations 32 are in groups with spread; learning takes 41 instead of 68 seconds, the whole update,
 with 44 for its conversations, 1.3 times less. Gradients differ by a hundred-thousandth of the largest.
 """
