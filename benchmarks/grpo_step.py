@@ -30,6 +30,7 @@ from typing import Any
 import gymnasium as gym
 import torch
 
+from dialogym.agents.language_model import grpo
 from dialogym.agents.language_model.grpo import GRPOAgent, GRPOConfig
 from dialogym.envs import remake_vec
 
@@ -76,7 +77,7 @@ class Clock:
 
 
 def ours(chosen: argparse.Namespace, clock: Clock) -> None:
-    """GRPOAgent; a token is counted when its log-probability is taken to learn from it."""
+    """GRPOAgent."""
     config = GRPOConfig(
         init=chosen.model, env_turns=10**9, batch_conversations=chosen.conversations, group_size=GROUP,
         learning_rate=LEARNING_RATE, warmup_updates=0, sampling_temperature=TEMPERATURE, num_reports=1,
@@ -84,17 +85,18 @@ def ours(chosen: argparse.Namespace, clock: Clock) -> None:
     )  # fmt: skip
     env = gym.make(ENV, interface="text", max_turns=chosen.turns)
     agent = GRPOAgent(env, config=config)
-    token_logprobs = agent.lm.token_logprobs
+    collect = grpo.collect_with_spread
 
-    def counted(ids: Any, mask: Any, *rest: Any) -> Any:
-        clock.said += int(mask.sum())
-        return token_logprobs(ids, mask, *rest)
+    def counted(*rest: Any) -> Any:
+        kept, played = collect(*rest)
+        clock.said += sum(conversation.num_sampled for conversation in played)
+        return kept, played
 
     def log(_: Any) -> None:
         if clock.step():
             raise Enough
 
-    agent.lm.token_logprobs = counted  # type: ignore[method-assign]
+    grpo.collect_with_spread = counted
     try:
         agent.learn(env, log=log)
     except Enough:
