@@ -133,8 +133,6 @@ class TextChat(ItemTask):
         goals = [{**goal, "number": number} for number, goal in enumerate(goals[:max_conversations])]
         super().__init__(goals)
         conversations = tuple([goal["turns"] for goal in goals])
-        longest_turn = max(len(turn) for said in conversations for turn in said)
-        self.longest_item = (turns + 1) * longest_turn  # the partner may take any turn of anybody
         key = (conversations, retrieval)
         if key not in _WORLDS:
             _WORLDS[key] = ChatWorld(
