@@ -20,7 +20,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
 from ..envs import Utterance, make_to_play, remake
-from ..envs.core.make import OF_WHO_PLAYS, given_options, task_options
+from ..envs.core.make import OF_WHO_PLAYS, given_options, is_same, task_options
 from ..envs.core.remake import time_limit_of
 from ..envs.core.wrappers import WATCHERS
 from .files import atomic_write, existing_folder
@@ -323,7 +323,7 @@ def is_made_for(description: Mapping[str, Any], spec: EnvSpec | None) -> bool:
     if made_for is None or spec is None:
         return False
     asked = {name: value for name, value in made_for["options"].items() if name not in OF_WHO_PLAYS}
-    return (made_for["id"], asked) == (spec.id, task_options(spec))
+    return made_for["id"] == spec.id and is_same(asked, task_options(spec))
 
 
 def environment_of(folder: str | Path, trust: bool = False, **options: Any) -> gym.Env[Any, Any] | None:

@@ -372,7 +372,7 @@ class TextArithmetic(ItemTask):
             self.curriculum.load_state_dict(state)
 
     def content(self, goal: Mapping[str, Any]) -> str:
-        return goal["problem"] if "problem" in goal else repr((goal["family"], goal["numbers"]))
+        return " ".join(goal["problem"].split()) if "problem" in goal else repr((goal["family"], goal["numbers"]))
 
     def references(self, goal: Mapping[str, Any]) -> tuple[str, ...]:
         return (written(goal["answer"]),)

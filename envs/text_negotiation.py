@@ -94,7 +94,9 @@ class TextNegotiation(Task):
     Data: 150 things of a flea market, our own list, whose typical prices are 30 to 39, so that a step is 1: a small
     language model can learn to count there, which it hardly can where prices are of every size. ``data`` takes another
     list, a file with the fields ``item`` (a name without digits) and ``price`` (a whole number of at least 30), JSON
-    Lines such as ``{"item": "bike", "price": 180}``, or CSV with a header.
+    Lines such as ``{"item": "bike", "price": 180}``, or CSV with a header. Goals are split as they are drawn, by the
+    good, the role, the limits, the tactic and the opening together: a good may be haggled over in every split, but
+    never under the same terms.
 
     Args:
         profile: the partner's tactic, or "mixed" (drawn per conversation).

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .checks import RewardError, batch_of, checked_term, values_of
+from .checks import RewardError, batch_of, checked_sum, checked_term, values_of
 from .registry import lookup
 from .transcript import Transcript
 
@@ -186,8 +186,9 @@ class ComposedReward(Reward):
 
         Raises:
             RewardError: naming the reward that raised (its exception is the cause), or whose value is not a finite
-                number. bool counts as 1.0 or 0.0, and numpy's scalars and whatever is an array or a tensor without
-                dimensions, on any device, as the number in it; str, None and arrays with dimensions are errors.
+                number; or for terms that add up to none. bool counts as 1.0 or 0.0, and numpy's scalars and whatever is
+                an array or a tensor without dimensions, on any device, as the number in it; str, None and arrays with
+                dimensions are errors.
         """
         terms: dict[str, float] = {}
         for name, weight, score in self._scorers:
@@ -196,7 +197,7 @@ class ComposedReward(Reward):
             except Exception as error:
                 raise RewardError(f"reward {name!r} raised {type(error).__name__}: {error}") from error
             terms[name] = checked_term(name, weight, value)
-        return terms
+        return checked_sum(terms)
 
     def __call__(self, transcript: Transcript) -> float:
         return sum(self.terms(transcript).values())
@@ -213,7 +214,7 @@ class ComposedReward(Reward):
             [checked_term(name, weight, value) for value in values_of(name, score, transcripts)]
             for name, weight, score in self._scorers
         ]
-        return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
+        return [checked_sum(dict(zip(self.names, row, strict=True))) for row in zip(*columns, strict=True)]
 
     def batch(self, transcripts: Sequence[Transcript]) -> list[float]:
         """The reward of each transcript."""

@@ -33,6 +33,14 @@ def checked_term(name: str, weight: float, value: Any) -> float:
     raise RewardError(f"reward {name!r} must return a finite number, got {value!r}{times}")
 
 
+def checked_sum(terms: dict[str, float]) -> dict[str, float]:
+    """``terms``, checked for a sum that is a finite number as they are."""
+    if -math.inf < sum(terms.values()) < math.inf:
+        return terms
+    told = ", ".join(f"{name!r}: {value:g}" for name, value in terms.items())
+    raise RewardError(f"the terms of a reward must add up to a finite number, got {told}")
+
+
 def _number(name: str, value: Any) -> float:
     if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):
         value = value.item()  # a numpy scalar or array, a tensor

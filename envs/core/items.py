@@ -60,7 +60,7 @@ class ItemTask(Task):
             raise ValueError(f"{self.name} needs at least one item, got none")
         self.items = items
         if isinstance(items, Items):
-            self.fields, self.num_skipped = items.fields, items.num_skipped
+            self.fields, self.num_skipped, self.longest_item = items.fields, items.num_skipped, items.longest
 
     def content(self, goal: Mapping[str, Any]) -> str:
         """Canonical text of an item; of a user's data only what the task reads of it, so that an id changes nothing."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from ...rewards.suggestions import did_you_mean
@@ -217,8 +218,34 @@ def given_options(spec: EnvSpec) -> dict[str, Any]:
         name: value
         for name, value in spec.kwargs.items()
         if (name not in VECTOR_OPTIONS or name == "wrappers")
-        and (name not in registered or (value is not registered[name] and registered[name] != value))
+        and not (name in registered and is_same(value, registered[name]))
     }
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two options are equal; of frames, arrays and data sets, and of what holds them, whether their content is.
+
+    gymnasium copies the options that an id is registered with, so the same object is rarely met again.
+    """
+    if one is other:
+        return True
+    if type(one) is type(other) and hasattr(one, "_fingerprint"):  # a Dataset, which == takes for another one
+        return one._fingerprint == other._fingerprint
+    try:
+        equal = one == other
+    except Exception:  # what holds an array asks it for one truth, and has the library's error
+        equal = None
+    if isinstance(equal, (bool, np.bool_)):
+        return bool(equal)
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(is_same(one[name], other[name]) for name in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if hasattr(one, "equals"):  # of pandas
+        return bool(one.equals(other))
+    return hasattr(one, "tolist") and is_same(one.tolist(), other.tolist())
 
 
 def task_options(spec: EnvSpec) -> dict[str, Any]:

@@ -169,6 +169,8 @@ class Task(ABC):
     """The column of the user's own data that each field was taken from."""
     num_skipped: int = 0
     """Rows of it that were left out, with ``on_error="skip"``."""
+    longest_item: int = 0
+    """Characters of the longest item that a conversation shows; an observation has room for twice as many."""
     made_with: Mapping[str, Any] | None = None
     """Keyword arguments that make this task again; a task that gives them pickles as them, not as all of its data."""
 

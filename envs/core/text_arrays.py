@@ -74,7 +74,11 @@ def _read(space: Utterance, shared_memory: Any, n: int = 1) -> SharedTexts:
 @write_to_shared_memory.register(Utterance)
 def _write(space: Utterance, index: int, value: str, shared_memory: Any) -> None:
     if not space.contains(value):
-        raise ValueError(f"expected a str of at most {space.max_length} characters, got {value!r:.80}")
+        got = f"{len(value)}, {value!r:.80}" if isinstance(value, str) else repr(value)[:80]
+        raise ValueError(
+            f"row {index}: expected a str of at most {space.max_length} characters, got {got}; longer ones take "
+            "vector_kwargs={'shared_memory': False}"
+        )
     start = index * (1 + space.max_length)
     numbers = np.frombuffer(shared_memory.get_obj(), dtype=np.int32)
     numbers[start + 1 : start + 1 + len(value)] = code_points(value)

@@ -24,6 +24,7 @@ from .spaces import Utterance
 from .task import Partner, PartnerFactory, Task, check_split
 
 MAX_CONVERSATION_CHARS = 100_000
+"""Of an observation in words; so many more for each half of it that the task's longest item has."""
 
 
 class TextEnv(gym.Env[Any, Any]):
@@ -230,7 +231,7 @@ def spaces_of(task: Task, interface: str) -> tuple[gym.Space[Any], gym.Space[Any
     if interface == "choices":
         return gym.spaces.MultiDiscrete(list(task.summary_sizes)), gym.spaces.Discrete(len(task.menu))
     return (
-        Utterance(MAX_CONVERSATION_CHARS),
+        Utterance(MAX_CONVERSATION_CHARS * (1 + 2 * task.longest_item // MAX_CONVERSATION_CHARS)),
         Utterance(10 * task.max_reply_chars, task.examples),
     )
 

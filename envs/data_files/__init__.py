@@ -11,7 +11,6 @@ from .fields import number_of as number_of
 from .fields import text_of as text_of
 from .items import Items as Items
 from .items import load_items as load_items
-from .sources import changed_at as changed_at
 from .sources import full_source as full_source
 from .sources import open_rows as open_rows
 from .sources import read_once as read_once

@@ -52,6 +52,7 @@ class Items(Sequence[dict[str, Any]]):
         source: what the data is called.
         num_skipped: rows that were left out because something is wrong with them.
         complete: the fields that every item has.
+        longest: characters in the fields of the longest item.
         numbers: of the items of each split, for each kind of task that has found them.
     """
 
@@ -65,6 +66,7 @@ class Items(Sequence[dict[str, Any]]):
             (name, field, found.get(name), rows.label_names.get(found.get(name, ""))) for name, field in fields.items()
         ]
         self.numbers: dict[Any, Any] = {}
+        self.longest = 0
         self._kept: Sequence[int] = range(len(rows))
         self._items: list[dict[str, Any]] | None = None
 
@@ -135,6 +137,13 @@ class Items(Sequence[dict[str, Any]]):
         self._items = items
 
 
+def _num_characters(value: Any) -> int:
+    """How many characters the texts in a value have."""
+    if isinstance(value, str):
+        return len(value)
+    return sum(map(_num_characters, value)) if isinstance(value, list) else 0
+
+
 def load_items(
     data: Any,
     fields: Fields,
@@ -171,7 +180,7 @@ def load_items(
     found = match_fields(columns, fields, given, rows.name)
     items = Items(rows, fields, found, check)
     problems, kept, in_memory = Problems(rows), array("L"), [] if len(rows) <= IN_MEMORY else None
-    complete = set(found)
+    complete, longest = set(found), 0
     for number, row in enumerate(rows):
         if isinstance(row, RowError):
             problems.note(number, row)
@@ -186,6 +195,7 @@ def load_items(
             problems.note(number, wrong)
             continue
         kept.append(number)
+        longest = max(longest, _num_characters([item[name] for name in found if name in item]))
         if complete and not complete <= item.keys():
             complete &= item.keys()
         if in_memory is not None:
@@ -193,7 +203,7 @@ def load_items(
     if problems.count and (on_error == "raise" or not kept):
         raise ValueError(problems.told())
     items.keep(kept, in_memory)
-    items.complete = frozenset(complete)
+    items.complete, items.longest = frozenset(complete), longest
     tell(rows.name, found, columns, fields, "kept as facts")
     if problems.count:
         names.log.warning(

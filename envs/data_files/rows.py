@@ -6,8 +6,10 @@ A row is a dict of its own; a source of a million rows holds an index of them, n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import accumulate, chain, islice
+from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
@@ -95,6 +97,37 @@ def _mapping(row: Any) -> Row:
     if not isinstance(row, Mapping):
         raise RowError(f"expected an object with names and values, got {row!r:.80}")
     return dict(row)
+
+
+class SeveralRows(Rows):
+    """The rows of several files, one file after the other."""
+
+    def __init__(self, files: Sequence[Rows], name: str):
+        self.files, self.name = files, name
+        self.has_text_cells = all(file.has_text_cells for file in files)
+        self._ends = list(accumulate(map(len, files)))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def _place(self, number: int) -> tuple[Rows, int]:
+        """The file that a row stands in, and its number there."""
+        file = bisect_right(self._ends, number)
+        return self.files[file], number - (self._ends[file - 1] if file else 0)
+
+    def row(self, number: int) -> Row:
+        file, there = self._place(number)
+        return file.row(there)
+
+    def __iter__(self) -> Iterator[Row | RowError]:
+        return chain.from_iterable(self.files)
+
+    def where(self, number: int) -> str:
+        file, there = self._place(number)
+        return f"{Path(file.name).name}, {file.where(there)}"
+
+    def columns(self) -> list[str]:
+        return list(dict.fromkeys(column for file in self.files for column in file.columns()))
 
 
 class DatasetRows(Rows):

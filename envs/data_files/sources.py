@@ -1,20 +1,24 @@
 """Where data comes from: a file, a folder, the hub, or an object that the user has already.
 
-Plain JSON Lines, JSON and CSV are read here, so that they need no library and an error knows the line; everything else
-is read by the library ``datasets``.
+JSON Lines, JSON and CSV are read here, so that plain ones need no library, an error knows the line, and a file has the
+same rows alone, compressed, beside others and in a folder; everything else is read by the library ``datasets``.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import shutil
 import sys
+import tempfile
+import zipfile
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ...rewards.suggestions import did_you_mean
-from .rows import DatasetRows, FrameRows, ListRows, Rows
+from .rows import DatasetRows, FrameRows, ListRows, Rows, SeveralRows
 from .text_files import Csv, JsonLines, json_rows
 
 T = TypeVar("T")
@@ -22,14 +26,14 @@ HUB = "hf:"
 """What the name of a data set on the hub begins with: ``hf:openai/gsm8k``, ``hf:openai/gsm8k:main:test``."""
 PREFERRED_CONFIGS = ("default", "main")
 PREFERRED_SPLIT = "train"
-READERS: dict[str, Callable[[Path], Rows]] = {
+READERS: dict[str, Callable[..., Rows]] = {
     ".jsonl": JsonLines,
     ".ndjson": JsonLines,
     ".json": json_rows,
     ".csv": Csv,
     ".tsv": functools.partial(Csv, delimiter="\t"),
 }
-"""What reads a file of each ending without ``datasets``."""
+"""What reads a file of each ending without ``datasets``, of its path and, where that differs, its name."""
 BUILDERS = {
     ".jsonl": "json",
     ".ndjson": "json",
@@ -40,8 +44,9 @@ BUILDERS = {
     ".arrow": "arrow",
     ".txt": "text",
 }
-"""What ``datasets`` calls each kind of file; it reads compressed ones too."""
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
+"""What ``datasets`` calls each kind of file."""
+COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd", ".lz4": "lz4", ".zip": "zip"}
+"""What ``fsspec`` calls each way to compress a file."""
 _ELSEWHERE = {
     ".xlsx": "save the sheet as CSV, or pass pandas.read_excel(FILE)",
     ".xls": "save the sheet as CSV, or pass pandas.read_excel(FILE)",
@@ -90,24 +95,32 @@ def full_source(data: Any) -> Any:
     return str(Path(data).resolve()) if is_path else data
 
 
-def changed_at(data: Any) -> int:
-    """When a user's file, or any file of a folder, last changed, in ns; 0 for what is no file.
+def state_of_files(data: Any) -> Hashable:
+    """What differs once a user's file, or any of a pattern or a folder, was changed, added or removed.
+
+    None for what is no file.
 
     Raises:
         FileNotFoundError: if there is no such file.
     """
     if not isinstance(data, (str, Path)) or str(data).startswith(HUB):
-        return 0
+        return None
     path = Path(data)
     if _is_pattern(path):
-        return max((one.stat().st_mtime_ns for one in path.parent.glob(path.name)), default=0)
-    if not path.exists():
+        files = _matching(path)
+    elif path.is_dir():
+        files = sorted(one for one in path.rglob("*") if one.is_file())
+    elif path.exists():
+        files = [path]
+    else:
         raise _not_found(path)
-    return (
-        max((one.stat().st_mtime_ns for one in path.rglob("*")), default=0)
-        if path.is_dir()
-        else path.stat().st_mtime_ns
-    )
+    return tuple([_state(file) for file in files])
+
+
+def _state(file: Path) -> tuple[str, int, int]:
+    """Name, size in bytes and time of the last change in ns."""
+    found = file.stat()
+    return str(file.resolve()), found.st_size, found.st_mtime_ns
 
 
 def read_once(read: Callable[..., T]) -> Callable[..., T]:
@@ -117,7 +130,7 @@ def read_once(read: Callable[..., T]) -> Callable[..., T]:
     """
 
     @functools.lru_cache(maxsize=8)
-    def version(data: Any, fields: tuple[tuple[str, str], ...] | None, full: Any, changed: int, *rest: Any) -> T:
+    def version(data: Any, fields: tuple[tuple[str, str], ...] | None, full: Any, state: Hashable, *rest: Any) -> T:
         return read(data, None if fields is None else dict(fields), *rest)
 
     @functools.wraps(read)
@@ -129,7 +142,7 @@ def read_once(read: Callable[..., T]) -> Callable[..., T]:
         key = None if fields is None else tuple(sorted(fields.items()))
         if not all(isinstance(part, Hashable) for part in key or ()):
             return read(data, fields, on_error, *rest)
-        return version(data, key, full_source(data), changed_at(data), on_error, *rest)
+        return version(data, key, full_source(data), state_of_files(data), on_error, *rest)
 
     return latest
 
@@ -143,23 +156,29 @@ def _is_a(data: Any, module: str, kind: str) -> bool:
 def _path_rows(path: Path) -> Rows:
     if path.is_dir():
         return _folder_rows(path)
-    if _is_pattern(path):
-        return _loaded(path, path.suffix.lower())
-    if not path.exists():
+    is_pattern = _is_pattern(path)
+    files = _matching(path) if is_pattern else [path]
+    if not files or not files[0].exists():
         raise _not_found(path)
-    ending = path.suffix.lower()
+    last = path.suffix.lower()
+    ending = Path(path.stem).suffix.lower() if last in COMPRESSED else last
     if ending in READERS:
-        return READERS[ending](path)
-    inner = Path(path.stem).suffix.lower() if ending in COMPRESSED else ending
-    if inner in BUILDERS:
-        return _loaded(path, inner)
-    known = ", ".join(BUILDERS)
+        return _text_rows(path, files, ending)
+    if ending in BUILDERS:
+        return _loaded(path, ending)
+    what, known = "files that end" if is_pattern else "a folder or a file that ends", ", ".join(BUILDERS)
     hint = f": {_ELSEWHERE[ending]}" if ending in _ELSEWHERE else ""
-    raise ValueError(f"{path}: expected a folder or a file that ends in {known}, got {ending or 'no ending'}{hint}")
+    raise ValueError(f"{path}: expected {what} in {known}, got {last or 'no ending'}{hint}")
 
 
 def _is_pattern(path: Path) -> bool:
     return any(mark in path.name for mark in "*?[") and not path.exists()
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """The files whose names are like a pattern, sorted; hidden ones only where it asks for them."""
+    found = [path for path in pattern.parent.glob(pattern.name) if path.is_file()]
+    return sorted(path for path in found if pattern.name.startswith(".") or not path.name.startswith("."))
 
 
 def _not_found(path: Path) -> FileNotFoundError:
@@ -179,14 +198,64 @@ def _datasets(what: str) -> Any:
         ) from e
 
 
+def _text_rows(path: Path, files: Sequence[Path], ending: str) -> Rows:
+    """The rows of text files, each read as it is alone and plain.
+
+    Args:
+        path: what the user calls them.
+        files: where they stand.
+        ending: of those whose own says nothing.
+    """
+    found = []
+    for file in files:
+        for plain in _unpacked(file) if file.suffix.lower() in COMPRESSED else [file]:
+            read = READERS.get(plain.suffix.lower(), READERS[ending])
+            found.append(read(plain) if plain == file else read(plain, str(file)))
+    return found[0] if len(found) == 1 and path in files else SeveralRows(found, str(path))
+
+
+def _unpacked(file: Path) -> list[Path]:
+    """What a compressed file holds, as plain files in the cache of ``datasets``: unpacked once, until it changes."""
+    datasets = _datasets(str(file))
+    state = blake2b(repr(_state(file)).encode(), digest_size=16).hexdigest()
+    cache = Path(datasets.config.HF_DATASETS_CACHE) / "dialogym"
+    if not (cache / state).exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as begun:
+            try:
+                _unpack(file, Path(begun))
+            except Exception as e:  # each way to compress has its own
+                raise ValueError(f"{file}: cannot be unpacked: {_last_cause(e)}") from e
+            try:
+                Path(begun).rename(cache / state)
+            except OSError:
+                if not (cache / state).exists():  # else another process was quicker
+                    raise
+    found = sorted(path for path in (cache / state).rglob("*") if path.is_file())
+    plain = [path for path in found if path.suffix.lower() in READERS and not path.name.startswith(".")]
+    if not plain:
+        raise ValueError(f"{file}: expected a file in it that ends in {', '.join(READERS)}, got none")
+    return plain
+
+
+def _unpack(file: Path, folder: Path) -> None:
+    if file.suffix.lower() == ".zip":
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(folder)
+        return
+    fsspec = importlib.import_module("fsspec")  # comes with datasets
+    with (
+        fsspec.open(str(file), "rb", compression=COMPRESSED[file.suffix.lower()]) as packed,
+        (folder / file.stem).open("wb") as plain,
+    ):
+        shutil.copyfileobj(packed, plain)
+
+
 def _loaded(path: Path, ending: str) -> Rows:
     """What ``datasets`` makes of a file, or of several."""
     datasets = _datasets(str(path))
-    if ending not in BUILDERS:
-        raise ValueError(f"{path}: expected files that end in {', '.join(BUILDERS)}, got {ending or 'no ending'}")
-    options = {"delimiter": "\t"} if ending == ".tsv" else {}
     try:
-        found = datasets.load_dataset(BUILDERS[ending], data_files=str(path), split=PREFERRED_SPLIT, **options)
+        found = datasets.load_dataset(BUILDERS[ending], data_files=str(path), split=PREFERRED_SPLIT)
     except Exception as e:  # the library raises what its readers raise
         raise ValueError(f"{path}: datasets cannot read it: {_last_cause(e)}") from e
     return DatasetRows(found, str(path), "row {}", first=1)
@@ -194,14 +263,20 @@ def _loaded(path: Path, ending: str) -> Rows:
 
 def _folder_rows(path: Path) -> Rows:
     datasets = _datasets(f"the folder {path}")
+    kind = ""
     try:
         if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
             found = datasets.load_from_disk(str(path))
         else:
-            found = datasets.load_dataset(str(path))
+            builder = datasets.load_dataset_builder(str(path))
+            kind = f".{builder.name}"
+            found = builder.config.data_files if kind in READERS else datasets.load_dataset(str(path))
     except Exception as e:  # the library raises what its readers raise
         raise ValueError(f"{path}: datasets cannot read this folder: {_last_cause(e)}") from e
-    return DatasetRows(_one_split(found, str(path)), str(path), "row {}", first=1)
+    found = _one_split(found, str(path))
+    if kind in READERS:
+        return _text_rows(path, list(map(Path, found)), kind)
+    return DatasetRows(found, str(path), "row {}", first=1)
 
 
 def _hub_rows(data: str) -> Rows:

@@ -27,19 +27,23 @@ class IndexedFile(Rows):
     The file is read once from end to end, to find where each record begins and ends; later a record is read when it is
     asked for.
 
+    Args:
+        path: of the file.
+        name: what errors call it, where that is not its path.
+
     Raises:
         ValueError: for a file that is not UTF-8, with the line.
     """
 
-    def __init__(self, path: Path):
-        self.path, self.name = path.resolve(), str(path)  # is read again, maybe from another folder
+    def __init__(self, path: Path, name: str | None = None):
+        self.path, self.name = path.resolve(), name or str(path)  # is read again, maybe from another folder
         self._changed = path.stat().st_mtime_ns
         self._starts, self._ends, self._lines = array("Q"), array("Q"), array("L")
         with path.open("rb") as file:
             begin = file.read(3)
             for mark, encoding in _ENCODINGS.items():
                 if begin.startswith(mark):
-                    raise ValueError(f"{path}: expected UTF-8 text, got {encoding}: save it as UTF-8")
+                    raise ValueError(f"{self.name}: expected UTF-8 text, got {encoding}: save it as UTF-8")
             file.seek(3 if begin == codecs.BOM_UTF8 else 0)
             self._scan(file)
 
@@ -133,37 +137,40 @@ class JsonArray(IndexedFile):
         return _object(text)
 
 
-def json_rows(path: Path) -> Rows:
+def json_rows(path: Path, name: str | None = None) -> Rows:
     """The rows of a ``.json`` file: a list of objects, JSON Lines by that name, or an object that holds one table.
+
+    Arguments are those of :class:`IndexedFile`.
 
     Raises:
         ValueError: for anything else.
     """
+    name = name or str(path)
     with path.open("rb") as file:
         first_line = b""
         while not first_line.strip() and (line := file.readline()):
             first_line = line.removeprefix(codecs.BOM_UTF8)
     if first_line.lstrip().startswith(b"["):
-        return JsonArray(path)
+        return JsonArray(path, name)
     try:
         json.loads(first_line)
     except ValueError:
-        return _json_table(path)
-    lines = JsonLines(path)
-    return lines if len(lines) > 1 else _json_table(path, lines)
+        return _json_table(path, name)
+    lines = JsonLines(path, name)
+    return lines if len(lines) > 1 else _json_table(path, name, lines)
 
 
-def _json_table(path: Path, lines: Rows | None = None) -> Rows:
+def _json_table(path: Path, name: str, lines: Rows | None = None) -> Rows:
     """Rows of ``{"data": [{...}, ...]}``, ``{"text": [...], ...}``, or ``{"text": {"0": ..., ...}, ...}`` (pandas)."""
     try:
         whole = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as e:
-        raise ValueError(f"{path}: expected JSON, a list of objects or an object on each line ({e})") from e
+        raise ValueError(f"{name}: expected JSON, a list of objects or an object on each line ({e})") from e
     tables = [value for value in whole.values() if _is_table(value)] if isinstance(whole, dict) else []
     if len(tables) == 1 and tables[0][0].keys() & {"role", "from"}:  # one conversation
-        return ListRows([whole], str(path), "item {}", first=1)
+        return ListRows([whole], name, "item {}", first=1)
     if len(tables) == 1:
-        return ListRows(tables[0], str(path), "item {}", first=1)
+        return ListRows(tables[0], name, "item {}", first=1)
     columns = list(whole.values()) if isinstance(whole, dict) else []
     if columns and all(isinstance(column, dict) for column in columns):
         columns = [list(column.values()) for column in columns]
@@ -173,11 +180,11 @@ def _json_table(path: Path, lines: Rows | None = None) -> Rows:
         and not tables
     ):
         rows = [dict(zip(whole, values, strict=True)) for values in zip(*columns, strict=True)]
-        return ListRows(rows, str(path), "item {}", first=1)
+        return ListRows(rows, name, "item {}", first=1)
     if lines is not None and isinstance(whole, dict):
         return lines
     shown = f"an object with {', '.join(map(repr, whole))}" if isinstance(whole, dict) else repr(whole)
-    raise ValueError(f"{path}: expected a list of objects or an object on each line, got {shown:.120}")
+    raise ValueError(f"{name}: expected a list of objects or an object on each line, got {shown:.120}")
 
 
 def _is_table(value: Any) -> bool:
@@ -201,9 +208,9 @@ class Csv(IndexedFile):
 
     has_text_cells = True
 
-    def __init__(self, path: Path, delimiter: str | None = None):
+    def __init__(self, path: Path, name: str | None = None, delimiter: str | None = None):
         self._delimiter = delimiter
-        super().__init__(path)
+        super().__init__(path, name)
 
     def _scan(self, file: BinaryIO) -> None:
         csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))  # a long document is one cell

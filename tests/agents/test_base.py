@@ -10,9 +10,11 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
-from dialogym.agents.base import Agent, Budget, in_interface, read_description
+from dialogym.agents.base import Agent, Budget, in_interface, is_made_for, read_description
 from dialogym.agents.files import atomic_folder, atomic_write, existing_folder
 from dialogym.agents.floors import DoNothingAgent, RandomAgent
+from dialogym.envs import register_task
+from dialogym.envs.text_classification import TextClassification
 
 ENV = "dialogym:TextDialog-v0"
 
@@ -105,6 +107,20 @@ def test_an_environment_that_no_file_can_describe_must_be_given(tmp_path: Path) 
     with pytest.raises(ValueError, match="pass env="):
         EchoAgent.load(tmp_path)
     assert EchoAgent.load(tmp_path, env=ENV).name == "echo"
+
+
+def test_an_environment_registered_with_a_frame_is_described_by_its_id(tmp_path: Path) -> None:
+    frame = pytest.importorskip("pandas").DataFrame([{"text": f"w {n}", "label": n % 2} for n in range(30)])
+    register_task("Framed-v0", TextClassification, max_turns=1, reward="success", data=frame)
+    try:
+        env = gym.make("Framed-v0", interface="text")
+        EchoAgent(env).save(tmp_path)
+        assert read_description(tmp_path)["env"] == {"id": "Framed-v0", "options": {"interface": "text"}}
+        assert is_made_for(read_description(tmp_path), env.spec)
+        assert not is_made_for(read_description(tmp_path), gym.make("Framed-v0", data=frame[:20]).spec)
+        assert EchoAgent.load(tmp_path).name == "echo"
+    finally:
+        gym.registry.pop("Framed-v0")
 
 
 def test_another_agents_folder_is_refused(tmp_path: Path) -> None:

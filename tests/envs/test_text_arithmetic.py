@@ -124,6 +124,15 @@ def test_the_same_problem_is_never_on_two_sides_and_wordings_are_kept_apart():
     assert not any(set(family.train) & set(family.test) for family in FAMILIES.values())
 
 
+def test_a_problem_of_ones_own_with_other_white_space_is_on_the_same_side():
+    spaces = (" ", "  ", "\n", "\t")
+    rows = [{"problem": f"{space}What is{space}{n} + 1?\r\n", "answer": n + 1} for n in range(50) for space in spaces]
+    task = TextArithmetic(data=rows)
+    for number in range(0, len(rows), len(spaces)):
+        same = task.items[number : number + len(spaces)]
+        assert len({task.split_of(item) for item in same}) == len({task.content(item) for item in same}) == 1
+
+
 def test_answers_are_whole_and_not_negative():
     for item in TextArithmetic().items:
         assert isinstance(item["answer"], int)

@@ -180,6 +180,14 @@ def test_a_weighted_value_that_overflows_is_an_error():
         resolve({returns(1e300): 1e300}).terms(saying("hi"))
 
 
+def test_finite_terms_that_add_up_to_none_are_an_error_that_names_them():
+    spec = {returns(1e308): 1, Counting(): 0, "turn": 1e308}
+    assert resolve(spec).names == ["careless", "counting", "turn"]
+    for terms in (lambda reward: reward.terms(saying("hi")), lambda reward: reward.batch_terms([saying("hi")])):
+        with pytest.raises(RewardError, match=r"finite number, got 'careless': 1e\+308, .*'turn': 1e\+308"):
+            terms(resolve(spec))
+
+
 def test_a_reward_with_a_bug_raises_and_names_itself_and_the_cause():
     def buggy(transcript):
         return 1 / 0

@@ -89,6 +89,21 @@ def test_a_bug_in_a_reward_stops_the_environment():
         env.step("area?")
 
 
+def test_terms_that_add_up_to_no_finite_number_stop_the_environment_and_name_the_row():
+    def huge(transcript):
+        return 1e308
+
+    reward = {huge: 1, "turn": 1e308}
+    env = gym.make("dialogym:TextDialog-v0", interface="text", reward=reward)
+    env.reset(seed=0)
+    with pytest.raises(RewardError, match="must add up to a finite number"):
+        env.step("area?")
+    envs = gym.make_vec("dialogym:TextDialog-v0", 2, interface="text", reward=reward)
+    envs.reset(seed=0)
+    with pytest.raises(RewardError, match=r"row 0 \(goal '\d+'\), turn 1: the terms of a reward must add up"):
+        envs.step(["area?", "food?"])
+
+
 def test_a_misspelt_reward_is_an_error_when_the_environment_is_made():
     with pytest.raises(ValueError, match="did you mean 'pydial'"):
         gym.make("dialogym:TextDialog-v0", reward="pydal")

@@ -1,12 +1,16 @@
 """What is registered as a task, and how early one hears that it is none."""
 
+import copy
 import re
 import sys
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 from dialogym.envs import Partner, Task, register_task, task_class
+from dialogym.envs.core.make import given_options, is_same
+from dialogym.envs.text_classification import TextClassification
 from dialogym.envs.text_wordle import TextWordle
 
 
@@ -173,3 +177,39 @@ def test_lines_that_are_rendered_when_they_are_read_are_lines(env_id, make):
     kind = type("Fine", (Echo,), {"hear": lambda self, utterance: (["user", lambda: "Later."],)})
     register_task(env_id, type("Finer", (Echoing,), {"kind": kind}))
     played(env_id, make, "text")
+
+
+ROWS = [{"text": f"w {number}", "label": number % 2} for number in range(30)]
+
+
+def as_frame(rows):
+    return pytest.importorskip("pandas").DataFrame(rows)
+
+
+def as_data_set(rows):
+    return pytest.importorskip("datasets").Dataset.from_list(rows)
+
+
+def with_arrays(rows):
+    return [{**row, "vector": np.arange(3)} for row in rows]
+
+
+@pytest.mark.parametrize("kind", [list, as_frame, as_data_set, with_arrays])
+def test_data_that_an_id_is_registered_with_is_no_option_that_was_given(env_id, kind):
+    register_task(env_id, TextClassification, max_turns=1, reward="success", data=kind(ROWS))
+    assert given_options(gym.make(env_id).spec) == {}
+    for other in (kind(ROWS[:20]), kind([{**row, "label": str(row["label"])} for row in ROWS])):
+        assert list(given_options(gym.make(env_id, data=other).spec)) == ["data"]
+
+
+def test_options_are_compared_by_what_they_hold():
+    frame, array = as_frame([{"a": 1.0}, {"a": None}]), np.array([[1, 2], [3, 4]])
+    for value in (frame, array, frame["a"], {"x": [frame, (array, 1)]}):
+        assert is_same(value, copy.deepcopy(value))
+        assert not is_same(value, None)
+        assert not is_same("a.csv", value)
+    assert not is_same(frame, frame.rename(columns={"a": "b"}))
+    assert not is_same(array, array[:1])
+    assert not is_same({"x": array}, {"x": array + 1})
+    assert not is_same({"x": array}, {"y": array})
+    assert is_same((1, "a"), (1.0, "a"))

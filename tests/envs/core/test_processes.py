@@ -1,6 +1,7 @@
 """Environments in processes of their own: any text, both ways, through shared memory and without."""
 
 import copy
+import json
 import multiprocessing
 
 import gymnasium as gym
@@ -36,6 +37,30 @@ def test_the_text_interface_plays_in_processes_what_it_plays_here(context, share
         away.close()
 
 
+def test_observations_have_room_for_the_longest_document_wherever_they_are_made(tmp_path):
+    long = "It rained in town for days. " * 6000
+    rows = [{"document": f"{number}. {long}", "summary": "It rained."} for number in range(12)]
+    (tmp_path / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = {"interface": "text", "data": str(tmp_path / "long.jsonl")}
+    env = gym.make("TextSummary-v0", **options)
+    observation, _ = env.reset(seed=3)
+    assert len(observation) > len(long) > 150_000
+    assert env.observation_space.contains(observation)
+    native, away = (
+        gym.make_vec("TextSummary-v0", 2, vectorization_mode=mode, **options)
+        for mode in ("vector_entry_point", "async")
+    )
+    try:
+        for envs in (native, away):
+            assert envs.single_observation_space == env.observation_space
+            observations, _ = envs.reset(seed=3)
+            assert observations[0] == observation
+            assert envs.observation_space.contains(observations)
+            assert envs.observation_space.contains(envs.step(("x", "It rained."))[0])
+    finally:
+        away.close()
+
+
 def test_shared_memory_holds_any_text_and_forgets_the_one_before():
     space = Utterance(500)
     memory = create_shared_memory(space, n=2, ctx=multiprocessing)
@@ -45,7 +70,7 @@ def test_shared_memory_holds_any_text_and_forgets_the_one_before():
         write_to_shared_memory(space, 1, text, memory)
         assert copy.deepcopy(texts) == copy.copy(texts) == ("", text)
         assert (texts[1], texts[-1], len(texts), texts[:1]) == (text, text, 2, ("",))
-    with pytest.raises(ValueError, match="a str of at most 500 characters"):
+    with pytest.raises(ValueError, match=r"row 0: expected a str of at most 500 characters, got 501, .*shared_memory"):
         write_to_shared_memory(space, 0, "z" * 501, memory)
 
 

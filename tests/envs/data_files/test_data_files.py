@@ -1,12 +1,16 @@
 """Users' data: files as strangers have them, objects of other libraries, and what is said about wrong ones."""
 
+import bz2
 import gzip
+import io
 import json
 import logging
+import lzma
 import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import datasets
@@ -105,6 +109,92 @@ def test_everything_else_is_read_by_datasets(tmp_path, name):
         for number, row in enumerate(TWO):
             pandas.DataFrame([row]).to_csv(tmp_path / f"part-{number}.csv", index=False)
     assert loaded(tmp_path / name) == TWO
+
+
+CSVS = {
+    "comma": 'phone,label,words,note\n01223,1,dog|ball,NA\n"a\nb",0,"[""x|y""]",\nnull,-1,None,1.50\n',
+    "semicolon": "phone;label;words;note\n01223;1;dog|ball;NA\na, b;0;x;2024-01-02\nnull;-1;None;\n",
+    "tab": "phone\tlabel\twords\tnote\n01223\t1\tdog|ball\tNA\nnan\t0\tx\ttrue\n",
+    "spaced": "phone, label, words, note\n01223, 1, dog|ball, NA\n\n7.0, 0, x, y\n",
+    "indexed": ",phone,label,words,note\n0,01223,1,dog|ball,NA\n1,b,0,x,y\n",
+}
+
+
+def zipped(content):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("in/part-0.csv", content)
+        archive.writestr("__MACOSX/in/._part-0.csv", b"\x00")
+    return packed.getvalue()
+
+
+PACKED = {
+    "part-0.csv": bytes,
+    "part-0.csv.gz": gzip.compress,
+    "part-0.csv.bz2": bz2.compress,
+    "part-0.csv.xz": lzma.compress,
+    "part-0.csv.zip": zipped,
+}
+
+
+@pytest.mark.parametrize("begin", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("kind", CSVS)
+def test_a_csv_has_the_same_items_alone_compressed_by_a_pattern_and_in_a_folder(tmp_path, kind, begin, end):
+    content = (begin + CSVS[kind].replace("\n", end)).encode()
+    wanted = {"phone": Field(str), "label": Field(int), "words": Field(list)}
+    found = {}
+    for name, pack in PACKED.items():
+        folder = tmp_path / name.replace(".", "_")
+        folder.mkdir()
+        (folder / name).write_bytes(pack(content))
+        for data in (folder / name, folder / name.replace("0", "*"), folder):
+            found[data] = loaded(data, wanted)
+    plain = found[tmp_path / "part-0_csv" / "part-0.csv"]
+    assert plain[0] == {"phone": "01223", "label": 1, "words": ["dog", "ball"], "note": "NA"}
+    assert [data for data, items in found.items() if items != plain] == []
+
+
+def test_every_file_of_a_pattern_has_its_own_marks_and_compression(tmp_path, monkeypatch):
+    written(tmp_path, "part-0.csv", "text,label\n01,1\n")
+    written(tmp_path, "part-1.csv", "label;text\n2;None\n")
+    (tmp_path / "part-2.csv.gz").write_bytes(gzip.compress(b"text\tlabel\nNA\t3\n\nb\t4\n"))
+    (tmp_path / "train.tsv").write_text("text\tlabel\n5\t5\n")
+    wanted = [{"text": "01", "label": 1}, {"text": "None", "label": 2}]
+    assert loaded(tmp_path / "part-*.csv") == wanted
+    assert loaded(tmp_path / "part-*.csv.gz") == [{"text": "NA", "label": 3}, {"text": "b", "label": 4}]
+    monkeypatch.setattr(items, "IN_MEMORY", 1)
+    many = load_items(tmp_path / "part-*.csv", FIELDS)
+    assert [many[number] for number in (1, 0)] == wanted[::-1]
+
+
+def test_texts_of_compressed_json_that_look_like_dates_stay_texts(tmp_path):
+    rows = [{"text": "2024-01-02", "label": 1}, {"text": "2024-01-03", "label": 2, "note": "2024-01-04"}]
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(as_lines(rows).encode()))
+    (tmp_path / "a.json.xz").write_bytes(lzma.compress(json.dumps(rows).encode()))
+    assert loaded(tmp_path / "a.jsonl.gz") == loaded(tmp_path / "a.json.xz") == rows
+
+
+def test_a_wrong_row_of_several_files_is_told_with_its_file_and_line(tmp_path):
+    written(tmp_path, "part-0.csv", "text,label\na,1\n")
+    written(tmp_path, "part-1.csv", "text,label\na,1\nb,x\n")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"text,label\na,1\nb\n"))
+    with pytest.raises(ValueError, match=r"/part-\*\.csv, part-1\.csv, line 3: label must be a whole number, got 'x'"):
+        loaded(tmp_path / "part-*.csv")
+    with pytest.raises(ValueError, match=r"^\S*/a\.csv\.gz, line 3: expected 2 columns as in the header"):
+        loaded(tmp_path / "a.csv.gz")
+    with pytest.raises(FileNotFoundError, match=r"no such file: .*none-\*\.csv"):
+        loaded(tmp_path / "none-*.csv")
+    (tmp_path / "b.csv.gz").write_bytes(b"text,label\na,1\n")
+    with pytest.raises(ValueError, match=r"b\.csv\.gz: cannot be unpacked: BadGzipFile"):
+        loaded(tmp_path / "b.csv.gz")
+
+
+def test_a_compressed_file_is_unpacked_again_when_it_has_changed(tmp_path):
+    for text in ("a", "ab"):
+        (tmp_path / "A.CSV.GZ").write_bytes(gzip.compress(f"text,label\n{text},1\n".encode()))
+        assert loaded(tmp_path / "A.CSV.GZ") == loaded(tmp_path / "A.CSV.GZ") == [{"text": text, "label": 1}]
+    assert len(list(Path(datasets.config.HF_DATASETS_CACHE, "dialogym").iterdir())) == 2
 
 
 def test_without_datasets_plain_files_are_read_and_others_name_the_extra(tmp_path):
@@ -630,3 +720,21 @@ def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
     assert first.items is again.items
     TextArithmetic(data=str(path), on_error="skip")
     assert len(opened) == 2
+
+
+@pytest.mark.parametrize("name", ["part-*.csv", "."])
+def test_files_that_are_added_changed_or_removed_are_noticed_however_old_they_are(tmp_path, name):
+    def write(number, text, time):
+        os.utime(written(tmp_path, f"part-{number}.csv", f"problem,answer\n{text} ?,1\n"), ns=(time, time))
+
+    def problems():
+        return [item["problem"] for item in TextArithmetic(data=str(tmp_path / name)).items]
+
+    write(1, "one", 10**18)
+    assert problems() == ["one ?"]
+    write(0, "older", 10**17)
+    assert problems() == ["older ?", "one ?"]
+    write(0, "longer text", 10**17)
+    assert problems() == ["longer text ?", "one ?"]
+    (tmp_path / "part-0.csv").unlink()
+    assert problems() == ["one ?"]
