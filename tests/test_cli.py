@@ -71,6 +71,8 @@ def test_help_names_every_command():
     [
         (("evaluate", "rul"), "did you mean 'rule'?"),
         (("evaluate", "runs/none/agent"), "got 'runs/none/agent': no folder"),
+        (("evaluate", __file__), f"the folder of a trained one, got {__file__!r}: a file"),
+        (("evaluate", "."), "expected a folder that an agent was saved to, got ., which has no agent.json"),
         (("evaluate", "rule", "--env", "TextDialg-v0"), "did you mean 'TextDialog-v0'?"),
         (("evaluate", "rule", "--set", "nois=0.1"), "did you mean 'noise'?"),
         (("evaluate", "rule", "--set", "noise=2"), "noise must be a number in [0, 1), got 2"),
