@@ -56,7 +56,7 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
 def existing_folder(folder: str | Path) -> Path | None:
     """``folder`` as :func:`atomic_folder` left it, even when it was killed; None when there is none."""
     folder = Path(folder)
-    old = folder.with_name(folder.name + ".old")
+    old = Path(f"{folder}.old")  # "." has no name
     return folder if folder.is_dir() else old if old.is_dir() else None
 
 

@@ -9,6 +9,7 @@ import gymnasium as gym
 from rich.columns import Columns
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from .base import Agent, Info
 
@@ -79,8 +80,7 @@ class HumanAgent(Agent):
             self.console.print("[dim]there is no menu: type what to say[/]")
             return
         allowed = self._core.partner.allowed()
-        entries = [f"{number:>2} {name}" for number, name in enumerate(menu)]
-        shown = [entry if allowed[number] else f"[dim]{entry}[/]" for number, entry in enumerate(entries)]
+        shown = [Text(f"{number:>2} {name}", "" if allowed[number] else "dim") for number, name in enumerate(menu)]
         self.console.print(Columns(shown, column_first=True))
 
 

@@ -20,6 +20,7 @@ import gymnasium as gym
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from . import __version__
 from .cli_card import card, push
@@ -104,8 +105,6 @@ def main() -> None:
 
 
 def _plain(e: Exception) -> str:
-    from rich.markup import escape
-
     if isinstance(e, (FileExistsError, NotADirectoryError)) and e.filename:
         taken = next((path for path in (Path(e.filename), *Path(e.filename).parents) if path.is_file()), None)
         if taken is not None:
@@ -164,10 +163,10 @@ def _list_family(family: str) -> None:
         try:
             arguments = ", ".join(signature(task_class(id)).parameters)
         except ImportError as error:
-            table.caption, arguments = str(error), ""
+            table.caption, arguments = escape(str(error)), ""
         except ValueError as error:
             arguments = str(error)
-        table.add_row(id, arguments)
+        table.add_row(id, escape(arguments))
     console.print(table)
 
 
@@ -178,7 +177,7 @@ def rewards() -> None:
 
     table = Table("reward", "what it is", title="Rewards")
     for name, about in [*describe_rewards(), *describe_reward_kinds()]:
-        table.add_row(name, about)
+        table.add_row(escape(name), escape(about))
     console.print(table)
 
 
@@ -220,7 +219,7 @@ def _play_as_agent(env_id: str, options: dict[str, Any], seed: int) -> None:
         total += float(reward)
         ended = terminated or truncated
     core = core_of(made)
-    console.print(core.transcript.spoken_messages[-1]["content"])
+    console.print(Text(core.transcript.spoken_messages[-1]["content"]))
     verdict = "[green]success[/]" if info["success"] else "[red]no success[/]"
     wanted = escape(goal_in_words(core.transcript.goal))
     console.print(f"\n{verdict}, return {total:g} after {info['turn']} turns. The user wanted: {wanted}")
@@ -260,13 +259,13 @@ def _play_as_user(env_id: str, agent: str, options: dict[str, Any], seed: int, t
         observation, _, terminated, truncated, info = core.step(player.act(observation, info))
         for message in core.messages[said:]:
             if message["role"] == "tool":
-                console.print(f"[dim]tool: {message['content']}[/]", highlight=False)
+                console.print(Text(f"tool: {message['content']}", "dim"))
         ended = terminated or truncated
 
 
 def _ask(heard: str) -> str:
     if heard:
-        console.print(f"[bold cyan]agent:[/] {heard}", highlight=False)
+        console.print("[bold cyan]agent:[/]", Text(heard))
     return console.input("[bold green]you:[/] ")
 
 
@@ -589,7 +588,8 @@ def compare(
         list[str] | None,
         typer.Option(
             "--env",
-            help=f"Id of a registered environment, or module:Name-v0; repeat with --suite. [default: {DEFAULT_ENV}]",
+            show_default=DEFAULT_ENV,
+            help="Id of a registered environment, or module:Name-v0; repeat with --suite.",
         ),
     ] = None,
     preset: Annotated[
@@ -670,7 +670,7 @@ def compare(
     own = _preset_for(preset, model, amount)
     chosen = with_algorithms(PRESETS[preset.value] if own is None else own(env_id), also or ())
     run(env_id, preset=chosen, out=out, jobs=jobs, seed=seed, env_kwargs=options_of(set_), only=only)
-    console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+    console.print(f"Report: {out / 'report.html'}", soft_wrap=True, markup=False)
 
 
 def _check_preset(preset: PresetName, model: str | None, amounts: list[str] | None) -> None:
@@ -712,7 +712,7 @@ def _compare_suite(
     elif preset is not None and num_seeds != 1:
         raise ValueError(f"--seeds is for the small model; with --preset pretrained it is --amount seeds={num_seeds}")
     compare_suite(out, env_ids, jobs, seed, preset, console=console, only=only, num_seeds=num_seeds, also=also or ())
-    console.print(f"Table: {out / TABLE_FILE}, picture: {out / PICTURE_FILE}", soft_wrap=True)
+    console.print(f"Table: {out / TABLE_FILE}, picture: {out / PICTURE_FILE}", soft_wrap=True, markup=False)
 
 
 @app.command()

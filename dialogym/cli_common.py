@@ -139,16 +139,15 @@ def core_of(env: gym.Env[Any, Any]) -> dialogym.TextEnv:
 
 def player_of(agent: str, env: Any, seed: int, config: dict[str, Any] | None = None, trust: bool = False) -> Any:
     """The agent of a name and its settings, or of a folder, of which settings are those that it plays with."""
-    from dialogym.agents.registry import load_agent, make_agent
+    from dialogym.agents.registry import agent_names, load_agent, make_agent
 
     if Path(agent).is_dir():
         player = load_agent(agent, env=env, trust=trust, **(config or {}))
         _tell_other_environment(agent, env)
         return player
-    if len(Path(agent).parts) > 1:
-        raise FileNotFoundError(
-            f"expected the name of an agent or the folder of a trained one, got {agent!r}: no folder"
-        )
+    if agent not in agent_names() and (len(Path(agent).parts) > 1 or Path(agent).is_file()):
+        found = "a file" if Path(agent).is_file() else "no folder"
+        raise ValueError(f"expected the name of an agent or the folder of a trained one, got {agent!r}: {found}")
     return make_agent(agent, env, seed=seed, **(config or {}))
 
 

@@ -57,10 +57,10 @@ def export(
     config: ConfigOption = None,
     num: Annotated[
         int | None,
-        typer.Option(min=1, help=f"Conversations to play; all goals, where the split has fewer. [default: {NUM}]"),
+        typer.Option(min=1, show_default=str(NUM), help="Conversations to play; all goals, where the split has fewer."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Goals and wordings to play: train, validation or test. [default: train]")
+        str | None, typer.Option(show_default="train", help="Goals and wordings to play: train, validation or test.")
     ] = None,
     flaw_rate: Annotated[
         float,
@@ -69,7 +69,7 @@ def export(
     successful: Annotated[
         bool, typer.Option("--successful", help="Of an agent, only conversations that succeed.")
     ] = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random. [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, show_default="0", help="Seed of everything random.")] = None,
     trust: TrustOption = False,
 ) -> None:
     """Write conversations or judgements in TRL's conversational formats, which `datasets` and `data=` read.
@@ -97,7 +97,8 @@ def export(
                 raise ValueError(f"{source} holds judgements: --format must be preference, got {format_.value}")
             count = write_rows(out, preference_rows(preferences))
             left_out = f"; {ties} ties are left out" if ties else ""
-            console.print(f"Wrote {count} preferences to {out}{left_out}", soft_wrap=True, highlight=False)
+            said = f"Wrote {count} preferences to {out}{left_out}"
+            console.print(said, soft_wrap=True, markup=False, highlight=False)
             return
     if format_ is Format.preference:
         raise ValueError(f"--format preference needs a file of judgements or preferences, got {source!r}")
@@ -106,7 +107,8 @@ def export(
     )
     rows = (completion_rows if format_ is Format.prompt_completion else message_rows)(conversations)
     count = write_rows(out, rows)
-    console.print(f"Wrote {count} rows of {len(conversations)} conversations to {out}", soft_wrap=True, highlight=False)
+    said = f"Wrote {count} rows of {len(conversations)} conversations to {out}"
+    console.print(said, soft_wrap=True, markup=False, highlight=False)
 
 
 def _is_file(source: str) -> bool:

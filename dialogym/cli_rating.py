@@ -84,9 +84,9 @@ def rate(
         _sample_pairs(kept, (agent_a, agent_b), num_pairs, made, split, temperature, seed, trust)
     named = (agent_a, agent_b) if served is None else (None, None)
     session = RatingSession(_kept_pairs(kept, *named), out, rater, seed)
-    console.print(f"{session.total} pairs, kept in {kept}", soft_wrap=True)
+    console.print(f"{session.total} pairs, kept in {kept}", soft_wrap=True, markup=False)
     if session.mended:
-        errors.print(f"The last line of {out} was half written and is removed; that pair is asked again.")
+        errors.print(f"The last line of {out} was half written and is removed; that pair is asked again.", markup=False)
     _rate_on_page(session, port) if web else _rate_here(session)
 
 
@@ -130,6 +130,7 @@ def _pairs_with_people(
         console.print(
             f"{num_left_out} conversations are left out: {agent} could not have had them, or gave no reply.",
             soft_wrap=True,
+            markup=False,
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     save_pairs(path, found)
@@ -164,7 +165,7 @@ def _rate_on_page(session: Any, port: int) -> None:
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            console.print(f"\n{session.done} of {session.total} judged, in {session.out}", soft_wrap=True)
+            console.print(f"\n{session.done} of {session.total} judged, in {session.out}", soft_wrap=True, markup=False)
 
 
 def _summarise(path: Path) -> None:
@@ -270,5 +271,6 @@ def train_preference_model(
         f"loss {scores.loss:.3f} nats, calibration error {scores.calibration_error:.3f}\n"
         f"Saved to {out}; a reward by the name of preference:{out}",
         soft_wrap=True,
+        markup=False,
         highlight=False,
     )

@@ -85,7 +85,7 @@ def serve(
     limits = Limits(requests_per_minute=requests_per_minute, waiting=max_waiting, reply_seconds=reply_seconds)
     records = Records(out, {"agent": called, "env": env_id})
     if records.mended:
-        errors.print(f"The last line of {out} was half written and is removed.")
+        errors.print(f"The last line of {out} was half written and is removed.", markup=False)
     key = None if no_token else token or secrets.token_urlsafe(24)
     local = _is_loopback(host)
     service = Service(

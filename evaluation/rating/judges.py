@@ -422,9 +422,11 @@ def _shown(interval: Mapping[str, float] | None, signed: bool = False) -> str:
 
 def quality_table(quality: JudgeQuality) -> Any:
     """What ``dialogym judge-quality`` prints, as a table of rich."""
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("measure", "value", "95% low", "95% high", title=f"{quality.judge}, by {', '.join(quality.people)}")
+    title = escape(f"{quality.judge}, by {', '.join(quality.people)}")
+    table = Table("measure", "value", "95% low", "95% high", title=title)
     table.caption = (
         f"{quality.num_pairs} pairs of both; a bias of 0 is none, of 0.5 always that reply. {_reliability(quality)}"
     )
@@ -435,7 +437,7 @@ def quality_table(quality: JudgeQuality) -> Any:
         ("longer reply, beside people", quality.length), (f"replies of {own}, beside people", quality.own),
     ]  # fmt: skip
     for name, interval in rows:
-        table.add_row(name, *("–",) * 3 if interval is None else (f"{value:.3f}" for value in interval))
+        table.add_row(escape(name), *("–",) * 3 if interval is None else (f"{value:.3f}" for value in interval))
     for name, alpha in (("with", quality.alpha), ("of people without", quality.alpha_people)):
         table.add_row(f"Krippendorff's alpha {name} it", "–" if alpha is None else f"{alpha:.3f}", "", "")
     return table

@@ -26,7 +26,7 @@ def rate(session: RatingSession, console: Console) -> None:
         if side is None:
             break
         session.answer(question.pair, side, time.monotonic() - began)
-    console.print(f"{session.done} of {session.total} judged, in {session.out}", soft_wrap=True)
+    console.print(f"{session.done} of {session.total} judged, in {session.out}", soft_wrap=True, markup=False)
 
 
 def _ask(console: Console) -> str | None:

@@ -171,6 +171,11 @@ def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
 
+def test_the_folder_that_one_is_in_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert existing_folder(".") == Path(".")
+
+
 def test_a_folder_that_was_killed_between_two_renames_is_found(tmp_path: Path) -> None:
     EchoAgent(ENV).save(tmp_path / "last")
     (tmp_path / "last").rename(tmp_path / "last.old")
