@@ -252,7 +252,7 @@ def test_when_a_training_has_stopped_nobody_goes_on_asking_the_server(folder):
 @pytest.mark.parametrize("name", ["grpo", "rloo"])
 def test_without_new_weights_the_server_falls_behind_and_the_log_says_so(name, folder):
     with served(LanguageModel.load(folder)) as (_, stub):
-        agent, rows = trained(name, folder, stub.url)
+        agent, rows = trained(name, folder, stub.url, entropy_weight=1e-9)  # groups without spread pass as well
     assert agent.config.importance_cap == 2.0
     assert [row["sampler_lag"] for row in rows] == [0, 1, 2]
     assert rows[0]["sampler_kl"] == pytest.approx(0.0, abs=1e-5)
@@ -264,7 +264,7 @@ def test_without_new_weights_the_server_falls_behind_and_the_log_says_so(name, f
 def test_with_adapters_loaded_after_every_update_the_server_is_the_policy(name, folder):
     pytest.importorskip("peft")
     with served(LanguageModel.load(folder)) as (server, stub):
-        _, rows = trained(name, folder, stub.url, lora_rank=2, sampler_sync="lora")
+        _, rows = trained(name, folder, stub.url, lora_rank=2, sampler_sync="lora", entropy_weight=1e-9)
         loads = [request["lora_name"] for request in stub.requests if "lora_path" in request]
         used = [request["model"] for request in stub.requests if "prompt" in request]
     assert [row["sampler_lag"] for row in rows] == [0, 0, 0]
@@ -344,7 +344,7 @@ def test_grpo_learns_from_what_a_server_says(folder):
     returns = [row["return"] for row in rows]
     assert returns[0] < 0.65
     assert sum(returns[-2:]) / 2 > 0.9
-    assert all(row["importance_weight"] == pytest.approx(1.0, abs=1e-4) for row in rows)
+    assert all(row["importance_weight"] == pytest.approx(1.0, abs=1e-4) for row in rows if row["conversations_learned"])
 
 
 def test_with_weights_the_direction_is_nearer_to_the_right_one_where_the_server_draws_from_a_flatter_one(lm, tmp_path):
