@@ -107,6 +107,7 @@ class RLOOAgent(LanguageModelAgent):
         optimizer = torch.optim.AdamW(lm.trainable_parameters(), config.learning_rate, weight_decay=0.0)
         reference = lm.frozen_copy() if config.kl_weight > 0 else None
         exact, per_turn = reference if config.kl_estimate == "exact" else None, config.credit == "turn"
+        by_advantage = reference is None and not config.entropy_weight  # nothing else has a gradient
 
         def loss_of(batch: Batch) -> tuple[Tensor, LogRow]:
             found = lm.token_logprobs(batch.ids, batch.action_mask, temperature, exact)
@@ -149,12 +150,10 @@ class RLOOAgent(LanguageModelAgent):
                     slots_of = sampler.open_slots
                     episodes, played = collect_with_spread(lm, envs, config, config.refills, rng, slots_of, per_turn)
                 row = {**outcomes(played), **behind}
-                teaching = set(range(len(episodes)))
-                if reference is None and not config.entropy_weight:  # nothing is in the loss but advantages
-                    teaching = places_with_spread(episodes, config.gamma, per_turn)
-                learned = [episodes[place] for place in sorted(teaching)]
-                row |= {"conversations_played": len(played), "conversations_learned": len(learned)}
-                if learned:
+                places = places_with_spread(episodes, config.gamma, per_turn) if by_advantage else range(len(episodes))
+                teaching = set(places)
+                row |= {"conversations_played": len(played), "conversations_learned": len(teaching)}
+                if teaching:
                     batch = Batch.of(episodes, lm.tokenizer.pad_id, lm.device)
 
                     returns = discounted_returns(batch.rewards * config.reward_scale, config.gamma)  # (B, K)
@@ -181,4 +180,5 @@ class RLOOAgent(LanguageModelAgent):
                                 rows.append(step(batch, minibatch, True, teaching))
                     row.update(mean_row(rows))
                     self.forget()  # what was read with the old weights
-                run.finish_update(count_turns(played), config.num_epochs * count_tokens(learned), row)
+                num_tokens = config.num_epochs * count_tokens([episodes[place] for place in teaching])
+                run.finish_update(count_turns(played), num_tokens, row)
