@@ -60,7 +60,7 @@ def called(*arguments, **environment):
         (["rule", "--token", "a b"], ValueError, "without spaces"),
         (["rule", "--token", "x", "--no-token"], ValueError, "exclude each other"),
         (["rule", "--out", "kept.txt"], ValueError, r"ends in \.jsonl"),
-        (["runs/none/agent"], FileNotFoundError, "the folder of a trained one, got 'runs/none/agent'"),
+        (["runs/none/agent"], ValueError, "the folder of a trained one, got 'runs/none/agent'"),
         (["rule", "--name", " "], ValueError, "--name must be the name that clients ask for, got ' '"),
         (
             ["rule", "--public-name", "https://chat.example"],
