@@ -89,6 +89,11 @@ def describe_agents() -> list[tuple[str, str, str, str]]:
     return [(name, entry.plays, "yes" if entry.learns else "", entry.about) for name, entry in ENTRIES.items()]
 
 
+def agent_module(name: str) -> str:
+    """The module that an agent is in; it is not imported."""
+    return AGENTS[name].partition(":")[0]
+
+
 def agent_class(name: str) -> type[Agent]:
     """The class of an agent.
 

@@ -22,10 +22,20 @@ class Hiding(PathFinder):
         return None if name.partition(".")[0] in hidden else super().find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding
-if __name__ == "__main__":
 """
-"""The beginning of a script, which is run in the processes that it starts too."""
-COMMAND_LINE = "from dialogym.cli import main; main()"
+"""Run at the start of every process that has its folder in PYTHONPATH, as those have that it starts itself."""
+COMMAND_LINE = """
+import json, sys
+from dialogym.cli import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["dialogym", *words]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+"""Commands in one process, one after another, until one fails: what they import takes most of their time."""
 
 
 def name_of(distribution):
@@ -53,20 +63,23 @@ def brought_by(extras):
 
 
 def run(extras, program, *arguments, folder, typed=""):
-    """Runs a line of Python with nothing but what the extras bring, as in "lm,sb3" ("" for none)."""
+    """Runs a program with nothing but what the extras bring, as in "lm,sb3" ("" for none)."""
     tops = importlib.metadata.packages_distributions()
     names = {top: {name_of(one) for one in distributions} for top, distributions in tops.items()}
     hidden = json.dumps([top for top, distributions in names.items() if not distributions & brought_by(extras)])
-    (folder / "hiding.py").write_text(f"{HIDING}    {program}\n")
-    command = [sys.executable, "hiding.py", *map(str, arguments)]
-    environment = {**os.environ, "HIDDEN": hidden, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    first = folder / "first"
+    first.mkdir(exist_ok=True)
+    (first / "sitecustomize.py").write_text(HIDING)
+    (folder / "program.py").write_text(program)
+    command = [sys.executable, "program.py", *arguments]
+    environment = {**os.environ, "HIDDEN": hidden, "PYTHONPATH": str(first), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         command, input=typed, capture_output=True, text=True, check=False, cwd=folder, env=environment
     )
 
 
-def dialogym(extras, *arguments, **options):
-    return run(extras, COMMAND_LINE, *arguments, **options)
+def dialogym(extras, *commands, **options):
+    return run(extras, COMMAND_LINE, json.dumps([[str(word) for word in words] for words in commands]), **options)
 
 
 def test_what_is_hidden_is_what_the_extra_does_not_bring():
@@ -77,38 +90,37 @@ def test_what_is_hidden_is_what_the_extra_does_not_bring():
 
 
 def test_the_plain_package_trains_and_scores_a_table(tmp_path):
-    train = ["train", "q_learning", "--config", "env_turns=3000", "--validate-goals", 10, "--out", "run"]
-    done = dialogym("", *train, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+    train = ("train", "q_learning", "--config", "env_turns=3000", "--validate-goals", 10, "--out", "run")
     shows_token_ids = ("rule", "--env", "TextArithmetic-v0")
-    for agent in (("run/agent",), ("rule",), shows_token_ids):
-        done = dialogym("", "evaluate", *agent, "--goals", 60, "--json", "scores.json", folder=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert json.loads((tmp_path / "scores.json").read_text())["goals"] == 60
-        assert "user: " in done.stdout  # a conversation comes last
-    missing = dialogym("", "train", "sft", folder=tmp_path)
-    assert "agent 'sft' needs torch: pip install \"dialogym[lm]\"" in " ".join(missing.stderr.split())
+    players = {"table": ("run/agent",), "rule": ("rule",), "sums": shows_token_ids}
+    scoring = [("evaluate", *who, "--goals", 60, "--json", f"{name}.json") for name, who in players.items()]
+    done = dialogym("", train, *scoring, ("train", "sft"), folder=tmp_path)
+    assert "agent 'sft' needs torch: pip install \"dialogym[lm]\"" in " ".join(done.stderr.split())
+    assert [json.loads((tmp_path / f"{name}.json").read_text())["goals"] for name in players] == [60] * 3
+    assert done.stdout.count("user: ") >= 3  # a conversation of each
 
 
 def test_a_comparison_is_told_what_it_needs_before_it_trains_anything(tmp_path):
     for options in ((), ("--suite", "--env", "TextTwentyQuestions-v0")):
-        done = dialogym("", "compare", *options, "--out", "runs", folder=tmp_path)
+        done = dialogym("", ("compare", *options, "--out", "runs"), folder=tmp_path)
         assert done.returncode == 2
         assert 'needs jinja2: pip install "dialogym[report]"' in " ".join(done.stderr.split())
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "runs" / "settings.json").exists()
-    done = dialogym("report", "compare", "--out", "runs", folder=tmp_path)
+    done = dialogym("report", ("compare", "--out", "runs"), folder=tmp_path)
     assert 'needs torch: pip install "dialogym[lm]"' in " ".join(done.stderr.split())
 
 
 def test_the_extra_of_reports_is_enough_for_a_report_with_calibration(tmp_path):
     pytest.importorskip("matplotlib")
     turns = {"q_learning": 20_000, "sb3_ppo": 1000, "ppo": 300}
-    program = (
-        "from dialogym.evaluation.compare.arms import Preset; from dialogym.evaluation.compare.run import compare; "
-        f"few = Preset(100, 10, 1, {turns}, 30, num_noise_goals=20); "
-        "compare('TextDialog-v0', few, 'runs', 1, agents=['do_nothing', 'random', 'rule', 'q_learning'])"
-    )
+    program = f"""
+from dialogym.evaluation.compare.arms import Preset
+from dialogym.evaluation.compare.run import compare
+if __name__ == "__main__":
+    few = Preset(100, 10, 1, {turns}, 30, num_noise_goals=20)
+    compare("TextDialog-v0", few, "runs", 1, agents=["do_nothing", "random", "rule", "q_learning"])
+"""
     done = run("report", program, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "<h2>Does it know?</h2>" in (tmp_path / "runs" / "report.html").read_text()
@@ -156,6 +168,5 @@ WITH_EXTRA = {
 
 @pytest.mark.parametrize("extras", WITH_EXTRA)
 def test_an_extra_brings_what_its_commands_need(extras, tmp_path):
-    for command in WITH_EXTRA[extras]:
-        done = dialogym(extras, *command, folder=tmp_path, typed="1\n" * 12)
-        assert done.returncode == 0, done.stderr
+    done = dialogym(extras, *WITH_EXTRA[extras], folder=tmp_path, typed="1\n" * 12)
+    assert done.returncode == 0, done.stderr

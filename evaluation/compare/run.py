@@ -22,7 +22,7 @@ from rich.markup import escape
 
 from ... import __version__
 from ...agents.files import atomic_write
-from ...agents.registry import agent_class
+from ...agents.registry import agent_class, agent_module
 from ...envs import Task, module_of, spec_of
 from ...envs.core.make import task_options
 from ...envs.core.remake import check_bare
@@ -350,7 +350,7 @@ def _queue(comparison: Comparison, prefix: str, console: Console) -> list[Job]:
     for key in sorted(finished):
         console.print(f"[dim]{escape(prefix + key)}: finished before[/]")
     return [
-        Job(prefix + arm.key, run_arm, (arm, plan), _needs(arm, finished, prefix), comparison.module)
+        Job(prefix + arm.key, run_arm, (arm, plan), _needs(arm, finished, prefix), comparison.module, imports_of(arm))
         for arm in comparison.arms
         if arm.key in comparison.now - finished
     ]
@@ -363,6 +363,14 @@ def _finished(comparison: Comparison) -> set[str]:
 
 def _needs(arm: Arm, finished: Set[str], prefix: str) -> tuple[str, ...]:
     return () if arm.start_from is None or arm.start_from in finished else (prefix + arm.start_from,)
+
+
+def imports_of(arm: Arm) -> tuple[str, ...]:
+    """Modules that its job imports, as :class:`~.scheduler.Job` has them."""
+    module = agent_module(arm.agent)
+    if not module.startswith("dialogym."):  # of one's own: what else its import does is not known
+        return ()
+    return (module,) if arm.config.get("lora_rank") is None else (module, "peft")
 
 
 def _failed_names(failures: Mapping[str, str], records: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""Runs jobs side by side, each in a process of its own, with dependencies, progress and a clean Ctrl-C."""
+"""Runs jobs side by side, each in a process of its own, with dependencies, progress and a clean Ctrl-C.
+
+Where it is safe, processes are forked from one that has imported what jobs import, and done nothing else: importing
+torch and transformers takes seconds, and a comparison has a dozen jobs.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from . import ahead
 
 Report: TypeAlias = Callable[[dict[str, Any]], None]
 """What a job calls to say how far it is, with anything that pickles."""
@@ -26,6 +33,11 @@ Report: TypeAlias = Callable[[dict[str, Any]], None]
 DONE, FAILED, SKIPPED, INTERRUPTED = "done", "failed", "skipped", "interrupted"
 GRACE_SECONDS = 60.0
 """How long an interrupted job may take to write its checkpoint."""
+
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
+"""Present where there is a GPU of NVIDIA or AMD: an import may wake its driver, which does not outlive a fork."""
+THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Environment variables that libraries read when they are imported, which before a fork is too early for a job."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,7 @@ class Job:
         args: its arguments.
         needs: names of the jobs that must be done before it starts.
         module: imported in the process first, for what it registers; "" for none.
+        imports: modules that it will import, which may be imported ahead.
     """
 
     name: str
@@ -45,6 +58,7 @@ class Job:
     args: tuple[Any, ...] = ()
     needs: tuple[str, ...] = ()
     module: str = ""
+    imports: tuple[str, ...] = ()
 
 
 @dataclass
@@ -108,6 +122,38 @@ def _quota(available: int, path: str = "/sys/fs/cgroup/cpu.max") -> int:
         return available
 
 
+def can_fork() -> bool:
+    """Whether processes may be forked from one that has imported torch."""
+    return sys.platform == "linux" and not any(Path(driver).exists() for driver in GPU_DRIVERS)
+
+
+def _context(imports: Sequence[str]) -> Any:
+    """How processes are started: forked from one that has imported these modules, or anew where that is not safe.
+
+    That one is started with the first of them and goes on as long as this process; later calls import nothing ahead.
+    """
+    if not can_fork():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, ahead.__name__])
+    variables = {ahead.MODULES: " ".join(imports), **dict.fromkeys(THREAD_COUNTS, "1")}
+    with _environment({**variables, "PYTHONSAFEPATH": "1"}):  # and not what lies in the folder
+        forkserver.ensure_running()
+    return context
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """With these environment variables, for processes that are started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def _check(jobs: Sequence[Job]) -> None:
     names = [job.name for job in jobs]
     if len(set(names)) < len(names):
@@ -131,7 +177,7 @@ class _Pool:
     running: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> dict[str, Outcome]:
-        self.context = multiprocessing.get_context("spawn")
+        self.context = _context(sorted({module for job in self.jobs for module in job.imports}))
         self.messages = self.context.Queue()
         try:
             while len(self.outcomes) < len(self.jobs):
@@ -158,7 +204,9 @@ class _Pool:
                 self._start(job)
 
     def _start(self, job: Job) -> None:
-        process = self.context.Process(target=_work, args=(job, self.messages), name=job.name, daemon=True)
+        process = self.context.Process(
+            target=_work, args=(job, self.messages, dict(os.environ)), name=job.name, daemon=True
+        )
         process.start()
         self.running[job.name] = process
         self.watcher.started(job.name)
@@ -209,7 +257,9 @@ class _Pool:
 # In the job's process
 
 
-def _work(job: Job, messages: Any) -> None:
+def _work(job: Job, messages: Any, environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
     _interrupt_once()
     _follow_parent()
     _one_thread()
@@ -253,7 +303,6 @@ def _follow_parent() -> None:
 
 def _one_thread() -> None:
     """One thread for each job: several that each use every core are slower than one after the other."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = "1"
+    os.environ.update(dict.fromkeys(THREAD_COUNTS, "1"))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

@@ -28,7 +28,7 @@ from ...envs.core.remake import check_bare
 from ..compare.arms import SPEAKERS, Arm, Plan, model_facts, trained
 from ..compare.progress import Display
 from ..compare.provenance import commit, provenance
-from ..compare.run import SETTINGS_FILE, as_json, difference
+from ..compare.run import SETTINGS_FILE, as_json, difference, imports_of
 from ..compare.scheduler import DONE, Job, Report, run_jobs
 from ..compare.suited import speech_settings
 from ..contenders import CONTENDERS, RULE
@@ -288,7 +288,7 @@ def _trainings(grid: Grid, console: Console) -> list[Job]:
         tests = [one for one in grid.tests if not _score_path(plan, arm, one).is_file()]
         name = f"{_condition(grid, arm).name}, seed {arm.seed}"
         if tests:
-            jobs.append(Job(name, train_and_test, (arm, plan, tuple(grid.tests)), module=grid.module))
+            jobs.append(Job(name, train_and_test, (arm, plan, tuple(grid.tests)), (), grid.module, imports_of(arm)))
         else:
             console.print(f"[dim]{escape(name)}: finished before[/]")
     return jobs

@@ -1,5 +1,6 @@
 """Jobs: order, failure, death, interruption."""
 
+import ast
 import os
 import pathlib
 import signal
@@ -8,7 +9,7 @@ import time
 
 import pytest
 
-from dialogym.evaluation.compare.scheduler import Job, Watcher, _quota, run_jobs
+from dialogym.evaluation.compare.scheduler import Job, Watcher, _quota, can_fork, run_jobs
 
 from ...children import child
 
@@ -113,6 +114,40 @@ def test_a_job_has_the_module_that_it_asks_for():
     jobs = [Job("with", is_imported, ("wave",), module="wave"), Job("without", is_imported, ("wave",))]
     outcomes = run_jobs(jobs)
     assert (outcomes["with"].result, outcomes["without"].result) == (True, False)
+
+
+def environment_of(name, report):
+    return os.environ.get(name)
+
+
+def test_a_job_has_the_environment_of_its_own_time(monkeypatch):
+    """Also where processes are forked from one that was started before."""
+    run_jobs([Job("first", environment_of, ("DIALOGYM_WEATHER",))])
+    monkeypatch.setenv("DIALOGYM_WEATHER", "rain")
+    assert run_jobs([Job("second", environment_of, ("DIALOGYM_WEATHER",))])["second"].result == "rain"
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
+AHEAD = """
+from dialogym.evaluation.compare.scheduler import Job, run_jobs
+from tests.evaluation.compare.test_scheduler import is_imported
+if __name__ == "__main__":
+    jobs = [Job(name, is_imported, (name,), imports=("wave", "no_such_module", "broken")) for name in ("wave", "calm")]
+    print({name: outcome.error or outcome.result for name, outcome in run_jobs(jobs).items()})
+"""
+
+
+def test_what_jobs_import_is_imported_ahead_and_what_fails_is_left_to_them(tmp_path):
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "script.py").write_text(AHEAD)
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "broken.py").write_text("1 / 0")
+    (tmp_path / "wave.py").write_text("raise SystemExit('a file of the folder that it is called in')")
+    path = os.pathsep.join([str(ROOT), str(tmp_path / "packages")])
+    command = [sys.executable, str(tmp_path / "script" / "script.py")]
+    with child(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}) as process:
+        out, errors = process.communicate(timeout=60)
+    assert (ast.literal_eval(out), errors) == ({"wave": can_fork(), "calm": False}, "")
 
 
 def test_a_job_has_one_thread():
