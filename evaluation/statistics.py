@@ -7,8 +7,9 @@ goal), and so of what training yields.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 RESAMPLES = 10_000
+MOST_REMEMBERED = 10_000_000
+"""Draws of a bootstrap that are kept for the next of as many goals, one or two bytes each."""
 CONFIDENCE = 0.95
 
 
@@ -128,14 +131,25 @@ def bootstrap_interval(
     if len(values) > 1:
         raise ValueError(f"expected scores of one run, got {len(values)} runs: mean_interval takes several")
     num_goals = values.shape[1]
-    rng = np.random.default_rng(seed)
-    means = np.empty(resamples)
-    for start in range(0, resamples, 1000):  # in pieces: 1000 x G weights at a time
-        size = min(1000, resamples - start)
-        goals = rng.multinomial(num_goals, np.full(num_goals, 1 / num_goals), size) / num_goals  # (size, G)
-        means[start : start + size] = goals @ values[0]
+    draw = _remembered_draws if resamples * num_goals <= MOST_REMEMBERED else _draws
+    means = np.concatenate([counts / num_goals @ values[0] for counts in draw(num_goals, seed, resamples)])
     low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Interval(float(values.mean()), float(low), float(high))
+
+
+def _draws(num_goals: int, seed: int, resamples: int) -> Iterator[np.ndarray]:
+    """How often each goal is drawn in each resample, (1000, G) counts at a time."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, 1000):
+        size = min(1000, resamples - start)
+        counts = rng.multinomial(num_goals, np.full(num_goals, 1 / num_goals), size)
+        yield counts.astype(np.min_scalar_type(num_goals))
+
+
+@functools.lru_cache(maxsize=1)
+def _remembered_draws(num_goals: int, seed: int, resamples: int) -> tuple[np.ndarray, ...]:
+    """A report bootstraps a hundred scores of the same goals: drawing takes nearly all of the time."""
+    return tuple(_draws(num_goals, seed, resamples))
 
 
 class CrossedMean(NamedTuple):

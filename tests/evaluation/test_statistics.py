@@ -7,6 +7,7 @@ import operator
 import numpy as np
 import pytest
 
+from dialogym.evaluation import statistics
 from dialogym.evaluation.statistics import (
     MODELS,
     RUNS,
@@ -245,6 +246,13 @@ def test_the_bootstrap_is_seeded():
     values = np.arange(50.0)
     assert bootstrap_interval(values, seed=1) == bootstrap_interval(values, seed=1)
     assert bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
+
+
+def test_draws_that_are_remembered_change_no_interval(monkeypatch):
+    scores = np.random.default_rng(0).random((2, 300))
+    remembered = [bootstrap_interval(row, seed) for row in scores for seed in (0, 1, 0)]
+    monkeypatch.setattr(statistics, "MOST_REMEMBERED", 0)
+    assert [bootstrap_interval(row, seed) for row in scores for seed in (0, 1, 0)] == remembered
 
 
 def test_the_mean_of_several_runs_sees_the_runs():
