@@ -33,7 +33,7 @@ READERS: dict[str, Callable[..., Rows]] = {
     ".csv": Csv,
     ".tsv": functools.partial(Csv, delimiter="\t"),
 }
-"""What reads a file of each ending without ``datasets``, of its path and, where that differs, its name."""
+"""What reads a file of each ending without ``datasets``, of its path and what errors call it."""
 BUILDERS = {
     ".jsonl": "json",
     ".ndjson": "json",
@@ -109,12 +109,17 @@ def state_of_files(data: Any) -> Hashable:
     if _is_pattern(path):
         files = _matching(path)
     elif path.is_dir():
-        files = sorted(one for one in path.rglob("*") if one.is_file())
+        files = _files_in(path)
     elif path.exists():
         files = [path]
     else:
         raise _not_found(path)
     return tuple([_state(file) for file in files])
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files of a folder and of those in it, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _state(file: Path) -> tuple[str, int, int]:
@@ -210,7 +215,7 @@ def _text_rows(path: Path, files: Sequence[Path], ending: str) -> Rows:
     for file in files:
         for plain in _unpacked(file) if file.suffix.lower() in COMPRESSED else [file]:
             read = READERS.get(plain.suffix.lower(), READERS[ending])
-            found.append(read(plain) if plain == file else read(plain, str(file)))
+            found.append(read(plain, str(file)))
     return found[0] if len(found) == 1 and path in files else SeveralRows(found, str(path))
 
 
@@ -231,7 +236,7 @@ def _unpacked(file: Path) -> list[Path]:
             except OSError:
                 if not (cache / state).exists():  # else another process was quicker
                     raise
-    found = sorted(path for path in (cache / state).rglob("*") if path.is_file())
+    found = _files_in(cache / state)
     plain = [path for path in found if path.suffix.lower() in READERS and not path.name.startswith(".")]
     if not plain:
         raise ValueError(f"{file}: expected a file in it that ends in {', '.join(READERS)}, got none")

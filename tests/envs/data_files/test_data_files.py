@@ -713,7 +713,7 @@ def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
     path = written(tmp_path, "a.csv", "problem,answer\nwhat ?,1\n")
     opened = []
     monkeypatch.setitem(
-        sources.READERS, ".csv", lambda path: opened.append(path) or open_rows([{"problem": "a", "answer": 2}])
+        sources.READERS, ".csv", lambda path, name: opened.append(path) or open_rows([{"problem": "a", "answer": 2}])
     )
     first, again = TextArithmetic(data=str(path)), TextArithmetic(data=str(path))
     assert len(opened) == 1
