@@ -29,6 +29,7 @@ import json, sys
 from dialogym.cli import main
 for words in json.loads(sys.argv[1]):
     sys.argv = ["dialogym", *words]
+    print("$", *sys.argv, flush=True)
     try:
         main()
     except SystemExit as end:
@@ -97,7 +98,10 @@ def test_the_plain_package_trains_and_scores_a_table(tmp_path):
     done = dialogym("", train, *scoring, ("train", "sft"), folder=tmp_path)
     assert "agent 'sft' needs torch: pip install \"dialogym[lm]\"" in " ".join(done.stderr.split())
     assert [json.loads((tmp_path / f"{name}.json").read_text())["goals"] for name in players] == [60] * 3
-    assert done.stdout.count("user: ") >= 3  # a conversation of each
+    _, trained, *scored, refused = done.stdout.split("$ dialogym ")
+    assert trained.startswith("train q_learning")
+    assert refused.startswith("train sft")
+    assert ["user: " in shown for shown in scored] == [True] * 3  # a conversation comes last
 
 
 def test_a_comparison_is_told_what_it_needs_before_it_trains_anything(tmp_path):
