@@ -36,7 +36,7 @@ GRACE_SECONDS = 60.0
 
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
 """Present where there is a GPU of NVIDIA or AMD: an import may wake its driver, which does not outlive a fork."""
-THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+ONE_THREAD: Mapping[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 """Environment variables that libraries read when they are imported, which before a fork is too early for a job."""
 
 
@@ -135,9 +135,8 @@ def _context(imports: Sequence[str]) -> Any:
     if not can_fork():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, ahead.__name__])
-    variables = {ahead.MODULES: " ".join(imports), **dict.fromkeys(THREAD_COUNTS, "1")}
-    with _environment({**variables, "PYTHONSAFEPATH": "1"}):  # and not what lies in the folder
+    context.set_forkserver_preload([ahead.__name__])
+    with _environment({**ONE_THREAD, ahead.MODULES: " ".join(imports), "PYTHONSAFEPATH": "1"}):  # not of this folder
         forkserver.ensure_running()
     return context
 
@@ -303,6 +302,6 @@ def _follow_parent() -> None:
 
 def _one_thread() -> None:
     """One thread for each job: several that each use every core are slower than one after the other."""
-    os.environ.update(dict.fromkeys(THREAD_COUNTS, "1"))
+    os.environ.update(ONE_THREAD)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dialogym.agents.registry import agent_module
 from dialogym.evaluation.compare.scheduler import Job, run_jobs
 
 
@@ -11,6 +12,4 @@ def nothing(report):
 
 @pytest.fixture(scope="session", autouse=True)
 def imported_ahead():
-    agents = "dialogym.agents"
-    modules = ("dialogym.evaluation.compare.arms", f"{agents}.language_model.sft", f"{agents}.sb3", f"{agents}.bert")
-    run_jobs([Job("nothing", nothing, imports=modules)])
+    run_jobs([Job("nothing", nothing, imports=tuple(map(agent_module, ("sft", "sb3_ppo", "bert"))))])
